@@ -1,0 +1,533 @@
+"""The artifact format, and the only module that opens HDF5.
+
+An artifact is an HDF5 file behind a 512-byte user block that holds the format version and the
+SHA-256 of everything after it::
+
+    aeclust artifact 1 sha256:<64 hexadecimal digits>\n, then zeros up to byte 512
+
+so that any flipped bit is found. Root attributes say what the file is (``kind``, ``recipe``,
+``seed``, ``parents``, ``versions``, ``details``; all but ``kind`` are JSON), datasets hold the
+arrays. Nothing in a file depends on the clock or on a path: equal content gives equal bytes.
+
+Writing builds the bytes in memory and puts them in place whole or not at all. Reading goes through
+one gate that trusts nothing in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.errors import InputError, WriteError
+
+if TYPE_CHECKING:
+    import h5py
+
+FORMAT = 1
+_BLOCK = 512
+_MAGIC = b"aeclust artifact "
+
+Array = NDArray[Any]
+Json = Any
+
+# What a dataset may hold: dtype kinds and sizes in bytes, None for any size.
+_DTYPES = {"f": (4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,), "S": None}
+_MAX_ATTRIBUTE = 64_000
+_MAX_OBJECTS = 4_096
+_MAX_DEPTH = 8
+_MAX_JSON_DEPTH = 32
+_MAX_BYTES = 64 * 2**30
+_MAX_EXPANSION = 1_100  # of gzip, at its very best
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    dtype: str  # "ids" for int64 or fixed-width UTF-8
+    shape: tuple[str, ...]  # one letter for each axis, equal letters for equal lengths
+    required: bool = True
+
+
+# A trailing slash is a group whose datasets the network itself checks, name by name.
+_SCHEMAS: dict[str, dict[str, _Dataset]] = {
+    "weights": {"state_dict/": _Dataset("any", ())},
+    "resume": {
+        "state_dict/": _Dataset("any", ()),
+        "optimizer/": _Dataset("any", (), required=False),
+        "progress": _Dataset("float64", ("p",)),
+    },
+    "latents": {
+        "latents": _Dataset("float32", ("n", "d")),
+        "ids": _Dataset("ids", ("n",)),
+        "fingerprints": _Dataset("uint64", ("n",)),
+    },
+    "labels": {
+        "labels": _Dataset("int64", ("n",)),
+        "confidence": _Dataset("float32", ("n",)),
+        "ids": _Dataset("ids", ("n",)),
+        "fingerprints": _Dataset("uint64", ("n",)),
+        "reference_latents": _Dataset("float32", ("m", "d")),
+        "reference_labels": _Dataset("int64", ("m",)),
+        "embedding": _Dataset("float32", ("n", "e"), required=False),
+    },
+    "embedding": {
+        "embedding": _Dataset("float32", ("n", "e")),
+        "ids": _Dataset("ids", ("n",)),
+    },
+}
+KINDS = tuple(_SCHEMAS)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a file says.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    arrays : mapping of str to ndarray
+        Datasets by their full name (``latents``, ``state_dict/encoder.0.weight``).
+    recipe : dict
+        The recipe as JSON values.
+    seed : int
+    parents : dict of str to str
+        SHA-256 of what the file was made from, by role (``data``, ``weights``, ``latents``).
+    details : dict
+        JSON values of this kind, such as the epoch of the weights.
+    versions : dict of str to str
+        Library versions at writing.
+    digest : str
+        SHA-256 of the file after its user block, in hexadecimal: its identity as a parent.
+    """
+
+    kind: str
+    arrays: Mapping[str, Array]
+    recipe: dict[str, Json]
+    seed: int
+    parents: dict[str, str]
+    details: dict[str, Json]
+    versions: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    def group(self, prefix: str) -> dict[str, Array]:
+        """The datasets below `prefix` by their name inside it."""
+        return {
+            name[len(prefix) :]: value
+            for name, value in self.arrays.items()
+            if name.startswith(prefix)
+        }
+
+
+def encode(artifact: Artifact) -> tuple[bytes, str]:
+    """The bytes of a file and their digest.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit the schema of the kind, or holds NaN or infinity: nothing of the
+        sort may reach a disk.
+    """
+    import h5py
+
+    problem = _misfit(artifact.kind, artifact.arrays)
+    if problem:
+        raise ValueError(f"{artifact.kind}: {problem}")
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=_BLOCK) as file:
+        file.attrs["kind"] = np.bytes_(artifact.kind.encode())
+        for name in ("recipe", "seed", "parents", "details"):
+            file.attrs[name] = _json_bytes(getattr(artifact, name))
+        file.attrs["versions"] = _json_bytes(_library_versions())
+        for name in sorted(artifact.arrays):
+            # contiguous and without times: the same arrays, the same bytes
+            file.create_dataset(name, data=_storable(artifact.arrays[name]), track_times=False)
+    payload = buffer.getbuffer()
+    digest = hashlib.sha256(payload[_BLOCK:]).hexdigest()
+    payload[:_BLOCK] = _user_block(digest)
+    del payload
+    return buffer.getvalue(), digest
+
+
+def write(path: Path, artifact: Artifact) -> str:
+    """Write an artifact whole or not at all; returns its digest."""
+    data, digest = encode(artifact)
+    write_bytes(path, data)
+    return digest
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that every other process sees the old file or the new one.
+
+    The bytes go to a temporary file in the same folder, are forced to disk, read back, compared,
+    and renamed into place.
+
+    Raises
+    ------
+    WriteError
+        If any of it fails; an existing file stays as it was and no temporary file remains.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+        )
+        with os.fdopen(handle, "w+b") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            if not _same(file, data):
+                raise OSError("what was read back differs from what was written")
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise WriteError(
+            f"could not be written ({error.strerror or error})",
+            where=str(path),
+            mend="free space or choose another place; what was there before is unharmed",
+        ) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def read(path: Path, kind: str | None = None) -> Artifact:
+    """Read and verify a whole artifact.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str, optional
+        The kind expected; None takes any.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no artifact, is damaged, is of a newer format or another kind,
+        or holds anything that the format does not have.
+    """
+    where = str(path)
+    data = _read_regular(path)
+    digest = _verify(data, where)
+    with _opened(io.BytesIO(data), where) as file:
+        names = _inspect(file, where, stored=len(data))
+        found = _text(file, "kind", where)
+        if found not in _SCHEMAS:
+            raise _damaged(where, f"kind {found!r} is unknown")
+        if kind is not None and found != kind:
+            raise InputError(
+                f"this is a {found} file",
+                where=where,
+                expected=f"a {kind} file",
+                mend="name another",
+            )
+        header = {
+            name: _json(_text(file, name, where), where)
+            for name in ("recipe", "seed", "parents", "details", "versions")
+        }
+        for name, value in header.items():
+            if not isinstance(value, int if name == "seed" else dict):
+                raise _damaged(where, f"attribute {name!r} has the wrong type")
+        arrays = {name: np.asarray(file[name][()]) for name in names}
+    problem = _misfit(found, arrays)
+    if problem:
+        raise _damaged(where, problem)
+    return Artifact(kind=found, arrays=arrays, digest=digest, **header)
+
+
+def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
+    """A dataset from any HDF5 file: the one called `key`, or the only one with so many axes.
+
+    Returns
+    -------
+    (str, ndarray)
+        Its name and its values.
+    """
+    where = str(path)
+    size = _regular_size(path)
+    with _opened(path, where) as file:
+        names = _inspect(file, where, stored=size)
+        if key is None:
+            key = only_key({name: file[name].ndim for name in names}, axes, where)
+        elif key not in names:
+            raise missing_key(key, names, where)
+        return key, np.asarray(file[key][()])
+
+
+def only_key(dimensions: Mapping[str, int], axes: tuple[int, ...], where: str) -> str:
+    """The one array with a number of axes among `axes`; more or none are an error naming all."""
+    fitting = [name for name, ndim in dimensions.items() if ndim in axes]
+    if len(fitting) != 1:
+        raise InputError(
+            f"{len(fitting)} of its arrays could be meant ({', '.join(dimensions) or 'it is empty'})",
+            where=where,
+            expected=f"one array with {' or '.join(map(str, axes))} axes",
+            mend=f"name one, as {where}::KEY",
+        )
+    return fitting[0]
+
+
+def missing_key(key: str, names: Iterator[str] | list[str], where: str) -> InputError:
+    """The error for ``FILE::KEY`` with an unknown key."""
+    return InputError(
+        f"no array is called {key!r}",
+        where=where,
+        expected=f"one of {', '.join(names)}",
+        mend="change the part after ::",
+    )
+
+
+def encode_ids(ids: Array) -> Array:
+    """Ids as stored: int64, or UTF-8 bytes of one width."""
+    return np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64)
+
+
+def decode_ids(ids: Array) -> Array:
+    """The inverse of :func:`encode_ids`."""
+    return np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def _storable(value: Array) -> Array:
+    # HDF5 has no empty text width
+    return value.astype("S1") if value.dtype.kind == "S" and value.dtype.itemsize == 0 else value
+
+
+def _json_bytes(value: Json) -> np.bytes_:
+    return np.bytes_(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+
+def _user_block(digest: str) -> bytes:
+    return (_MAGIC + f"{FORMAT} sha256:{digest}\n".encode()).ljust(_BLOCK, b"\0")
+
+
+def _library_versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("aeclust", "h5py", "numpy", "scikit-learn", "torch")}
+
+
+def _same(file: io.BufferedRandom, data: bytes) -> bool:
+    view, step = memoryview(data), 1 << 20
+    return all(
+        file.read(step) == view[start : start + step] for start in range(0, len(data), step)
+    ) and not file.read(1)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows has no handle on a folder to force
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# -- the gate ----------------------------------------------------------------------------------
+
+
+def _damaged(where: str, what: str) -> InputError:
+    return InputError(
+        f"damaged or not from aeclust: {what}",
+        where=where,
+        expected="a file as aeclust wrote it",
+        mend="delete it to have it made anew, or restore a copy",
+    )
+
+
+def _regular_size(path: Path) -> int:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=str(path), mend="check the path"
+        ) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is not a regular file", where=str(path), expected="an HDF5 file")
+    if status.st_size > _MAX_BYTES:
+        raise InputError(
+            f"has {status.st_size} bytes", where=str(path), expected=f"at most {_MAX_BYTES}"
+        )
+    return status.st_size
+
+
+def _read_regular(path: Path) -> bytes:
+    size = _regular_size(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(size + 1)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=str(path), mend="check its permissions"
+        ) from error
+
+
+def _verify(data: bytes, where: str) -> str:
+    """Compare the user block with the one that the rest of the file calls for."""
+    if not data.startswith(_MAGIC):
+        raise InputError(
+            "is not an aeclust artifact",
+            where=where,
+            expected="a file written by aeclust",
+            mend="check the path",
+        )
+    version = data[len(_MAGIC) : _BLOCK].split(b" ")[0]
+    if version != str(FORMAT).encode() and version.isdigit() and len(version) < 9:
+        raise InputError(
+            f"is of format {int(version)}",
+            where=where,
+            expected=f"format {FORMAT}",
+            mend="read it with a newer aeclust",
+        )
+    digest = hashlib.sha256(memoryview(data)[_BLOCK:]).hexdigest()
+    if data[:_BLOCK] != _user_block(digest):
+        raise _damaged(where, "its bytes do not match its SHA-256")
+    return digest
+
+
+@contextlib.contextmanager
+def _opened(source: io.BytesIO | Path, where: str) -> Iterator[h5py.File]:
+    import h5py
+
+    try:
+        with h5py.File(source, "r") as file:
+            yield file
+    # h5py has no error type of its own: a damaged file raises whatever HDF5 stumbled over
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        raise _damaged(where, f"HDF5 cannot read it ({str(error).splitlines()[0]})") from error
+
+
+def _inspect(file: h5py.File, where: str, *, stored: int) -> list[str]:
+    """Every dataset name, after looking at all there is without following anything.
+
+    Only hard links, plain filters and plain numbers pass, each object once, within bounds on
+    depth, count and bytes: a file must not open other files nor grow beyond its own size.
+    """
+    import h5py
+
+    names: list[str] = []
+    seen: set[Any] = set()
+    total = 0
+    pending: list[tuple[h5py.Group, str, int]] = [(file, "", 0)]
+    while pending:
+        group, prefix, depth = pending.pop()
+        for name in group:
+            full = prefix + name
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise _damaged(where, f"{full!r} is a link to somewhere else")
+            item = group[name]
+            identity = h5py.h5o.get_info(item.id).addr
+            if identity in seen or len(seen) >= _MAX_OBJECTS:
+                raise _damaged(where, f"{full!r} repeats an object or exceeds {_MAX_OBJECTS}")
+            seen.add(identity)
+            if isinstance(item, h5py.Group):
+                if depth >= _MAX_DEPTH:
+                    raise _damaged(where, f"{full!r} lies deeper than {_MAX_DEPTH} groups")
+                pending.append((item, f"{full}/", depth + 1))
+                continue
+            if not isinstance(item, h5py.Dataset):
+                raise _damaged(where, f"{full!r} is neither group nor dataset")
+            total += _inspect_dataset(item, full, where)
+            names.append(full)
+    if total > min(_MAX_BYTES, stored * _MAX_EXPANSION):
+        raise _damaged(where, f"it declares {total} bytes of data in {stored} bytes")
+    return sorted(names)
+
+
+def _inspect_dataset(item: h5py.Dataset, full: str, where: str) -> int:
+    """Refuse a dataset that reads other files or holds more than plain values; its size in bytes."""
+    import h5py
+
+    plist = item.id.get_create_plist()
+    if item.is_virtual or plist.get_external_count():
+        raise _damaged(where, f"{full!r} keeps its data in other files")
+    filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+    allowed = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+    if filters - allowed:
+        raise _damaged(where, f"{full!r} uses filter {min(filters - allowed)}")
+    sizes = _DTYPES.get(item.dtype.kind, ())
+    if item.shape is None or (sizes is not None and item.dtype.itemsize not in sizes):
+        raise _damaged(where, f"{full!r} has dtype {item.dtype}")
+    return int(item.size) * int(item.dtype.itemsize)
+
+
+def _text(file: h5py.File, name: str, where: str) -> str:
+    if name not in file.attrs:
+        raise _damaged(where, f"attribute {name!r} is missing")
+    attribute = file.attrs.get_id(name)
+    if attribute.dtype.kind != "S" or attribute.shape != ():
+        raise _damaged(where, f"attribute {name!r} is not a text")
+    if attribute.get_storage_size() > _MAX_ATTRIBUTE:
+        raise _damaged(where, f"attribute {name!r} is larger than {_MAX_ATTRIBUTE} bytes")
+    try:
+        return bytes(file.attrs[name]).decode()
+    except UnicodeDecodeError:
+        raise _damaged(where, f"attribute {name!r} is not UTF-8") from None
+
+
+def _json(text: str, where: str) -> Json:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        deepest = max(deepest, depth)
+    if deepest > _MAX_JSON_DEPTH:
+        raise _damaged(where, "its JSON nests too deep")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _damaged(where, f"its JSON does not parse ({error})") from None
+
+
+def _misfit(kind: str, arrays: Mapping[str, Array]) -> str:
+    """What keeps `arrays` from being a file of this kind, or an empty text."""
+    schema = _SCHEMAS[kind]
+    groups = tuple(name for name in schema if name.endswith("/"))
+    missing = [
+        name
+        for name, spec in schema.items()
+        if spec.required
+        and not any(a == name or a.startswith(f"{name.rstrip('/')}/") for a in arrays)
+    ]
+    unexpected = [a for a in arrays if a not in schema and not a.startswith(groups or "\0")]
+    if missing or unexpected:
+        return f"missing {', '.join(missing) or 'nothing'}, unexpected {', '.join(unexpected) or 'nothing'}"
+    lengths: dict[str, int] = {}
+    for name, value in arrays.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            return f"{name!r} holds NaN or infinity"
+        spec = schema.get(name)
+        if spec is None:
+            continue
+        wanted = value.dtype.kind == "S" or value.dtype == np.int64
+        if not (wanted if spec.dtype == "ids" else value.dtype == np.dtype(spec.dtype)):
+            return f"{name!r} has dtype {value.dtype} instead of {spec.dtype}"
+        if value.ndim != len(spec.shape):
+            return f"{name!r} has {value.ndim} dimensions instead of {len(spec.shape)}"
+        for letter, length in zip(spec.shape, value.shape, strict=True):
+            if lengths.setdefault(letter, length) != length:
+                return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
+    return ""

@@ -1,0 +1,108 @@
+"""Random views of a batch: one geometric and one colour transform for each image, on tensors."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Grey value of an RGB colour (ITU-R BT.601), and two axes across it to turn the hue about.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def view(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A random view of every image: crop and resize, and for RGB images flip and change colours.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, c, s, s)
+        In [-1, 1]; with c = 1 neither flip nor colour is touched, because grey images are often
+        glyphs, whose mirror image means something else.
+    generator : torch.Generator
+        On the device of `images`.
+
+    Returns
+    -------
+    Tensor of shape (n, c, s, s)
+        In [-1, 1].
+    """
+    rgb = images.shape[1] == 3
+    cropped = random_crop(images, generator, flip=rgb)
+    return random_colour(cropped, generator) if rgb else cropped
+
+
+def random_crop(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    flip: bool,
+    area: tuple[float, float] = (0.25, 1.0),
+) -> Tensor:
+    """Crop a random part of each image, flip half of them, and resize to the old size (bilinear).
+
+    The part has a share of the area drawn from `area` and an aspect ratio between 3/4 and 4/3.
+    """
+    n = len(images)
+    share = _uniform((n,), *area, generator)
+    ratio = torch.exp(_uniform((n,), math.log(3 / 4), math.log(4 / 3), generator))
+    width, height = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
+    x = _uniform((n,), -1, 1, generator) * (1 - width)
+    y = _uniform((n,), -1, 1, generator) * (1 - height)
+    if flip:
+        width = torch.where(_uniform((n,), 0, 1, generator) < 0.5, -width, width)
+    zero = torch.zeros_like(x)
+    affine = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def random_colour(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    strength: float = 0.4,
+    hue: float = 0.1,
+    jitter: float = 0.8,
+    grey: float = 0.2,
+) -> Tensor:
+    """Change brightness, contrast, saturation and hue of RGB images, and turn some grey.
+
+    All of it is one affine map of colour space for each image, applied at once.
+
+    Parameters
+    ----------
+    strength : float
+        Brightness, contrast and saturation are scaled by factors within 1 +- strength.
+    hue : float
+        Largest turn of the hue, as a share of the full circle, about the grey axis.
+    jitter, grey : float
+        Share of the images changed at all, and share turned grey.
+    """
+    n, device = len(images), images.device
+    luma = torch.tensor(_LUMA, device=device)
+    eye = torch.eye(3, device=device)
+    to_grey = luma.expand(3, 3)
+    low, high = 1 - strength, 1 + strength
+    brightness, contrast, saturation = (_uniform((n, 1, 1), low, high, generator) for _ in range(3))
+    angle = _uniform((n, 1, 1), -hue, hue, generator) * 2 * math.pi
+    # a turn about the grey axis (Rodrigues): K is the cross product with (1, 1, 1) / sqrt(3)
+    k = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
+    turn = eye + torch.sin(angle) * k + (1 - torch.cos(angle)) * (k @ k)
+    saturate = saturation * eye + (1 - saturation) * to_grey
+    matrix = brightness * contrast * (saturate @ turn)
+    # contrast keeps the mean grey value; pixels are in [-1, 1], brightness scales from black
+    mean = (images.mean((2, 3)) @ luma)[:, None, None]
+    offset = brightness * (1 + (1 - contrast) * mean) - 1 + 0 * mean
+    changed = _uniform((n, 1, 1), 0, 1, generator) < jitter
+    matrix, offset = torch.where(changed, matrix, eye), torch.where(changed, offset, 0 * offset)
+    greyed = _uniform((n, 1, 1), 0, 1, generator) < grey
+    matrix = torch.where(greyed, to_grey @ matrix, matrix)
+    mapped = torch.baddbmm(offset, matrix, images.flatten(2))
+    return mapped.clamp(-1, 1).view_as(images)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    unit = torch.rand(shape, generator=generator, device=generator.device)
+    return low + (high - low) * unit

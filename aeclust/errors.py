@@ -1,0 +1,70 @@
+"""Every error a user can meet: one sentence, one exit code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AeclustError(Exception):
+    """An error told in one line: what is wrong, where, what was expected, how to mend it.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    where : str, optional
+        The file, dataset, flag or index concerned.
+    expected : str, optional
+        What would have been right.
+    mend : str, optional
+        What the user can do about it.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, *, where: str = "", expected: str = "", mend: str = "") -> None:
+        self.what, self.where, self.expected, self.mend = what, where, expected, mend
+        parts = [what]
+        if expected:
+            parts.append(f"expected {expected}")
+        if mend:
+            parts.append(mend)
+        line = "; ".join(parts)
+        super().__init__(printable(f"{where}: {line}" if where else line))
+
+
+class InputError(AeclustError):
+    """The input or the request is wrong."""
+
+    exit_code = 2
+
+
+class DivergedError(AeclustError):
+    """Training left the finite numbers."""
+
+    exit_code = 3
+
+
+class WriteError(AeclustError):
+    """A file could not be written; nothing that existed was harmed."""
+
+    exit_code = 4
+
+
+class BusyError(AeclustError):
+    """Another process holds the run folder."""
+
+    exit_code = 5
+
+
+class Interrupted(AeclustError):  # noqa: N818 - it reports a wish, not a fault
+    """A signal ended the command after its state was saved."""
+
+    def __init__(self, signal_number: int, what: str, *, mend: str = "") -> None:
+        super().__init__(what, mend=mend)
+        self.signal_number = signal_number
+
+
+def printable(text: str) -> str:
+    r"""Text from files made safe for one terminal line: control characters become ``\x1b``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

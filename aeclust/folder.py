@@ -1,0 +1,192 @@
+"""The run folder: where its files lie, what it was made for, and who may write in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aeclust import artifacts
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.images import Source
+from aeclust.recipes import Recipe
+
+_FORMAT = 1
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a run was started for: the content of ``run.json``.
+
+    Attributes
+    ----------
+    source : Source
+        The training images.
+    data_digest : str
+        Their SHA-256, see :meth:`aeclust.images.Images.digest`.
+    shape : tuple of int
+        Their shape (n, h, w, c).
+    recipe : Recipe
+    seed : int
+    val_images, val_labels : str or None
+        Labelled images for reporting and naming.
+    """
+
+    source: Source
+    data_digest: str
+    shape: tuple[int, ...]
+    recipe: Recipe
+    seed: int
+    val_images: str | None = None
+    val_labels: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "data": {**self.source.to_json(), "sha256": self.data_digest, "shape": self.shape},
+            "recipe": self.recipe.to_json(),
+            "seed": self.seed,
+            "validation": {"images": self.val_images, "labels": self.val_labels},
+        }
+
+
+class RunFolder:
+    """Paths, manifest, checkpoints and lock of a run folder.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest_file = path / "run.json"
+        self.resume_file = path / "resume.h5"
+        self.metrics_file = path / "metrics.jsonl"
+        self.latents_file = path / "latents.h5"
+        self.labels_file = path / "labels.h5"
+        self.embedding_file = path / "embedding.h5"
+        self._held = 0
+
+    def weights_file(self, epoch: int) -> Path:
+        return self.path / "weights" / f"epoch-{epoch:04d}.h5"
+
+    def checkpoints(self) -> list[int]:
+        """Epochs that have a weights file, ascending."""
+        names = (re.fullmatch(r"epoch-(\d{4,9})\.h5", p.name) for p in self.path.glob("weights/*"))
+        return sorted(int(match[1]) for match in names if match)
+
+    def exists(self) -> bool:
+        return self.manifest_file.exists()
+
+    def manifest(self) -> Manifest:
+        """What the run was started for; InputError if there is no run or its manifest is damaged."""
+        where = str(self.manifest_file)
+        if not self.exists():
+            raise InputError(
+                "there is no run here",
+                where=str(self.path),
+                expected="a folder made by aeclust train",
+                mend="run aeclust train first, or name the folder with --run",
+            )
+        try:
+            with open(self.manifest_file, "rb") as file:
+                values = json.loads(file.read(_MAX_BYTES))
+            if values["format"] != _FORMAT:
+                raise InputError(
+                    f"is of format {values['format']!r}",
+                    where=where,
+                    expected=f"format {_FORMAT}",
+                    mend="read it with the aeclust that wrote it",
+                )
+            data = dict(values["data"])
+            return Manifest(
+                data_digest=str(data.pop("sha256")),
+                shape=tuple(map(int, data.pop("shape"))),
+                source=Source(**data),
+                recipe=Recipe.from_json(values["recipe"], where=where),
+                seed=int(values["seed"]),
+                val_images=values["validation"]["images"],
+                val_labels=values["validation"]["labels"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"is damaged ({type(error).__name__}: {error})",
+                where=where,
+                expected="the file as aeclust train wrote it",
+                mend="restore a copy, or train again with --force",
+            ) from error
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
+        artifacts.write_bytes(self.manifest_file, f"{text}\n".encode())
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for writing; a second process gets a BusyError naming the first.
+
+        The lock belongs to the process and is freed by the operating system however it ends.
+        """
+        if self._held:
+            self._held += 1
+            try:
+                yield
+            finally:
+                self._held -= 1
+            return
+        with self._open_lock() as file:
+            self._held = 1
+            try:
+                yield
+            finally:
+                self._held = 0
+                file.truncate(0)
+
+    @contextlib.contextmanager
+    def _open_lock(self) -> Iterator[Any]:
+        name = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(name, "a+", encoding="utf-8")  # noqa: SIM115 - closed by the with below
+        except OSError as error:
+            raise WriteError(
+                f"cannot be written to ({error.strerror})",
+                where=str(self.path),
+                mend="choose another folder with --run",
+            ) from error
+        with file:
+            try:
+                _acquire(file.fileno())
+            except OSError as error:
+                file.seek(0)
+                holder = file.read(100).strip() or "unknown"
+                raise BusyError(
+                    f"another process works here (process {holder})",
+                    where=str(self.path),
+                    mend="wait for it to end, or use another folder with --run",
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield file
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _acquire(handle: int) -> None:
+        # one byte far beyond the text, so that others can still read the holder's number
+        os.lseek(handle, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _acquire(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

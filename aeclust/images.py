@@ -1,0 +1,463 @@
+"""Any source of images as one array and its ids."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from aeclust import artifacts, demo
+from aeclust.errors import InputError, printable
+
+LAYOUTS = ("nhw", "nhwc", "nchw")
+ENDINGS = (".png", ".jpg", ".jpeg")
+_MAX_IMAGE_PIXELS = 64_000_000
+_BLOCK = 4_096
+
+# What Pillow raises on files that are not the images they claim to be.
+_BAD_IMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error,
+    OverflowError, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where images come from and what the user stated about them.
+
+    Attributes
+    ----------
+    location : str
+        A path, ``PATH::KEY`` for one array of a ``.npz`` or ``.h5`` file, or ``demo:NAME``.
+    layout : {"nhw", "nhwc", "nchw"} or None
+        None recognises it.
+    range : str or None
+        ``LOW:HIGH``, the values that mean black and white; None recognises uint8 and [0, 1].
+    size : int or None
+        Resize every image of a folder to this many pixels a side.
+    skip_bad : bool
+        Leave out the images of a folder that cannot be read.
+    """
+
+    location: str
+    layout: str | None = None
+    range: str | None = None
+    size: int | None = None
+    skip_bad: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images in one layout.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+        uint8, or floating in [0, 1]; c is 1 or 3. A memory map where the file allows it.
+    ids : ndarray of shape (n,)
+        int64 row numbers, or relative POSIX paths (str) sorted bytewise.
+    source : Source
+    skipped : tuple of str
+        What ``skip_bad`` left out, with the reason.
+    """
+
+    pixels: NDArray[Any]
+    ids: NDArray[Any]
+    source: Source
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def describe(self) -> str:
+        """One line: number, size, colour and dtype."""
+        n, h, w, c = self.pixels.shape
+        colour = "grey" if c == 1 else "RGB"
+        return f"{n} images, {h} x {w} {colour}, {self.pixels.dtype}"
+
+    def digest(self) -> str:
+        """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
+        sha = hashlib.sha256(f"{self.pixels.shape} {self.pixels.dtype.str}".encode())
+        sha.update("\n".join(str(i) for i in self.ids.tolist()).encode())
+        for block in blocks(self.pixels):
+            sha.update(np.ascontiguousarray(block))
+        return sha.hexdigest()
+
+
+def blocks(pixels: NDArray[Any], rows: int = _BLOCK) -> Iterator[NDArray[Any]]:
+    """Consecutive rows, so that a memory map is never read whole."""
+    for start in range(0, len(pixels), rows):
+        yield np.asarray(pixels[start : start + rows])
+
+
+def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
+    """A 64-bit BLAKE2b of every image's values, equal for equal images.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    result = np.empty(len(pixels), np.uint64)
+    row = 0
+    for block in blocks(pixels):
+        for image in np.ascontiguousarray(block):
+            digest = hashlib.blake2b(image, digest_size=8).digest()
+            result[row] = int.from_bytes(digest, "little")
+            row += 1
+    return result
+
+
+def load(source: Source) -> Images:
+    """Read images from wherever `source` says.
+
+    Raises
+    ------
+    InputError
+        If the source is missing, unreadable, ambiguous, or not images.
+    """
+    location = source.location
+    if source.layout is not None and source.layout not in LAYOUTS:
+        raise InputError(
+            f"layout is {source.layout!r}", where="--layout", expected=f"one of {', '.join(LAYOUTS)}"
+        )
+    if location.startswith("demo:"):
+        pixels = demo_set(location).pixels
+        return Images(pixels, np.arange(len(pixels)), source)
+    path, _, key = location.partition("::")
+    if os.path.isdir(path):
+        _refuse_stated(source, "layout", "range")
+        return _load_folder(Path(path), source)
+    _refuse_stated(source, "size", "skip_bad")
+    where, raw = read_array(path, key or None)
+    shaped = _to_nhwc(raw, source.layout, where)
+    if shaped.shape[0] == 0 or 0 in shaped.shape[1:]:
+        raise InputError(
+            f"holds no images (shape {raw.shape})", where=where, expected="at least one image"
+        )
+    return Images(_to_pixels(shaped, source.range, where), np.arange(len(shaped)), source)
+
+
+def demo_set(location: str) -> demo.DemoSet:
+    """The built-in set ``demo:NAME``, with its labels."""
+    name = location.removeprefix("demo:")
+    if name not in demo.NAMES:
+        raise InputError(
+            f"no built-in set is called {name!r}",
+            where=location,
+            expected=" or ".join(f"demo:{n}" for n in demo.NAMES),
+        )
+    return demo.load(name)
+
+
+def read_array(
+    path: str, key: str | None, axes: tuple[int, ...] = (3, 4)
+) -> tuple[str, NDArray[Any]]:
+    """One array of a ``.npy``, ``.npz`` or ``.h5`` file, memory-mapped if the file allows it.
+
+    Returns
+    -------
+    (str, ndarray)
+        How to name it in errors, and the array.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if not os.path.exists(path):
+        raise InputError(
+            "there is no such file or folder",
+            where=path,
+            expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
+            mend="check the path",
+        )
+    if ending in (".h5", ".hdf5"):
+        key, array = artifacts.read_array(Path(path), key, axes)
+        return f"{path}::{key}", array
+    if ending not in (".npy", ".npz"):
+        raise InputError(
+            f"is of an unknown kind ({ending or 'no ending'})",
+            where=path,
+            expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
+            mend="convert it",
+        )
+    try:
+        if ending == ".npz":
+            return _read_npz(path, key, axes)
+        return path, np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, TypeError, KeyError, zipfile.error) as error:
+        what = "holds Python objects" if "Object arrays" in str(error) else "cannot be read"
+        raise InputError(
+            f"{what} ({(str(error) or type(error).__name__).splitlines()[0]})",
+            where=path,
+            expected="a whole file as numpy.save writes it, of numbers",
+            mend="save it again",
+        ) from error
+
+
+def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is no zip archive")
+        if key is None:
+            shapes = {name: _npz_ndim(file.zip, f"{name}.npy") for name in file.files}
+            key = artifacts.only_key(shapes, axes, path)
+        elif key not in file.files:
+            raise artifacts.missing_key(key, file.files, path)
+        return f"{path}::{key}", file[key]
+
+
+def _npz_ndim(archive: zipfile.ZipFile, member: str) -> int:
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            return len(np.lib.format.read_array_header_1_0(file)[0])
+        return len(np.lib.format.read_array_header_2_0(file)[0])
+
+
+def _refuse_stated(source: Source, *names: str) -> None:
+    for name in names:
+        if getattr(source, name):
+            flag = "--" + name.replace("_", "-")
+            kind = "arrays" if name in ("layout", "range") else "folders of images"
+            raise InputError(
+                f"{flag} says nothing about it", where=source.location, expected=f"{flag} for {kind}"
+            )
+
+
+# -- arrays ------------------------------------------------------------------------------------
+
+
+def _to_nhwc(raw: NDArray[Any], layout: str | None, where: str) -> NDArray[Any]:
+    """The array with its axes as (n, h, w, c), never copied; ambiguous shapes are errors."""
+    shape = raw.shape
+    if raw.ndim not in (3, 4):
+        raise InputError(
+            f"has shape {shape}",
+            where=where,
+            expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
+            mend="reshape it",
+        )
+    if layout is not None and len(layout) != raw.ndim:
+        raise InputError(
+            f"has shape {shape}", where=where, expected=f"{len(layout)} axes for --layout {layout}"
+        )
+    if layout is None:
+        if raw.ndim == 3 and shape[2] in (1, 3, 4):
+            raise InputError(
+                f"has shape {shape}: one colour image, or grey images {shape[2]} pixels wide",
+                where=where,
+                expected="an unambiguous shape",
+                mend="add the missing axis, or state --layout nhw",
+            )
+        first, last = (shape[1] in (1, 3), shape[3] in (1, 3)) if raw.ndim == 4 else (False, False)
+        if first and last:
+            raise InputError(
+                f"has shape {shape}: channels could stand first or last",
+                where=where,
+                expected="an unambiguous shape",
+                mend="state --layout nhwc or --layout nchw",
+            )
+        layout = "nhw" if raw.ndim == 3 else "nchw" if first else "nhwc"
+    shaped = {
+        "nhw": lambda: raw[..., np.newaxis],
+        "nhwc": lambda: raw,
+        "nchw": lambda: np.moveaxis(raw, 1, 3),
+    }[layout]()
+    if shaped.shape[3] not in (1, 3):
+        raise InputError(
+            f"has {shaped.shape[3]} channels (shape {shape}, layout {layout})",
+            where=where,
+            expected="1 (grey) or 3 (RGB) channels, first or last",
+            mend="drop or combine channels",
+        )
+    return shaped
+
+
+def _to_pixels(images: NDArray[Any], stated: str | None, where: str) -> NDArray[Any]:
+    """uint8, or floating in [0, 1]; every value looked at once."""
+    if images.dtype.kind not in "uif":
+        raise InputError(
+            f"has dtype {images.dtype}", where=where, expected="uint8, or float in [0, 1]",
+            mend="convert it",
+        )  # fmt: skip
+    low, high = _extremes(images, where)
+    if stated is not None:
+        return _rescale(images, stated, low, high, where)
+    if images.dtype == np.uint8:
+        if high == 1:
+            raise InputError(
+                "has uint8 values 0 and 1 only: nearly black, or black and white",
+                where=where,
+                expected="an unambiguous range",
+                mend="state --range 0:255 or --range 0:1",
+            )
+        return images
+    if images.dtype.kind in "ui":
+        raise InputError(
+            f"has dtype {images.dtype} with values {low:g} to {high:g}",
+            where=where,
+            expected="uint8, or float in [0, 1]",
+            mend="state the range, for example --range 0:255",
+        )
+    if low < 0 or high > 1:
+        raise InputError(
+            f"has {images.dtype} values {low:g} to {high:g}",
+            where=where,
+            expected="float in [0, 1], or uint8",
+            mend="state the range, for example --range 0:255 or --range=-1:1",
+        )
+    return images
+
+
+def _extremes(images: NDArray[Any], where: str) -> tuple[float, float]:
+    low, high, row = np.inf, -np.inf, 0
+    for block in blocks(images):
+        flat = block.reshape(len(block), -1)
+        if block.dtype.kind == "f" and not np.isfinite(flat).all():
+            bad = row + int(np.argmin(np.isfinite(flat).all(1)))
+            raise InputError(
+                f"image {bad} holds NaN or infinity",
+                where=where,
+                expected="finite values",
+                mend="repair or remove that image",
+            )
+        low, high, row = min(low, flat.min()), max(high, flat.max()), row + len(block)
+    return float(low), float(high)
+
+
+def _rescale(
+    images: NDArray[Any], stated: str, low: float, high: float, where: str
+) -> NDArray[Any]:
+    left, _, right = stated.partition(":")
+    try:
+        black, white = float(left), float(right)
+    except ValueError:
+        black = white = 0.0
+    if not (np.isfinite([black, white]).all() and black < white):
+        raise InputError(
+            f"range is {stated!r}", where="--range", expected="LOW:HIGH, for example 0:255"
+        )
+    if low < black or high > white:
+        raise InputError(
+            f"has values {low:g} to {high:g}", where=where, expected=f"values within {stated}",
+            mend="change --range",
+        )  # fmt: skip
+    if images.dtype == np.uint8 and (black, white) == (0, 255):
+        return images
+    result = np.empty(images.shape, np.float32)
+    for start in range(0, len(images), _BLOCK):
+        block = images[start : start + _BLOCK]
+        result[start : start + _BLOCK] = (block.astype(np.float64) - black) / (white - black)
+    return result
+
+
+# -- folders -----------------------------------------------------------------------------------
+
+
+def _load_folder(folder: Path, source: Source) -> Images:
+    files = _image_files(folder)
+    if not files:
+        raise InputError(
+            "holds no PNG or JPEG file", where=str(folder), expected="images ending in .png or .jpg"
+        )
+    if source.size is not None and not 1 <= source.size <= 4096:
+        raise InputError(f"size is {source.size}", where="--size", expected="1 to 4096 pixels")
+    decoded: list[NDArray[np.uint8]] = []
+    ids: list[str] = []
+    skipped: list[str] = []
+    for name in files:
+        try:
+            decoded.append(_decode(folder / name, source.size))
+            ids.append(name)
+        except _BAD_IMAGE as error:
+            reason = printable((str(error) or type(error).__name__).splitlines()[0])
+            if not source.skip_bad:
+                raise InputError(
+                    f"cannot be read ({reason})",
+                    where=str(folder / name),
+                    expected="a whole PNG or JPEG image",
+                    mend="remove it, or leave such files out with --skip-bad",
+                ) from error
+            skipped.append(f"{printable(name)}: {reason}")
+    if not decoded:
+        raise InputError(
+            f"none of its {len(files)} images can be read", where=str(folder), expected="images"
+        )
+    sizes = [image.shape[:2] for image in decoded]
+    odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if odd is not None:
+        raise InputError(
+            f"images have different sizes ({ids[0]} is {_by(sizes[0])}, {ids[odd]} is {_by(sizes[odd])})",
+            where=str(folder),
+            expected="one size",
+            mend="resize all of them with --size, for example --size 32",
+        )
+    channels = max(image.shape[2] for image in decoded)  # grey among RGB becomes RGB
+    pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in decoded])
+    return Images(pixels, np.array(ids, dtype=np.str_), source, tuple(skipped))
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _image_files(folder: Path) -> list[str]:
+    """Relative POSIX paths of all images below, sorted bytewise; hidden ones are left alone."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                found.append((Path(parent) / name).relative_to(folder).as_posix())
+    bad = next((name for name in found if not _is_utf8(name)), None)
+    if bad is not None:
+        raise InputError("a file name is not UTF-8", where=printable(bad), mend="rename it")
+    return sorted(found, key=str.encode)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _decode(path: Path, size: int | None) -> NDArray[np.uint8]:
+    """One image as (h, w, 1 or 3): upright, alpha on white, 8 bits."""
+    if not path.is_file():  # a FIFO or a device would hang or never end
+        raise OSError("not a regular file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own size warning; the cap below is ours
+        with Image.open(path, formats=["PNG", "JPEG"]) as file:
+            if file.width * file.height > _MAX_IMAGE_PIXELS:
+                raise ValueError(
+                    f"{file.width} x {file.height} is over {_MAX_IMAGE_PIXELS} pixels"
+                )
+            file.load()
+            image = ImageOps.exif_transpose(file)
+    if image.mode.startswith("I"):  # 16-bit grey
+        wide = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((wide // 257).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    if size is not None:
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    return array[..., np.newaxis] if array.ndim == 2 else array

@@ -1,0 +1,95 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aeclust.models import Output
+from aeclust.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The objective of a batch and its unweighted terms, each a scalar; absent terms are 0."""
+
+    total: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    contrast: Tensor
+
+
+def objective(output: Output, images: Tensor, recipe: Recipe) -> Loss:
+    """The loss of a recipe.
+
+    Parameters
+    ----------
+    output : Output
+        Of the network for `images`; with a contrastive term the first and second half of the rows
+        are two views of the same images in the same order.
+    images : Tensor of shape (n, c, s, s)
+        In [-1, 1].
+    recipe : Recipe
+    """
+    kl = reconstruction = contrast = output.latent.new_zeros((), dtype=torch.float32)
+    if output.log_variance is not None:
+        kl = gaussian_kl(output.latent.float(), output.log_variance.float()).mean()
+    if recipe.loss == "elbo":
+        # -log p(x | z) of a unit-variance Gaussian, up to its constant, for each image
+        errors = (output.reconstruction.float() - images).square().flatten(1)
+        reconstruction = errors.sum(1).mean() / 2
+        base = reconstruction + recipe.beta * kl
+    else:
+        reconstruction = F.mse_loss(output.reconstruction.float(), images)
+        base = reconstruction
+    total = recipe.reconstruction * base
+    if output.projection is not None and recipe.contrast > 0:
+        contrast = nt_xent(output.projection.float(), recipe.temperature)
+        total = total + recipe.contrast * contrast
+    return Loss(total, reconstruction, kl, contrast)
+
+
+def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of N(mean, exp(log_variance)) from N(0, 1), summed over the code.
+
+    Kingma and Welling, "Auto-Encoding Variational Bayes" (2014), appendix B.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        In nats, 0 or more.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
+
+
+def nt_xent(projections: Tensor, temperature: float) -> Tensor:
+    """Normalised temperature-scaled cross-entropy between two views.
+
+    Every view must find its partner among all other views by cosine similarity.
+    Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (2020),
+    equation 1.
+
+    Parameters
+    ----------
+    projections : Tensor of shape (2 m, p)
+        Row i and row m + i are views of the same image.
+    temperature : float
+        Above 0.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Mean over the 2 m views, in nats; log(2 m - 1) when all projections are equal.
+    """
+    unit = F.normalize(projections, dim=1)
+    similarity = unit @ unit.T / temperature
+    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    partner = torch.arange(len(unit), device=unit.device).roll(len(unit) // 2)
+    return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)

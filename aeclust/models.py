@@ -1,0 +1,211 @@
+"""The networks: encoder, bottleneck and decoder of every recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aeclust.errors import InputError
+from aeclust.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass gives.
+
+    Attributes
+    ----------
+    latent : Tensor of shape (n, d)
+        The code, or its mean if the network is variational.
+    log_variance : Tensor of shape (n, d) or None
+        Of a variational code.
+    reconstruction : Tensor of shape (n, c, s, s)
+        In [-1, 1].
+    projection : Tensor of shape (n, p) or None
+        What the contrastive term compares.
+    """
+
+    latent: Tensor
+    log_variance: Tensor | None
+    reconstruction: Tensor
+    projection: Tensor | None
+
+
+class Autoencoder(nn.Module):
+    """Encoder, optional bottleneck, decoder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its network, channels, batch_norm, latent_size, variational and image_size.
+    image_channels : int
+        1 for grey, 3 for RGB.
+    """
+
+    def __init__(self, recipe: Recipe, image_channels: int) -> None:
+        super().__init__()
+        widths = (image_channels, *recipe.channels)
+        side = recipe.image_size >> len(recipe.channels)
+        self.feature_shape = (widths[-1], side, side)
+        features, latent = widths[-1] * side * side, recipe.latent_size
+        self.image_channels = image_channels
+        self.residual = recipe.network == "residual"
+        self.encoder, self.decoder = (
+            (_residual_encoder(widths), _strided_decoder(widths))
+            if self.residual
+            else (
+                _pooling_encoder(widths, recipe.batch_norm),
+                _widening_decoder(widths, side, recipe.batch_norm),
+            )
+        )
+        pooled = widths[-1] if self.residual else features
+        self.mean = nn.Linear(pooled, latent) if latent else None
+        self.log_variance = nn.Linear(pooled, latent) if recipe.variational else None
+        self.expand = nn.Linear(latent, features) if latent else None
+        self.projector = _projector(latent or pooled) if recipe.contrast else None
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
+        return self._codes(images)[0]
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Images (n, c, s, s) in [-1, 1] of latents (n, d)."""
+        features = latent if self.expand is None else self.expand(latent)
+        return self.decoder(features.unflatten(1, self.feature_shape))
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
+        """One pass; `generator` draws the noise of a variational code, None decodes its mean."""
+        latent, log_variance = self._codes(images)
+        code = latent
+        if log_variance is not None and generator is not None:
+            noise = torch.randn(
+                latent.shape, generator=generator, device=latent.device, dtype=latent.dtype
+            )
+            code = latent + torch.exp(0.5 * log_variance) * noise
+        projection = None if self.projector is None else self.projector(latent)
+        return Output(latent, log_variance, self.decode(code), projection)
+
+    def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.encoder(images)
+        features = features.mean((2, 3)) if self.residual else features.flatten(1)
+        latent = features if self.mean is None else self.mean(features)
+        if self.residual:
+            # only directions count for the contrastive term, so the latent keeps nothing else
+            latent = F.normalize(latent, dim=1) * latent.shape[1] ** 0.5
+        if self.log_variance is None:
+            return latent, None
+        # beyond this exp() overflows within a few steps of SGD at the report's rate
+        return latent, self.log_variance(features).clamp(-10.0, 10.0)
+
+
+def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
+    """A freshly initialised network (PyTorch's default initialisation) that `seed` decides."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Autoencoder(recipe, image_channels)
+
+
+def state_arrays(network: Autoencoder) -> dict[str, NDArray[Any]]:
+    """The state dict as numpy arrays, copied."""
+    return {
+        name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
+    }
+
+
+def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, where: str) -> None:
+    """Fill `network` from arrays, strictly.
+
+    Raises
+    ------
+    InputError
+        Naming every missing, unexpected or misshapen key.
+    """
+    wanted = network.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in arrays]
+    problems += [f"unexpected {name}" for name in arrays if name not in wanted]
+    problems += [
+        f"{name} is {arrays[name].shape} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in arrays and arrays[name].shape != tuple(value.shape)
+    ]
+    if problems:
+        raise InputError(
+            f"the weights do not fit the network: {', '.join(problems[:6])}"
+            + (f" and {len(problems) - 6} more" if len(problems) > 6 else ""),
+            where=where,
+            expected="weights of this recipe and image size",
+            mend="use the run folder that they came from",
+        )
+    network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in arrays.items()})
+
+
+# -- the report's networks: every stage is conv 3x3, ReLU, max-pool 2 ----------------------------
+
+
+def _pooling_encoder(widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Conv2d(before, after, 3, padding=1)]
+        layers += [nn.BatchNorm2d(after)] if batch_norm else []
+        layers += [nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers)
+
+
+def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> nn.Sequential:
+    """Transposed convolutions of stride 1: a kernel of side + 1 doubles the side."""
+    layers: list[nn.Module] = []
+    for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        layers.append(nn.ConvTranspose2d(before, after, side + 1))
+        side *= 2
+        if after != widths[0]:
+            layers += [nn.BatchNorm2d(after)] if batch_norm else []
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+# -- the hybrid's network: strided convolutions and one residual block a stage --------------------
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*_conv_norm(width, width), nn.ReLU(), *_conv_norm(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.block(x))
+
+
+def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+    ]
+
+
+def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [*_conv_norm(before, after, stride=2), nn.ReLU(), _Residual(after)]
+    return nn.Sequential(*layers)
+
+
+def _strided_decoder(widths: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+        if after != widths[0]:
+            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def _projector(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 128)
+    )

@@ -1,0 +1,313 @@
+"""Figures (3.4 to 7 inches wide, text 7 pt or more) from arrays; nothing is saved or shown here."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, inf, sqrt
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+_FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
+_SMALL, _NORMAL, _BIG = 7.0, 8.0, 9.0  # points
+# Okabe-Ito; then darker and lighter relatives of the same hues, told apart by marker shape as well.
+_COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442"),
+    *("#00395C", "#8A5F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
+    *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
+)
+_MARKERS = "o^sDvPX"  # the next one after every 8 groups
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One colouring of the points of `embedding_figure`.
+
+    title: printed above the panel; groups: (n,) integers, any values; names: the legend entry of
+    each group value, where a missing one is printed as `str(value)`.
+    """
+
+    title: str
+    groups: NDArray[np.int64]
+    names: Mapping[int, str]
+
+
+def reconstruction_figure(
+    originals: FloatArray, reconstructions: FloatArray, errors: FloatArray, captions: Sequence[str]
+) -> Figure:
+    """Originals above their reconstructions, in input order, in bands of at most 10 columns.
+
+    originals, reconstructions: (m, h, w, c) float in [0, 1], m >= 1, c 1 (grey) or 3 (RGB).
+    errors: (m,) float >= 0, the mean squared error of each image in [-1, 1] units.
+    captions: m image ids; an id too long for two lines of its column loses its middle.
+    The axes come in pairs: original 0, reconstruction 0, original 1, and so on.
+    Raises ValueError when shapes or lengths disagree or a value is out of its range.
+    """
+    shape, count = np.shape(originals), len(captions)
+    valid = len(shape) == 4 and 0 not in shape and shape[3] in (1, 3)
+    _require(valid, f"originals must be (m, h, w, 1 or 3), m >= 1, not {shape}")
+    originals = _checked("originals", originals, shape, 0, 1)
+    reconstructions = _checked("reconstructions", reconstructions, shape, 0, 1)
+    errors = _checked("errors", errors, shape[:1], 0)
+    _require(count == shape[0], f"captions must be {shape[0]} strings, not {count}")
+    bands = ceil(count / 10)
+    columns = ceil(count / bands)  # bands of nearly equal length
+    cell = min(1.35, 6.7 / columns)  # inches
+    ids = [_fitted(caption, cell, _SMALL) for caption in captions]
+    tall = min(max(cell * shape[1] / shape[2], 0.3), 2.0)
+    upright: Any = {"rotation": 0, "ha": "right", "va": "center"} if tall < 0.6 else {}
+    labels_height = 0.37 + 0.13 * any("\n" in text for text in ids) + 0.06 * (bands > 1)
+    with _figure(max(3.4, columns * cell + 0.3), bands * (2 * tall + labels_height)) as figure:
+        for i, pair in enumerate(zip(originals, reconstructions, strict=True)):
+            band, column = divmod(i, columns)
+            for row, image in enumerate(pair):
+                place = (2 * band + row) * columns + column + 1
+                axes = figure.add_subplot(2 * bands, columns, place)
+                axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                # Anchors: spare height goes between the bands, not between the two of a pair.
+                axes.set(xticks=[], yticks=[], anchor="SN"[row])
+                if column == 0:
+                    axes.set_ylabel(("original", "reconstruction")[row], **upright)
+                if row == 0:
+                    axes.set_title(ids[i], fontsize=_SMALL, pad=3)
+            digits = ".4f" if errors[i] >= 0.001 or errors[i] == 0 else ".1e"
+            axes.set_xlabel(f"MSE {errors[i]:{digits}}", labelpad=3)
+    return figure
+
+
+def embedding_figure(
+    points: FloatArray, panels: Sequence[Panel], *, title: str, axis_note: str = ""
+) -> Figure:
+    """The same points once per panel, side by side, coloured by the panel's groups.
+
+    points: (n, 2) finite float, n >= 1; panels: at least one (1 or 2 read best), groups (n,) int.
+    All panels share limits and one scale on both axes, so distances can be compared. Legends, below
+    the panels, count the points of each group. title: above all; axis_note: printed small below.
+    Raises ValueError for no panel, shapes that disagree, points not finite, groups not integers.
+    """
+    _require(len(panels) > 0, "panels must hold at least one Panel")
+    _require(np.ndim(points) == 2 and len(points) > 0, "points must be (n, 2), n >= 1")
+    points = _checked("points", points, (len(points), 2))
+    for panel in panels:
+        _checked(f"groups of panel {panel.title!r}", panel.groups, (len(points),), kinds="iu")
+    low, high = _limits(points)
+    width = 3.4 if len(panels) == 1 else 7.0
+    each = width / len(panels) - 0.06
+    legends = [_legend_plan(panel, each) for panel in panels]
+    below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.04
+    height = each * float((high[1] - low[1]) / (high[0] - low[0])) + below + 0.22
+    with _figure(width, height, title, axis_note, below) as figure:
+        for k, (panel, (labels, columns)) in enumerate(zip(panels, legends, strict=True)):
+            axes = figure.add_subplot(1, len(panels), k + 1)
+            axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+            axes.set_aspect("equal", anchor="S")  # the legend hangs on the lower edge
+            axes.set_title(_fitted(panel.title, each, _NORMAL), fontsize=_NORMAL, pad=4)
+            handles = _scatter(axes, points, np.asarray(panel.groups))
+            _legend(axes, handles, labels, "upper center", (0.5, 0), ncols=columns, handlelength=1)
+    return figure
+
+
+def curve_figure(
+    epochs: NDArray[np.integer[Any]],
+    errors: FloatArray,
+    accuracies: FloatArray | None,
+    *,
+    error_label: str = "reconstruction MSE (all training images)",
+    accuracy_label: str = "validation accuracy",
+    note: str = "",
+    title: str = "",
+) -> Figure:
+    """Reconstruction error (left axis) and accuracy (right axis) at each checkpoint.
+
+    epochs: (m,) integers, strictly increasing, m >= 1.
+    errors: (m,) float >= 0; the axis is logarithmic when they span more than a decade above 0.
+    accuracies: (m,) float in [0, 1], shown in percent, or None to draw the error axis alone.
+    The largest fall of accuracy between neighbouring checkpoints is shaded, its size (percentage
+    points) printed above; nothing is marked where accuracy never falls.
+    Raises ValueError when shapes disagree, epochs do not increase or a value is out of its range.
+    """
+    count = np.size(epochs)
+    _require(count > 0, "epochs must hold at least one checkpoint")
+    epochs = _checked("epochs", epochs, (count,), kinds="iu")
+    _require(bool(np.all(epochs[1:] > epochs[:-1])), "epochs must be strictly increasing")
+    errors = _checked("errors", errors, (count,), 0)
+    if accuracies is not None:
+        accuracies = _checked("accuracies", accuracies, (count,), 0, 1)
+    with _figure(4.5, 2.5 if accuracies is None else 2.9, title, note) as figure:
+        left = figure.add_subplot()
+        left.set_xlabel("epoch", fontsize=_NORMAL)
+        left.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        lines = [_draw_line(left, epochs, errors, error_label, _COLOURS[0], "o-")]
+        if 0 < 10 * errors.min() < errors.max():
+            fine = errors.max() < 1000 * errors.min()
+            left.set_yscale("log", subs=[])
+            left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if fine else (1.0,)))
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if count == 1:  # away from the accuracy, which is drawn on an axis of 0 to 100 % then
+            share = 0.25 if accuracies is None or accuracies[0] >= 0.5 else 0.75
+            left.set(xticks=epochs, ylim=(0, (float(errors[0]) or 1.0) / share))
+        if accuracies is not None:
+            right = left.twinx()
+            lines.append(_draw_line(right, epochs, accuracies, accuracy_label, _COLOURS[3], "s--"))
+            pad = 1.0 if count == 1 else max(0.06 * float(np.ptp(accuracies)), 0.01)
+            right.set_ylim(max(0.0, accuracies.min() - pad), min(1.0, accuracies.max() + pad))
+            right.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+            labels = [_shortened(label, 60) for label in (error_label, accuracy_label)]
+            _legend(left, lines, labels, "lower left", (0, 1.06), handlelength=2.6)
+            _mark_largest_fall(left, epochs, accuracies)
+    return figure
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _checked(
+    name: str, data: Any, shape: Any, low: float = -inf, high: float = inf, kinds: str = "fiu"
+) -> NDArray[Any]:
+    array = np.asarray(data)
+    _require(array.shape == shape, f"{name} must have shape {shape}, not {array.shape}")
+    kind = "integers" if kinds == "iu" else "finite numbers"
+    _require(array.dtype.kind in kinds and bool(np.isfinite(array).all()), f"{name} must be {kind}")
+    inside = array.min() >= low - 1e-6 and array.max() <= high + 1e-6  # float32 may round out
+    found = f"{array.min():g} to {array.max():g}"
+    _require(bool(inside), f"{name} must be in [{low:g}, {high:g}], not {found}")
+    return array if low == -inf else np.clip(array, low, high)
+
+
+def _shortened(text: str, limit: int) -> str:
+    """At most `limit` drawable characters; the middle goes first, as ids differ at their ends."""
+    known = get_font(findfont(_FONT)).get_charmap()  # others would be warned of at each drawing
+    text = "".join(c if ord(c) in known else "\ufffd" for c in " ".join(text.split()))
+    tail = limit // 2
+    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
+
+
+def _fitted(text: str, inches: float, size: float, lines: int = 2) -> str:
+    wide = int(inches * 72 / (size * 0.64))  # 0.64 em: the width of a digit
+    text = _shortened(text, lines * wide)
+    return textwrap.fill(text, wide, max_lines=lines, placeholder="…", break_on_hyphens=False)
+
+
+@contextmanager
+def _figure(
+    width: float, height: float, title: str = "", note: str = "", below: float = 0.0
+) -> Iterator[Figure]:
+    """A figure to fill under our own settings; title and note add height, `below` stays free."""
+    title, note = _fitted(title, width, _BIG), _fitted(note, width, _SMALL, 4)
+    height += sum(0.15 * len(text.splitlines()) + 0.05 for text in (title, note) if text)
+    own: Any = {"font.family": _FONT, "font.size": _SMALL, "text.parse_math": False}
+    own |= {"axes.edgecolor": "#999999", "axes.linewidth": 0.6, "axes.labelsize": _SMALL}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(own)
+        free = (0, below / height, 1, 1 - below / height)
+        layout = ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.03, hspace=0, wspace=0, rect=free)
+        figure = Figure((width, height), dpi=300, layout=layout)
+        if title:
+            figure.suptitle(title, fontsize=_BIG)
+        if note:
+            figure.supxlabel(note, fontsize=_SMALL, color="#555555")
+        yield figure
+
+
+def _legend(
+    axes: Axes, handles: list[Line2D], labels: list[str], loc: Any, anchor: Any, **options: Any
+) -> None:
+    options |= {"frameon": False, "handletextpad": 0.5, "columnspacing": 1.2, "borderpad": 0.2}
+    names = ["-"] * len(labels)  # set afterwards: one that starts with "_" would be refused here
+    legend = axes.legend(handles, names, loc=loc, bbox_to_anchor=anchor, fontsize=_SMALL, **options)
+    legend.set_in_layout(loc == "lower left")  # for the one below, `_figure` kept the room free
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
+
+
+def _legend_plan(panel: Panel, inches: float) -> tuple[list[str], int]:
+    """The labels of a panel's legend and the number of columns that fits."""
+    values, counts = np.unique(panel.groups, return_counts=True)
+    limit = max(4, int(inches * 72 / (_SMALL * 0.64)) - 14)  # leaves room for marker and count
+    names = [_shortened(str(panel.names.get(int(v), int(v))), limit) for v in values]
+    labels = [f"{name} ({count})" for name, count in zip(names, counts, strict=True)]
+    entry = _SMALL * (0.6 * max(map(len, labels)) + 2.8)  # points; 2.8 em: marker and gaps
+    rows = ceil(len(labels) / max(1, int(inches * 72 / entry)))
+    return labels, ceil(len(labels) / rows)
+
+
+def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Corners of the box all panels show: the points, a margin, sides no less than 0.7 to 1."""
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    centre, half = (low + high) / 2, (high - low) / 2
+    largest, away = float(half.max()), float(np.abs(centre).max())
+    if largest <= 1e-9 * away:  # all points coincide
+        largest = max(1.0, away)
+    half = 1.06 * np.maximum(half, 0.7 * largest)
+    return centre - half, centre + half
+
+
+def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2D]:
+    """Draws the points, gives one legend handle per group value, in increasing order."""
+    values, ranks = np.unique(groups, return_inverse=True)
+    area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
+    colours = np.array([_COLOURS[k % len(_COLOURS)] for k in range(len(values))])
+    markers = np.array([_MARKERS[k // 8 % len(_MARKERS)] for k in range(len(values))])
+    # Shuffled, always alike: drawn group by group, the last group would hide the others.
+    order = np.random.default_rng(0).permutation(len(points))
+    edge = 0.3 if area >= 8 else 0.0
+    for marker in dict.fromkeys(markers.tolist()):
+        mine = order[markers[ranks[order]] == marker]
+        look: Any = {
+            "c": colours[ranks[mine]],
+            "edgecolors": "white" if edge else "none",
+            "lw": edge,
+        }
+        axes.scatter(
+            points[mine, 0], points[mine, 1], s=area, marker=marker, rasterized=True, **look
+        )
+    look = {"linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
+    pairs = zip(colours.tolist(), markers.tolist(), strict=True)
+    return [Line2D([], [], color=colour, marker=marker, **look) for colour, marker in pairs]
+
+
+def _draw_line(
+    axes: Axes, epochs: NDArray[Any], values: FloatArray, label: str, colour: str, style: str
+) -> Line2D:
+    """One curve, with its axis label and tick labels in its colour."""
+    (line,) = axes.plot(epochs, values, style, color=colour, lw=1.2, ms=3.5, clip_on=False)
+    parts = label.replace(" (", "\n(", 1).splitlines()
+    text = "\n".join(_fitted(part, 2.0, _NORMAL) for part in parts)
+    axes.set_ylabel(text, color=colour, fontsize=_NORMAL)
+    # Ticks are made when first drawn, under the caller's settings: what they need is told here.
+    ticks: Any = {"color": "#999999", "width": 0.6, "length": 2.5, "labelsize": _SMALL}
+    axes.tick_params(which="both", labelfontfamily=_FONT, **ticks)
+    axes.tick_params(axis="y", labelcolor=colour)
+    axes.spines[["top", "right"] if style == "o-" else ["top", "left"]].set_visible(False)
+    return line
+
+
+def _mark_largest_fall(axes: Axes, epochs: NDArray[Any], accuracies: FloatArray) -> None:
+    falls = -100 * np.diff(accuracies.astype(np.float64))
+    if falls.size == 0 or falls.max() <= 1e-9:
+        return
+    i = int(falls.argmax())
+    start, end = float(epochs[i]), float(epochs[i + 1])
+    axes.axvspan(start, end, color="#000000", alpha=0.08, lw=0, zorder=0)
+    size = f"{falls[i]:.1f}" if falls[i] >= 0.1 else f"{falls[i]:.1g}"
+    text, above = f"largest fall: \u2212{size} points", axes.get_xaxis_transform()
+    place = ((start + end) / 2 - float(epochs[0])) / float(epochs[-1] - epochs[0])
+    side = "left" if place < 0.2 else "right" if place > 0.8 else "center"  # stays over the axes
+    x = {"left": start, "right": end, "center": (start + end) / 2}[side]
+    axes.text(x, 1.01, text, transform=above, ha=side, va="bottom", color="#555555")

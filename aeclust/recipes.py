@@ -1,0 +1,324 @@
+"""Recipes: everything that decides a result, in one frozen dataclass for each method."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aeclust.errors import InputError
+
+REDUCTIONS = ("pca", "kpca", "tsne")
+CLUSTERERS = ("kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Network, loss, optimiser, epochs, reduction and clusterer of one method.
+
+    A recipe is stored in every artifact made with it, so that later stages need no flag repeated.
+    Construction checks every field and raises :class:`~aeclust.errors.InputError`.
+
+    Attributes
+    ----------
+    name : str
+        Where the fields came from: a key of :data:`RECIPES`.
+    network : {"plain", "residual"}
+        Family of encoder and decoder, see :mod:`aeclust.models`.
+    image_size : int
+        Pixels a side inside the network; other images are resized, which is said aloud.
+    channels : tuple of int
+        Channels after each encoder stage; every stage halves the image.
+    batch_norm : bool
+        Batch normalisation after every convolution but the last.
+    latent_size : int
+        Values in a latent; 0 takes the last feature map itself.
+    variational : bool
+        Mean and log-variance heads and the reparameterisation trick; the latent is the mean.
+    loss : {"mse", "elbo"}
+        Mean squared error over pixels in [-1, 1], or the negative evidence lower bound.
+    beta : float
+        Weight of the KL term of the bound.
+    contrast, temperature : float
+        Weight and temperature of the contrastive term between two augmented views; 0 trains
+        without views.
+    reconstruction : float
+        Weight of the reconstruction loss.
+    optimizer : {"adam", "adamw", "sgd"}
+    lr, weight_decay, momentum : float
+        Momentum is used by ``sgd`` alone.
+    schedule : {"constant", "one-cycle"}
+        ``one-cycle`` rises to ``lr`` in the first fifth of all steps and falls to zero in the end.
+    batch_size, epochs : int
+    precision : {"float32", "bfloat16"}
+        ``bfloat16`` runs training under autocast; weights and latents stay float32.
+    k : int
+        Number of clusters.
+    reduction : tuple of str
+        Steps ``method:size`` applied to the latents before clustering, methods
+        ``pca``, ``kpca`` (RBF) and ``tsne``; empty for none.
+    perplexity : float
+        Of t-SNE.
+    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"}
+    """
+
+    name: str
+    network: Literal["plain", "residual"] = "plain"
+    image_size: int = 32
+    channels: tuple[int, ...] = (64, 128, 256)
+    batch_norm: bool = False
+    latent_size: int = 0
+    variational: bool = False
+    loss: Literal["mse", "elbo"] = "mse"
+    beta: float = 1.0
+    contrast: float = 0.0
+    temperature: float = 0.5
+    reconstruction: float = 1.0
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-5
+    weight_decay: float = 1e-5
+    momentum: float = 0.0
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    batch_size: int = 64
+    epochs: int = 100
+    precision: Literal["float32", "bfloat16"] = "float32"
+    k: int = 2
+    reduction: tuple[str, ...] = ("kpca:200", "tsne:2")
+    perplexity: float = 30.0
+    clusterer: Literal["kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"] = (
+        "minibatch-kmeans"
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, getattr(self, field.name))
+        for name in ("lr", "temperature", "perplexity"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
+        for name in ("beta", "weight_decay", "momentum", "contrast", "reconstruction"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("batch_size", "epochs"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
+        _require(self.k >= 2, "k", self.k, "2 clusters or more")
+        _require(self.latent_size >= 0, "latent_size", self.latent_size, "0 or more")
+        _require(
+            len(self.channels) > 0 and min(self.channels) > 0,
+            "channels",
+            self.channels,
+            "one positive number for each encoder stage",
+        )
+        divisor = 2 ** len(self.channels)
+        _require(
+            self.image_size > 0 and self.image_size % divisor == 0,
+            "image_size",
+            self.image_size,
+            f"a multiple of {divisor}, because {len(self.channels)} stages halve the image",
+        )
+        _require(
+            not self.variational or self.latent_size > 0,
+            "latent_size",
+            self.latent_size,
+            "1 or more for a variational network",
+        )
+        _require(
+            self.loss == "mse" or self.variational,
+            "loss",
+            self.loss,
+            "mse, because the bound needs a variational network",
+        )
+        _require(
+            self.contrast > 0 or self.reconstruction > 0,
+            "reconstruction",
+            self.reconstruction,
+            "a positive weight for the contrastive or the reconstruction term",
+        )
+        _require(
+            self.contrast == 0 or self.batch_size >= 2,
+            "batch_size",
+            self.batch_size,
+            "2 or more, because the contrastive term compares images",
+        )
+        for text in self.reduction:
+            parse_reduction(text)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether the chain has t-SNE, which cannot place images it was not fitted on."""
+        return any(parse_reduction(step)[0] == "tsne" for step in self.reduction)
+
+    def override(self, values: Mapping[str, object], *, where: str = "--set") -> Recipe:
+        """This recipe with some fields replaced.
+
+        Parameters
+        ----------
+        values : mapping
+            Field names to values; strings are read as the field's type (``"0.9"``, ``"true"``,
+            ``"kpca:200,tsne:2"``).
+        where : str
+            Named in errors.
+
+        Raises
+        ------
+        InputError
+            For an unknown field or a value that the field does not take.
+        """
+        for name in values:
+            if name not in FIELDS or name == "name":
+                raise _unknown(name, [f for f in FIELDS if f != "name"], where, "recipe field")
+        try:
+            return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
+        except InputError as error:
+            raise InputError(
+                error.what, where=where, expected=error.expected, mend=error.mend
+            ) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, tuples as lists."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object], *, where: str) -> Recipe:
+        """The inverse of :meth:`to_json`; fields that did not exist yet take their defaults."""
+        name = values.get("name")
+        if not isinstance(name, str):
+            raise InputError(
+                "the recipe has no name", where=where, mend="the file is not aeclust's"
+            )
+        rest = {k: v for k, v in values.items() if k != "name"}
+        return cls(name=name).override(rest, where=where)
+
+
+FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
+
+
+def parse_reduction(text: str) -> tuple[str, int]:
+    """``"kpca:200"`` as ``("kpca", 200)``."""
+    method, _, size = text.partition(":")
+    if method not in REDUCTIONS or not (size.isascii() and size.isdigit()) or int(size) < 1:
+        raise InputError(
+            f"reduction is {text!r}",
+            expected=f"METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
+            mend="for example pca:20 or kpca:200,tsne:2, or none",
+        )
+    if method == "tsne" and int(size) > 3:
+        raise InputError(
+            f"reduction is {text!r}", expected="at most 3 t-SNE dimensions", mend="use tsne:2"
+        )
+    return method, int(size)
+
+
+def _unknown(name: str, known: Iterable[str], where: str, thing: str) -> InputError:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return InputError(
+        f"no {thing} is called {name!r}",
+        where=where,
+        expected=f"one of {', '.join(known)}",
+        mend=f"did you mean {near[0]}?" if near else "see aeclust train --help",
+    )
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise InputError(f"{name} is {value!r}", expected=expected, mend="change that field")
+
+
+def _parse(name: str, value: object) -> object:
+    """A field's value from a command line, TOML or JSON; what does not fit is left for the check."""
+    kind = FIELDS[name]
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if typing.get_origin(kind) is tuple:
+        items = [] if text in ("", "none") else text.split(",")
+        return tuple(_number(item, int) if name == "channels" else item.strip() for item in items)
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    return _number(text, kind) if kind in (int, float) else text
+
+
+def _number(text: str, kind: type[int] | type[float]) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _check_type(name: str, value: object) -> None:
+    kind = FIELDS[name]
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        _require(value in choices, name, value, f"one of {', '.join(choices)}")
+    elif typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        _require(
+            isinstance(value, tuple) and all(type(v) is item for v in value),
+            name,
+            value,
+            "whole numbers" if item is int else "texts",
+        )
+    elif kind is float:
+        _require(isinstance(value, float) and math.isfinite(value), name, value, "a finite number")
+    else:
+        words = {int: "a whole number", bool: "true or false", str: "a text"}
+        _require(type(value) is kind, name, value, words[kind])
+
+
+RECIPES: dict[str, Recipe] = {
+    # The course's autoencoder: the last feature map (256 x 4 x 4) is the latent.
+    "baseline": Recipe(name="baseline"),
+    # The same made variational; the report trained it on the squared error alone.
+    "vae": Recipe(name="vae", latent_size=128, variational=True),
+    # The report's best: deeper, normalised, variational, and trained by plain SGD.
+    "deep": Recipe(
+        name="deep",
+        channels=(64, 128, 256, 512, 1024),
+        batch_norm=True,
+        latent_size=128,
+        variational=True,
+        optimizer="sgd",
+        lr=0.1,
+        weight_decay=0.0,
+        momentum=0.9,
+        epochs=200,
+        reduction=("kpca:50", "tsne:2"),
+    ),
+    # The project's own: what stays the same under augmentation, and a decoder that keeps it honest.
+    "hybrid": Recipe(
+        name="hybrid",
+        network="residual",
+        channels=(32, 64, 128),
+        batch_norm=True,
+        latent_size=256,
+        contrast=1.0,
+        reconstruction=10.0,
+        optimizer="adamw",
+        lr=3e-3,
+        weight_decay=1e-4,
+        schedule="one-cycle",
+        batch_size=256,
+        epochs=12,
+        precision="float32",
+        reduction=("pca:20",),
+        clusterer="kmeans",
+    ),
+}
+DEFAULT_RECIPE = "hybrid"
+
+
+def named(name: str) -> Recipe:
+    """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
+    if name not in RECIPES:
+        raise _unknown(name, list(RECIPES), "--recipe", "recipe")
+    return RECIPES[name]

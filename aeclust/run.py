@@ -1,0 +1,289 @@
+"""The stages of a run folder: each makes its artifact, and what is missing or stale before it.
+
+An artifact remembers the request it was made for. The stage that owns it compares that request
+with the one at hand; a later stage takes it as it stands, as long as its ancestry is current.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aeclust import artifacts, training
+from aeclust.artifacts import Artifact
+from aeclust.errors import InputError, Interrupted, WriteError
+from aeclust.folder import Manifest, RunFolder
+from aeclust.images import Images, Source, load
+from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.recipes import Recipe
+
+_RESUME_EVERY = 30.0  # seconds between two saves of the state
+
+
+def _quiet(message: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of a stage: where it runs and whom it tells.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    device : torch.device
+    say : callable
+        Takes one line for the user.
+    observe : callable
+        Takes every :class:`~aeclust.training.Moment` of training.
+    signal : callable
+        The number of a signal that asks training to stop, or None.
+    """
+
+    folder: RunFolder
+    device: torch.device = torch.device("cpu")
+    say: Callable[[str], None] = _quiet
+    observe: Callable[[training.Moment], None] = lambda moment: None
+    signal: Callable[[], int | None] = lambda: None
+
+
+# -- train -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What :func:`train` did: its manifest, the kept epochs, and whether it had anything to do."""
+
+    manifest: Manifest
+    checkpoints: list[int]
+    did_train: bool
+
+
+def train(
+    context: Context,
+    source: Source,
+    recipe: Recipe,
+    *,
+    seed: int,
+    val_images: str | None = None,
+    val_labels: str | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> Trained:
+    """Train a recipe on images into the run folder.
+
+    Raises
+    ------
+    InputError
+        If a run is there already and neither `resume` nor `force` is given, if it is resumed with
+        another request, or if the images cannot be used.
+    DivergedError
+        If training diverges; checkpoints saved so far are kept.
+    Interrupted
+        After a signal, once the state is saved.
+    WriteError
+        If the disk has too little room or a file cannot be written.
+    """
+    folder = context.folder
+    images = load(source)
+    tell_about(context, images, recipe)
+    manifest = Manifest(
+        source=source,
+        data_digest=images.digest(),
+        shape=images.pixels.shape,
+        recipe=recipe,
+        seed=seed,
+        val_images=val_images,
+        val_labels=val_labels,
+    )
+    if len(images) < recipe.k:
+        raise InputError(
+            f"{len(images)} images cannot form {recipe.k} clusters",
+            where=source.location,
+            expected=f"at least {recipe.k} images",
+            mend="add images or lower -k",
+        )
+    with folder.lock():
+        snapshot = None
+        if folder.exists():
+            if resume:
+                _refuse_other(folder.manifest(), manifest, folder)
+                if recipe.epochs in folder.checkpoints() and not folder.resume_file.exists():
+                    context.say(f"{folder.path}: finished already, nothing to do")
+                    return Trained(manifest, folder.checkpoints(), did_train=False)
+                snapshot = _read_snapshot(folder)
+            elif not force:
+                raise InputError(
+                    "a run is here already",
+                    where=str(folder.path),
+                    expected="an empty or new folder",
+                    mend="continue it with --resume, replace it with --force, or name another --run",
+                )
+        if snapshot is None:
+            _clear(folder)
+        _check_disk(context, manifest)
+        folder.write_manifest(manifest)
+        _train_and_save(context, images, manifest, snapshot)
+    return Trained(manifest, folder.checkpoints(), did_train=True)
+
+
+def _train_and_save(
+    context: Context, images: Images, manifest: Manifest, snapshot: training.Snapshot | None
+) -> None:
+    """Run the loop with an observer that keeps metrics, checkpoints and the state to resume."""
+    folder, recipe = context.folder, manifest.recipe
+    kept = set(training.checkpoint_epochs(recipe.epochs))
+    lines = _metrics_up_to(folder, snapshot.epoch if snapshot else 0)
+    saved_at = time.monotonic()
+
+    def keep(moment: training.Moment) -> None:
+        nonlocal saved_at
+        if moment.metrics:
+            lines.append(json.dumps({"epoch": moment.epoch, **moment.metrics}))
+            artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
+        if moment.step == 0 and moment.epoch in kept:
+            _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
+        stop, finished = context.signal(), moment.epoch == recipe.epochs
+        if not finished and (stop or time.monotonic() - saved_at > _RESUME_EVERY):
+            _write_snapshot(folder, manifest, moment.snapshot())
+            saved_at = time.monotonic()
+        context.observe(moment)
+        if stop and not finished:
+            raise Interrupted(
+                stop,
+                f"interrupted in epoch {moment.epoch + 1} of {recipe.epochs}; the state is saved",
+                mend="continue with aeclust train --resume and the same flags",
+            )
+
+    training.train(
+        images.pixels,
+        recipe,
+        seed=manifest.seed,
+        device=context.device,
+        resume=snapshot,
+        observe=keep,
+    )
+    folder.resume_file.unlink(missing_ok=True)
+
+
+def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
+    """Say what the images were taken for, what was left out, and that they will be resized."""
+    context.say(f"{images.source.location}: {images.describe()}")
+    for line in images.skipped:
+        context.say(f"left out {line}")
+    size = recipe.image_size
+    if images.pixels.shape[1:3] != (size, size):
+        context.say(f"images are resized to {size} x {size} for recipe {recipe.name}")
+
+
+def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
+    """An interrupted run goes on with the request it was started with, or not at all."""
+    changes = [
+        f"{name} was {getattr(old.recipe, name)!r} and is {getattr(new.recipe, name)!r}"
+        for name in (field.name for field in dataclasses.fields(Recipe))
+        if getattr(old.recipe, name) != getattr(new.recipe, name)
+    ]
+    if old.seed != new.seed:
+        changes.append(f"seed was {old.seed} and is {new.seed}")
+    if old.data_digest != new.data_digest:
+        changes.append("the images are others")
+    if changes:
+        raise InputError(
+            f"this run was started otherwise: {'; '.join(changes[:4])}",
+            where=str(folder.path),
+            expected="the flags of its start",
+            mend="repeat those, or replace the run with --force",
+        )
+
+
+def _clear(folder: RunFolder) -> None:
+    """Remove what a former run left, its manifest first, so that no half of it looks like a run."""
+    weights = [folder.weights_file(epoch) for epoch in folder.checkpoints()]
+    try:
+        for file in (folder.manifest_file, folder.resume_file, folder.metrics_file, *weights):
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"cannot be removed ({error.strerror})", where=str(folder.path), mend="check permissions"
+        ) from error
+
+
+def _check_disk(context: Context, manifest: Manifest) -> None:
+    recipe = manifest.recipe
+    network = build(recipe, manifest.shape[3], seed=0)
+    size = sum(value.nbytes for value in state_arrays(network).values())
+    count = len(training.checkpoint_epochs(recipe.epochs))
+    copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
+    needed = size * (count + copies)
+    context.say(
+        f"{count} checkpoints of {size / 1e6:.1f} MB and the state to resume"
+        f" will take up to {needed / 1e6:.0f} MB"
+    )
+    free = shutil.disk_usage(context.folder.path).free
+    if free < needed:
+        raise WriteError(
+            f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
+            where=str(context.folder.path),
+            mend="free space or choose another place with --run",
+        )
+
+
+def _metrics_up_to(folder: RunFolder, epoch: int) -> list[str]:
+    if epoch == 0 or not folder.metrics_file.exists():
+        return []
+    lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()
+    return lines[:epoch]
+
+
+def _write_weights(
+    folder: RunFolder, manifest: Manifest, epoch: int, weights: dict[str, NDArray[Any]]
+) -> None:
+    arrays = {f"state_dict/{name}": value for name, value in weights.items()}
+    artifacts.write(
+        folder.weights_file(epoch), _artifact("weights", arrays, manifest, {"epoch": epoch})
+    )
+
+
+def _write_snapshot(folder: RunFolder, manifest: Manifest, snapshot: training.Snapshot) -> None:
+    arrays = {f"state_dict/{name}": value for name, value in snapshot.weights.items()}
+    arrays |= {f"optimizer/{name}": value for name, value in snapshot.optimizer.items()}
+    arrays["progress"] = np.array([snapshot.epoch, snapshot.step, *snapshot.totals], np.float64)
+    artifacts.write(folder.resume_file, _artifact("resume", arrays, manifest, {}))
+
+
+def _read_snapshot(folder: RunFolder) -> training.Snapshot | None:
+    if not folder.resume_file.exists():
+        return None
+    artifact = artifacts.read(folder.resume_file, "resume")
+    epoch, step, *totals = artifact.arrays["progress"].tolist()
+    return training.Snapshot(
+        artifact.group("state_dict/"),
+        artifact.group("optimizer/"),
+        int(epoch),
+        int(step),
+        tuple(totals),
+    )
+
+
+def _artifact(
+    kind: str, arrays: dict[str, NDArray[Any]], manifest: Manifest, details: dict[str, Any]
+) -> Artifact:
+    return Artifact(
+        kind=kind,
+        arrays=arrays,
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": manifest.data_digest},
+        details={"image_channels": manifest.shape[3], **details},
+    )

@@ -1,0 +1,224 @@
+"""Training: one loop, observed from outside."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aeclust.augment import view
+from aeclust.batches import epoch_batches, step_generator, to_input
+from aeclust.errors import DivergedError, InputError
+from aeclust.losses import objective
+from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.recipes import Recipe
+
+TERMS = ("loss", "reconstruction", "kl", "contrast")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that training needs to go on as if it had never stopped.
+
+    Attributes
+    ----------
+    weights : dict of str to ndarray
+        The network's state dict.
+    optimizer : dict of str to ndarray
+        Its state by ``<parameter number>/<name>``.
+    epoch, step : int
+        Epochs finished, and steps finished in the epoch under way.
+    totals : tuple of float
+        Sums over the images of the epoch under way, in the order of :data:`TERMS`.
+    """
+
+    weights: dict[str, NDArray[Any]]
+    optimizer: dict[str, NDArray[Any]]
+    epoch: int
+    step: int
+    totals: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What an observer is told after every step, and once before the first.
+
+    Attributes
+    ----------
+    epoch, step, steps : int
+        Epochs finished; steps finished in the epoch under way and their number in an epoch. At the
+        end of an epoch ``step`` is 0.
+    loss : float
+        Objective of the last batch; NaN before the first.
+    metrics : dict of str to float
+        At the end of an epoch, means over its images (:data:`TERMS`), seconds and images per
+        second; otherwise empty.
+    snapshot : callable
+        Copies the present state.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    metrics: dict[str, float]
+    snapshot: Callable[[], Snapshot]
+
+
+def train(
+    pixels: NDArray[Any],
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    resume: Snapshot | None = None,
+    observe: Callable[[Moment], None] = lambda moment: None,
+) -> Autoencoder:
+    """Train the network of a recipe on images.
+
+    Order, noise and views of a step depend on (seed, epoch, step) alone: a run that goes on from
+    a snapshot ends with the same weights as one that never stopped.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+        uint8, or float in [0, 1].
+    recipe : Recipe
+    seed : int
+        Decides the initial weights and everything random after them.
+    device : torch.device
+    resume : Snapshot, optional
+        Where to go on.
+    observe : callable
+        Called with a :class:`Moment` after each step; what it raises ends training.
+
+    Returns
+    -------
+    Autoencoder
+        In evaluation mode.
+
+    Raises
+    ------
+    DivergedError
+        If the loss or a weight stops being finite.
+    InputError
+        If there are too few images for the network's batch statistics.
+    """
+    n = len(pixels)
+    if n < 2 and (recipe.batch_norm or recipe.contrast):
+        raise InputError(
+            f"{n} image to train on",
+            expected="2 or more, because this recipe normalises or compares batches",
+            mend="add images or use --recipe baseline",
+        )
+    network = build(recipe, pixels.shape[3], seed=seed).to(device)
+    optimizer = _optimizer(network, recipe)
+    epoch, step, totals = 0, 0, np.zeros(len(TERMS))
+    if resume is not None:
+        load_state(network, resume.weights, where="resume")
+        _load_optimizer(optimizer, resume.optimizer)
+        epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
+
+    def snapshot() -> Snapshot:
+        weights = state_arrays(network)
+        if not all(np.isfinite(value).all() for value in weights.values()):
+            raise _diverged(epoch, step, "a weight", recipe)
+        return Snapshot(weights, _optimizer_arrays(optimizer), epoch, step, tuple(totals.tolist()))
+
+    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
+    if resume is None:
+        observe(Moment(0, 0, steps, math.nan, {}, snapshot))
+    network.train()
+    while epoch < recipe.epochs:
+        started, done_before = time.monotonic(), step
+        batches = epoch_batches(n, recipe.batch_size, seed=seed, epoch=epoch)
+        for rows in batches[step:]:
+            generator = step_generator(device, seed=seed, epoch=epoch, step=step)
+            images = to_input(pixels[rows], recipe.image_size, device)
+            if recipe.contrast:
+                images = torch.cat([view(images, generator), view(images, generator)])
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
+            ):
+                output = network(images, generator)
+            loss = objective(output, images, recipe)
+            value = loss.total.item()
+            if not math.isfinite(value):
+                raise _diverged(epoch, step, "the loss", recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * _schedule(recipe, (epoch + step / steps) / recipe.epochs)
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            terms = (value, loss.reconstruction.item(), loss.kl.item(), loss.contrast.item())
+            totals += len(rows) * np.array(terms)
+            step += 1
+            metrics: dict[str, float] = {}
+            if step == steps:
+                seconds = time.monotonic() - started
+                images_seen = sum(len(rows) for rows in batches[done_before:])
+                metrics = dict(zip(TERMS, (totals / n).tolist(), strict=True))
+                metrics |= {"seconds": seconds, "images_per_second": images_seen / seconds}
+                epoch, step, totals = epoch + 1, 0, np.zeros(len(TERMS))
+            observe(Moment(epoch, step, steps, value, metrics, snapshot))
+    return network.eval()
+
+
+def checkpoint_epochs(epochs: int, count: int = 12) -> list[int]:
+    """The epochs after which a checkpoint is kept: `count` of them, evenly, with 0 and the last.
+
+    >>> checkpoint_epochs(100)
+    [0, 9, 18, 27, 36, 45, 55, 64, 73, 82, 91, 100]
+    """
+    return sorted({round(epochs * i / (count - 1)) for i in range(count)})
+
+
+def _schedule(recipe: Recipe, progress: float) -> float:
+    """Share of the learning rate after a share `progress` of all steps."""
+    if recipe.schedule == "constant":
+        return 1.0
+    rise = 0.2
+    if progress < rise:
+        return 0.04 + 0.96 * progress / rise
+    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+
+
+def _optimizer(network: Autoencoder, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = list(network.parameters())
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
+    return {
+        f"{number}/{name}": value.detach().cpu().numpy().copy()
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+        if value is not None
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    fresh = optimizer.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in arrays.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = torch.from_numpy(np.array(value))
+    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
+
+
+def _diverged(epoch: int, step: int, what: str, recipe: Recipe) -> DivergedError:
+    return DivergedError(
+        f"training diverged: {what} is not finite in epoch {epoch + 1}, step {step + 1}",
+        mend=f"lower the learning rate ({recipe.lr:g}) with --lr; checkpoints saved so far are kept",
+    )
