@@ -16,14 +16,17 @@ one gate that trusts nothing in the file.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +44,7 @@ _MAGIC = b"aeclust artifact "
 
 Array = NDArray[Any]
 Json = Any
+Refuse = Callable[[str], InputError]  # names the file and what is wrong with it
 
 # What a dataset may hold: dtype kinds and sizes in bytes, None for any size.
 _DTYPES = {"f": (4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,), "S": None}
@@ -120,6 +124,10 @@ class Artifact:
     details: dict[str, Json]
     versions: dict[str, str] = field(default_factory=dict)
     digest: str = ""
+
+    def with_digest(self, digest: str) -> Artifact:
+        """The same artifact after writing, when its digest is known."""
+        return dataclasses.replace(self, digest=digest)
 
     def group(self, prefix: str) -> dict[str, Array]:
         """The datasets below `prefix` by their name inside it."""
@@ -224,8 +232,9 @@ def read(path: Path, kind: str | None = None) -> Artifact:
     where = str(path)
     data = _read_regular(path)
     digest = _verify(data, where)
-    with _opened(io.BytesIO(data), where) as file:
-        names = _inspect(file, where, stored=len(data))
+    refuse = partial(_damaged, where)
+    with _opened(io.BytesIO(data), refuse) as file:
+        names = _inspect(file, refuse, stored=len(data))
         found = _text(file, "kind", where)
         if found not in _SCHEMAS:
             raise _damaged(where, f"kind {found!r} is unknown")
@@ -241,13 +250,33 @@ def read(path: Path, kind: str | None = None) -> Artifact:
             for name in ("recipe", "seed", "parents", "details", "versions")
         }
         for name, value in header.items():
-            if not isinstance(value, int if name == "seed" else dict):
+            if type(value) is not (int if name == "seed" else dict):  # True is no seed
                 raise _damaged(where, f"attribute {name!r} has the wrong type")
         arrays = {name: np.asarray(file[name][()]) for name in names}
     problem = _misfit(found, arrays)
     if problem:
         raise _damaged(where, problem)
     return Artifact(kind=found, arrays=arrays, digest=digest, **header)
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether the file starts as artifacts do; it may still be damaged."""
+    if not path.is_file():  # opening a FIFO would wait
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def claimed_digest(path: Path) -> str:
+    """The digest that a file's user block states, without verifying it; empty if there is none."""
+    if not is_artifact(path):
+        return ""
+    with open(path, "rb") as file:
+        found = re.match(_MAGIC + rb"\d+ sha256:([0-9a-f]{64})\n", file.read(_BLOCK))
+    return found[1].decode() if found else ""
 
 
 def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
@@ -260,8 +289,9 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     """
     where = str(path)
     size = _regular_size(path)
-    with _opened(path, where) as file:
-        names = _inspect(file, where, stored=size)
+    refuse = partial(_unfit, where)
+    with _opened(path, refuse) as file:
+        names = _inspect(file, refuse, stored=size)
         if key is None:
             key = only_key({name: file[name].ndim for name in names}, axes, where)
         elif key not in names:
@@ -273,8 +303,9 @@ def only_key(dimensions: Mapping[str, int], axes: tuple[int, ...], where: str) -
     """The one array with a number of axes among `axes`; more or none are an error naming all."""
     fitting = [name for name, ndim in dimensions.items() if ndim in axes]
     if len(fitting) != 1:
+        names = ", ".join(dimensions) or "it is empty"
         raise InputError(
-            f"{len(fitting)} of its arrays could be meant ({', '.join(dimensions) or 'it is empty'})",
+            f"{len(fitting)} of its arrays could be meant ({names})",
             where=where,
             expected=f"one array with {' or '.join(map(str, axes))} axes",
             mend=f"name one, as {where}::KEY",
@@ -311,7 +342,10 @@ def _storable(value: Array) -> Array:
 
 
 def _json_bytes(value: Json) -> np.bytes_:
-    return np.bytes_(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    if len(text) > _MAX_ATTRIBUTE or _nesting(text) > _MAX_JSON_DEPTH:
+        raise ValueError(f"the header is too large or nests too deep: {text[:60]}...")
+    return np.bytes_(text.encode())
 
 
 def _user_block(digest: str) -> bytes:
@@ -338,13 +372,14 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows has no handle on a folder to force
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # Windows has no handle on a folder to force, some file systems refuse to; by now the new file
+    # is in place and whole, so that this is no failure to write.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 # -- the gate ----------------------------------------------------------------------------------
@@ -356,6 +391,15 @@ def _damaged(where: str, what: str) -> InputError:
         where=where,
         expected="a file as aeclust wrote it",
         mend="delete it to have it made anew, or restore a copy",
+    )
+
+
+def _unfit(where: str, what: str) -> InputError:
+    return InputError(
+        f"cannot be used: {what}",
+        where=where,
+        expected="an HDF5 file of plain arrays of numbers",
+        mend="copy the arrays into a new file",
     )
 
 
@@ -410,18 +454,21 @@ def _verify(data: bytes, where: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(source: io.BytesIO | Path, where: str) -> Iterator[h5py.File]:
+def _opened(source: io.BytesIO | Path, refuse: Refuse) -> Iterator[h5py.File]:
     import h5py
 
     try:
         with h5py.File(source, "r") as file:
             yield file
     # h5py has no error type of its own: a damaged file raises whatever HDF5 stumbled over
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
-        raise _damaged(where, f"HDF5 cannot read it ({str(error).splitlines()[0]})") from error
+    except (
+        OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError
+    ) as error:  # fmt: skip
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise refuse(f"HDF5 cannot read it ({reason})") from error
 
 
-def _inspect(file: h5py.File, where: str, *, stored: int) -> list[str]:
+def _inspect(file: h5py.File, refuse: Refuse, *, stored: int) -> list[str]:
     """Every dataset name, after looking at all there is without following anything.
 
     Only hard links, plain filters and plain numbers pass, each object once, within bounds on
@@ -438,41 +485,45 @@ def _inspect(file: h5py.File, where: str, *, stored: int) -> list[str]:
         for name in group:
             full = prefix + name
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise _damaged(where, f"{full!r} is a link to somewhere else")
+                raise refuse(f"{full!r} is a link to somewhere else")
             item = group[name]
             identity = h5py.h5o.get_info(item.id).addr
             if identity in seen or len(seen) >= _MAX_OBJECTS:
-                raise _damaged(where, f"{full!r} repeats an object or exceeds {_MAX_OBJECTS}")
+                raise refuse(f"{full!r} repeats an object or exceeds {_MAX_OBJECTS}")
             seen.add(identity)
             if isinstance(item, h5py.Group):
                 if depth >= _MAX_DEPTH:
-                    raise _damaged(where, f"{full!r} lies deeper than {_MAX_DEPTH} groups")
+                    raise refuse(f"{full!r} lies deeper than {_MAX_DEPTH} groups")
                 pending.append((item, f"{full}/", depth + 1))
                 continue
             if not isinstance(item, h5py.Dataset):
-                raise _damaged(where, f"{full!r} is neither group nor dataset")
-            total += _inspect_dataset(item, full, where)
+                raise refuse(f"{full!r} is neither group nor dataset")
+            total += _inspect_dataset(item, full, refuse)
             names.append(full)
     if total > min(_MAX_BYTES, stored * _MAX_EXPANSION):
-        raise _damaged(where, f"it declares {total} bytes of data in {stored} bytes")
+        raise refuse(f"it declares {total} bytes of data in {stored} bytes")
     return sorted(names)
 
 
-def _inspect_dataset(item: h5py.Dataset, full: str, where: str) -> int:
-    """Refuse a dataset that reads other files or holds more than plain values; its size in bytes."""
+def _inspect_dataset(item: h5py.Dataset, full: str, refuse: Refuse) -> int:
+    """Refuse what reads other files or holds more than plain values; the size in bytes."""
     import h5py
 
     plist = item.id.get_create_plist()
     if item.is_virtual or plist.get_external_count():
-        raise _damaged(where, f"{full!r} keeps its data in other files")
+        raise refuse(f"{full!r} keeps its data in other files")
     filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
     allowed = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
     if filters - allowed:
-        raise _damaged(where, f"{full!r} uses filter {min(filters - allowed)}")
-    sizes = _DTYPES.get(item.dtype.kind, ())
-    if item.shape is None or (sizes is not None and item.dtype.itemsize not in sizes):
-        raise _damaged(where, f"{full!r} has dtype {item.dtype}")
+        raise refuse(f"{full!r} uses filter {min(filters - allowed)}")
+    if item.shape is None or not _plain(item.dtype):
+        raise refuse(f"{full!r} has dtype {item.dtype}")
     return int(item.size) * int(item.dtype.itemsize)
+
+
+def _plain(dtype: np.dtype[Any]) -> bool:
+    sizes = _DTYPES.get(dtype.kind, ())
+    return sizes is None or dtype.itemsize in sizes
 
 
 def _text(file: h5py.File, name: str, where: str) -> str:
@@ -489,12 +540,17 @@ def _text(file: h5py.File, name: str, where: str) -> str:
         raise _damaged(where, f"attribute {name!r} is not UTF-8") from None
 
 
-def _json(text: str, where: str) -> Json:
+def _nesting(text: str) -> int:
+    """How deep the brackets of a JSON text nest; those inside strings do not count."""
     depth = deepest = 0
-    for character in text:
+    for character in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
         depth += (character in "[{") - (character in "]}")
         deepest = max(deepest, depth)
-    if deepest > _MAX_JSON_DEPTH:
+    return deepest
+
+
+def _json(text: str, where: str) -> Json:
+    if _nesting(text) > _MAX_JSON_DEPTH:
         raise _damaged(where, "its JSON nests too deep")
     try:
         return json.loads(text)
@@ -514,9 +570,12 @@ def _misfit(kind: str, arrays: Mapping[str, Array]) -> str:
     ]
     unexpected = [a for a in arrays if a not in schema and not a.startswith(groups or "\0")]
     if missing or unexpected:
-        return f"missing {', '.join(missing) or 'nothing'}, unexpected {', '.join(unexpected) or 'nothing'}"
+        lists = [", ".join(names) or "nothing" for names in (missing, unexpected)]
+        return f"missing {lists[0]}, unexpected {lists[1]}"
     lengths: dict[str, int] = {}
     for name, value in arrays.items():
+        if not _plain(value.dtype):
+            return f"{name!r} has dtype {value.dtype}"
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             return f"{name!r} holds NaN or infinity"
         spec = schema.get(name)
@@ -525,9 +584,19 @@ def _misfit(kind: str, arrays: Mapping[str, Array]) -> str:
         wanted = value.dtype.kind == "S" or value.dtype == np.int64
         if not (wanted if spec.dtype == "ids" else value.dtype == np.dtype(spec.dtype)):
             return f"{name!r} has dtype {value.dtype} instead of {spec.dtype}"
+        if value.dtype.kind == "S" and not _is_utf8(value):
+            return f"{name!r} is not UTF-8"
         if value.ndim != len(spec.shape):
             return f"{name!r} has {value.ndim} dimensions instead of {len(spec.shape)}"
         for letter, length in zip(spec.shape, value.shape, strict=True):
             if lengths.setdefault(letter, length) != length:
                 return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
     return ""
+
+
+def _is_utf8(ids: Array) -> bool:
+    try:
+        decode_ids(ids)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import tokenize
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +30,12 @@ _BLOCK = 4_096
 _BAD_IMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error,
     OverflowError, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
+
+# What numpy and zipfile raise on files that are not the arrays they claim to be.
+_BAD_ARRAY = (
+    OSError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError,
+    RuntimeError, MemoryError, tokenize.TokenError, zipfile.error, zlib.error,
 )  # fmt: skip
 
 
@@ -91,9 +99,9 @@ class Images:
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
         sha = hashlib.sha256(f"{self.pixels.shape} {self.pixels.dtype.str}".encode())
-        sha.update("\n".join(str(i) for i in self.ids.tolist()).encode())
+        sha.update("\0".join(str(i) for i in self.ids.tolist()).encode())
         for block in blocks(self.pixels):
-            sha.update(np.ascontiguousarray(block))
+            sha.update(np.ascontiguousarray(block).data)
         return sha.hexdigest()
 
 
@@ -135,14 +143,18 @@ def load(source: Source) -> Images:
     location = source.location
     if source.layout is not None and source.layout not in LAYOUTS:
         raise InputError(
-            f"layout is {source.layout!r}", where="--layout", expected=f"one of {', '.join(LAYOUTS)}"
+            f"layout is {source.layout!r}",
+            where="--layout",
+            expected=f"one of {', '.join(LAYOUTS)}",
         )
     if location.startswith("demo:"):
+        _refuse_stated(source, "layout", "range", "size", "skip_bad")
         pixels = demo_set(location).pixels
         return Images(pixels, np.arange(len(pixels)), source)
     path, _, key = location.partition("::")
     if os.path.isdir(path):
         _refuse_stated(source, "layout", "range")
+        _refuse_key(path, key)
         return _load_folder(Path(path), source)
     _refuse_stated(source, "size", "skip_bad")
     where, raw = read_array(path, key or None)
@@ -184,6 +196,8 @@ def read_array(
             expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
             mend="check the path",
         )
+    if not os.path.isfile(path):  # a FIFO or a device would hang or never end
+        raise InputError("is not a regular file", where=path, expected="an array in a file")
     if ending in (".h5", ".hdf5"):
         key, array = artifacts.read_array(Path(path), key, axes)
         return f"{path}::{key}", array
@@ -194,14 +208,19 @@ def read_array(
             expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
             mend="convert it",
         )
+    if ending == ".npy":
+        _refuse_key(path, key)
     try:
-        if ending == ".npz":
-            return _read_npz(path, key, axes)
-        return path, np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, TypeError, KeyError, zipfile.error) as error:
-        what = "holds Python objects" if "Object arrays" in str(error) else "cannot be read"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's own on odd headers
+            if ending == ".npz":
+                return _read_npz(path, key, axes)
+            return path, np.lib.format.open_memmap(path, mode="r")
+    except _BAD_ARRAY as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        objects = "Object arrays" in reason or "Python objects" in reason
         raise InputError(
-            f"{what} ({(str(error) or type(error).__name__).splitlines()[0]})",
+            "holds Python objects" if objects else f"cannot be read ({reason})",
             where=path,
             expected="a whole file as numpy.save writes it, of numbers",
             mend="save it again",
@@ -209,15 +228,15 @@ def read_array(
 
 
 def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("it is no zip archive")
+    with zipfile.ZipFile(path) as archive:
+        names = [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
         if key is None:
-            shapes = {name: _npz_ndim(file.zip, f"{name}.npy") for name in file.files}
+            shapes = {name: _npz_ndim(archive, f"{name}.npy") for name in names}
             key = artifacts.only_key(shapes, axes, path)
-        elif key not in file.files:
-            raise artifacts.missing_key(key, file.files, path)
-        return f"{path}::{key}", file[key]
+        elif key not in names:
+            raise artifacts.missing_key(key, names, path)
+        with archive.open(f"{key}.npy") as file:
+            return f"{path}::{key}", np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _npz_ndim(archive: zipfile.ZipFile, member: str) -> int:
@@ -234,8 +253,17 @@ def _refuse_stated(source: Source, *names: str) -> None:
             flag = "--" + name.replace("_", "-")
             kind = "arrays" if name in ("layout", "range") else "folders of images"
             raise InputError(
-                f"{flag} says nothing about it", where=source.location, expected=f"{flag} for {kind}"
+                f"{flag} says nothing about it",
+                where=source.location,
+                expected=f"{flag} for {kind}",
             )
+
+
+def _refuse_key(path: str, key: str | None) -> None:
+    if key:
+        raise InputError(
+            f"::{key} says nothing about it", where=path, expected="::KEY for .npz and .h5 files"
+        )
 
 
 # -- arrays ------------------------------------------------------------------------------------
@@ -272,11 +300,10 @@ def _to_nhwc(raw: NDArray[Any], layout: str | None, where: str) -> NDArray[Any]:
                 mend="state --layout nhwc or --layout nchw",
             )
         layout = "nhw" if raw.ndim == 3 else "nchw" if first else "nhwc"
-    shaped = {
-        "nhw": lambda: raw[..., np.newaxis],
-        "nhwc": lambda: raw,
-        "nchw": lambda: np.moveaxis(raw, 1, 3),
-    }[layout]()
+    if layout == "nhw":
+        shaped = raw[..., np.newaxis]
+    else:
+        shaped = np.moveaxis(raw, 1, 3) if layout == "nchw" else raw
     if shaped.shape[3] not in (1, 3):
         raise InputError(
             f"has {shaped.shape[3]} channels (shape {shape}, layout {layout})",
@@ -289,7 +316,8 @@ def _to_nhwc(raw: NDArray[Any], layout: str | None, where: str) -> NDArray[Any]:
 
 def _to_pixels(images: NDArray[Any], stated: str | None, where: str) -> NDArray[Any]:
     """uint8, or floating in [0, 1]; every value looked at once."""
-    if images.dtype.kind not in "uif":
+    odd = not images.dtype.isnative or images.dtype.itemsize > 8  # no network takes these
+    if images.dtype.kind not in "uif" or (odd and stated is None):
         raise InputError(
             f"has dtype {images.dtype}", where=where, expected="uint8, or float in [0, 1]",
             mend="convert it",
@@ -400,8 +428,9 @@ def _load_folder(folder: Path, source: Source) -> Images:
     sizes = [image.shape[:2] for image in decoded]
     odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if odd is not None:
+        first, other = (f"{ids[i]} is {_by(sizes[i])}" for i in (0, odd))
         raise InputError(
-            f"images have different sizes ({ids[0]} is {_by(sizes[0])}, {ids[odd]} is {_by(sizes[odd])})",
+            f"images have different sizes ({first}, {other})",
             where=str(folder),
             expected="one size",
             mend="resize all of them with --size, for example --size 32",
@@ -417,16 +446,26 @@ def _by(size: tuple[int, ...]) -> str:
 
 def _image_files(folder: Path) -> list[str]:
     """Relative POSIX paths of all images below, sorted bytewise; hidden ones are left alone."""
-    found = []
-    for parent, folders, names in os.walk(folder):
+    found: list[str] = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                found.append((Path(parent) / name).relative_to(folder).as_posix())
+        found += [
+            (Path(parent) / name).relative_to(folder).as_posix()
+            for name in names
+            if name.lower().endswith(ENDINGS) and not name.startswith(".")
+        ]
     bad = next((name for name in found if not _is_utf8(name)), None)
     if bad is not None:
         raise InputError("a file name is not UTF-8", where=printable(bad), mend="rename it")
     return sorted(found, key=str.encode)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(
+        f"cannot be read ({error.strerror})",
+        where=str(error.filename),
+        mend="check its permissions",
+    ) from error
 
 
 def _is_utf8(name: str) -> bool:
@@ -445,9 +484,7 @@ def _decode(path: Path, size: int | None) -> NDArray[np.uint8]:
         warnings.simplefilter("ignore")  # Pillow's own size warning; the cap below is ours
         with Image.open(path, formats=["PNG", "JPEG"]) as file:
             if file.width * file.height > _MAX_IMAGE_PIXELS:
-                raise ValueError(
-                    f"{file.width} x {file.height} is over {_MAX_IMAGE_PIXELS} pixels"
-                )
+                raise ValueError(f"{file.width} x {file.height} is over {_MAX_IMAGE_PIXELS} pixels")
             file.load()
             image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I"):  # 16-bit grey

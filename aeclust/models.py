@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,9 @@ class Autoencoder(nn.Module):
         pooled = widths[-1] if self.residual else features
         self.mean = nn.Linear(pooled, latent) if latent else None
         self.log_variance = nn.Linear(pooled, latent) if recipe.variational else None
-        self.expand = nn.Linear(latent, features) if latent else None
-        self.projector = _projector(latent or pooled) if recipe.contrast else None
+        width = latent or pooled
+        self.expand = nn.Linear(width, features) if latent or self.residual else None
+        self.projector = _projector(width) if recipe.contrast else None
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
@@ -108,7 +110,7 @@ class Autoencoder(nn.Module):
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
     """A freshly initialised network (PyTorch's default initialisation) that `seed` decides."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         return Autoencoder(recipe, image_channels)
 
 
@@ -151,7 +153,7 @@ def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, wher
 
 def _pooling_encoder(widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Conv2d(before, after, 3, padding=1)]
         layers += [nn.BatchNorm2d(after)] if batch_norm else []
         layers += [nn.ReLU(), nn.MaxPool2d(2)]
@@ -161,11 +163,11 @@ def _pooling_encoder(widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential
 def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> nn.Sequential:
     """Transposed convolutions of stride 1: a kernel of side + 1 doubles the side."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True):
-        layers.append(nn.ConvTranspose2d(before, after, side + 1))
+    for stage in range(len(widths) - 1, 0, -1):
+        layers.append(nn.ConvTranspose2d(widths[stage], widths[stage - 1], side + 1))
         side *= 2
-        if after != widths[0]:
-            layers += [nn.BatchNorm2d(after)] if batch_norm else []
+        if stage > 1:
+            layers += [nn.BatchNorm2d(widths[stage - 1])] if batch_norm else []
             layers.append(nn.ReLU())
     return nn.Sequential(*layers, nn.Tanh())
 
@@ -191,16 +193,17 @@ def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
 
 def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [*_conv_norm(before, after, stride=2), nn.ReLU(), _Residual(after)]
     return nn.Sequential(*layers)
 
 
 def _strided_decoder(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:0:-1], widths[-2::-1], strict=True):
+    for stage in range(len(widths) - 1, 0, -1):
+        before, after = widths[stage], widths[stage - 1]
         layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
-        if after != widths[0]:
+        if stage > 1:
             layers += [nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Tanh())
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from aeclust.errors import InputError
@@ -100,16 +102,18 @@ class Recipe:
             _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
         for name in ("beta", "weight_decay", "momentum", "contrast", "reconstruction"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("lr", "weight_decay"):  # PyTorch refuses steps beyond float32
+            _require(getattr(self, name) <= 1e30, name, getattr(self, name), "1e30 or less")
         for name in ("batch_size", "epochs"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
         _require(self.k >= 2, "k", self.k, "2 clusters or more")
         _require(self.latent_size >= 0, "latent_size", self.latent_size, "0 or more")
         _require(
-            len(self.channels) > 0 and min(self.channels) > 0,
+            0 < len(self.channels) <= 16 and min(self.channels) > 0,
             "channels",
             self.channels,
-            "one positive number for each encoder stage",
+            "one positive number for each of 1 to 16 encoder stages",
         )
         divisor = 2 ** len(self.channels)
         _require(
@@ -141,6 +145,12 @@ class Recipe:
             "batch_size",
             self.batch_size,
             "2 or more, because the contrastive term compares images",
+        )
+        _require(
+            self.network == "plain" or self.batch_size >= 2,
+            "batch_size",
+            self.batch_size,
+            "2 or more, because the residual network normalises batches",
         )
         for text in self.reduction:
             parse_reduction(text)
@@ -198,10 +208,27 @@ class Recipe:
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 
 
+def read_toml(file: Path) -> dict[str, Any]:
+    """Recipe fields, and ``recipe`` for the one to start from, from a flat TOML file."""
+    try:
+        if file.stat().st_size > 1 << 20:
+            raise OSError("larger than 1 MB")
+        with open(file, "rb") as handle:
+            return tomllib.load(handle)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            where=str(file),
+            expected="TOML with one recipe field a line",
+            mend="correct it",
+        ) from error
+
+
 def parse_reduction(text: str) -> tuple[str, int]:
     """``"kpca:200"`` as ``("kpca", 200)``."""
     method, _, size = text.partition(":")
-    if method not in REDUCTIONS or not (size.isascii() and size.isdigit()) or int(size) < 1:
+    whole = size.isascii() and size.isdigit() and len(size) < 10
+    if method not in REDUCTIONS or not whole or int(size) < 1:
         raise InputError(
             f"reduction is {text!r}",
             expected=f"METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
@@ -230,11 +257,11 @@ def _require(holds: bool, name: str, value: object, expected: str) -> None:
         raise InputError(f"{name} is {value!r}", expected=expected, mend="change that field")
 
 
-def _parse(name: str, value: object) -> object:
-    """A field's value from a command line, TOML or JSON; what does not fit is left for the check."""
+def _parse(name: str, value: object) -> Any:
+    """A field's value from a command line, TOML or JSON; a misfit is left for the check."""
     kind = FIELDS[name]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _number(value, float)
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, str):
@@ -248,11 +275,11 @@ def _parse(name: str, value: object) -> object:
     return _number(text, kind) if kind in (int, float) else text
 
 
-def _number(text: str, kind: type[int] | type[float]) -> object:
+def _number(value: str | int, kind: type[int] | type[float]) -> object:
     try:
-        return kind(text)
-    except ValueError:
-        return text
+        return kind(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _check_type(name: str, value: object) -> None:

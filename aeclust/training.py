@@ -54,6 +54,8 @@ class Moment:
     epoch, step, steps : int
         Epochs finished; steps finished in the epoch under way and their number in an epoch. At the
         end of an epoch ``step`` is 0.
+    images : int
+        In the last batch; 0 before the first.
     loss : float
         Objective of the last batch; NaN before the first.
     metrics : dict of str to float
@@ -66,6 +68,7 @@ class Moment:
     epoch: int
     step: int
     steps: int
+    images: int
     loss: float
     metrics: dict[str, float]
     snapshot: Callable[[], Snapshot]
@@ -111,7 +114,7 @@ def train(
         If there are too few images for the network's batch statistics.
     """
     n = len(pixels)
-    if n < 2 and (recipe.batch_norm or recipe.contrast):
+    if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network == "residual"):
         raise InputError(
             f"{n} image to train on",
             expected="2 or more, because this recipe normalises or compares batches",
@@ -125,15 +128,20 @@ def train(
         _load_optimizer(optimizer, resume.optimizer)
         epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
 
-    def snapshot() -> Snapshot:
+    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
+
+    def finite_weights() -> dict[str, NDArray[Any]]:
         weights = state_arrays(network)
         if not all(np.isfinite(value).all() for value in weights.values()):
-            raise _diverged(epoch, step, "a weight", recipe)
-        return Snapshot(weights, _optimizer_arrays(optimizer), epoch, step, tuple(totals.tolist()))
+            raise _diverged(*divmod(epoch * steps + step - 1, steps), "a weight", recipe)
+        return weights
 
-    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
+    def snapshot() -> Snapshot:
+        arrays = _optimizer_arrays(optimizer)
+        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()))
+
     if resume is None:
-        observe(Moment(0, 0, steps, math.nan, {}, snapshot))
+        observe(Moment(0, 0, steps, 0, math.nan, {}, snapshot))
     network.train()
     while epoch < recipe.epochs:
         started, done_before = time.monotonic(), step
@@ -166,7 +174,8 @@ def train(
                 metrics = dict(zip(TERMS, (totals / n).tolist(), strict=True))
                 metrics |= {"seconds": seconds, "images_per_second": images_seen / seconds}
                 epoch, step, totals = epoch + 1, 0, np.zeros(len(TERMS))
-            observe(Moment(epoch, step, steps, value, metrics, snapshot))
+            observe(Moment(epoch, step, steps, len(rows), value, metrics, snapshot))
+    finite_weights()
     return network.eval()
 
 
@@ -220,5 +229,5 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArr
 def _diverged(epoch: int, step: int, what: str, recipe: Recipe) -> DivergedError:
     return DivergedError(
         f"training diverged: {what} is not finite in epoch {epoch + 1}, step {step + 1}",
-        mend=f"lower the learning rate ({recipe.lr:g}) with --lr; checkpoints saved so far are kept",
+        mend=f"lower the learning rate ({recipe.lr:g}) with --lr; earlier checkpoints are kept",
     )

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ class RunFolder:
         return self.manifest_file.exists()
 
     def manifest(self) -> Manifest:
-        """What the run was started for; InputError if there is no run or its manifest is damaged."""
+        """What the run was started for; InputError without a run or with a damaged one."""
         where = str(self.manifest_file)
         if not self.exists():
             raise InputError(
@@ -178,7 +179,7 @@ class RunFolder:
             yield file
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _acquire(handle: int) -> None:

@@ -1,73 +1,37 @@
-"""The stages of a run folder: each makes its artifact, and what is missing or stale before it.
-
-An artifact remembers the request it was made for. The stage that owns it compares that request
-with the one at hand; a later stage takes it as it stands, as long as its ancestry is current.
-"""
+"""Training into a run folder: checkpoints, metrics, and the state to resume."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aeclust import artifacts, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
-from aeclust.folder import Manifest, RunFolder
 from aeclust.images import Images, Source, load
-from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.models import build, state_arrays
 from aeclust.recipes import Recipe
+from aeclust.run.context import Context, tell_about
+from aeclust.run.folder import Manifest, RunFolder
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
 
 
-def _quiet(message: str) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Context:
-    """The surroundings of a stage: where it runs and whom it tells.
-
-    Attributes
-    ----------
-    folder : RunFolder
-    device : torch.device
-    say : callable
-        Takes one line for the user.
-    observe : callable
-        Takes every :class:`~aeclust.training.Moment` of training.
-    signal : callable
-        The number of a signal that asks training to stop, or None.
-    """
-
-    folder: RunFolder
-    device: torch.device = torch.device("cpu")
-    say: Callable[[str], None] = _quiet
-    observe: Callable[[training.Moment], None] = lambda moment: None
-    signal: Callable[[], int | None] = lambda: None
-
-
-# -- train -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Trained:
-    """What :func:`train` did: its manifest, the kept epochs, and whether it had anything to do."""
+    """What :func:`train` did; `metrics` are of the last epoch."""
 
     manifest: Manifest
     checkpoints: list[int]
     did_train: bool
+    metrics: dict[str, float]
 
 
 def train(
@@ -121,21 +85,28 @@ def train(
                 _refuse_other(folder.manifest(), manifest, folder)
                 if recipe.epochs in folder.checkpoints() and not folder.resume_file.exists():
                     context.say(f"{folder.path}: finished already, nothing to do")
-                    return Trained(manifest, folder.checkpoints(), did_train=False)
+                    return _trained(folder, manifest, did_train=False)
                 snapshot = _read_snapshot(folder)
             elif not force:
                 raise InputError(
                     "a run is here already",
                     where=str(folder.path),
                     expected="an empty or new folder",
-                    mend="continue it with --resume, replace it with --force, or name another --run",
+                    mend="continue it with --resume, replace it with --force, or change --run",
                 )
         if snapshot is None:
             _clear(folder)
         _check_disk(context, manifest)
         folder.write_manifest(manifest)
         _train_and_save(context, images, manifest, snapshot)
-    return Trained(manifest, folder.checkpoints(), did_train=True)
+        return _trained(folder, manifest, did_train=True)
+
+
+def _trained(folder: RunFolder, manifest: Manifest, *, did_train: bool) -> Trained:
+    lines = _metrics_up_to(folder, manifest.recipe.epochs)
+    return Trained(
+        manifest, folder.checkpoints(), did_train, json.loads(lines[-1]) if lines else {}
+    )
 
 
 def _train_and_save(
@@ -177,16 +148,6 @@ def _train_and_save(
     folder.resume_file.unlink(missing_ok=True)
 
 
-def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
-    """Say what the images were taken for, what was left out, and that they will be resized."""
-    context.say(f"{images.source.location}: {images.describe()}")
-    for line in images.skipped:
-        context.say(f"left out {line}")
-    size = recipe.image_size
-    if images.pixels.shape[1:3] != (size, size):
-        context.say(f"images are resized to {size} x {size} for recipe {recipe.name}")
-
-
 def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
     """An interrupted run goes on with the request it was started with, or not at all."""
     changes = [
@@ -215,7 +176,9 @@ def _clear(folder: RunFolder) -> None:
             file.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(
-            f"cannot be removed ({error.strerror})", where=str(folder.path), mend="check permissions"
+            f"cannot be removed ({error.strerror})",
+            where=str(folder.path),
+            mend="check permissions",
         ) from error
 
 

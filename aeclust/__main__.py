@@ -1,0 +1,7 @@
+"""``python -m aeclust``."""
+
+import sys
+
+from aeclust.cli import main
+
+sys.exit(main())

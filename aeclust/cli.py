@@ -1,0 +1,673 @@
+"""The aeclust command: parses, calls one function of :mod:`aeclust.run`, prints, exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from aeclust.errors import AeclustError, InputError, Interrupted, WriteError, printable
+from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
+
+if TYPE_CHECKING:
+    from aeclust.metrics import Scores
+    from aeclust.recipes import Recipe
+    from aeclust.run import Context, FileInfo
+
+app = typer.Typer(
+    name="aeclust",
+    help="Cluster images without labels: train an autoencoder, embed, cluster, see, export.\n\n"
+    "First run: aeclust train && aeclust predict > submission.csv",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo:digits"
+
+Run = Annotated[
+    Path, typer.Option("--run", envvar="AECLUST_RUN", help="The run folder.", metavar="DIR")
+]
+Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
+OptionalSeed = Annotated[
+    int | None,
+    typer.Option(help="Decides everything random; the run's if not given.", min=0, max=2**32 - 1),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads; all cores if not given.", min=1, max=1024)
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write here.", metavar="FILE")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")]
+Checkpoint = Annotated[
+    int | None, typer.Option(help="Epoch of the weights; the last if not given.", min=0)
+]
+Data = Annotated[
+    str | None, typer.Argument(metavar="[DATA]", help=f"{_DATA}; the run's if absent.")
+]
+Layout = Annotated[
+    Literal["nhw", "nhwc", "nchw"] | None, typer.Option(help="Axes of an array, if ambiguous.")
+]
+Range = Annotated[
+    str | None,
+    typer.Option(help="Values of black and white, for example 0:255.", metavar="LOW:HIGH"),
+]
+Size = Annotated[
+    int | None, typer.Option(help="Resize the images of a folder to SIZE x SIZE.", metavar="SIZE")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, listed.")]
+ValImages = Annotated[
+    str | None, typer.Option(help="Labelled images, for reporting and naming.", metavar="DATA")
+]
+ValLabels = Annotated[
+    str | None,
+    typer.Option(
+        help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", metavar="FILE"
+    ),
+]
+K = Annotated[int | None, typer.Option("-k", "--clusters", help="Number of clusters.")]
+
+DEFAULT_RUN = Path("aeclust-run")
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+
+@app.command()
+def train(
+    data: Annotated[str, typer.Argument(metavar="[DATA]", help=_DATA)] = "demo:scenes",
+    recipe: Annotated[
+        str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
+    ] = None,
+    k: K = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    loss: Annotated[str | None, typer.Option(help="mse or elbo.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other recipe field; repeatable.", metavar="FIELD=VALUE"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Recipe fields from a TOML file.", metavar="FILE.toml")
+    ] = None,
+    val_images: ValImages = None,
+    val_labels: ValLabels = None,
+    layout: Layout = None,
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", help="Values of black and white.", metavar="LOW:HIGH"),
+    ] = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run, or start one.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
+    run: Run = DEFAULT_RUN,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn from unlabelled images; writes checkpoints into the run folder."""
+    flags = {
+        "k": k,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "lr": lr,
+        "loss": loss,
+    }
+    chosen = _recipe(recipe, config, set_ or [], flags)
+    if (val_images is None) != (val_labels is None):
+        raise InputError(
+            "only one of the two is given",
+            where="--val-images, --val-labels",
+            expected="both or neither",
+            mend="add the other",
+        )
+    if resume and force:
+        raise InputError(
+            "they exclude each other", where="--resume, --force", expected="one of them"
+        )
+    source = _source(data, layout, range_, size, skip_bad)
+    with (
+        deferred_signals() as signalled,
+        _context(run, device, threads, quiet, epochs=chosen.epochs, signal=signalled) as context,
+    ):
+        from aeclust.run import train as train_run
+
+        trained = train_run(
+            context,
+            source,
+            chosen,
+            seed=seed,
+            val_images=None if val_images is None else _absolute(val_images),
+            val_labels=None if val_labels is None else _absolute(val_labels),
+            resume=resume,
+            force=force,
+        )
+        metrics = trained.metrics
+        _print_result(
+            as_json,
+            {
+                "run": str(run),
+                "recipe": chosen.name,
+                "epochs": chosen.epochs,
+                "checkpoints": trained.checkpoints,
+                "trained": trained.did_train,
+                "metrics": metrics,
+            },
+            f"{run}: {chosen.name}, {chosen.epochs} epochs, loss {metrics.get('loss', 0):.4f},"
+            f" {len(trained.checkpoints)} checkpoints",
+        )
+        context.say("next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3")
+
+
+@app.command()
+def embed(
+    data: Data = None,
+    checkpoint: Checkpoint = None,
+    layout: Layout = None,
+    range_: Range = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    output: Output = None,
+    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn images into latents (latents.h5)."""
+    source = _source(data, layout, range_, size, skip_bad)
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import embed as embed_own
+        from aeclust.run import embed_others
+
+        made = None
+        file = context.folder.latents_file
+        if source is not None:
+            made = embed_others(context, source, output, checkpoint=checkpoint)
+            file = output if made is not None and output is not None else file
+        if made is None:
+            made = embed_own(context, checkpoint=checkpoint, force=force)
+            file = _copy(file, output)
+        shape = made.artifact.arrays["latents"].shape
+        epoch = made.artifact.details["epoch"]
+        _print_result(
+            as_json,
+            {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
+            f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
+            + (" (fresh, nothing to do)" if made.fresh else ""),
+        )
+
+
+@app.command()
+def cluster(
+    k: K = None,
+    reduction: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps before clustering: pca, kpca, tsne with sizes, or none.",
+            metavar="kpca:200,tsne:2",
+        ),
+    ] = None,
+    clusterer: Annotated[
+        str | None,
+        typer.Option(help="kmeans, minibatch-kmeans, gmm, spectral or agglomerative."),
+    ] = None,
+    perplexity: Annotated[float | None, typer.Option(help="Of t-SNE.")] = None,
+    output: Output = None,
+    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    run: Run = DEFAULT_RUN,
+    seed: OptionalSeed = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Group the latents (labels.h5)."""
+    flags = {"k": k, "reduction": reduction, "clusterer": clusterer, "perplexity": perplexity}
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import cluster as cluster_run
+
+        made = cluster_run(context, overrides=_given(flags), seed=seed, force=force)
+        file = _copy(context.folder.labels_file, output)
+        arrays = made.artifact.arrays
+        sizes = [int((arrays["labels"] == j).sum()) for j in range(made.artifact.recipe["k"])]
+        confidence = float(arrays["confidence"].mean())
+        _print_result(
+            as_json,
+            {"file": str(file), "sizes": sizes, "confidence": confidence, "made": not made.fresh},
+            f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
+            f" mean confidence {confidence:.3f}"
+            + (" (fresh, nothing to do)" if made.fresh else ""),
+        )
+
+
+@app.command()
+def predict(
+    data: Data = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Swap the names of two clusters.")
+    ] = False,
+    val_images: ValImages = None,
+    val_labels: ValLabels = None,
+    layout: Layout = None,
+    range_: Range = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print id,label for every image, making what is missing or stale first."""
+    source = _source(data, layout, range_, size, skip_bad)
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import predict as predict_run
+
+        found = predict_run(
+            context,
+            source,
+            invert=invert,
+            val_images=_source(val_images),
+            val_labels=val_labels,
+        )
+        from aeclust.labels import to_csv
+
+        text = to_csv(found.ids, found.labels)
+        if as_json:
+            columns = {
+                "ids": found.ids.tolist(),
+                "labels": found.labels.tolist(),
+                "confidence": [round(c, 6) for c in found.confidence.tolist()],
+            }
+            text = json.dumps(columns) + "\n"
+        _emit(text, output)
+
+
+@app.command()
+def reconstruct(
+    data: Data = None,
+    idx: Annotated[
+        str, typer.Option(help="Row numbers, in any order, repeats kept.", metavar="1,2,3")
+    ] = ...,  # type: ignore[assignment]
+    checkpoint: Checkpoint = None,
+    layout: Layout = None,
+    range_: Range = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw originals above reconstructions (reconstruction.png)."""
+    source = _source(data, layout, range_, size, skip_bad)
+    indices = _indices(idx)
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import reconstruct as reconstruct_run
+
+        drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=output)
+        _print_result(
+            as_json,
+            {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
+            f"{drawn.file}: {len(indices)} images after epoch {drawn.epoch},"
+            f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
+        )
+
+
+@app.command("checkpoint-curve")
+def checkpoint_curve(
+    val_images: ValImages = None,
+    val_labels: ValLabels = None,
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    seed: OptionalSeed = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show how reconstruction error and validation accuracy move through training."""
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import checkpoint_curve as curve_run
+
+        made = curve_run(
+            context,
+            val_images=_source(val_images),
+            val_labels=val_labels,
+            seed=seed,
+            output=output,
+        )
+        curve = made.curve
+        lines = ["epoch     MSE  accuracy"]
+        lines += [
+            f"{p.epoch:5d}  {p.error:.4f}  {'' if p.accuracy is None else f'{p.accuracy:8.3f}'}"
+            for p in curve.points
+        ]
+        if curve.points[0].accuracy is not None:
+            rho = "undefined" if curve.correlation is None else f"{curve.correlation:+.2f}"
+            lines.append(f"Spearman correlation of MSE and accuracy: {rho}")
+            lines.append(
+                "accuracy never falls"
+                if curve.fall is None
+                else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
+                f" from epoch {curve.fall[0]} to {curve.fall[1]}"
+            )
+        lines.append(f"{made.picture} and {made.table}")
+        result = {"picture": str(made.picture), "table": str(made.table), **asdict(curve)}
+        _print_result(as_json, result, "\n".join(lines))
+
+
+@app.command()
+def plot(
+    data: Data = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="True labels of the images: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.",
+            metavar="FILE",
+        ),
+    ] = None,
+    layout: Layout = None,
+    range_: Range = None,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    seed: OptionalSeed = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the 2-D embedding by cluster and by true label (embedding.png)."""
+    source = _source(data, layout, range_, size, skip_bad)
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import plot as plot_run
+
+        drawn = plot_run(context, source, truth=labels, seed=seed, output=output)
+        result: dict[str, Any] = {"file": str(drawn.file)}
+        line = str(drawn.file)
+        if drawn.scores is not None:
+            result |= asdict(drawn.scores)
+            line += f"\n{_scores_text(drawn.scores)}"
+        _print_result(as_json, result, line)
+
+
+@app.command()
+def evaluate(
+    predicted: Annotated[str, typer.Argument(help="Labels: .h5, .csv, .npy or .npz.")],
+    truth: Annotated[str, typer.Argument(help="True labels: .csv, .npy, .npz, .h5 or demo:NAME.")],
+    as_json: Json = False,
+) -> None:
+    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes."""
+    from aeclust import labels, metrics
+
+    clusters, classes = labels.pair(labels.load(predicted), labels.load(truth))
+    scores = metrics.scores(clusters, classes)
+    _print_result(as_json, {"n": len(classes), **asdict(scores)}, _scores_text(scores))
+
+
+@app.command()
+def info(
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[FILE or RUN]", help="The run folder if absent.")
+    ] = None,
+    run: Run = DEFAULT_RUN,
+    as_json: Json = False,
+) -> None:
+    """Say what a file or a run is, verify it, and list what is stale and why."""
+    from aeclust.run import RunFolder, file_info, run_info
+
+    target = run if target is None else target
+    if not target.is_dir():
+        found = file_info(target)
+        _print_result(as_json, asdict(found), _file_text(found))
+        return
+    whole = run_info(RunFolder(target))
+    recipe, data = whole.manifest["recipe"], whole.manifest["data"]
+    state = "finished" if whole.finished else "interrupted: continue with aeclust train --resume"
+    lines = [
+        f"{target}: {recipe['name']}, {recipe['epochs']} epochs,"
+        f" seed {whole.manifest['seed']}, {state}",
+        f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
+    ]
+    lines += [
+        f"{Path(f.file).relative_to(target)}: {f.kind}, intact, sha256 {f.digest[:12]}"
+        + (f", STALE: {f.stale}" if f.stale else "")
+        for f in whole.files
+    ]
+    _print_result(as_json, asdict(whole), "\n".join(lines))
+    if whole.damaged:
+        raise InputError("; ".join(whole.damaged))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aeclust {version('aeclust')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+# -- from flags to requests --------------------------------------------------------------------
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _recipe(
+    name: str | None, config: Path | None, settings: list[str], flags: dict[str, Any]
+) -> Recipe:
+    """The recipe by name, then the TOML file, then --set, then the flags of their own."""
+    from aeclust import recipes
+
+    fields: dict[str, Any] = {}
+    if config is not None:
+        fields = recipes.read_toml(config)
+        configured = fields.pop("recipe", None)
+        name = name or (None if configured is None else str(configured))
+    chosen = recipes.named(name or recipes.DEFAULT_RECIPE)
+    pairs: dict[str, Any] = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(
+                f"{setting!r} has no value", where="--set", expected="FIELD=VALUE",
+                mend="for example --set momentum=0.9",
+            )  # fmt: skip
+        pairs[field.strip()] = value
+    # all at once, because fields are checked together
+    where = "the recipe" if config is None else str(config)
+    return chosen.override({**fields, **pairs, **_given(flags)}, where=where)
+
+
+def _source(
+    data: str | None,
+    layout: str | None = None,
+    range_: str | None = None,
+    size: int | None = None,
+    skip_bad: bool = False,
+) -> Any:
+    if data is None:
+        stated = {"--layout": layout, "--range": range_, "--size": size, "--skip-bad": skip_bad}
+        given = [flag for flag, value in stated.items() if value]
+        if given:
+            raise InputError(
+                "it describes DATA, and none is given", where=given[0], expected="DATA beside it",
+                mend="leave it out: the run remembers its own images",
+            )  # fmt: skip
+        return None
+    from aeclust.images import Source
+
+    return Source(
+        location=_absolute(data), layout=layout, range=range_, size=size, skip_bad=skip_bad
+    )
+
+
+def _absolute(location: str) -> str:
+    """Paths stay right when a later command runs elsewhere."""
+    return location if location.startswith("demo:") else os.path.abspath(location)
+
+
+def _indices(text: str) -> list[int]:
+    items = [item.strip() for item in text.split(",")]
+    if not all(item.isascii() and item.isdigit() and len(item) < 16 for item in items):
+        raise InputError(
+            f"reads {text!r}", where="--idx", expected="row numbers, as 1,2,3", mend="correct it"
+        )
+    return [int(item) for item in items]
+
+
+@contextmanager
+def _context(
+    run: Path,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+    *,
+    epochs: int = 0,
+    signal: Callable[[], int | None] = lambda: None,
+) -> Iterator[Context]:
+    """The surroundings of a command; the terminal is left tidy whatever happens."""
+    import torch
+
+    from aeclust.run import Context, RunFolder, choose_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    terminal = Terminal(quiet=quiet, epochs=epochs)
+    try:
+        yield Context(
+            folder=RunFolder(run),
+            device=choose_device(device),
+            say=terminal.say,
+            observe=terminal.observe,
+            progress=terminal.progress,
+            signal=signal,
+        )
+    finally:
+        terminal.close()
+
+
+# -- from results to streams -------------------------------------------------------------------
+
+
+def _print_result(as_json: bool, result: dict[str, Any], text: str) -> None:
+    _emit((json.dumps(result) if as_json else text) + "\n", None)
+
+
+def _emit(text: str, output: Path | None) -> None:
+    """Text to a file, whole, or to standard output."""
+    if output is not None:
+        from aeclust.artifacts import write_bytes
+
+        write_bytes(output, text.encode())
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader has seen enough; keep the interpreter from failing again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise WriteError(
+            f"could not be written ({error.strerror})", where="standard output",
+            mend="free space or write elsewhere with -o",
+        ) from error  # fmt: skip
+
+
+def _copy(file: Path, output: Path | None) -> Path:
+    if output is None:
+        return file
+    from aeclust.artifacts import write_bytes
+
+    write_bytes(output, file.read_bytes())
+    return output
+
+
+def _scores_text(scores: Scores) -> str:
+    sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
+    return (
+        f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
+        f"cluster sizes {sizes}"
+    )
+
+
+def _file_text(found: FileInfo) -> str:
+    lines = [f"{found.file}: {found.kind}, intact, sha256 {found.digest}"]
+    lines += [f"  {name}: {dtype} {shape}" for name, (dtype, shape) in found.arrays.items()]
+    for title in ("parents", "details", "recipe", "versions"):
+        pairs = ", ".join(f"{k}={v}" for k, v in getattr(found, title).items())
+        lines.append(f"  {title}: {pairs}")
+    return printable_lines([*lines, f"  seed: {found.seed}"])
+
+
+def printable_lines(lines: list[str]) -> str:
+    """Lines whose text may come from a file, safe for a terminal."""
+    return "\n".join(printable(line) for line in lines)
+
+
+# -- from exceptions to exit codes -------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are one line on standard error."""
+    try:
+        with terminable():
+            code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
+        return code if isinstance(code, int) else 0
+    except Interrupted as stop:
+        typer.echo(str(stop), err=True)
+        return 128 + stop.signal_number
+    except AeclustError as error:
+        typer.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except typer.TyperException as error:
+        message = " ".join(error.format_message().split())
+        if not message:  # a bare aeclust has shown its help
+            return 2
+        typer.echo(f"error: {message}; see aeclust --help", err=True)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        return 130
+    except Terminated:
+        typer.echo("terminated", err=True)
+        return 143
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""Groups of points, and the vote of neighbours that extends them to new points."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.errors import InputError
+from aeclust.reduction import check_memory, check_spread
+
+if TYPE_CHECKING:
+    import torch
+
+NEIGHBOURS = 15
+MAX_REFERENCES = 10_000
+_ROWS = 2_048
+
+
+def cluster(
+    points: NDArray[Any], k: int, clusterer: str, *, seed: int, where: str = "latents"
+) -> NDArray[np.int64]:
+    """Put points into k clusters.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, d)
+    k : int
+        2 to n.
+    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"}
+        ``gmm`` is a Gaussian mixture with full covariances, ``spectral`` uses a graph of 10
+        neighbours, ``agglomerative`` is Ward's.
+    seed : int
+    where : str
+        Named in errors.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        0 to k - 1, numbered by falling size, ties by first appearance.
+
+    Raises
+    ------
+    InputError
+        If there are fewer (different) points than clusters, or too little memory.
+    """
+    n = len(points)
+    if k > n:
+        raise InputError(
+            f"{n} images cannot form {k} clusters", where=where, expected=f"at most {n}",
+            mend="lower -k",
+        )  # fmt: skip
+    check_spread(points, where)
+    # a run of k different points settles it early; only degenerate data need the full count
+    if len(np.unique(points[: 4 * k], axis=0)) < k and len(np.unique(points, axis=0)) < k:
+        raise InputError(
+            f"only {len(np.unique(points, axis=0))} different points for {k} clusters",
+            where=where,
+            expected=f"at least {k} different ones",
+            mend="lower -k, or remove duplicate images",
+        )
+    if clusterer in ("spectral", "agglomerative"):
+        needed = 8.0 * n * n * (2 if clusterer == "spectral" else 1)
+        check_memory(
+            needed, f"{clusterer} clustering of {n} points", where, "use --clusterer kmeans"
+        )
+    labels = _fit(np.asarray(points, np.float64), k, clusterer, seed)
+    if len(np.unique(labels)) < k:
+        raise InputError(
+            f"{clusterer} found only {len(np.unique(labels))} of {k} clusters",
+            where=where,
+            expected="points that fall into as many groups",
+            mend="lower -k or choose another --clusterer",
+        )
+    return _by_size(labels, k)
+
+
+def neighbour_vote(
+    queries: NDArray[Any],
+    references: NDArray[Any],
+    reference_labels: NDArray[np.int64],
+    k: int,
+    *,
+    exclude: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Label points by the vote of their nearest references (Euclidean, 15 of them).
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n, d)
+    references : ndarray of shape (m, d)
+    reference_labels : ndarray of shape (m,)
+        In 0 to k - 1.
+    k : int
+    exclude : ndarray of shape (n,), optional
+        The reference that is the query itself and has no vote, or -1.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        A tied vote goes to the nearest reference among the tied clusters.
+    shares : ndarray of shape (n, k)
+        float32, the share of the votes for each cluster; rows sum to 1.
+    """
+    import torch
+
+    labels = np.empty(len(queries), np.int64)
+    shares = np.empty((len(queries), k), np.float32)
+    count = min(NEIGHBOURS, len(references) - (exclude is not None))
+    for start, distances in _distances(queries, references):
+        stop = start + len(distances)
+        if exclude is not None:
+            itself = torch.from_numpy(exclude[start:stop])
+            rows = torch.nonzero(itself >= 0)[:, 0]
+            distances[rows, itself[rows]] = torch.inf
+        nearest = reference_labels[distances.topk(count, largest=False).indices.numpy()]
+        votes = (nearest[:, :, np.newaxis] == np.arange(k)).sum(1)
+        tied = votes == votes.max(1, keepdims=True)
+        first = np.take_along_axis(tied, nearest, 1).argmax(1)
+        labels[start:stop] = nearest[np.arange(stop - start), first]
+        shares[start:stop] = votes / count
+    return labels, shares
+
+
+def place_by_neighbours(
+    queries: NDArray[Any], references: NDArray[Any], positions: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Positions of points among others: the mean of their three nearest references.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n, d)
+    references : ndarray of shape (m, d)
+    positions : ndarray of shape (m, e)
+        Of the references; a reference among the queries lands on its own.
+    """
+    placed = np.empty((len(queries), positions.shape[1]), np.float32)
+    for start, distances in _distances(queries, references):
+        near, rows = distances.topk(min(3, len(references)), largest=False)
+        weights = (near <= 1e-6).double() * 1e12 + 1.0
+        weights /= weights.sum(1, keepdim=True)
+        spots = positions[rows.numpy()] * weights.numpy()[:, :, np.newaxis]
+        placed[start : start + len(spots)] = spots.sum(1)
+    return placed
+
+
+def references(n: int, *, seed: int, limit: int = MAX_REFERENCES) -> NDArray[np.int64]:
+    """Rows kept to label new images: all of them, or an even random `limit`, ascending."""
+    if n <= limit:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
+
+
+def _distances(
+    queries: NDArray[Any], references: NDArray[Any]
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """The start of each block of queries and its squared distances to all references."""
+    import torch
+
+    base = torch.from_numpy(np.asarray(references, np.float32))
+    norms = base.square().sum(1)
+    for start in range(0, len(queries), _ROWS):
+        block = torch.from_numpy(np.asarray(queries[start : start + _ROWS], np.float32))
+        squared = norms + block.square().sum(1, keepdim=True) - 2 * block @ base.T
+        yield start, squared.clamp(min=0)
+
+
+def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDArray[np.int64]:
+    from sklearn import cluster as skl
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    models = {
+        "kmeans": lambda: skl.KMeans(k, n_init=10, random_state=seed),
+        "minibatch-kmeans": lambda: skl.MiniBatchKMeans(k, n_init=10, random_state=seed),
+        "gmm": lambda: GaussianMixture(k, n_init=3, reg_covar=1e-5, random_state=seed),
+        "spectral": lambda: skl.SpectralClustering(
+            k,
+            affinity="nearest_neighbors",
+            n_neighbors=min(10, len(points)),
+            assign_labels="cluster_qr",
+            random_state=seed,
+        ),
+        "agglomerative": lambda: skl.AgglomerativeClustering(k),
+    }
+    with warnings.catch_warnings():
+        # too few clusters are an error of our own; a graph in several parts is still a graph
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        return np.asarray(models[clusterer]().fit_predict(points), np.int64)
+
+
+def _by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    sizes = np.bincount(labels, minlength=k)
+    first = np.array([np.argmax(labels == j) for j in range(k)])
+    rank = np.empty(k, np.int64)
+    rank[np.lexsort((first, -sizes))] = np.arange(k)
+    return rank[labels]

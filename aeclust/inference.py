@@ -1,0 +1,117 @@
+"""A trained network at work: latents, reconstructions and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aeclust.batches import to_input, to_unit
+from aeclust.models import Autoencoder
+
+BATCH = 256
+
+
+def embed(
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    *,
+    image_size: int,
+    device: torch.device,
+    report: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """Latents of images.
+
+    Parameters
+    ----------
+    network : Autoencoder
+        Used in evaluation mode.
+    pixels : ndarray of shape (n, h, w, c)
+        uint8, or float in [0, 1].
+    image_size : int
+        Pixels a side inside the network.
+    device : torch.device
+    report : callable
+        Told the number of images done after every batch.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+        float32; the mean of a variational code.
+    """
+    parts = []
+    done = 0
+    with torch.inference_mode():
+        for batch in _batches(network, pixels, image_size, device):
+            parts.append(network.encode(batch).cpu().numpy())
+            done += len(batch)
+            report(done)
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def reconstruct(
+    network: Autoencoder, pixels: NDArray[Any], *, image_size: int, device: torch.device
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Images as the network sees them, their reconstructions, and the error of each.
+
+    Parameters
+    ----------
+    network, pixels, image_size, device
+        As for :func:`embed`.
+
+    Returns
+    -------
+    originals, reconstructions : ndarray of shape (n, image_size, image_size, c)
+        float32 in [0, 1].
+    errors : ndarray of shape (n,)
+        Mean squared error over pixels and channels in [-1, 1]; a variational code is its mean.
+    """
+    originals, reconstructions, errors = [], [], []
+    with torch.inference_mode():
+        for batch in _batches(network, pixels, image_size, device):
+            output = network.decode(network.encode(batch))
+            originals.append(to_unit(batch))
+            reconstructions.append(to_unit(output))
+            errors.append(_errors(batch, output))
+    return np.concatenate(originals), np.concatenate(reconstructions), np.concatenate(errors)
+
+
+def mean_squared_error(
+    network: Autoencoder, pixels: NDArray[Any], *, image_size: int, device: torch.device
+) -> float:
+    """Mean over images, pixels and channels in [-1, 1], in evaluation mode."""
+    with torch.inference_mode():
+        total = sum(
+            float(_errors(batch, network.decode(network.encode(batch))).sum())
+            for batch in _batches(network, pixels, image_size, device)
+        )
+    return total / len(pixels)
+
+
+def decode(
+    network: Autoencoder, latents: NDArray[Any], *, device: torch.device
+) -> NDArray[np.float32]:
+    """Images (n, s, s, c) in [0, 1] that the network draws for latents (n, d)."""
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(latents), BATCH):
+            block = torch.from_numpy(np.asarray(latents[start : start + BATCH], np.float32))
+            parts.append(to_unit(network.decode(block.to(device))))
+    return np.concatenate(parts)
+
+
+def _batches(
+    network: Autoencoder, pixels: NDArray[Any], image_size: int, device: torch.device
+) -> Iterator[Tensor]:
+    network.eval()
+    for start in range(0, len(pixels), BATCH):
+        yield to_input(pixels[start : start + BATCH], image_size, device)
+
+
+def _errors(images: Tensor, output: Tensor) -> NDArray[np.float64]:
+    return (output - images).double().square().flatten(1).mean(1).cpu().numpy()

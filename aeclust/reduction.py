@@ -1,0 +1,161 @@
+"""Fewer dimensions before clustering: PCA, kernel PCA and t-SNE, chained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.errors import InputError
+from aeclust.recipes import parse_reduction
+
+
+def reduce(
+    latents: NDArray[Any],
+    steps: Sequence[str],
+    *,
+    seed: int,
+    perplexity: float = 30.0,
+    where: str = "latents",
+) -> NDArray[np.float32]:
+    """Apply the steps of a chain in order.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n, d)
+    steps : sequence of str
+        ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel with gamma 1 / d; Schölkopf, Smola and Müller,
+        1998), ``tsne:SIZE`` (Barnes-Hut; van der Maaten, 2014). None at all returns the latents.
+    seed : int
+    perplexity : float
+        Of t-SNE.
+    where : str
+        Named in errors.
+
+    Returns
+    -------
+    ndarray of shape (n, size of the last step)
+        float32.
+
+    Raises
+    ------
+    InputError
+        If the points are too few for a step or all the same, or a step needs more memory than
+        there is.
+    """
+    points = np.asarray(latents, np.float32)
+    for step in steps:
+        method, size = parse_reduction(step)
+        check_spread(points, where)
+        points = {"pca": _pca, "kpca": _kpca, "tsne": _tsne}[method](
+            points, size, seed, perplexity, where
+        )
+        if not np.isfinite(points).all() or points.shape[1] != size:
+            raise InputError(
+                f"{step} found only {int(np.isfinite(points).all(0).sum())} components",
+                where=where,
+                expected=f"{size} that differ from noise",
+                mend="ask for fewer, for example --reduction pca:2",
+            )
+    return points
+
+
+def check_spread(points: NDArray[Any], where: str) -> None:
+    """Refuse points that are all the same: t-SNE would crash on them and no clusterer can help."""
+    if np.ptp(points, axis=0).max() < 1e-12:
+        raise InputError(
+            f"all {len(points)} points are the same: collapsed network or equal images",
+            where=where,
+            expected="latents that differ",
+            mend="train again with other images, more epochs, or a lower --lr",
+        )
+
+
+def check_memory(bytes_needed: float, what: str, where: str, mend: str) -> None:
+    """Refuse a step that would not fit into the machine's memory."""
+    if not hasattr(os, "sysconf"):  # Windows does not tell this way
+        return
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if bytes_needed > total:
+        raise InputError(
+            f"{what} needs about {bytes_needed / 1e9:.0f} GB of memory",
+            where=where,
+            expected=f"at most {total / 1e9:.0f} GB, all that this machine has",
+            mend=mend,
+        )
+
+
+def _pca(
+    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+) -> NDArray[np.float32]:
+    from sklearn.decomposition import PCA
+
+    _check_size("pca", size, min(points.shape), "images and latent values", where)
+    model = PCA(size, random_state=seed)
+    return np.asarray(model.fit_transform(points), np.float32)
+
+
+def _kpca(
+    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+) -> NDArray[np.float32]:
+    from sklearn.decomposition import KernelPCA
+
+    n = len(points)
+    _check_size("kpca", size, n, "images", where)
+    check_memory(4 * 8.0 * n * n, f"kernel PCA of {n} points", where, "use --reduction pca:20")
+    model = KernelPCA(size, kernel="rbf", eigen_solver="dense", random_state=seed, copy_X=False)
+    return np.asarray(model.fit_transform(points.astype(np.float64)), np.float32)
+
+
+def _tsne(
+    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+) -> NDArray[np.float32]:
+    from sklearn.manifold import TSNE
+
+    if len(points) <= perplexity:
+        raise InputError(
+            f"{len(points)} points are too few for t-SNE with perplexity {perplexity:g}",
+            where=where,
+            expected=f"more than {perplexity:g}",
+            mend="lower --perplexity, or use --reduction pca:2",
+        )
+    # the PCA start needs as many directions as dimensions asked for
+    init = "pca" if min(points.shape) >= size else "random"
+    model = TSNE(size, perplexity=perplexity, init=init, random_state=seed, n_jobs=-1)
+    return np.asarray(model.fit_transform(points), np.float32)
+
+
+def _check_size(method: str, size: int, limit: int, of_what: str, where: str) -> None:
+    if size > limit:
+        raise InputError(
+            f"{method}:{size} asks for more components than the {limit} {of_what} allow",
+            where=where,
+            expected=f"at most {limit}",
+            mend=f"use --reduction {method}:{limit} or less",
+        )
+
+
+def picture(latents: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
+    """Latents in two dimensions for the eye: PCA to at most 50, then t-SNE.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n, d)
+        Few points get a lower perplexity, and fewer than five their first two axes.
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (n, 2)
+        float32.
+    """
+    n, d = latents.shape
+    if n < 5 or np.ptp(latents, axis=0).max() < 1e-12:
+        flat = np.zeros((n, 2), np.float32)
+        flat[:, : min(d, 2)] = latents[:, :2]
+        return flat
+    steps = [f"pca:{min(50, n)}"] if d > 50 else []
+    return reduce(latents, [*steps, "tsne:2"], seed=seed, perplexity=min(30.0, (n - 1) / 3))

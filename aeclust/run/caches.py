@@ -1,0 +1,481 @@
+"""Latents and labels of a run: made when missing or stale, kept when fresh.
+
+An artifact remembers the request it was made for. The command that owns it compares that request
+with the one at hand; a later command takes it as it stands, as long as its ancestry is current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifacts, clustering, inference, labels, metrics, reduction
+from aeclust.artifacts import Artifact
+from aeclust.errors import InputError
+from aeclust.images import Images, Source, fingerprints, load
+from aeclust.models import Autoencoder, build, load_state
+from aeclust.recipes import Recipe
+from aeclust.run.context import Context, tell_about
+from aeclust.run.folder import Manifest, RunFolder
+
+LAST = "last"
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact, and whether it had to be made."""
+
+    artifact: Artifact
+    fresh: bool
+
+
+# -- weights -----------------------------------------------------------------------------------
+
+
+def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Autoencoder, str]:
+    """The network after an epoch, on the context's device, and the digest of its weights.
+
+    Raises
+    ------
+    InputError
+        If there is no such checkpoint, or it is not of this run.
+    """
+    folder = context.folder
+    if epoch not in folder.checkpoints():
+        raise no_checkpoint(folder, epoch)
+    file = folder.weights_file(epoch)
+    artifact = artifacts.read(file, "weights")
+    if artifact.recipe != manifest.recipe.to_json():
+        raise InputError(
+            f"these weights are of recipe {artifact.recipe.get('name')!r} or of other settings",
+            where=str(file),
+            expected=f"weights of this run's recipe {manifest.recipe.name!r}",
+            mend="restore the run's own file, or train again with --force",
+        )
+    if artifact.parents.get("data") != manifest.data_digest:
+        raise InputError(
+            "these weights were trained on other images",
+            where=str(file),
+            expected="weights of this run",
+            mend="restore the run's own file, or train again with --force",
+        )
+    network = build(manifest.recipe, manifest.shape[3], seed=0)
+    load_state(network, artifact.group("state_dict/"), where=str(file))
+    return network.to(context.device).eval(), artifact.digest
+
+
+def last_checkpoint(folder: RunFolder) -> int:
+    """The epoch of the newest weights."""
+    epochs = folder.checkpoints()
+    if not epochs:
+        raise InputError(
+            "the run has no checkpoint",
+            where=str(folder.path),
+            expected="a finished or interrupted training",
+            mend="run aeclust train --resume",
+        )
+    return epochs[-1]
+
+
+def no_checkpoint(folder: RunFolder, epoch: int) -> InputError:
+    return InputError(
+        f"there is no checkpoint of epoch {epoch}",
+        where=str(folder.path),
+        expected=f"one of {', '.join(map(str, folder.checkpoints())) or 'none at all'}",
+        mend="choose one of these with --checkpoint",
+    )
+
+
+def run_images(context: Context, manifest: Manifest) -> Images:
+    """The run's own images; InputError if they are not the ones it was trained on."""
+    images = load(manifest.source)
+    if images.digest() != manifest.data_digest:
+        raise InputError(
+            "the images have changed since training",
+            where=manifest.source.location,
+            expected="the images that the run was trained on",
+            mend="restore them, or train again with --force",
+        )
+    return images
+
+
+def check_channels(images: Images, manifest: Manifest) -> None:
+    """Other images must have the colours that the network was built for."""
+    have, want = images.pixels.shape[3], manifest.shape[3]
+    if have != want:
+        words = {1: "grey", 3: "RGB"}
+        raise InputError(
+            f"the images are {words[have]} and the weights take {words[want]}",
+            where=images.source.location,
+            expected=f"{want} channels",
+            mend="convert them",
+        )
+
+
+# -- embed -------------------------------------------------------------------------------------
+
+
+def embed(context: Context, *, checkpoint: int | None = None, force: bool = False) -> Made:
+    """Latents of the run's images after `checkpoint` epochs (the last kept, if None)."""
+    manifest = context.folder.manifest()
+    wanted = LAST if checkpoint is None else checkpoint
+    if not force and context.folder.latents_file.exists():
+        artifact = artifacts.read(context.folder.latents_file, "latents")
+        reason = stale_latents(context.folder, manifest, artifact.parents, artifact.details)
+        if artifact.details.get("checkpoint") != wanted:
+            reason = f"they are of checkpoint {artifact.details.get('checkpoint')}"
+        if not reason:
+            return Made(artifact, fresh=True)
+        context.say(f"latents are made anew: {reason}")
+    return _make_latents(context, manifest, wanted)
+
+
+def current_latents(context: Context, manifest: Manifest) -> Artifact:
+    """The latents as last asked for, made if missing or stale."""
+    folder = context.folder
+    if not folder.latents_file.exists():
+        context.say("latents are missing: embedding first")
+        return _make_latents(context, manifest, LAST).artifact
+    artifact = artifacts.read(folder.latents_file, "latents")
+    reason = stale_latents(folder, manifest, artifact.parents, artifact.details)
+    if not reason:
+        return artifact
+    context.say(f"latents are made anew: {reason}")
+    wanted = artifact.details.get("checkpoint")
+    if not (isinstance(wanted, int) and wanted in folder.checkpoints()):
+        wanted = LAST
+    return _make_latents(context, manifest, wanted).artifact
+
+
+def stale_latents(
+    folder: RunFolder,
+    manifest: Manifest,
+    parents: Mapping[str, str],
+    details: Mapping[str, object],
+) -> str:
+    """Why latents with this ancestry are stale, or an empty text."""
+    if parents.get("data") != manifest.data_digest:
+        return "they are of other images"
+    epoch = details.get("epoch")
+    if not isinstance(epoch, int) or epoch not in folder.checkpoints():
+        return "their checkpoint is gone"
+    if details.get("checkpoint") == LAST and epoch != last_checkpoint(folder):
+        return "there is a later checkpoint"
+    if artifacts.claimed_digest(folder.weights_file(epoch)) != parents.get("weights"):
+        return "the weights have changed"
+    return ""
+
+
+def embed_others(
+    context: Context, source: Source, output: Path | None, *, checkpoint: int | None = None
+) -> Made | None:
+    """Latents of other images into a file of their own; None if they are the run's own images."""
+    manifest = context.folder.manifest()
+    images = load(source)
+    if images.digest() == manifest.data_digest:
+        return None
+    if output is None:
+        raise InputError(
+            "these are not the images of the run",
+            where=source.location,
+            expected="-o FILE for the latents of other images",
+            mend="add -o, or leave DATA out",
+        )
+    check_channels(images, manifest)
+    tell_about(context, images, manifest.recipe)
+    return _embed_into(
+        context, manifest, images, LAST if checkpoint is None else checkpoint, output
+    )
+
+
+def _make_latents(context: Context, manifest: Manifest, wanted: int | str) -> Made:
+    images = run_images(context, manifest)
+    tell_about(context, images, manifest.recipe)
+    with context.folder.lock():
+        return _embed_into(context, manifest, images, wanted, context.folder.latents_file)
+
+
+def _embed_into(
+    context: Context, manifest: Manifest, images: Images, wanted: int | str, file: Path
+) -> Made:
+    epoch = last_checkpoint(context.folder) if isinstance(wanted, str) else wanted
+    network, digest = load_network(context, manifest, epoch)
+    latents = inference.embed(
+        network,
+        images.pixels,
+        image_size=manifest.recipe.image_size,
+        device=context.device,
+        report=lambda done: context.progress("embed", done, len(images)),
+    )
+    artifact = Artifact(
+        kind="latents",
+        arrays={
+            "latents": latents,
+            "ids": artifacts.encode_ids(images.ids),
+            "fingerprints": fingerprints(images.pixels),
+        },
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": images.digest(), "weights": digest},
+        details={"checkpoint": wanted, "epoch": epoch},
+    )
+    return Made(_write(file, artifact), fresh=False)
+
+
+# -- cluster -----------------------------------------------------------------------------------
+
+
+def cluster(
+    context: Context,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    force: bool = False,
+) -> Made:
+    """Labels of the run's images.
+
+    Parameters
+    ----------
+    context : Context
+    overrides : mapping, optional
+        Recipe fields other than the run's: k, reduction, clusterer, perplexity.
+    seed : int, optional
+        The run's, if None.
+    force : bool
+        Make them anew in any case.
+    """
+    manifest = context.folder.manifest()
+    recipe = manifest.recipe.override(overrides or {}, where="cluster")
+    seed = manifest.seed if seed is None else seed
+    latents = current_latents(context, manifest)
+    if not force and context.folder.labels_file.exists():
+        artifact = artifacts.read(context.folder.labels_file, "labels")
+        reason = stale_labels(latents.digest, artifact.parents)
+        if (artifact.recipe, artifact.seed) != (recipe.to_json(), seed):
+            reason = "they were asked for with other flags"
+        if not reason:
+            return Made(artifact, fresh=True)
+        context.say(f"labels are made anew: {reason}")
+    return _make_labels(context, latents, recipe, seed)
+
+
+def current_labels(context: Context, manifest: Manifest) -> Artifact:
+    """The labels as last asked for, made if missing or stale."""
+    file = context.folder.labels_file
+    if not file.exists():
+        latents = current_latents(context, manifest)
+        context.say("labels are missing: clustering first")
+        return _make_labels(context, latents, manifest.recipe, manifest.seed).artifact
+    artifact = artifacts.read(file, "labels")
+    reason = stale_ancestry(context.folder, manifest, artifact)
+    if not reason:
+        return artifact
+    latents = current_latents(context, manifest)
+    if not stale_labels(latents.digest, artifact.parents):
+        return artifact  # the latents had been lost and came back the same
+    context.say(f"labels are made anew: {reason}")
+    recipe, seed = manifest.recipe, manifest.seed
+    if artifact.parents.get("data") == manifest.data_digest:
+        recipe, seed = Recipe.from_json(artifact.recipe, where=str(file)), artifact.seed
+    return _make_labels(context, latents, recipe, seed).artifact
+
+
+def stale_labels(latents_digest: str, parents: Mapping[str, str]) -> str:
+    """Why labels with these parents are stale beside such latents, or an empty text."""
+    return "" if parents.get("latents") == latents_digest else "the latents have changed"
+
+
+def stale_ancestry(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
+    """Why labels or an embedding are stale, without reading the latents; or an empty text."""
+    if not folder.latents_file.exists():
+        return "the latents are missing"
+    reason = stale_labels(artifacts.claimed_digest(folder.latents_file), artifact.parents)
+    return reason or stale_latents(folder, manifest, artifact.parents, artifact.details)
+
+
+def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int) -> Made:
+    values = latents.arrays["latents"]
+    where = str(context.folder.latents_file)
+    context.say(
+        f"clustering {len(values)} latents: {' > '.join((*recipe.reduction, recipe.clusterer))},"
+        f" k = {recipe.k}"
+    )
+    points = reduction.reduce(
+        values, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where=where
+    )
+    groups = clustering.cluster(points, recipe.k, recipe.clusterer, seed=seed, where=where)
+    kept = clustering.references(len(values), seed=seed)
+    itself = np.full(len(values), -1)
+    itself[kept] = np.arange(len(kept))
+    _, shares = clustering.neighbour_vote(
+        values, values[kept], groups[kept], recipe.k, exclude=itself
+    )
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": groups,
+        "confidence": np.take_along_axis(shares, groups[:, np.newaxis], 1)[:, 0],
+        "ids": latents.arrays["ids"],
+        "fingerprints": latents.arrays["fingerprints"],
+        "reference_latents": values[kept],
+        "reference_labels": groups[kept],
+    }
+    if points.shape[1] == 2 and recipe.reduction:
+        arrays["embedding"] = points
+    artifact = Artifact(
+        kind="labels",
+        arrays=arrays,
+        recipe=recipe.to_json(),
+        seed=seed,
+        parents={**latents.parents, "latents": latents.digest},
+        details=latents.details,
+    )
+    with context.folder.lock():
+        return Made(_write(context.folder.labels_file, artifact), fresh=False)
+
+
+def _write(file: Path, artifact: Artifact) -> Artifact:
+    return artifact.with_digest(artifacts.write(file, artifact))
+
+
+# -- predict -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Labels to print.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,)
+        int64 or str.
+    labels : ndarray of shape (n,)
+        int64, 0 to k - 1.
+    confidence : ndarray of shape (n,)
+        float32 in [0, 1]: the share of the neighbours' votes; 1 for an exact duplicate of a
+        training image.
+    """
+
+    ids: NDArray[np.int64] | NDArray[np.str_]
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+
+def predict(
+    context: Context,
+    source: Source | None = None,
+    *,
+    invert: bool = False,
+    val_images: Source | None = None,
+    val_labels: str | None = None,
+) -> Prediction:
+    """Labels of the run's images, or of others by the vote of their nearest training latents.
+
+    Parameters
+    ----------
+    context : Context
+    source : Source, optional
+        Other images.
+    invert : bool
+        Swap the names of two clusters.
+    val_images, val_labels : optional
+        Labelled images that name the clusters by best matching; without `val_images` the labels
+        are of the run's own images. Not given, those of training are used, unless inverted.
+    """
+    manifest = context.folder.manifest()
+    artifact = current_labels(context, manifest)
+    k = int(artifact.recipe["k"])
+    if invert and k != 2:
+        raise InputError(
+            f"there are {k} clusters to swap", where="--invert", expected="2 clusters",
+            mend="leave it out",
+        )  # fmt: skip
+    if invert and val_labels is not None:
+        raise InputError(
+            "labels name the clusters already", where="--invert", expected="one of the two",
+            mend="leave out --invert or --val-labels",
+        )  # fmt: skip
+    if val_images is not None and val_labels is None:
+        raise InputError(
+            "there are images without labels", where="--val-images",
+            expected="--val-labels beside it", mend="add it",
+        )  # fmt: skip
+    if val_labels is None and not invert and manifest.val_labels is not None:
+        val_labels = manifest.val_labels
+        val_images = None if manifest.val_images is None else Source(location=manifest.val_images)
+    names = np.arange(k)
+    if invert:
+        names = names[::-1]
+    elif val_labels is not None:
+        names = _names(context, manifest, artifact, k, val_images, val_labels)
+    raw = _label(context, manifest, artifact, source)
+    return Prediction(raw.ids, names[raw.labels], raw.confidence)
+
+
+def _names(
+    context: Context,
+    manifest: Manifest,
+    artifact: Artifact,
+    k: int,
+    val_images: Source | None,
+    val_labels: str,
+) -> NDArray[np.int64]:
+    known = labels.load(val_labels)
+    raw = _label(context, manifest, artifact, val_images)
+    rows, classes = known.aligned(raw.ids)
+    if classes.min() < 0 or classes.max() >= k:
+        raise InputError(
+            f"holds label {classes.min() if classes.min() < 0 else classes.max()}",
+            where=val_labels,
+            expected=f"0 to {k - 1} to name {k} clusters",
+            mend="renumber the labels, or change -k",
+        )
+    names = metrics.best_names(raw.labels[rows], classes, k)
+    agree = float((names[raw.labels[rows]] == classes).mean())
+    context.say(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
+    return names
+
+
+def _label(
+    context: Context, manifest: Manifest, artifact: Artifact, source: Source | None
+) -> Prediction:
+    """Cluster numbers of the run's images or of others."""
+    arrays = artifact.arrays
+    own = Prediction(artifacts.decode_ids(arrays["ids"]), arrays["labels"], arrays["confidence"])
+    if source is None:
+        return own
+    images = load(source)
+    if images.digest() == manifest.data_digest:
+        return own
+    check_channels(images, manifest)
+    tell_about(context, images, manifest.recipe)
+    network, digest = load_network(context, manifest, int(artifact.details["epoch"]))
+    if digest != artifact.parents["weights"]:
+        raise InputError(
+            "the labels were made with other weights",
+            where=str(context.folder.labels_file),
+            expected="labels of this run's weights",
+            mend="run aeclust cluster --force",
+        )
+    latents = inference.embed(
+        network,
+        images.pixels,
+        image_size=manifest.recipe.image_size,
+        device=context.device,
+        report=lambda done: context.progress("embed", done, len(images)),
+    )
+    groups, shares = clustering.neighbour_vote(
+        latents,
+        arrays["reference_latents"],
+        arrays["reference_labels"],
+        int(artifact.recipe["k"]),
+    )
+    confidence = shares.max(1)
+    seen = dict(zip(arrays["fingerprints"].tolist(), own.labels.tolist(), strict=True))
+    for row, mark in enumerate(fingerprints(images.pixels).tolist()):
+        if mark in seen:
+            groups[row], confidence[row] = seen[mark], 1.0
+    return Prediction(images.ids, groups, confidence)

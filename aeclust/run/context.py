@@ -1,0 +1,69 @@
+"""The surroundings of a stage: where it runs and whom it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from aeclust.errors import InputError
+from aeclust.images import Images
+from aeclust.recipes import Recipe
+from aeclust.run.folder import RunFolder
+from aeclust.training import Moment
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage of a run needs besides its request.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    device : torch.device
+    say : callable
+        Takes one line for the user.
+    observe : callable
+        Takes every :class:`~aeclust.training.Moment` of training.
+    progress : callable
+        Takes (what, done, total) of other long work.
+    signal : callable
+        The number of a signal that asks training to stop, or None.
+    """
+
+    folder: RunFolder
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    say: Callable[[str], None] = lambda line: None
+    observe: Callable[[Moment], None] = lambda moment: None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    signal: Callable[[], int | None] = lambda: None
+
+
+def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
+    """Say what the images were taken for, what was left out, and that they will be resized."""
+    context.say(f"{images.source.location}: {images.describe()}")
+    for line in images.skipped:
+        context.say(f"left out {line}")
+    size = recipe.image_size
+    if images.pixels.shape[1:3] != (size, size):
+        context.say(f"images are resized to {size} x {size} for recipe {recipe.name}")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes the fastest there is."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in present.items() if there))
+    if not present[name]:
+        raise InputError(
+            f"{name} is not available here",
+            where="--device",
+            expected=" or ".join(kind for kind, there in present.items() if there),
+            mend="use --device auto",
+        )
+    return torch.device(name)

@@ -1,0 +1,128 @@
+"""What a file or a whole run is, whether it is intact, and what in it is stale and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aeclust import artifacts
+from aeclust.artifacts import Artifact
+from aeclust.errors import InputError
+from aeclust.run.caches import stale_ancestry, stale_latents
+from aeclust.run.folder import Manifest, RunFolder
+from aeclust.training import checkpoint_epochs
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One verified artifact.
+
+    Attributes
+    ----------
+    file : str
+    kind : str
+    digest : str
+        SHA-256, verified.
+    arrays : dict of str to (str, tuple of int)
+        dtype and shape of every dataset.
+    recipe : dict
+    seed : int
+    parents, versions : dict of str to str
+    details : dict
+    stale : str
+        Why it is stale in its run; empty if it is fresh or was looked at alone.
+    """
+
+    file: str
+    kind: str
+    digest: str
+    arrays: dict[str, tuple[str, tuple[int, ...]]]
+    recipe: dict[str, Any]
+    seed: int
+    parents: dict[str, str]
+    versions: dict[str, str]
+    details: dict[str, Any]
+    stale: str = ""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A whole run, every artifact of it verified.
+
+    Attributes
+    ----------
+    folder : str
+    manifest : dict
+        The content of ``run.json``.
+    finished : bool
+        Whether the last epoch has its checkpoint.
+    files : list of FileInfo
+    damaged : list of str
+        One line for every file that is invalid.
+    """
+
+    folder: str
+    manifest: dict[str, Any]
+    finished: bool
+    files: list[FileInfo] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def file_info(file: Path) -> FileInfo:
+    """Read and verify one artifact."""
+    return _describe(file, artifacts.read(file), "")
+
+
+def run_info(folder: RunFolder) -> RunInfo:
+    """Read and verify everything in a run folder; damage is listed, not raised."""
+    manifest = folder.manifest()
+    epochs = folder.checkpoints()
+    files = [folder.weights_file(epoch) for epoch in epochs]
+    files += [folder.resume_file, folder.latents_file, folder.labels_file, folder.embedding_file]
+    found: list[FileInfo] = []
+    damaged: list[str] = []
+    for file in files:
+        if file.exists():
+            try:
+                artifact = artifacts.read(file)
+                found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
+            except InputError as error:
+                damaged.append(str(error))
+    kept = checkpoint_epochs(manifest.recipe.epochs)
+    finished = kept[-1] in epochs and not folder.resume_file.exists()
+    if finished:
+        damaged += [
+            f"{folder.weights_file(epoch)}: is missing; expected a checkpoint for each of"
+            f" {', '.join(map(str, kept))}; restore it, or train again with --force"
+            for epoch in kept
+            if epoch not in epochs
+        ]
+    return RunInfo(str(folder.path), manifest.to_json(), finished, found, damaged)
+
+
+def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
+    if artifact.kind == "latents":
+        return stale_latents(folder, manifest, artifact.parents, artifact.details)
+    if artifact.kind in ("labels", "embedding"):
+        return stale_ancestry(folder, manifest, artifact)
+    if artifact.recipe != manifest.recipe.to_json():
+        return "it is of another recipe than the run"
+    if artifact.parents.get("data") != manifest.data_digest:
+        return "it is of other images than the run's"
+    return ""
+
+
+def _describe(file: Path, artifact: Artifact, stale: str) -> FileInfo:
+    return FileInfo(
+        file=str(file),
+        kind=artifact.kind,
+        digest=artifact.digest,
+        arrays={name: (str(a.dtype), a.shape) for name, a in artifact.arrays.items()},
+        recipe=artifact.recipe,
+        seed=artifact.seed,
+        parents=artifact.parents,
+        versions=artifact.versions,
+        details=artifact.details,
+        stale=stale,
+    )

@@ -1,0 +1,139 @@
+"""What a command shows while it works, on standard error, and the signals that end it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from aeclust.training import Moment
+
+
+class Terminal:
+    """Lines and progress bars on standard error; bars only where somebody watches.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing at all.
+    epochs : int
+        Of the training that :meth:`observe` follows.
+    """
+
+    def __init__(self, *, quiet: bool, epochs: int = 0) -> None:
+        self.quiet = quiet
+        self._epochs = epochs
+        self._console: Console | None = None
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._clock = time.monotonic()
+        self._since = 0.0
+
+    def say(self, line: str) -> None:
+        """One line of plain text."""
+        if not self.quiet:
+            self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def observe(self, moment: Moment) -> None:
+        """Follow training: epoch, loss, images per second, time left."""
+        if not self._watched():
+            return
+        done = moment.epoch * moment.steps + moment.step
+        now = time.monotonic()
+        rate = moment.images / (now - self._clock) if moment.images else 0.0
+        self._clock = now
+        self._since = rate if not self._since else 0.9 * self._since + 0.1 * rate
+        text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
+        if moment.images:
+            text += f"  loss {moment.loss:.4f}  {self._since:.0f} images/s"
+        self._show("train", text, done, self._epochs * moment.steps)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Follow other long work."""
+        if self._watched():
+            self._show(what, what, done, total)
+
+    def close(self) -> None:
+        """Leave the bars as they stand."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _watched(self) -> bool:
+        return not self.quiet and sys.stderr.isatty()
+
+    def _get_console(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+        return self._console
+
+    def _show(self, key: str, text: str, done: int, total: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self._get_console(),
+            )
+            self._progress.start()
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(text, total=total, completed=done)
+        self._progress.update(self._tasks[key], description=text, completed=done, total=total)
+
+
+class Terminated(BaseException):
+    """SIGTERM, where nothing has to be saved first."""
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], int | None]]:
+    """Within it Ctrl-C and SIGTERM are only noted; a second Ctrl-C interrupts at once.
+
+    Yields
+    ------
+    callable
+        The number of the signal noted, or None.
+    """
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    with _handlers({signal.SIGINT: note, signal.SIGTERM: note}):
+        yield lambda: noted[0] if noted else None
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM raises :class:`Terminated`, so that nothing is left half-written."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    with _handlers({signal.SIGTERM: stop}):
+        yield
+
+
+@contextmanager
+def _handlers(
+    wanted: dict[signal.Signals, Callable[[int, FrameType | None], None]],
+) -> Iterator[None]:
+    old = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

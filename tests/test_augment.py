@@ -1,0 +1,338 @@
+"""Random views: what stays, what changes, and every change alone against plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aeclust import augment
+from aeclust.augment import random_colour, random_crop, view
+
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+KEEP = 1.0  # a factor that changes nothing
+STAY = 0.0  # an angle or a place that changes nothing
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def images(n: int = 6, channels: int = 3, size: int = 8, *, reach: float = 1.0) -> Tensor:
+    """Noise within [-reach, reach]."""
+    return reach * (torch.rand((n, channels, size, size), generator=generator(9)) * 2 - 1)
+
+
+def ramp(n: int, channels: int, size: int = 16) -> Tensor:
+    """Rising from left to right, equal in all rows."""
+    return torch.linspace(-0.9, 0.9, size).expand(n, channels, size, size).contiguous()
+
+
+def give(monkeypatch: pytest.MonkeyPatch, *draws: float) -> None:
+    """Let the random draws of the module be these, in this order."""
+    left: Iterator[float] = iter(draws)
+
+    def uniform(
+        shape: tuple[int, ...], low: float, high: float, generator: torch.Generator
+    ) -> Tensor:
+        return torch.full(shape, next(left))
+
+    monkeypatch.setattr(augment, "_uniform", uniform)
+
+
+def recoloured(
+    monkeypatch: pytest.MonkeyPatch,
+    given: Tensor,
+    *,
+    brightness: float = KEEP,
+    contrast: float = KEEP,
+    saturation: float = KEEP,
+    turn: float = STAY,
+    greyed: bool = False,
+) -> Tensor:
+    """The colour transform with known factors; `turn` is a share of the circle."""
+    changed, unchanged = 0.0, 1.0
+    give(monkeypatch, brightness, contrast, saturation, turn, changed, (unchanged, changed)[greyed])
+    return random_colour(given, generator())
+
+
+def luma(given: Tensor) -> Tensor:
+    return (given * LUMA.view(3, 1, 1)).sum(1, keepdim=True)
+
+
+# -- crops ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_whole_image_is_itself(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, 1.0, 0.0, 0.3, -0.7)  # share, log ratio, x, y: no room to move
+    given = images(channels=channels)
+    torch.testing.assert_close(random_crop(given, generator(), flip=False), given)
+
+
+@pytest.mark.parametrize(("drawn", "flipped"), [(0.49, True), (0.51, False)])
+def test_a_flip_mirrors_left_and_right(
+    drawn: float, flipped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, 1.0, 0.0, 0.0, 0.0, drawn)
+    given = images()
+    expected = given.flip(3) if flipped else given
+    torch.testing.assert_close(random_crop(given, generator(), flip=True), expected)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("bottom", [False, True])
+def test_a_corner_is_cut_out_and_resized(
+    right: bool, bottom: bool, flip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of the area in a corner; only next to the cut does a crop know what lay beyond."""
+    give(monkeypatch, 0.25, 0.0, 1.0 if right else -1.0, 1.0 if bottom else -1.0, float(not flip))
+    given = images(size=12)
+    rows = slice(6, 12) if bottom else slice(0, 6)
+    columns = slice(6, 12) if right else slice(0, 6)
+    part = given[:, :, rows, columns]
+    expected = F.interpolate(part, (12, 12), mode="bilinear", align_corners=False)
+    expected = expected.flip(3) if flip else expected
+    cropped = random_crop(given, generator(), flip=True)
+    inner_rows = slice(1, 12) if bottom else slice(0, 11)
+    inner_columns = slice(1, 12) if right != flip else slice(0, 11)
+    torch.testing.assert_close(
+        cropped[:, :, inner_rows, inner_columns], expected[:, :, inner_rows, inner_columns]
+    )
+
+
+def test_a_third_of_the_width_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share 1/3 with width : height = 1/3 takes the middle third at full height."""
+    give(monkeypatch, 1 / 3, math.log(1 / 3), 0.0, 0.0)
+    columns = torch.tensor([5.0, 5, 5, 0, 0, 0, 7, 7, 7]).expand(1, 1, 9, 9) / 10
+    cropped = random_crop(columns, generator(), flip=False)
+    torch.testing.assert_close(cropped[:, :, :, 1:8], torch.zeros(1, 1, 9, 7))
+
+
+def test_with_the_whole_area_one_side_stays_whole() -> None:
+    """A part of the same area but another shape is cut in one direction alone."""
+    along = ramp(40, 1)
+    across = along.transpose(2, 3).contiguous()
+    stays = [
+        (random_crop(given, generator(), flip=False, area=(1, 1)) - given).abs().amax((1, 2, 3))
+        for given in (along, across)
+    ]
+    assert torch.minimum(*stays).max() < 1e-5
+    assert (torch.maximum(*stays) > 1e-3).sum() > 30
+    assert all(5 < (change < 1e-5).sum() < 35 for change in stays), "either side, by chance"
+
+
+def test_parts_have_the_promised_size_and_shape() -> None:
+    """Cropping two rulers tells how far neighbouring pixels of the view lay apart."""
+    n, size = 2000, 16
+    along = ramp(n, 1, size)
+    rulers = torch.cat([along, along.transpose(2, 3)], 1) / (1.8 / (size - 1))  # 1 a pixel
+    cropped = random_crop(rulers, generator(), flip=False)
+    middle = size // 2
+    width = cropped[:, 0, middle, middle] - cropped[:, 0, middle, middle - 1]
+    height = cropped[:, 1, middle, middle] - cropped[:, 1, middle - 1, middle]
+    share, ratio = width * height, width / height
+    assert 0.25 - 1e-4 < share.min() < 0.3
+    assert 0.9 < share.max() < 1 + 1e-4
+    assert 3 / 4 - 1e-3 < ratio.min() < 0.8
+    assert 1.25 < ratio.max() < 4 / 3 + 1e-3
+    # the median of the shares drawn is 0.625; large parts that would stick out are trimmed
+    assert share.median().item() == pytest.approx(0.61, abs=0.03)
+    centre = cropped[:, :, middle - 1 : middle + 1, middle - 1 : middle + 1].mean((0, 2, 3))
+    assert centre.abs().max() < 0.2, "no corner is preferred"
+
+
+def test_crops_invent_no_values() -> None:
+    given = images(50)
+    cropped = random_crop(given, generator(), flip=True)
+    assert bool((cropped.amax((2, 3)) <= given.amax((2, 3)) + 1e-6).all())
+    assert bool((cropped.amin((2, 3)) >= given.amin((2, 3)) - 1e-6).all())
+
+
+def test_a_plain_image_is_itself_in_every_crop() -> None:
+    plain = torch.tensor([-1.0, 0.25, 1.0]).view(1, 3, 1, 1).expand(20, 3, 8, 8)
+    torch.testing.assert_close(random_crop(plain, generator(), flip=True), plain)
+
+
+# -- colours --------------------------------------------------------------------------------------
+
+
+def test_factors_of_one_change_nothing() -> None:
+    given = images()
+    kept = random_colour(given, generator(), strength=0, hue=0, grey=0)
+    torch.testing.assert_close(kept, given, rtol=0, atol=1e-6)
+
+
+def test_images_not_chosen_are_exactly_themselves() -> None:
+    given = images()
+    assert torch.equal(random_colour(given, generator(), jitter=0, grey=0), given)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.4])
+def test_brightness_scales_from_black(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = images()
+    expected = (((given + 1) / 2 * factor) * 2 - 1).clamp(-1, 1)
+    result = recoloured(monkeypatch, given, brightness=factor)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.4])
+def test_contrast_scales_from_each_images_mean_grey(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = images() / 2 + torch.linspace(-0.4, 0.4, 6).view(6, 1, 1, 1)
+    expected = torch.stack(
+        [(luma(one[None]).mean() + factor * (one - luma(one[None]).mean())) for one in given]
+    ).clamp(-1, 1)
+    result = recoloured(monkeypatch, given, contrast=factor)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.4])
+def test_saturation_scales_from_each_pixels_grey(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = images()
+    expected = (luma(given) + factor * (given - luma(given))).clamp(-1, 1)
+    result = recoloured(monkeypatch, given, saturation=factor)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
+def test_changes_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saturation, then contrast, then brightness; no value of these leaves the range."""
+    given = images(reach=0.4)
+    saturated = luma(given) + 1.2 * (given - luma(given))
+    mean = luma(saturated).mean((1, 2, 3), keepdim=True)
+    contrasted = mean + 0.7 * (saturated - mean)
+    expected = 1.1 * (contrasted + 1) - 1
+    result = recoloured(monkeypatch, given, brightness=1.1, contrast=0.7, saturation=1.2)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("turn", "order"), [(1 / 3, [2, 0, 1]), (-1 / 3, [1, 2, 0])])
+def test_a_third_of_the_circle_trades_the_channels(
+    turn: float, order: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red becomes green, green blue, and blue red; and back."""
+    given = images()
+    expected = given[:, order]
+    torch.testing.assert_close(recoloured(monkeypatch, given, turn=turn), expected)
+
+
+def test_turning_the_hue_keeps_sum_and_chroma() -> None:
+    given = images(40, reach=0.5)  # short enough to turn within the cube
+    turned = random_colour(given, generator(), strength=0, hue=0.1, grey=0, jitter=1)
+    torch.testing.assert_close(turned.sum(1), given.sum(1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(turned.norm(dim=1), given.norm(dim=1), rtol=0, atol=1e-5)
+    away = given - given.mean(1, keepdim=True)
+    angle = F.cosine_similarity(away, turned - turned.mean(1, keepdim=True), dim=1).flatten(1)
+    # one angle for all pixels of an image, at most a tenth of the circle
+    assert (angle.amax(1) - angle.amin(1)).max() < 1e-3
+    assert math.cos(0.2 * math.pi) - 1e-4 < angle.min() < 0.9
+
+
+def test_greyed_images_have_equal_channels() -> None:
+    given = images(20)
+    grey = random_colour(given, generator(), grey=1)
+    torch.testing.assert_close(grey, grey[:, :1].expand_as(grey), rtol=0, atol=1e-6)
+
+
+def test_greyed_alone_an_image_is_its_luma() -> None:
+    given = images()
+    grey = random_colour(given, generator(), jitter=0, grey=1)
+    torch.testing.assert_close(grey, luma(given).expand_as(given), rtol=0, atol=1e-6)
+
+
+def test_grey_images_differ_in_brightness_and_contrast_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = images(channels=1).expand(-1, 3, -1, -1)
+    result = recoloured(monkeypatch, given, saturation=1.4, turn=0.1)
+    torch.testing.assert_close(result, given, rtol=0, atol=1e-6)
+
+
+def test_greying_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = images(reach=0.5)
+    changed = recoloured(monkeypatch, given, brightness=1.1, contrast=0.8, turn=0.05)
+    greyed = recoloured(monkeypatch, given, brightness=1.1, contrast=0.8, turn=0.05, greyed=True)
+    torch.testing.assert_close(greyed, luma(changed).expand_as(given), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_shares_of_changed_and_greyed_images(share: float) -> None:
+    """Standard error of 1,000 draws: 0.013."""
+    given = images(1000, size=2)
+    changed = random_colour(given, generator(), jitter=share, grey=0) - given
+    assert (changed.abs().amax((1, 2, 3)) > 0).float().mean().item() == pytest.approx(
+        share, abs=6e-2
+    )
+    greyed = random_colour(given, generator(), jitter=0, grey=share)
+    spread = (greyed.amax(1) - greyed.amin(1)).amax((1, 2))
+    assert (spread < 1e-5).float().mean().item() == pytest.approx(share, abs=6e-2)
+
+
+def test_every_image_is_changed_by_factors_of_its_own() -> None:
+    given = torch.full((100, 3, 2, 2), 0.0)
+    changed = random_colour(given, generator(), strength=0.4, jitter=1, grey=0)
+    level = changed[:, 0, 0, 0] + 1  # mid-grey has neither contrast nor hue: only brightness
+    assert len(set(level.tolist())) > 90
+    assert 0.6 - 1e-5 < level.min() < 0.65
+    assert 1.35 < level.max() < 1.4 + 1e-5
+
+
+# -- views ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_keep_shape_and_range_and_leave_the_images_alone(channels: int) -> None:
+    given = images(200, channels)
+    before = given.clone()
+    result = view(given, generator())
+    assert result.shape == given.shape
+    assert result.dtype == torch.float32
+    assert -1 <= result.min() < -0.9
+    assert 0.9 < result.max() <= 1
+    assert torch.equal(given, before)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_generator_alone_decides_the_view(channels: int) -> None:
+    given = images(channels=channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = view(given, generator(3))
+        torch.manual_seed(2)
+        assert torch.equal(view(given, generator(3)), first)
+    assert not torch.equal(view(given, generator(4)), first)
+
+
+def test_two_views_from_one_generator_differ() -> None:
+    given, source = images(), generator()
+    first, second = view(given, source), view(given, source)
+    assert bool(((first - second).abs().amax((1, 2, 3)) > 0.01).all())
+
+
+def test_grey_images_are_neither_flipped_nor_recoloured() -> None:
+    given = ramp(100, 1)
+    result = view(given, generator())
+    steps = result.diff(dim=3)
+    assert steps.min() > -1e-6, "rising to the right, every one"
+    torch.testing.assert_close(result, random_crop(given, generator(), flip=False))
+
+
+def test_half_of_the_rgb_images_are_flipped() -> None:
+    """Standard error of 1,000 draws: 0.016."""
+    cropped = random_crop(ramp(1000, 3), generator(), flip=True)
+    falling = cropped[:, 0, 8, -1] < cropped[:, 0, 8, 0]
+    assert falling.float().mean().item() == pytest.approx(0.5, abs=0.07)
+
+
+def test_an_rgb_view_is_a_flipping_crop_recoloured() -> None:
+    given, source = images(), generator()
+    expected = random_colour(random_crop(given, source, flip=True), source)
+    assert torch.equal(view(given, generator()), expected)

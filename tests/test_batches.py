@@ -1,0 +1,188 @@
+"""Pixels in, pixels out, and the order in which training takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from aeclust.batches import epoch_batches, step_generator, to_input, to_unit
+
+CPU = torch.device("cpu")
+SEEDS = st.integers(0, 2**32 - 1)
+SMALL = st.integers(0, 10**6)
+
+
+def pixels(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+# -- pixels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([0, 255], np.uint8, [-1.0, 1.0]),
+        ([51, 204], np.uint8, [-0.6, 0.6]),
+        ([127, 128], np.uint8, [-1 / 255, 1 / 255]),
+        ([0.0, 1.0], np.float32, [-1.0, 1.0]),
+        ([0.25, 0.5], np.float32, [-0.5, 0.0]),
+        ([0.25, 0.5], np.float64, [-0.5, 0.0]),
+        ([0.25, 0.5], np.float16, [-0.5, 0.0]),
+    ],
+)
+def test_pixels_become_minus_one_to_one(
+    values: list[float], dtype: type[Any], expected: list[float]
+) -> None:
+    batch = to_input(np.array(values, dtype).reshape(2, 1, 1, 1), 1, CPU)
+    assert batch.dtype == torch.float32
+    assert batch.shape == (2, 1, 1, 1)
+    assert batch.flatten().tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_black_and_white_are_exact() -> None:
+    assert to_input(np.array([[[[0, 255]]]], np.uint8), 1, CPU).flatten().tolist() == [-1, 1]
+
+
+def test_channels_come_before_rows_and_columns() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)  # row, column, channel
+    expected = [[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]
+    levels = (to_input(image, 2, CPU)[0] + 1) * 127.5
+    torch.testing.assert_close(levels, torch.tensor(expected, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("size", [4, 8, 12, 32])
+@pytest.mark.parametrize("shape", [(12, 12), (9, 15)])
+def test_other_sizes_are_resized_with_antialiasing(size: int, shape: tuple[int, int]) -> None:
+    given_pixels = pixels(3, *shape, 3)
+    plain = torch.from_numpy(given_pixels.transpose(0, 3, 1, 2) / 127.5 - 1).float()
+    expected = F.interpolate(plain, (size, size), mode="bilinear", antialias=True)
+    batch = to_input(given_pixels, size, CPU)
+    assert batch.shape == (3, 3, size, size)
+    torch.testing.assert_close(batch, expected, rtol=0, atol=1e-6)
+
+
+def test_a_checkerboard_shrinks_to_grey() -> None:
+    """Without antialiasing it would keep its contrast or gain a pattern."""
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    batch = to_input(board.astype(np.uint8)[None, :, :, None], 8, CPU)
+    assert batch.abs().max() < 0.05
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_a_plain_colour_stays_itself_at_any_size(size: int) -> None:
+    batch = to_input(np.full((1, 8, 8, 3), [0, 51, 255], np.uint8), size, CPU)
+    expected = torch.tensor([-1, -0.6, 1]).view(1, 3, 1, 1).expand(1, 3, size, size)
+    torch.testing.assert_close(batch, expected)
+
+
+def test_input_does_not_share_memory_with_the_pixels() -> None:
+    given_pixels = np.full((1, 2, 2, 1), 0.5, np.float32)
+    given_pixels.flags.writeable = False
+    batch = to_input(given_pixels, 2, CPU)
+    batch += 1
+    assert given_pixels.tolist() == np.full((1, 2, 2, 1), 0.5).tolist()
+
+
+def test_strided_pixels_are_read_as_they_look() -> None:
+    given_pixels = pixels(4, 8, 8, 3)
+    turned = given_pixels[::-2, ::-1, :, ::-1]
+    expected = to_input(np.ascontiguousarray(turned), 8, CPU)
+    assert torch.equal(to_input(turned, 8, CPU), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_to_unit_undoes_to_input(channels: int) -> None:
+    given_pixels = pixels(2, 8, 8, channels)
+    unit = to_unit(to_input(given_pixels, 8, CPU))
+    assert unit.dtype == np.float32
+    np.testing.assert_allclose(unit, given_pixels / 255, atol=1e-6)
+    assert np.array_equal(np.rint(unit * 255), given_pixels)
+    np.testing.assert_allclose(to_unit(to_input(unit, 8, CPU)), unit, atol=1e-6)
+
+
+def test_to_unit_keeps_within_the_unit() -> None:
+    batch = torch.tensor([-1.5, -1.0, 0.0, 1.0, 7.0]).view(1, 1, 1, 5).to(torch.bfloat16)
+    assert to_unit(batch).tolist() == [[[[0.0], [0.0], [0.5], [1.0], [1.0]]]]
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 300), st.integers(1, 80), SEEDS, SMALL)
+def test_batches_part_the_images(n: int, batch_size: int, seed: int, epoch: int) -> None:
+    batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(n))
+    sizes = [len(rows) for rows in batches]
+    assert all(size == batch_size for size in sizes[:-1])
+    assert 1 <= sizes[-1] <= batch_size + 1
+    assert sizes[-1] != 1 or n == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "sizes"),
+    [
+        (20, 6, [6, 6, 6, 2]),
+        (19, 6, [6, 6, 7]),
+        (18, 6, [6, 6, 6]),
+        (7, 6, [7]),
+        (6, 6, [6]),
+        (5, 64, [5]),
+        (1, 64, [1]),
+        (3, 1, [1, 2]),
+    ],
+)
+def test_sizes_of_batches(n: int, batch_size: int, sizes: list[int]) -> None:
+    batches = epoch_batches(n, batch_size, seed=0, epoch=0)
+    assert [len(rows) for rows in batches] == sizes
+
+
+@given(SEEDS, SMALL, st.integers(1, 40))
+def test_the_order_depends_on_seed_and_epoch_alone(seed: int, epoch: int, batch_size: int) -> None:
+    whole = epoch_batches(100, 100, seed=seed, epoch=epoch)[0]
+    batches = epoch_batches(100, batch_size, seed=seed, epoch=epoch)
+    assert np.array_equal(np.concatenate(batches), whole)
+    for other in ((seed, epoch + 1), ((seed + 1) % 2**32, epoch)):
+        # equal by chance once in 100!
+        different = epoch_batches(100, 100, seed=other[0], epoch=other[1])[0]
+        assert not np.array_equal(different, whole)
+
+
+TRIPLES = st.tuples(SEEDS, SMALL, SMALL)
+
+
+@given(TRIPLES, TRIPLES)
+def test_other_steps_draw_other_numbers(
+    first: tuple[int, int, int], second: tuple[int, int, int]
+) -> None:
+    assume(first != second)
+    a, b = (
+        step_generator(CPU, seed=seed, epoch=epoch, step=step)
+        for seed, epoch, step in (first, second)
+    )
+    assert a.initial_seed() != b.initial_seed()
+    assert not torch.equal(torch.rand(4, generator=a), torch.rand(4, generator=b))
+
+
+def test_neighbouring_steps_draw_other_numbers() -> None:
+    seeds = {
+        step_generator(CPU, seed=seed, epoch=epoch, step=step).initial_seed()
+        for seed in range(10)
+        for epoch in range(10)
+        for step in range(10)
+    }
+    assert len(seeds) == 1000
+
+
+@given(TRIPLES)
+def test_a_step_always_draws_the_same_numbers(triple: tuple[int, int, int]) -> None:
+    seed, epoch, step = triple
+    first, again = (step_generator(CPU, seed=seed, epoch=epoch, step=step) for _ in range(2))
+    assert torch.equal(torch.randn(8, generator=first), torch.randn(8, generator=again))

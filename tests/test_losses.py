@@ -1,0 +1,214 @@
+"""The objective: every term by hand, against plain numpy, and against torch.distributions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+from torch.nn import functional as F
+
+from aeclust.losses import Loss, gaussian_kl, nt_xent, objective
+from aeclust.models import Output
+from aeclust.recipes import Recipe, named
+
+
+def recipe(**fields: object) -> Recipe:
+    return named("baseline").override({"variational": True, "latent_size": 2} | fields)
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def output_of(
+    reconstruction: Tensor,
+    *,
+    latent: Tensor | None = None,
+    log_variance: Tensor | None = None,
+    projection: Tensor | None = None,
+) -> Output:
+    if latent is None:
+        latent = torch.zeros(len(reconstruction), 2)
+    return Output(latent, log_variance, reconstruction, projection)
+
+
+def values(loss: Loss) -> tuple[float, float, float, float]:
+    return (
+        loss.total.item(),
+        loss.reconstruction.item(),
+        loss.kl.item(),
+        loss.contrast.item(),
+    )
+
+
+def looped_nt_xent(projections: NDArray[np.float64], temperature: float) -> float:
+    """Equation 1 of the SimCLR paper, read aloud."""
+    n = len(projections)
+    terms = []
+    for i in range(n):
+        partner = i + n // 2 if i < n // 2 else i - n // 2
+
+        def similarity(j: int, i: int = i) -> float:
+            a, b = projections[i], projections[j]
+            return float(a @ b / (math.sqrt(a @ a) * math.sqrt(b @ b)))
+
+        below = sum(math.exp(similarity(j) / temperature) for j in range(n) if j != i)
+        terms.append(-math.log(math.exp(similarity(partner) / temperature) / below))
+    return sum(terms) / n
+
+
+# two images of 1 x 1 x 2 pixels: squared errors 1, 4, 0 and 0.25
+IMAGES = torch.tensor([[[[0.0, 1.0]]], [[[-1.0, 0.5]]]])
+RECONSTRUCTION = torch.tensor([[[[1.0, -1.0]]], [[[-1.0, 0.0]]]])
+MEAN = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
+LOG_VARIANCE = torch.tensor([[0.0, math.log(4.0)], [0.0, 0.0]])
+# by value: (1 + 1 - 1 - 0) / 2 + (4 + 4 - 1 - log 4) / 2, and nothing for the second image
+KL = 0.5 + (7 - math.log(4)) / 2
+
+
+# -- reconstruction and bound ---------------------------------------------------------------------
+
+
+def test_mse_by_hand() -> None:
+    loss = objective(output_of(RECONSTRUCTION), IMAGES, named("baseline"))
+    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, 0, 0))
+
+
+def test_mse_of_a_variational_network_tells_the_kl_but_leaves_it_out() -> None:
+    output = output_of(RECONSTRUCTION, latent=MEAN, log_variance=LOG_VARIANCE)
+    loss = objective(output, IMAGES, recipe())
+    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, KL / 2, 0))
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("weight", [1.0, 3.0])
+def test_the_bound_by_hand(beta: float, weight: float) -> None:
+    output = output_of(RECONSTRUCTION, latent=MEAN, log_variance=LOG_VARIANCE)
+    loss = objective(output, IMAGES, recipe(loss="elbo", beta=beta, reconstruction=weight))
+    # an image: half the sum of its squares (5 and 0.25), and its KL
+    reconstruction, kl = (5 / 2 + 0.25 / 2) / 2, KL / 2
+    total = weight * (reconstruction + beta * kl)
+    assert values(loss) == pytest.approx((total, reconstruction, kl, 0))
+
+
+def test_the_bound_against_a_gaussian_likelihood() -> None:
+    """The bound is -log p(x | z) + KL, short of the constant of the Gaussian."""
+    images, reconstruction = draw(4, 3, 5, 5, seed=1), draw(4, 3, 5, 5, seed=2)
+    mean, log_variance = draw(4, 7, seed=3), draw(4, 7, seed=4)
+    output = output_of(reconstruction, latent=mean, log_variance=log_variance)
+    surprise = F.gaussian_nll_loss(
+        reconstruction, images, torch.ones_like(images), full=True, reduction="none"
+    ).sum((1, 2, 3))
+    constant = 75 * math.log(2 * math.pi) / 2
+    kl = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1)
+    expected = (surprise - constant + kl).mean().item()
+    loss = objective(output, images, recipe(loss="elbo"))
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "elbo"])
+def test_a_perfect_standard_normal_reconstruction_costs_nothing(loss: str) -> None:
+    output = output_of(IMAGES, latent=torch.zeros(2, 2), log_variance=torch.zeros(2, 2))
+    assert values(objective(output, IMAGES, recipe(loss=loss))) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_objective_is_float32_whatever_the_network_gives(dtype: torch.dtype) -> None:
+    output = Output(
+        MEAN.to(dtype), LOG_VARIANCE.to(dtype), RECONSTRUCTION.to(dtype), draw(2, 3).to(dtype)
+    )
+    loss = objective(output, IMAGES, recipe(loss="elbo", contrast=1))
+    terms = (loss.total, loss.reconstruction, loss.kl, loss.contrast)
+    assert [(term.dtype, term.shape) for term in terms] == [(torch.float32, ())] * 4
+    assert loss.reconstruction.item() == pytest.approx(5.25 / 4)
+
+
+# -- contrast in the objective --------------------------------------------------------------------
+
+
+def test_the_contrastive_term_is_added_by_its_weight() -> None:
+    projection = draw(2, 3)
+    chosen = recipe(contrast=0.5, temperature=0.2, reconstruction=2)
+    loss = objective(output_of(RECONSTRUCTION, projection=projection), IMAGES, chosen)
+    contrast = looped_nt_xent(projection.double().numpy(), 0.2)
+    assert values(loss) == pytest.approx((2 * 5.25 / 4 + contrast / 2, 5.25 / 4, 0, contrast))
+
+
+def test_without_reconstruction_the_contrast_is_all() -> None:
+    projection = draw(2, 3)
+    loss = objective(
+        output_of(RECONSTRUCTION, projection=projection),
+        IMAGES,
+        recipe(contrast=1, reconstruction=0),
+    )
+    assert loss.total.item() == loss.contrast.item()
+    assert loss.reconstruction.item() == pytest.approx(5.25 / 4), "told, though not minimised"
+
+
+# -- KL -------------------------------------------------------------------------------------------
+
+
+def test_kl_by_hand() -> None:
+    assert gaussian_kl(MEAN, LOG_VARIANCE).tolist() == pytest.approx([KL, 0])
+
+
+def test_kl_against_torch_distributions() -> None:
+    mean, log_variance = draw(50, 6, seed=1, dtype=torch.float64), draw(50, 6, seed=2).double()
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(gaussian_kl(mean, log_variance), expected)
+
+
+def test_kl_is_least_at_the_standard_normal() -> None:
+    assert torch.equal(gaussian_kl(torch.zeros(3, 5), torch.zeros(3, 5)), torch.zeros(3))
+    assert gaussian_kl(draw(500, 2, seed=1), draw(500, 2, seed=2)).min() > 0
+
+
+def test_kl_gradient() -> None:
+    mean, log_variance = (draw(4, 3, seed=seed, dtype=torch.float64) for seed in (1, 2))
+    inputs = (mean.requires_grad_(), log_variance.requires_grad_())
+    assert torch.autograd.gradcheck(gaussian_kl, inputs)
+
+
+# -- NT-Xent --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("pairs", [1, 2, 5])
+def test_nt_xent_against_a_plain_loop(pairs: int, temperature: float) -> None:
+    projections = draw(2 * pairs, 4, seed=pairs, dtype=torch.float64)
+    expected = looped_nt_xent(projections.numpy(), temperature)
+    assert nt_xent(projections, temperature).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 7, 100])
+def test_nt_xent_of_equal_projections(pairs: int) -> None:
+    loss = nt_xent(torch.ones(2 * pairs, 3), 0.5).item()
+    assert loss == pytest.approx(math.log(2 * pairs - 1), rel=1e-5, abs=1e-6)
+
+
+def test_nt_xent_by_hand() -> None:
+    """Two orthogonal pairs: each view sees its partner at 1 and the two others at 0."""
+    projections = torch.eye(2).repeat(2, 1)
+    assert nt_xent(projections, 1.0).item() == pytest.approx(math.log((math.e + 2) / math.e))
+    crossed = projections[[0, 1, 1, 0]]
+    assert nt_xent(crossed, 1.0).item() == pytest.approx(math.log(math.e + 2))
+
+
+def test_nt_xent_knows_directions_alone_and_neither_order_nor_side() -> None:
+    projections = draw(12, 5, dtype=torch.float64)
+    expected = nt_xent(projections, 0.5)
+    lengths = torch.linspace(0.1, 10, 12, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(nt_xent(lengths * projections, 0.5), expected)
+    torch.testing.assert_close(nt_xent(projections.roll(6, 0), 0.5), expected)
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    torch.testing.assert_close(nt_xent(projections[torch.cat([order, order + 6])], 0.5), expected)
+
+
+def test_nt_xent_gradient() -> None:
+    projections = draw(6, 4, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: nt_xent(x, 0.5), (projections,))

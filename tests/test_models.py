@@ -1,0 +1,366 @@
+"""The networks: their shapes, their seeds, their latents, and weights that do not fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aeclust.errors import InputError
+from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.recipes import RECIPES, Recipe, named
+
+NAMES = ("baseline", "vae", "deep", "hybrid")
+Shapes = dict[str, tuple[int, ...]]
+
+# convolutions are (out, in, height, width), transposed ones (in, out, height, width)
+BASELINE: Shapes = {
+    "encoder.0": (64, 3, 3, 3),
+    "encoder.3": (128, 64, 3, 3),
+    "encoder.6": (256, 128, 3, 3),
+    "decoder.0": (256, 128, 5, 5),
+    "decoder.2": (128, 64, 9, 9),
+    "decoder.4": (64, 3, 17, 17),
+}
+VAE: Shapes = BASELINE | {
+    "mean": (128, 4096),
+    "log_variance": (128, 4096),
+    "expand": (4096, 128),
+}
+DEEP: Shapes = {
+    "encoder.0": (64, 3, 3, 3),
+    "encoder.4": (128, 64, 3, 3),
+    "encoder.8": (256, 128, 3, 3),
+    "encoder.12": (512, 256, 3, 3),
+    "encoder.16": (1024, 512, 3, 3),
+    "mean": (128, 1024),
+    "log_variance": (128, 1024),
+    "expand": (1024, 128),
+    "decoder.0": (1024, 512, 2, 2),
+    "decoder.3": (512, 256, 3, 3),
+    "decoder.6": (256, 128, 5, 5),
+    "decoder.9": (128, 64, 9, 9),
+    "decoder.12": (64, 3, 17, 17),
+}
+HYBRID: Shapes = {
+    "encoder.0": (32, 3, 3, 3),
+    "encoder.3.block.0": (32, 32, 3, 3),
+    "encoder.3.block.3": (32, 32, 3, 3),
+    "encoder.4": (64, 32, 3, 3),
+    "encoder.7.block.0": (64, 64, 3, 3),
+    "encoder.7.block.3": (64, 64, 3, 3),
+    "encoder.8": (128, 64, 3, 3),
+    "encoder.11.block.0": (128, 128, 3, 3),
+    "encoder.11.block.3": (128, 128, 3, 3),
+    "mean": (256, 128),
+    "expand": (128 * 4 * 4, 256),
+    "projector.0": (256, 256),
+    "projector.3": (128, 256),
+    "decoder.0": (128, 64, 4, 4),
+    "decoder.3": (64, 32, 4, 4),
+    "decoder.6": (32, 3, 4, 4),
+}
+
+
+def small(name: str, **changes: object) -> Recipe:
+    """A recipe's network for 8 x 8 pixels and, if it has a bottleneck, latents of 6 values."""
+    latent = 6 if named(name).latent_size else 0
+    fields = {"image_size": 8, "channels": (4, 8), "latent_size": latent, "batch_size": 6}
+    return named(name).override(fields | changes)
+
+
+def images(n: int = 5, channels: int = 3, size: int = 8) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand((n, channels, size, size), generator=generator) * 2 - 1
+
+
+def weights(network: Autoencoder) -> Shapes:
+    """Shapes of all kernels and matrices; normalisations and biases are vectors."""
+    return {
+        name.removesuffix(".weight"): tuple(value.shape)
+        for name, value in network.named_parameters()
+        if value.ndim > 1
+    }
+
+
+def count(part: nn.Module, kind: type[nn.Module]) -> int:
+    return sum(isinstance(module, kind) for module in part.modules())
+
+
+def same(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> bool:
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
+
+
+# -- shapes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "latent_size", "norms"),
+    [
+        ("baseline", BASELINE, 4096, (0, 0)),
+        ("vae", VAE, 128, (0, 0)),
+        ("deep", DEEP, 128, (5, 4)),
+        ("hybrid", HYBRID, 256, (9, 2)),
+    ],
+)
+def test_the_recipes_networks_are_those_of_the_design(
+    name: str, expected: Shapes, latent_size: int, norms: tuple[int, int]
+) -> None:
+    network = build(named(name), 3, seed=0).eval()
+    assert weights(network) == expected
+    assert tuple(count(p, nn.BatchNorm2d) for p in (network.encoder, network.decoder)) == norms
+    with torch.no_grad():
+        output = network(images(1, size=32))
+    assert output.latent.shape == (1, latent_size)
+    assert output.reconstruction.shape == (1, 3, 32, 32)
+    variational = RECIPES[name].variational
+    assert (output.log_variance is not None) is variational
+    assert output.log_variance is None or output.log_variance.shape == (1, latent_size)
+    assert (output.projection is not None) is (name == "hybrid")
+    assert output.projection is None or output.projection.shape == (1, 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [("baseline", []), ("deep", ["BatchNorm2d"]), ("hybrid", ["BatchNorm2d"])]
+)
+@pytest.mark.parametrize("channels", [(4, 8), (3, 8), (3, 3)])
+def test_every_decoder_stage_but_the_last_is_activated(
+    name: str, norm: list[str], channels: tuple[int, int]
+) -> None:
+    """Also where a stage has as many channels as the images."""
+    network = build(small(name, channels=channels), 3, seed=0)
+    kinds = [type(layer).__name__ for layer in network.decoder]
+    assert kinds == ["ConvTranspose2d", *norm, "ReLU", "ConvTranspose2d", "Tanh"]
+
+
+def test_every_pooling_stage_is_convolved_activated_and_halved() -> None:
+    network = build(small("deep"), 3, seed=0)
+    kinds = [type(layer).__name__ for layer in network.encoder]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 16])
+def test_reconstructions_have_the_images_shape_and_range(
+    name: str, channels: int, size: int
+) -> None:
+    network = build(small(name, image_size=size), channels, seed=0)
+    given = images(channels=channels, size=size)
+    reconstruction = network(given, torch.Generator()).reconstruction
+    assert reconstruction.shape == given.shape
+    assert -1 <= reconstruction.min() < reconstruction.max() <= 1
+
+
+def test_reconstructions_stay_in_range_for_wild_latents() -> None:
+    network = build(small("vae"), 3, seed=0).eval()
+    reconstruction = network.decode(1e6 * torch.randn((4, 6), generator=torch.Generator()))
+    assert reconstruction.abs().max() == 1
+
+
+def test_without_a_bottleneck_the_latent_is_the_last_feature_map() -> None:
+    network = build(small("baseline"), 3, seed=0)
+    given = images()
+    assert torch.equal(network.encode(given), network.encoder(given).flatten(1))
+    assert network.encode(given).shape == (5, 8 * 2 * 2)
+
+
+def test_a_residual_network_without_a_bottleneck_averages_the_last_feature_map() -> None:
+    network = build(small("hybrid", latent_size=0), 3, seed=0).eval()
+    given = images()
+    pooled = network.encoder(given).mean((2, 3))
+    expected = pooled / pooled.norm(dim=1, keepdim=True) * math.sqrt(8)
+    torch.testing.assert_close(network.encode(given), expected)
+    assert network(given).reconstruction.shape == given.shape
+
+
+# -- seeds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_seed_decides_the_weights(name: str) -> None:
+    first, again, other = (state_arrays(build(small(name), 3, seed=seed)) for seed in (5, 5, 6))
+    assert same(first, again)
+    assert not any(
+        np.array_equal(first[key], other[key]) for key in first if first[key].ndim > 1
+    ), "every kernel is drawn"
+
+
+def test_the_global_random_state_does_not_count() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = state_arrays(build(small("vae"), 3, seed=5))
+        torch.manual_seed(2)
+        assert same(first, state_arrays(build(small("vae"), 3, seed=5)))
+
+
+def test_building_touches_no_global_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.get_rng_state()
+    build(small("hybrid"), 3, seed=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == [], "GPUs have a global state as well"
+
+
+# -- passes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pass_without_noise_decodes_the_latent(name: str) -> None:
+    network = build(small(name), 3, seed=0).eval()
+    given = images()
+    output = network(given)
+    assert torch.equal(output.latent, network.encode(given))
+    assert torch.equal(output.reconstruction, network.decode(output.latent))
+
+
+@pytest.mark.parametrize("name", ["baseline", "hybrid"])
+def test_a_generator_changes_nothing_without_variance(name: str) -> None:
+    network = build(small(name), 3, seed=0).eval()
+    generator = torch.Generator().manual_seed(3)
+    before = generator.get_state()
+    noisy, plain = network(images(), generator), network(images())
+    assert torch.equal(noisy.reconstruction, plain.reconstruction)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_noise_has_the_variance_that_the_network_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build(small("vae"), 3, seed=0).eval()
+    assert network.log_variance is not None
+    nn.init.zeros_(network.log_variance.weight)
+    wanted = torch.tensor([0.01, 0.25, 1.0, 4.0, 9.0, 0.0004])
+    network.log_variance.bias.data = wanted.log()
+    codes: list[Tensor] = []
+
+    def keep(code: Tensor) -> Tensor:
+        codes.append(code)
+        return code
+
+    monkeypatch.setattr(network, "decode", keep)
+    with torch.no_grad():
+        output = network(images(4000), torch.Generator().manual_seed(0))
+    noise = (codes[0] - output.latent) / wanted.sqrt()
+    # standard errors of 4000 draws: 0.016 for the mean, 0.022 for the variance
+    assert noise.mean(0).abs().max() < 0.08
+    assert (noise.var(0) - 1).abs().max() < 0.12
+    correlation = torch.corrcoef(noise.T) - torch.eye(6)
+    assert correlation.abs().max() < 0.08
+
+
+def test_the_generator_decides_the_noise() -> None:
+    network = build(small("vae"), 3, seed=0).eval()
+
+    def reconstruct(seed: int) -> Tensor:
+        output: Tensor = network(images(), torch.Generator().manual_seed(seed)).reconstruction
+        return output
+
+    assert torch.equal(reconstruct(1), reconstruct(1))
+    assert not torch.equal(reconstruct(1), reconstruct(2))
+
+
+@pytest.mark.parametrize(("bias", "expected"), [(1e6, 10.0), (-1e6, -10.0), (3.0, 3.0)])
+def test_log_variances_stay_where_their_exponential_is_finite(bias: float, expected: float) -> None:
+    network = build(small("deep"), 3, seed=0).eval()
+    assert network.log_variance is not None
+    nn.init.zeros_(network.log_variance.weight)
+    nn.init.constant_(network.log_variance.bias, bias)
+    assert torch.equal(network(images()).log_variance, torch.full((5, 6), expected))
+
+
+@pytest.mark.parametrize("latent_size", [1, 6, 50])
+def test_hybrid_latents_lie_on_a_sphere(latent_size: int) -> None:
+    network = build(small("hybrid", latent_size=latent_size), 3, seed=0)
+    norms = network.encode(images()).norm(dim=1)
+    torch.testing.assert_close(norms, torch.full((5,), math.sqrt(latent_size)))
+
+
+def test_in_evaluation_an_images_latent_does_not_depend_on_its_batch() -> None:
+    network = build(small("hybrid"), 3, seed=0)
+    network(images(20))  # moves the running statistics
+    network.eval()
+    given = images()
+    alone = torch.cat([network.encode(given[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(alone, network.encode(given), rtol=1e-4, atol=1e-5)
+
+
+# -- weights --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_written_and_read_make_the_same_network(name: str) -> None:
+    network, other = (build(small(name), 3, seed=seed) for seed in (0, 1))
+    network(images())  # moves the running statistics
+    stored = state_arrays(network)
+    load_state(other, stored, where="weights.h5")
+    assert same(state_arrays(other), stored)
+    assert torch.equal(network.eval()(images()).latent, other.eval()(images()).latent)
+
+
+def test_stored_weights_do_not_follow_the_network() -> None:
+    network = build(small("deep"), 3, seed=0)
+    stored = state_arrays(network)
+    network(images())
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(1)
+    now = state_arrays(network)
+    assert not any(np.array_equal(stored[name], now[name]) for name in stored)
+
+
+def test_loaded_weights_do_not_follow_the_arrays() -> None:
+    network = build(small("baseline"), 3, seed=0)
+    stored = state_arrays(build(small("baseline"), 3, seed=1))
+    load_state(network, stored, where="weights.h5")
+    expected = {name: value.copy() for name, value in stored.items()}
+    for value in stored.values():
+        value += 1
+    assert same(state_arrays(network), expected)
+
+
+ADVICE = "; expected weights of this recipe and image size; use the run folder that they came from"
+
+
+@pytest.mark.parametrize(
+    ("missing", "added", "problems"),
+    [
+        (["encoder.0.bias"], {}, "missing encoder.0.bias"),
+        ([], {"extra": (1,)}, "unexpected extra"),
+        (
+            [],
+            {"decoder.2.bias": (4, 2)},
+            "decoder.2.bias is (4, 2) instead of (3,)",
+        ),
+        (
+            ["encoder.0.weight"],
+            {"mean.weight": (6, 32), "decoder.0.bias": (5,)},
+            "missing encoder.0.weight, unexpected mean.weight, "
+            "decoder.0.bias is (5,) instead of (4,)",
+        ),
+        (
+            ["encoder.0.weight", "encoder.0.bias", "encoder.3.weight", "encoder.3.bias"],
+            {"a": (), "b": (), "c": (), "decoder.0.bias": (5,)},
+            "missing encoder.0.weight, missing encoder.0.bias, missing encoder.3.weight, "
+            "missing encoder.3.bias, unexpected a, unexpected b and 2 more",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_told_by_key(
+    missing: list[str], added: Shapes, problems: str
+) -> None:
+    network = build(small("baseline"), 3, seed=0)
+    before = state_arrays(network)
+    arrays = {name: value + 1 for name, value in before.items() if name not in missing}
+    arrays |= {name: np.zeros(shape, np.float32) for name, shape in added.items()}
+    with pytest.raises(InputError) as caught:
+        load_state(network, arrays, where="weights.h5")
+    text = f"weights.h5: the weights do not fit the network: {problems}{ADVICE}"
+    assert str(caught.value) == text
+    assert same(state_arrays(network), before), "nothing is loaded in part"
