@@ -9,16 +9,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aeclust.errors import AeclustError, InputError, Interrupted, WriteError, printable
+from aeclust.flags import (
+    DATA,
+    DEFAULT_RUN,
+    Checkpoint,
+    Data,
+    Device,
+    Json,
+    K,
+    Layout,
+    OptionalSeed,
+    Output,
+    Quiet,
+    Range,
+    Run,
+    Seed,
+    Size,
+    SkipBad,
+    Threads,
+    ValImages,
+    ValLabels,
+    absolute,
+    chosen_recipe,
+    given,
+    optional_source,
+    parse_indices,
+    source_of,
+)
 from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
-    from aeclust.recipes import Recipe
     from aeclust.run import Context, FileInfo
 
 app = typer.Typer(
@@ -30,60 +56,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo:digits"
-
-Run = Annotated[
-    Path, typer.Option("--run", envvar="AECLUST_RUN", help="The run folder.", metavar="DIR")
-]
-Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
-OptionalSeed = Annotated[
-    int | None,
-    typer.Option(help="Decides everything random; the run's if not given.", min=0, max=2**32 - 1),
-]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
-Threads = Annotated[
-    int | None, typer.Option(help="CPU threads; all cores if not given.", min=1, max=1024)
-]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write here.", metavar="FILE")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")]
-Checkpoint = Annotated[
-    int | None, typer.Option(help="Epoch of the weights; the last if not given.", min=0)
-]
-Data = Annotated[
-    str | None, typer.Argument(metavar="[DATA]", help=f"{_DATA}; the run's if absent.")
-]
-Layout = Annotated[
-    Literal["nhw", "nhwc", "nchw"] | None, typer.Option(help="Axes of an array, if ambiguous.")
-]
-Range = Annotated[
-    str | None,
-    typer.Option(help="Values of black and white, for example 0:255.", metavar="LOW:HIGH"),
-]
-Size = Annotated[
-    int | None, typer.Option(help="Resize the images of a folder to SIZE x SIZE.", metavar="SIZE")
-]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, listed.")]
-ValImages = Annotated[
-    str | None, typer.Option(help="Labelled images, for reporting and naming.", metavar="DATA")
-]
-ValLabels = Annotated[
-    str | None,
-    typer.Option(
-        help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", metavar="FILE"
-    ),
-]
-K = Annotated[int | None, typer.Option("-k", "--clusters", help="Number of clusters.")]
-
-DEFAULT_RUN = Path("aeclust-run")
-
-
 # -- commands ----------------------------------------------------------------------------------
 
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Argument(metavar="[DATA]", help=_DATA)] = "demo:scenes",
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA)] = "demo:scenes",
     recipe: Annotated[
         str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
     ] = None,
@@ -103,10 +81,7 @@ def train(
     val_images: ValImages = None,
     val_labels: ValLabels = None,
     layout: Layout = None,
-    range_: Annotated[
-        str | None,
-        typer.Option("--range", help="Values of black and white.", metavar="LOW:HIGH"),
-    ] = None,
+    range_: Range = None,
     size: Size = None,
     skip_bad: SkipBad = False,
     resume: Annotated[
@@ -129,7 +104,7 @@ def train(
         "lr": lr,
         "loss": loss,
     }
-    chosen = _recipe(recipe, config, set_ or [], flags)
+    chosen = chosen_recipe(recipe, config, set_ or [], flags)
     if (val_images is None) != (val_labels is None):
         raise InputError(
             "only one of the two is given",
@@ -141,7 +116,7 @@ def train(
         raise InputError(
             "they exclude each other", where="--resume, --force", expected="one of them"
         )
-    source = _source(data, layout, range_, size, skip_bad)
+    source = source_of(data, layout, range_, size, skip_bad)
     with (
         deferred_signals() as signalled,
         _context(run, device, threads, quiet, epochs=chosen.epochs, signal=signalled) as context,
@@ -153,8 +128,8 @@ def train(
             source,
             chosen,
             seed=seed,
-            val_images=None if val_images is None else _absolute(val_images),
-            val_labels=None if val_labels is None else _absolute(val_labels),
+            val_images=None if val_images is None else absolute(val_images),
+            val_labels=None if val_labels is None else absolute(val_labels),
             resume=resume,
             force=force,
         )
@@ -192,7 +167,7 @@ def embed(
     quiet: Quiet = False,
 ) -> None:
     """Turn images into latents (latents.h5)."""
-    source = _source(data, layout, range_, size, skip_bad)
+    source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
         from aeclust.run import embed as embed_own
         from aeclust.run import embed_others
@@ -244,7 +219,7 @@ def cluster(
     with _context(run, device, threads, quiet) as context:
         from aeclust.run import cluster as cluster_run
 
-        made = cluster_run(context, overrides=_given(flags), seed=seed, force=force)
+        made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
         file = _copy(context.folder.labels_file, output)
         arrays = made.artifact.arrays
         sizes = [int((arrays["labels"] == j).sum()) for j in range(made.artifact.recipe["k"])]
@@ -278,7 +253,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Print id,label for every image, making what is missing or stale first."""
-    source = _source(data, layout, range_, size, skip_bad)
+    source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
         from aeclust.run import predict as predict_run
 
@@ -286,7 +261,7 @@ def predict(
             context,
             source,
             invert=invert,
-            val_images=_source(val_images),
+            val_images=optional_source(val_images),
             val_labels=val_labels,
         )
         from aeclust.labels import to_csv
@@ -321,8 +296,8 @@ def reconstruct(
     quiet: Quiet = False,
 ) -> None:
     """Draw originals above reconstructions (reconstruction.png)."""
-    source = _source(data, layout, range_, size, skip_bad)
-    indices = _indices(idx)
+    source = optional_source(data, layout, range_, size, skip_bad)
+    indices = parse_indices(idx)
     with _context(run, device, threads, quiet) as context:
         from aeclust.run import reconstruct as reconstruct_run
 
@@ -353,7 +328,7 @@ def checkpoint_curve(
 
         made = curve_run(
             context,
-            val_images=_source(val_images),
+            val_images=optional_source(val_images),
             val_labels=val_labels,
             seed=seed,
             output=output,
@@ -401,7 +376,7 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw the 2-D embedding by cluster and by true label (embedding.png)."""
-    source = _source(data, layout, range_, size, skip_bad)
+    source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
         from aeclust.run import plot as plot_run
 
@@ -431,7 +406,7 @@ def evaluate(
 @app.command()
 def info(
     target: Annotated[
-        Path | None, typer.Argument(metavar="[FILE or RUN]", help="The run folder if absent.")
+        Path | None, typer.Argument(metavar="FILE|RUN", help="The run folder if absent.")
     ] = None,
     run: Run = DEFAULT_RUN,
     as_json: Json = False,
@@ -480,74 +455,7 @@ def _app(
     pass
 
 
-# -- from flags to requests --------------------------------------------------------------------
-
-
-def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in flags.items() if value is not None}
-
-
-def _recipe(
-    name: str | None, config: Path | None, settings: list[str], flags: dict[str, Any]
-) -> Recipe:
-    """The recipe by name, then the TOML file, then --set, then the flags of their own."""
-    from aeclust import recipes
-
-    fields: dict[str, Any] = {}
-    if config is not None:
-        fields = recipes.read_toml(config)
-        configured = fields.pop("recipe", None)
-        name = name or (None if configured is None else str(configured))
-    chosen = recipes.named(name or recipes.DEFAULT_RECIPE)
-    pairs: dict[str, Any] = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise InputError(
-                f"{setting!r} has no value", where="--set", expected="FIELD=VALUE",
-                mend="for example --set momentum=0.9",
-            )  # fmt: skip
-        pairs[field.strip()] = value
-    # all at once, because fields are checked together
-    where = "the recipe" if config is None else str(config)
-    return chosen.override({**fields, **pairs, **_given(flags)}, where=where)
-
-
-def _source(
-    data: str | None,
-    layout: str | None = None,
-    range_: str | None = None,
-    size: int | None = None,
-    skip_bad: bool = False,
-) -> Any:
-    if data is None:
-        stated = {"--layout": layout, "--range": range_, "--size": size, "--skip-bad": skip_bad}
-        given = [flag for flag, value in stated.items() if value]
-        if given:
-            raise InputError(
-                "it describes DATA, and none is given", where=given[0], expected="DATA beside it",
-                mend="leave it out: the run remembers its own images",
-            )  # fmt: skip
-        return None
-    from aeclust.images import Source
-
-    return Source(
-        location=_absolute(data), layout=layout, range=range_, size=size, skip_bad=skip_bad
-    )
-
-
-def _absolute(location: str) -> str:
-    """Paths stay right when a later command runs elsewhere."""
-    return location if location.startswith("demo:") else os.path.abspath(location)
-
-
-def _indices(text: str) -> list[int]:
-    items = [item.strip() for item in text.split(",")]
-    if not all(item.isascii() and item.isdigit() and len(item) < 16 for item in items):
-        raise InputError(
-            f"reads {text!r}", where="--idx", expected="row numbers, as 1,2,3", mend="correct it"
-        )
-    return [int(item) for item in items]
+# -- from requests to results -------------------------------------------------------------------
 
 
 @contextmanager

@@ -125,6 +125,34 @@ def neighbour_vote(
     return labels, shares
 
 
+def confidence(
+    latents: NDArray[Any], labels: NDArray[np.int64], k: int, *, seed: int
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32]]:
+    """References that will label new images, and what they say of the images themselves.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n, d)
+    labels : ndarray of shape (n,)
+        In 0 to k - 1.
+    k, seed : int
+
+    Returns
+    -------
+    references : ndarray of shape (m, d)
+    reference_labels : ndarray of shape (m,)
+    confidence : ndarray of shape (n,)
+        float32 in [0, 1]: the share of an image's nearest references, itself not among them, that
+        are in its own cluster.
+    """
+    kept = references(len(latents), seed=seed)
+    itself = np.full(len(latents), -1)
+    itself[kept] = np.arange(len(kept))
+    base, base_labels = latents[kept], labels[kept]
+    _, shares = neighbour_vote(latents, base, base_labels, k, exclude=itself)
+    return base, base_labels, np.take_along_axis(shares, labels[:, np.newaxis], 1)[:, 0]
+
+
 def place_by_neighbours(
     queries: NDArray[Any], references: NDArray[Any], positions: NDArray[np.float32]
 ) -> NDArray[np.float32]:

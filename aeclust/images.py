@@ -158,12 +158,34 @@ def load(source: Source) -> Images:
         return _load_folder(Path(path), source)
     _refuse_stated(source, "size", "skip_bad")
     where, raw = read_array(path, key or None)
-    shaped = _to_nhwc(raw, source.layout, where)
+    pixels = from_array(raw, layout=source.layout, range=source.range, where=where)
+    return Images(pixels, np.arange(len(pixels)), source)
+
+
+def from_array(
+    raw: NDArray[Any], *, layout: str | None = None, range: str | None = None, where: str = "X"
+) -> NDArray[Any]:
+    """An array of images in any layout and range as (n, h, w, c), uint8 or floating in [0, 1].
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
+    layout, range
+        As for :class:`Source`.
+    where : str
+        Named in errors.
+
+    Raises
+    ------
+    InputError
+        If the array is ambiguous or not images.
+    """
+    shaped = _to_nhwc(raw, layout, where)
     if shaped.shape[0] == 0 or 0 in shaped.shape[1:]:
         raise InputError(
             f"holds no images (shape {raw.shape})", where=where, expected="at least one image"
         )
-    return Images(_to_pixels(shaped, source.range, where), np.arange(len(shaped)), source)
+    return _to_pixels(shaped, range, where)
 
 
 def demo_set(location: str) -> demo.DemoSet:

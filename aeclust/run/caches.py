@@ -309,19 +309,14 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
         values, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where=where
     )
     groups = clustering.cluster(points, recipe.k, recipe.clusterer, seed=seed, where=where)
-    kept = clustering.references(len(values), seed=seed)
-    itself = np.full(len(values), -1)
-    itself[kept] = np.arange(len(kept))
-    _, shares = clustering.neighbour_vote(
-        values, values[kept], groups[kept], recipe.k, exclude=itself
-    )
+    base, base_labels, confidence = clustering.confidence(values, groups, recipe.k, seed=seed)
     arrays: dict[str, NDArray[Any]] = {
         "labels": groups,
-        "confidence": np.take_along_axis(shares, groups[:, np.newaxis], 1)[:, 0],
+        "confidence": confidence,
         "ids": latents.arrays["ids"],
         "fingerprints": latents.arrays["fingerprints"],
-        "reference_latents": values[kept],
-        "reference_labels": groups[kept],
+        "reference_latents": base,
+        "reference_labels": base_labels,
     }
     if points.shape[1] == 2 and recipe.reduction:
         arrays["embedding"] = points
