@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 15
 MAX_REFERENCES = 10_000
-_ROWS = 2_048
+_ROWS = 1_024
 
 
 def cluster(
@@ -45,7 +45,8 @@ def cluster(
     Raises
     ------
     InputError
-        If there are fewer (different) points than clusters, or too little memory.
+        If there are fewer (different) points than clusters, the clusterer fails on them, or there
+        is too little memory.
     """
     n = len(points)
     if k > n:
@@ -67,7 +68,17 @@ def cluster(
         check_memory(
             needed, f"{clusterer} clustering of {n} points", where, "use --clusterer kmeans"
         )
-    labels = _fit(np.asarray(points, np.float64), k, clusterer, seed)
+    if k == n:  # the only way, which spectral and mini-batch clustering miss
+        return np.arange(n)
+    try:
+        labels = _fit(np.asarray(points, np.float64), k, clusterer, seed)
+    except ValueError as error:  # scikit-learn's, of a Gaussian without volume
+        raise InputError(
+            f"{clusterer} cannot form {k} clusters of these points",
+            where=where,
+            expected="points that spread in every direction of their clusters",
+            mend="use --clusterer kmeans, or fewer dimensions by --reduction",
+        ) from error
     if len(np.unique(labels)) < k:
         raise InputError(
             f"{clusterer} found only {len(np.unique(labels))} of {k} clusters",
@@ -163,15 +174,16 @@ def place_by_neighbours(
     queries : ndarray of shape (n, d)
     references : ndarray of shape (m, d)
     positions : ndarray of shape (m, e)
-        Of the references; a reference among the queries lands on its own.
+        Of the references; a query that equals a reference lands on that one's.
     """
     placed = np.empty((len(queries), positions.shape[1]), np.float32)
     for start, distances in _distances(queries, references):
-        near, rows = distances.topk(min(3, len(references)), largest=False)
-        weights = (near <= 1e-6).double() * 1e12 + 1.0
-        weights /= weights.sum(1, keepdim=True)
-        spots = positions[rows.numpy()] * weights.numpy()[:, :, np.newaxis]
-        placed[start : start + len(spots)] = spots.sum(1)
+        stop = start + len(distances)
+        rows = distances.topk(min(3, len(references)), largest=False).indices.numpy()
+        counts = (references[rows] == queries[start:stop, np.newaxis]).all(2)
+        counts[~counts.any(1)] = True
+        spots = positions[rows] * counts[:, :, np.newaxis]
+        placed[start:stop] = spots.sum(1) / counts.sum(1, keepdims=True)
     return placed
 
 
@@ -188,10 +200,11 @@ def _distances(
     """The start of each block of queries and its squared distances to all references."""
     import torch
 
-    base = torch.from_numpy(np.asarray(references, np.float32))
+    # in float32 the differences of large norms would be noise among near neighbours
+    base = torch.from_numpy(np.asarray(references, np.float64))
     norms = base.square().sum(1)
     for start in range(0, len(queries), _ROWS):
-        block = torch.from_numpy(np.asarray(queries[start : start + _ROWS], np.float32))
+        block = torch.from_numpy(np.asarray(queries[start : start + _ROWS], np.float64))
         squared = norms + block.square().sum(1, keepdim=True) - 2 * block @ base.T
         yield start, squared.clamp(min=0)
 

@@ -120,7 +120,10 @@ def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[n
 def to_csv(ids: NDArray[Any], values: NDArray[Any]) -> str:
     """``id,label`` and one row for each image, every line ended."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    # before Python 3.13 a lone carriage return was written bare, which no reader takes
+    bare = ids.dtype.kind == "U" and any("\r" in name for name in ids.tolist())
+    quoting = csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
+    writer = csv.writer(out, lineterminator="\n", quoting=quoting)
     writer.writerow(("id", "label"))
     writer.writerows(zip(ids.tolist(), values.tolist(), strict=True))
     return out.getvalue()

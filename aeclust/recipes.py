@@ -325,7 +325,7 @@ RECIPES: dict[str, Recipe] = {
     "hybrid": Recipe(
         name="hybrid",
         network="residual",
-        channels=(32, 64, 128),
+        channels=(24, 48, 128),
         batch_norm=True,
         latent_size=256,
         contrast=1.0,
@@ -335,7 +335,7 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=1e-4,
         schedule="one-cycle",
         batch_size=256,
-        epochs=12,
+        epochs=10,
         precision="float32",
         reduction=("pca:20",),
         clusterer="kmeans",

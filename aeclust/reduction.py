@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from aeclust.errors import InputError
 from aeclust.recipes import parse_reduction
 
+_SMALLEST, _LARGEST = 1e-12, 1e12
+
 
 def reduce(
     latents: NDArray[Any],
@@ -43,8 +45,8 @@ def reduce(
     Raises
     ------
     InputError
-        If the points are too few for a step or all the same, or a step needs more memory than
-        there is.
+        If the points are too few for a step, all the same or out of range, or a step needs more
+        memory than there is.
     """
     points = np.asarray(latents, np.float32)
     for step in steps:
@@ -64,8 +66,19 @@ def reduce(
 
 
 def check_spread(points: NDArray[Any], where: str) -> None:
-    """Refuse points that are all the same: t-SNE would crash on them and no clusterer can help."""
-    if np.ptp(points, axis=0).max() < 1e-12:
+    """Refuse points that no step can work on.
+
+    Points that are all the same crash t-SNE and no clusterer can help; squares of huge ones
+    overflow.
+    """
+    if not max(points.max(), -points.min()) < _LARGEST:  # not >=, which lets NaN pass
+        raise InputError(
+            f"holds values beyond {_LARGEST:.0e}, infinity or NaN: the network has diverged",
+            where=where,
+            expected="finite latents of ordinary size",
+            mend="train again with a lower --lr",
+        )
+    if _spread(points) < _SMALLEST:
         raise InputError(
             f"all {len(points)} points are the same: collapsed network or equal images",
             where=where,
@@ -88,6 +101,11 @@ def check_memory(bytes_needed: float, what: str, where: str, mend: str) -> None:
         )
 
 
+def _spread(points: NDArray[Any]) -> float:
+    with np.errstate(over="ignore"):  # beyond the largest number is spread enough
+        return float(np.ptp(points, axis=0).max())
+
+
 def _pca(
     points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
 ) -> NDArray[np.float32]:
@@ -107,7 +125,11 @@ def _kpca(
     _check_size("kpca", size, n, "images", where)
     check_memory(4 * 8.0 * n * n, f"kernel PCA of {n} points", where, "use --reduction pca:20")
     model = KernelPCA(size, kernel="rbf", eigen_solver="dense", random_state=seed, copy_X=False)
-    return np.asarray(model.fit_transform(points.astype(np.float64)), np.float32)
+    try:
+        reduced = model.fit_transform(points.astype(np.float64))
+    except ValueError:  # LAPACK finds none if the kernel sees all points as equally far apart
+        reduced = np.empty((n, 0))
+    return np.asarray(reduced, np.float32)
 
 
 def _tsne(
@@ -153,7 +175,7 @@ def picture(latents: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
         float32.
     """
     n, d = latents.shape
-    if n < 5 or np.ptp(latents, axis=0).max() < 1e-12:
+    if n < 5 or _spread(latents) < _SMALLEST:
         flat = np.zeros((n, 2), np.float32)
         flat[:, : min(d, 2)] = latents[:, :2]
         return flat

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from aeclust.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -38,8 +40,9 @@ class Terminal:
         self._since = 0.0
 
     def say(self, line: str) -> None:
-        """One line of plain text."""
+        """One line of plain text, control characters escaped."""
         if not self.quiet:
+            line = printable(line)
             self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
     def observe(self, moment: Moment) -> None:
@@ -48,7 +51,8 @@ class Terminal:
             return
         done = moment.epoch * moment.steps + moment.step
         now = time.monotonic()
-        rate = moment.images / (now - self._clock) if moment.images else 0.0
+        # a coarse clock may not have moved
+        rate = moment.images / max(now - self._clock, 1e-3) if moment.images else 0.0
         self._clock = now
         self._since = rate if not self._since else 0.9 * self._since + 0.1 * rate
         text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"

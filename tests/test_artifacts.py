@@ -266,8 +266,7 @@ def test_with_digest_changes_only_the_digest() -> None:
 
 finite = {"allow_nan": False, "allow_infinity": False}
 plain_dtypes = st.sampled_from(
-    [np.dtype(f"{order}{code}") for order in "<>" for code in ("f4", "f8", "i2", "i8", "u4")]
-    + [np.dtype(code) for code in ("i1", "u1", "?")]
+    [np.dtype(code) for code in ("f4", "f8", "i1", "i8", "u1", "u4", "?")]
 )
 plain_arrays = plain_dtypes.flatmap(
     lambda dtype: hnp.arrays(
@@ -371,14 +370,16 @@ def test_arrays_that_do_not_fit_the_kind_are_refused_before_writing(
 
 
 def test_missing_datasets_are_refused_before_writing() -> None:
-    with pytest.raises(ValueError, match="^weights: missing state_dict/, unexpected nothing$"):
+    with pytest.raises(ValueError, match=r"^weights: missing state_dict/, unexpected nothing$"):
         encode(artifact("weights", {}))
-    with pytest.raises(ValueError, match="^embedding: missing embedding, ids, unexpected nothing$"):
+    with pytest.raises(
+        ValueError, match=r"^embedding: missing embedding, ids, unexpected nothing$"
+    ):
         encode(artifact("embedding", {}))
 
 
 def test_ids_that_are_not_utf8_are_refused_before_writing() -> None:
-    with pytest.raises(ValueError, match="^latents: 'ids' is not UTF-8$"):
+    with pytest.raises(ValueError, match=r"^latents: 'ids' is not UTF-8$"):
         encode(Artifact("latents", {**LATENTS, "ids": np.array([b"a", b"b", b"\xff"])}, **HEADER))
 
 
@@ -388,7 +389,7 @@ def test_ids_that_are_not_utf8_are_refused_before_writing() -> None:
     ids=["long", "deep"],
 )
 def test_a_header_that_reading_would_refuse_is_not_written(details: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="^the header is too large or nests too deep: "):
+    with pytest.raises(ValueError, match=r"^the header is too large or nests too deep: "):
         encode(Artifact("latents", LATENTS, **{**HEADER, "details": details}))
 
 
@@ -512,15 +513,14 @@ def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> N
 WHOLE, _ = encode(artifact())
 
 
-def test_any_flipped_bit_of_the_user_block_is_refused(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_any_byte_of_the_user_block_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     for position in range(512):
-        for bit in range(8):
-            data = bytearray(WHOLE)
-            data[position] ^= 1 << bit
-            path.write_bytes(data)
-            with pytest.raises(InputError, match="not an aeclust artifact|damaged|is of format"):
-                read(path)
+        data = bytearray(WHOLE)
+        data[position] ^= 1 << position % 8
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"not an aeclust artifact|damaged|is of format"):
+            read(path)
 
 
 @settings(max_examples=300, deadline=None)
@@ -529,7 +529,7 @@ def test_any_flipped_bit_is_refused(position: int, bit: int, folder: Path) -> No
     data = bytearray(WHOLE)
     data[position] ^= 1 << bit
     (folder / "flipped.h5").write_bytes(data)
-    with pytest.raises(InputError, match="not an aeclust artifact|damaged|is of format"):
+    with pytest.raises(InputError, match=r"not an aeclust artifact|damaged|is of format"):
         read(folder / "flipped.h5")
 
 

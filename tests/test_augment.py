@@ -214,6 +214,14 @@ def test_changes_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
 
+def test_the_hue_is_turned_before_saturation(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = images(reach=0.4)
+    traded = given[:, [2, 0, 1]]
+    expected = luma(traded) + 1.3 * (traded - luma(traded))
+    result = recoloured(monkeypatch, given, turn=1 / 3, saturation=1.3)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(("turn", "order"), [(1 / 3, [2, 0, 1]), (-1 / 3, [1, 2, 0])])
 def test_a_third_of_the_circle_trades_the_channels(
     turn: float, order: list[int], monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
@@ -116,6 +116,7 @@ def test_to_unit_keeps_within_the_unit() -> None:
 # -- order ----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 80), SEEDS, SMALL)
 def test_batches_part_the_images(n: int, batch_size: int, seed: int, epoch: int) -> None:
     batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
@@ -144,6 +145,7 @@ def test_sizes_of_batches(n: int, batch_size: int, sizes: list[int]) -> None:
     assert [len(rows) for rows in batches] == sizes
 
 
+@settings(deadline=None)
 @given(SEEDS, SMALL, st.integers(1, 40))
 def test_the_order_depends_on_seed_and_epoch_alone(seed: int, epoch: int, batch_size: int) -> None:
     whole = epoch_batches(100, 100, seed=seed, epoch=epoch)[0]
@@ -158,6 +160,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(seed: int, epoch: int, batch_
 TRIPLES = st.tuples(SEEDS, SMALL, SMALL)
 
 
+@settings(deadline=None)
 @given(TRIPLES, TRIPLES)
 def test_other_steps_draw_other_numbers(
     first: tuple[int, int, int], second: tuple[int, int, int]
@@ -181,6 +184,7 @@ def test_neighbouring_steps_draw_other_numbers() -> None:
     assert len(seeds) == 1000
 
 
+@settings(deadline=None)
 @given(TRIPLES)
 def test_a_step_always_draws_the_same_numbers(triple: tuple[int, int, int]) -> None:
     seed, epoch, step = triple

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aeclust.errors import InputError
@@ -21,6 +22,7 @@ from aeclust.recipes import (
     Recipe,
     named,
     parse_reduction,
+    read_toml,
 )
 
 # the design's table, every field of it
@@ -62,6 +64,9 @@ DEEP = VAE | {
     "epochs": 200,
     "reduction": ("kpca:50", "tsne:2"),
 }
+# on a busy machine
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 NAMES = ", ".join(name for name in BASELINE if name != "name")
 
 
@@ -173,6 +178,7 @@ def test_reductions_are_read_as_method_and_size(method: str) -> None:
 # -- JSON -----------------------------------------------------------------------------------------
 
 
+@PATIENT
 @given(recipes())
 def test_json_and_back_is_the_same_recipe(recipe: Recipe) -> None:
     stored = json.loads(json.dumps(recipe.to_json(), allow_nan=False))
@@ -185,6 +191,7 @@ def test_json_holds_every_field_and_lists_for_tuples() -> None:
     assert named("baseline").to_json() == expected
 
 
+@PATIENT
 @given(recipes(), st.sampled_from(["lr", "k", "perplexity", "clusterer", "precision", "schedule"]))
 def test_fields_missing_in_json_take_their_defaults(recipe: Recipe, missing: str) -> None:
     stored = {name: value for name, value in recipe.to_json().items() if name != missing}
@@ -456,6 +463,38 @@ def test_what_does_not_fit_is_told_in_one_line(make: Callable[[], Recipe], text:
         make()
     assert str(caught.value) == text
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"k 3", "Expected '=' after a key in a key/value pair (at line 1, column 3)"),
+        (b"#" * (2**20 + 1), "larger than 1 MB"),
+        (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+    ids=["missing", "not TOML", "huge", "not UTF-8"],
+)
+def test_a_config_file_that_cannot_be_read(
+    content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_toml(file)
+    assert str(caught.value) == (
+        f"{file}: cannot be read ({problem}); expected TOML with one recipe field a line; "
+        "correct it"
+    )
+
+
+def test_a_config_file_gives_fields(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('k = 3\nlr = 1e-3\nchannels = [4, 8]\nreduction = "none"\nbeta = 2\n')
+    assert named("baseline").override(read_toml(file)) == dataclasses.replace(
+        named("baseline"), k=3, lr=1e-3, channels=(4, 8), reduction=(), beta=2.0
+    )
 
 
 def test_errors_name_the_place_they_are_given() -> None:

@@ -247,19 +247,25 @@ def plot(
         truth = manifest.val_labels
     images = None if source is None else load(source)
     if images is None or images.digest() == manifest.data_digest:
-        points, groups, ids, recipe, note = _own_embedding(context, manifest)
+        embedded = _own_embedding(context, manifest)
     else:
         check_channels(images, manifest)
-        points, groups, ids, recipe, note = _other_embedding(context, manifest, images, seed)
+        embedded = _other_embedding(context, manifest, images, seed)
     from aeclust import plots
 
-    names = {j: f"cluster {j}" for j in range(recipe.k)}
+    points, groups, k = embedded.points, embedded.labels, embedded.recipe.k
+    names = {j: f"cluster {j}" for j in range(k)}
     panels = [plots.Panel("by cluster", groups, names)]
     scores = None
     if truth is not None:
-        rows, classes = labels.load(truth).aligned(ids)
+        rows, classes = labels.load(truth).aligned(embedded.ids)
         points, groups = points[rows], groups[rows]
         scores = metrics.scores(groups, classes)
+        if classes.min() >= 0 and classes.max() < k:
+            # a cluster takes the colour of the class that it matches
+            matched = metrics.best_names(groups, classes, k)
+            names = {int(c): f"cluster {j}" for j, c in enumerate(matched)}
+            groups = matched[groups]
         panels = [
             plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, names),
             plots.Panel(
@@ -267,11 +273,19 @@ def plot(
             ),
         ]
     title = f"{manifest.recipe.name}: {len(points)} images"
-    _save(file, plots.embedding_figure(points, panels, title=title, axis_note=note))
+    _save(file, plots.embedding_figure(points, panels, title=title, axis_note=embedded.note))
     return Plotted(file, scores)
 
 
-_Embedded = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any], Recipe, str]
+@dataclass(frozen=True)
+class _Embedded:
+    """Points (n, 2), their clusters and ids, the recipe of both, and how they came to be."""
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ids: NDArray[Any]
+    recipe: Recipe
+    note: str
 
 
 def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
@@ -284,7 +298,7 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
     else:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
-    return points, artifact.arrays["labels"], ids, recipe, note
+    return _Embedded(points, artifact.arrays["labels"], ids, recipe, note)
 
 
 def _other_embedding(
@@ -310,7 +324,7 @@ def _other_embedding(
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
     if points.shape[1] != 2:
         points = reduction.picture(points, seed=seed)
-    return points, groups, images.ids, recipe, note
+    return _Embedded(points, groups, images.ids, recipe, note)
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:

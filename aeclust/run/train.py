@@ -7,17 +7,19 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, training
+from aeclust import artifacts, labels, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import Recipe
+from aeclust.run.caches import check_channels
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -78,6 +80,11 @@ def train(
             expected=f"at least {recipe.k} images",
             mend="add images or lower -k",
         )
+    if val_images is not None and val_labels is not None:
+        # used only by later commands, but better refused before hours of training than after
+        others = load(Source(location=val_images))
+        check_channels(others, manifest)
+        labels.load(val_labels).aligned(others.ids)
     with folder.lock():
         snapshot = None
         if folder.exists():
@@ -86,7 +93,7 @@ def train(
                 if recipe.epochs in folder.checkpoints() and not folder.resume_file.exists():
                     context.say(f"{folder.path}: finished already, nothing to do")
                     return _trained(folder, manifest, did_train=False)
-                snapshot = _read_snapshot(folder)
+                snapshot = _read_snapshot(folder, manifest)
             elif not force:
                 raise InputError(
                     "a run is here already",
@@ -94,9 +101,9 @@ def train(
                     expected="an empty or new folder",
                     mend="continue it with --resume, replace it with --force, or change --run",
                 )
+        _check_disk(context, manifest)  # before anything is removed
         if snapshot is None:
             _clear(folder)
-        _check_disk(context, manifest)
         folder.write_manifest(manifest)
         _train_and_save(context, images, manifest, snapshot)
         return _trained(folder, manifest, did_train=True)
@@ -159,6 +166,8 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
         changes.append(f"seed was {old.seed} and is {new.seed}")
     if old.data_digest != new.data_digest:
         changes.append("the images are others")
+    if (old.val_images, old.val_labels) != (new.val_images, new.val_labels):
+        changes.append("the validation data are others")
     if changes:
         raise InputError(
             f"this run was started otherwise: {'; '.join(changes[:4])}",
@@ -170,9 +179,8 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
 
 def _clear(folder: RunFolder) -> None:
     """Remove what a former run left, its manifest first, so that no half of it looks like a run."""
-    weights = [folder.weights_file(epoch) for epoch in folder.checkpoints()]
     try:
-        for file in (folder.manifest_file, folder.resume_file, folder.metrics_file, *weights):
+        for file in (folder.manifest_file, folder.metrics_file, *_state_files(folder)):
             file.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(
@@ -180,6 +188,11 @@ def _clear(folder: RunFolder) -> None:
             where=str(folder.path),
             mend="check permissions",
         ) from error
+
+
+def _state_files(folder: RunFolder) -> list[Path]:
+    weights = [folder.weights_file(epoch) for epoch in folder.checkpoints()]
+    return [*weights, folder.resume_file]
 
 
 def _check_disk(context: Context, manifest: Manifest) -> None:
@@ -194,6 +207,8 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
         f" will take up to {needed / 1e6:.0f} MB"
     )
     free = shutil.disk_usage(context.folder.path).free
+    # what a former run takes will be freed, what an interrupted one takes need not be written again
+    free += sum(f.stat().st_size for f in _state_files(context.folder) if f.exists())
     if free < needed:
         raise WriteError(
             f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
@@ -225,10 +240,18 @@ def _write_snapshot(folder: RunFolder, manifest: Manifest, snapshot: training.Sn
     artifacts.write(folder.resume_file, _artifact("resume", arrays, manifest, {}))
 
 
-def _read_snapshot(folder: RunFolder) -> training.Snapshot | None:
+def _read_snapshot(folder: RunFolder, manifest: Manifest) -> training.Snapshot | None:
     if not folder.resume_file.exists():
         return None
     artifact = artifacts.read(folder.resume_file, "resume")
+    ours = (manifest.recipe.to_json(), manifest.seed, manifest.data_digest)
+    if (artifact.recipe, artifact.seed, artifact.parents.get("data")) != ours:
+        raise InputError(
+            "it is of another run",
+            where=str(folder.resume_file),
+            expected="the state of this one",
+            mend="restore the run's own file, or train again with --force",
+        )
     epoch, step, *totals = artifact.arrays["progress"].tolist()
     return training.Snapshot(
         artifact.group("state_dict/"),

@@ -1,0 +1,178 @@
+"""A tiny run, trained once, and the command line to work on copies of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from aeclust.cli import main
+from aeclust.run import RunFolder
+
+# 11 epochs of four steps: a checkpoint after every epoch, and before the first
+RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]
+RECIPE += ["--set", "reduction=pca:2", "--set", "clusterer=kmeans", "--lr", "1e-3"]
+RECIPE += ["--epochs", "11", "--batch-size", "16"]
+
+
+class Result(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli(Protocol):
+    """Runs one command in this process."""
+
+    def __call__(self, *arguments: object) -> Result: ...
+
+
+@dataclass(frozen=True)
+class Data:
+    """Files of 8 x 8 RGB images of two obvious kinds, and of their labels.
+
+    `noise` holds images of no kind, with labels drawn at random.
+    """
+
+    images: Path
+    labels: Path
+    val_images: Path
+    val_labels: Path
+    noise: Path
+    noise_labels: Path
+    other: Path
+
+
+def make_images(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Bluish images (0) and yellowish ones (1), with noise; the first two are one of each."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    labels[:2] = [0, 1]
+    colours = np.array([[50, 80, 170], [200, 160, 60]])
+    noise = rng.integers(-30, 31, (n, 8, 8, 3))
+    return (colours[labels][:, None, None] + noise).astype(np.uint8), labels
+
+
+def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below a folder but locks, with its bytes and the time of its last change."""
+    return {
+        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != ".lock"
+    }
+
+
+def bytes_of(folder: Path, pattern: str) -> dict[str, bytes]:
+    """The bytes of the files that fit a pattern, by name."""
+    return {file.name: file.read_bytes() for file in sorted(folder.glob(pattern))}
+
+
+def one_error(result: Result, code: int = 2) -> str:
+    """The text of the one error line that a refused command answers with."""
+    assert result.out == ""
+    assert result.err.startswith("error: ")
+    assert result.err.endswith("\n")
+    assert result.err.count("\n") == 1
+    assert result.code == code
+    return result.err.removeprefix("error: ").rstrip("\n")
+
+
+def run_quietly(*arguments: object) -> Result:
+    """One command outside a test, where no fixture catches the streams."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(argument) for argument in arguments])
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_run_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AECLUST_RUN", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    """Commands in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    folder = tmp_path_factory.mktemp("data")
+
+    def save(name: str, array: NDArray[Any]) -> Path:
+        np.save(folder / name, array)
+        return folder / name
+
+    images, labels = make_images(60, seed=1)
+    val_images, val_labels = make_images(24, seed=2)
+    rng = np.random.default_rng(3)
+    return Data(
+        images=save("images.npy", images),
+        labels=save("labels.npy", labels),
+        val_images=save("val.npy", val_images),
+        val_labels=save("val-labels.npy", val_labels),
+        noise=save("noise.npy", rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)),
+        noise_labels=save("noise-labels.npy", rng.integers(0, 2, 40)),
+        other=save("other.npy", make_images(30, seed=4)[0]),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run after `train` alone; not to be touched."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    result = run_quietly("train", data.images, *RECIPE, "--run", run)
+    assert result.code == 0, result.err
+    return run
+
+
+@pytest.fixture(scope="session")
+def labelled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run after `train`, `embed` and `cluster`; not to be touched."""
+    run = tmp_path_factory.mktemp("labelled") / "run"
+    shutil.copytree(trained, run)
+    result = run_quietly("cluster", "--run", run)
+    assert result.code == 0, result.err
+    return run
+
+
+@pytest.fixture
+def run(cli: Cli, trained: Path, tmp_path: Path) -> RunFolder:
+    """A trained run of the test's own, where `cli` finds it."""
+    return RunFolder(shutil.copytree(trained, tmp_path / "aeclust-run"))
+
+
+@pytest.fixture
+def full_run(cli: Cli, labelled: Path, tmp_path: Path) -> RunFolder:
+    """A run of the test's own with latents and labels, where `cli` finds it."""
+    return RunFolder(shutil.copytree(labelled, tmp_path / "aeclust-run"))

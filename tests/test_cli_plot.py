@@ -1,0 +1,171 @@
+"""aeclust plot: the embedding by cluster and by true label, in three formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import RECIPE, Cli, Data, files_of
+from PIL import Image
+
+from aeclust import artifacts, plots
+from aeclust.run import RunFolder
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the figure was drawn of."""
+    seen: dict[str, Any] = {}
+    draw = plots.embedding_figure
+
+    def spy(points: Any, panels: Any, **options: Any) -> Any:
+        seen.update(points=points, panels=panels, **options)
+        return draw(points, panels, **options)
+
+    monkeypatch.setattr(plots, "embedding_figure", spy)
+    return seen
+
+
+def test_the_points_that_were_clustered_are_drawn(
+    cli: Cli, full_run: RunFolder, drawn: dict[str, Any]
+) -> None:
+    before = files_of(full_run.path)
+    code, out, err = cli("plot")
+    assert (code, out, err) == (0, "aeclust-run/embedding.png\n", "")
+    labels = artifacts.read(full_run.labels_file).arrays
+    assert np.array_equal(drawn["points"], labels["embedding"])
+    (panel,) = drawn["panels"]
+    assert panel.title == "by cluster"
+    assert np.array_equal(panel.groups, labels["labels"])
+    assert drawn["axis_note"] == "pca:2, as clustered"
+    assert drawn["title"] == "baseline: 60 images"
+    with Image.open(full_run.path / "embedding.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 500
+    after = files_of(full_run.path)
+    assert after.keys() - before.keys() == {"embedding.png"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_missing_stages_are_made_first(cli: Cli, run: RunFolder) -> None:
+    result = cli("plot")
+    assert result.code == 0
+    assert "latents are missing: embedding first\n" in result.err
+    assert "labels are missing: clustering first\n" in result.err
+    assert run.labels_file.exists()
+
+
+def test_true_labels_have_a_panel_and_scores(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    out = cli("plot", "--labels", data.labels).out
+    sizes = np.bincount(artifacts.read(full_run.labels_file).arrays["labels"])
+    assert out == (
+        "aeclust-run/embedding.png\n"
+        "accuracy 1.0000  NMI 1.0000  ARI 1.0000\n"
+        f"cluster sizes 0: {sizes[0]}, 1: {sizes[1]}\n"
+    )
+    by_cluster, by_label = drawn["panels"]
+    assert by_cluster.title == "by cluster (accuracy 1.000)"
+    assert by_label.title == "by true label"
+    assert np.array_equal(by_label.groups, np.load(data.labels))
+
+
+def test_json_holds_file_and_scores(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    assert json.loads(cli("plot", "--json").out) == {"file": "aeclust-run/embedding.png"}
+    answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)
+    assert list(answer) == ["file", "accuracy", "nmi", "ari", "sizes"]
+    assert answer["accuracy"] == 1.0
+    assert sum(answer["sizes"].values()) == 60
+
+
+def test_labels_of_a_few_draw_these_alone(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    truth = np.load(data.labels)
+    Path("known.csv").write_text(f"id,label\n30,{truth[30]}\n2,{truth[2]}\n")
+    assert cli("plot", "--labels", "known.csv").code == 0
+    embedding = artifacts.read(full_run.labels_file).arrays["embedding"]
+    assert np.array_equal(drawn["points"], embedding[[30, 2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("e.png", b"\x89PNG"), ("e.svg", b"<?xml"), ("e.pdf", b"%PDF")]
+)
+def test_the_ending_decides_the_format(
+    cli: Cli, full_run: RunFolder, name: str, start: bytes
+) -> None:
+    assert cli("plot", "-o", name).out == f"{name}\n"
+    assert Path(name).read_bytes().startswith(start)
+    assert not (full_run.path / "embedding.png").exists()
+
+
+def test_equal_runs_draw_equal_bytes(cli: Cli, full_run: RunFolder) -> None:
+    for ending in ("png", "pdf"):
+        for name in ("one", "two"):
+            assert cli("plot", "-o", f"{name}.{ending}").code == 0
+        assert Path(f"one.{ending}").read_bytes() == Path(f"two.{ending}").read_bytes()
+
+
+# -- chains of more than two dimensions --------------------------------------------------------
+
+
+def test_a_picture_is_made_kept_and_made_anew(
+    cli: Cli, full_run: RunFolder, drawn: dict[str, Any]
+) -> None:
+    cli("cluster", "--reduction", "pca:5")
+    result = cli("plot")
+    assert "drawing 60 latents by t-SNE\n" in result.err
+    assert drawn["axis_note"] == "t-SNE of the latents; clustered by pca:5 > kmeans"
+    kept = artifacts.read(full_run.embedding_file, "embedding")
+    assert np.array_equal(drawn["points"], kept.arrays["embedding"])
+    assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
+    before = files_of(full_run.path)["embedding.h5"]
+    assert cli("plot").err == ""
+    assert files_of(full_run.path)["embedding.h5"] == before
+    cli("embed", "--checkpoint", 5)
+    assert "drawing 60 latents by t-SNE\n" in cli("plot").err
+    kept = artifacts.read(full_run.embedding_file, "embedding")
+    assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
+
+
+# -- other images ------------------------------------------------------------------------------
+
+
+def test_other_images_are_labelled_by_their_neighbours(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    before = files_of(full_run.path)
+    answer = json.loads(
+        cli("plot", data.val_images, "--labels", data.val_labels, "-o", "v.png", "--json").out
+    )
+    assert answer["accuracy"] == 1.0
+    assert len(drawn["points"]) == 24
+    assert drawn["axis_note"] == (
+        "t-SNE of the latents; labelled by the vote of training neighbours"
+    )
+    assert files_of(full_run.path) == before
+
+
+def test_a_chain_with_tsne_embeds_them_by_themselves(
+    cli: Cli, run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    cli("cluster", "--reduction", "kpca:10,tsne:2", "--perplexity", 5)
+    assert cli("plot", data.val_images, "--labels", data.val_labels).code == 0
+    assert drawn["axis_note"] == (
+        "latents embedded and clustered by themselves (kpca:10 > tsne:2 > kmeans)"
+    )
+    assert drawn["points"].shape == (24, 2)
+    assert drawn["panels"][0].title == "by cluster (accuracy 1.000)"
+
+
+def test_validation_labels_of_training_are_used(
+    cli: Cli, data: Data, drawn: dict[str, Any]
+) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, *flags).code == 0
+    assert "accuracy 1.0000" in cli("plot", data.val_images).out
+    assert len(drawn["panels"]) == 2

@@ -1,0 +1,132 @@
+"""Every command of the README and of examples/ is run as it stands."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from aeclust import demo
+from aeclust.metrics import scores
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if k != "AECLUST_RUN"} | {"PATH": path}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every command of the README has been typed, in order."""
+    folder = tmp_path_factory.mktemp("readme")
+    commands = "\n".join(blocks("README.md", "sh"))
+    # the package is installed already, and the suite does not run itself
+    commands = commands.replace("pip install . && ", "").replace(
+        "pip install '.[dev]' && pytest", ""
+    )
+    assert commands.count("aeclust ") >= 9, "the README has lost its commands"
+    done = shell(commands, folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "said.txt").write_text(done.stdout)
+    return folder
+
+
+def test_readme_first_run_separates_landscapes_from_objects(newcomer: Path) -> None:
+    with open(newcomer / "submission.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["id", "label"]
+    assert [row[0] for row in rows[1:]] == [str(i) for i in range(3000)]
+    found = scores(np.array([int(row[1]) for row in rows[1:]]), demo.load("scenes").labels)
+    # raw pixels give .51; the default recipe must be far beyond on the first run
+    assert found.accuracy > 0.8
+    said = (newcomer / "said.txt").read_text()
+    assert f"accuracy {found.accuracy:.4f}" in said
+
+
+def test_readme_names_the_clusters_of_unseen_images(newcomer: Path) -> None:
+    with open(newcomer / "named.csv", newline="") as file:
+        named = np.array([int(row["label"]) for row in csv.DictReader(file)])
+    truth = demo.load("scenes-val").labels
+    assert len(named) == 500
+    # three clusters by then, of which two carry the names of the classes
+    assert (named == truth).mean() > 0.5
+
+
+def test_readme_draws_its_pictures(newcomer: Path) -> None:
+    for name in ("reconstruction", "embedding", "checkpoint-curve"):
+        with Image.open(newcomer / "aeclust-run" / f"{name}.png") as picture:
+            assert picture.width > 900
+            assert np.asarray(picture.convert("L")).std() > 10, f"{name} is nearly blank"
+    curve = (newcomer / "aeclust-run" / "checkpoint-curve.csv").read_text().splitlines()
+    assert curve[0] == "epoch,mse,validation_accuracy"
+    assert len(curve) >= 11
+
+
+def test_format_page_opens_an_artifact_with_any_reader(
+    newcomer: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(newcomer)
+    (code,) = blocks("docs/format.md", "python")
+    exec(compile(code, "docs/format.md", "exec"), {})
+    with h5py.File("aeclust-run/labels.h5") as file:
+        assert str(file["labels"][:10]) in capsys.readouterr().out
+
+
+def test_readme_python_block_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("README.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    copies = names["copies"]
+    assert isinstance(copies, np.ndarray)
+    assert copies.shape == (10, 32, 32, 3)
+    assert capsys.readouterr().out.startswith("[")
+
+
+def test_report_script_makes_every_picture_and_table(tmp_path: Path) -> None:
+    done = shell(f"{ROOT / 'examples' / 'report.sh'} --quick out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    for recipe in ("baseline", "vae", "deep"):
+        assert len((out / f"{recipe}.csv").read_text().splitlines()) == 501
+        for picture in ("validation", "reconstruction"):
+            with Image.open(out / f"{recipe}-{picture}.png") as image:
+                assert image.width > 900
+    assert (out / "baseline-curve.csv").read_text().count("\n") == 4
+    assert "Spearman" in done.stdout
+
+
+def test_report_script_explains_itself_without_arguments(tmp_path: Path) -> None:
+    done = shell(str(ROOT / "examples" / "report.sh"), tmp_path)
+    assert done.returncode == 2
+    assert "--quick" in done.stderr
+
+
+def test_report_through_python_scores_all_three_recipes(tmp_path: Path) -> None:
+    done = shell(f"'{sys.executable}' '{ROOT / 'examples' / 'report.py'}' --quick", tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(\w+): accuracy (0\.\d+), .* drew \(6, 32, 32, 3\)", done.stdout, re.M)
+    assert [name for name, _ in found] == ["baseline", "vae", "deep"]
+    assert all(0.5 <= float(accuracy) <= 1 for _, accuracy in found)

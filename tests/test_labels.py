@@ -1,0 +1,321 @@
+"""Labels from every source, the CSV they leave in, and each refusal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from aeclust import artifacts, demo, labels
+from aeclust.artifacts import Artifact
+from aeclust.errors import InputError
+from aeclust.labels import Labels, load, pair, to_csv
+
+NAMES = np.array(["b.png", "a/1.png", "ü, ö.png"])
+
+
+def labels_of(values: list[int], ids: list[Any] | None = None) -> Labels:
+    named = None if ids is None else np.array(ids)
+    return Labels(np.array(values, np.int64), named, "truth.csv")
+
+
+def csv_file(folder: Path, text: str) -> str:
+    file = folder / "labels.csv"
+    file.write_bytes(text.encode())
+    return str(file)
+
+
+def refused(action: Callable[[], object]) -> str:
+    """The one line that an action is refused with."""
+    with pytest.raises(InputError) as caught:
+        action()
+    assert caught.value.exit_code == 2
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# -- sources -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int16, bool])
+def test_arrays_of_whole_numbers_are_read(tmp_path: Path, dtype: type) -> None:
+    values = np.array([1, 0, 1, 1]).astype(dtype)
+    np.save(tmp_path / "y.npy", values)
+    np.savez(tmp_path / "y.npz", images=np.zeros((4, 8, 8)), y=values)
+    for location in ("y.npy", "y.npz", "y.npz::y"):
+        read = load(str(tmp_path / location))
+        assert read.values.dtype == np.int64
+        assert read.values.tolist() == [1, 0, 1, 1]
+        assert read.ids is None
+        assert read.location == str(tmp_path / location)
+        assert len(read) == 4
+
+
+def test_an_hdf5_array_is_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["y"] = np.array([3, 1, 2])
+    read = load(str(tmp_path / "y.h5"))
+    assert (read.values.tolist(), read.ids) == ([3, 1, 2], None)
+
+
+@pytest.mark.parametrize("name", ["demo:scenes", "demo:digits"])
+def test_a_built_in_set_brings_its_labels(name: str) -> None:
+    read = load(name)
+    np.testing.assert_array_equal(read.values, demo.load(name.removeprefix("demo:")).labels)
+    assert (read.ids, read.location) == (None, name)
+
+
+@pytest.mark.parametrize("ids", [np.arange(3), NAMES], ids=["numbers", "texts"])
+def test_a_labels_artifact_brings_its_ids(tmp_path: Path, ids: NDArray[Any]) -> None:
+    file = tmp_path / "labels.h5"
+    arrays = {
+        "labels": np.array([1, 0, 1]),
+        "confidence": np.ones(3, np.float32),
+        "ids": artifacts.encode_ids(ids),
+        "fingerprints": np.arange(3, dtype=np.uint64),
+        "reference_latents": np.zeros((3, 2), np.float32),
+        "reference_labels": np.array([1, 0, 1]),
+    }
+    recipe = {"name": "baseline", "k": 2}
+    artifacts.write(file, Artifact(kind="labels", arrays=arrays, recipe=recipe, seed=0))
+    read = load(str(file))
+    assert read.values.tolist() == [1, 0, 1]
+    assert read.ids is not None
+    assert read.ids.tolist() == ids.tolist()
+
+
+def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    text = '\ufeffID , Label\r\n"b, c.png", 1 \r\n\r\n d ,-3\r\n'
+    read = load(csv_file(tmp_path, text))
+    assert read.values.tolist() == [1, -3]
+    assert read.ids is not None
+    assert read.ids.tolist() == ["b, c.png", " d "]
+
+
+# -- the CSV -----------------------------------------------------------------------------------
+
+
+def test_the_csv_by_hand() -> None:
+    assert to_csv(np.arange(3), np.array([1, 0, 1])) == "id,label\n0,1\n1,0\n2,1\n"
+    text = to_csv(np.array(["a.png", 'q"q', "x,y", "two\nlines", "é"]), np.arange(5))
+    assert text == 'id,label\na.png,0\n"q""q",1\n"x,y",2\n"two\nlines",3\né,4\n'
+
+
+def test_a_carriage_return_is_quoted() -> None:
+    text = to_csv(np.array(["a\rb"]), np.array([4]))
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["id", "label"], ["a\rb", "4"]]
+
+
+# numpy drops NULs that end a text, and no file name holds one
+IDS = st.lists(
+    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")),
+    min_size=1,
+    max_size=8,
+    unique=True,
+)
+
+
+@given(IDS, st.integers(-(10**17), 10**17))
+@example(["a,b", 'say "it"', "two\nlines", "r\rn", "\r\n", "", " ", "é漢\U0001f600"], 1)
+def test_ids_survive_the_round_trip(ids: list[str], first: int) -> None:
+    values = first + np.arange(len(ids))
+    with tempfile.TemporaryDirectory() as folder:
+        read = load(csv_file(Path(folder), to_csv(np.array(ids), values)))
+    assert read.ids is not None
+    assert read.ids.tolist() == ids
+    assert read.values.tolist() == values.tolist()
+
+
+def test_numbers_survive_the_round_trip_as_texts(tmp_path: Path) -> None:
+    read = load(csv_file(tmp_path, to_csv(np.arange(12), np.arange(12) % 3)))
+    rows, values = read.aligned(np.arange(12))
+    assert rows.tolist() == list(range(12))
+    assert values.tolist() == [0, 1, 2] * 4
+
+
+# -- matching ----------------------------------------------------------------------------------
+
+
+def test_labels_without_ids_stand_in_row_order() -> None:
+    rows, values = labels_of([2, 0, 1]).aligned(NAMES)
+    assert (rows.tolist(), values.tolist()) == ([0, 1, 2], [2, 0, 1])
+
+
+def test_labels_with_ids_find_their_rows() -> None:
+    rows, values = labels_of([5, 6], ["ü, ö.png", "b.png"]).aligned(NAMES)
+    assert (rows.tolist(), values.tolist()) == ([2, 0], [5, 6])
+    # numbers match the texts that a CSV made of them
+    rows, values = labels_of([5, 6], ["2", "0"]).aligned(np.arange(3))
+    assert (rows.tolist(), values.tolist()) == ([2, 0], [5, 6])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "clusters", "classes"),
+    [
+        (labels_of([0, 1, 2]), labels_of([7, 8, 9]), [0, 1, 2], [7, 8, 9]),
+        (labels_of([0, 1, 2], ["x", "y", "z"]), labels_of([7, 8, 9]), [0, 1, 2], [7, 8, 9]),
+        (labels_of([0, 1, 2]), labels_of([7, 9], ["2", "0"]), [2, 0], [7, 9]),
+        (labels_of([0, 1, 2], ["x", "y", "z"]), labels_of([7, 9], ["z", "x"]), [2, 0], [7, 9]),
+    ],
+)
+def test_pairs_are_matched_by_id_where_both_have_them(
+    predicted: Labels, truth: Labels, clusters: list[int], classes: list[int]
+) -> None:
+    found = pair(predicted, truth)
+    assert [values.tolist() for values in found] == [clusters, classes]
+
+
+@given(st.permutations(range(6)), st.integers(1, 6))
+def test_the_order_of_a_csv_does_not_matter(order: list[int], known: int) -> None:
+    truth = np.array([4, 3, 2, 1, 0, 9])
+    kept = order[:known]
+    shuffled = labels_of(truth[kept].tolist(), [f"{row}.png" for row in kept])
+    predicted = Labels(np.arange(6), np.array([f"{row}.png" for row in range(6)]), "predicted")
+    clusters, classes = pair(predicted, shuffled)
+    assert classes.tolist() == truth[clusters].tolist()
+    assert sorted(clusters.tolist()) == sorted(kept)
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "ids", "line"),
+    [
+        (
+            labels_of([0, 1]),
+            np.arange(3),
+            "truth.csv: holds 2 labels for 3 images; expected one label for each image;"
+            " give the labels of these images, or a CSV of id,label",
+        ),
+        (
+            labels_of([0], ["9"]),
+            np.arange(3),
+            "truth.csv: id '9' is not among the images; expected ids of the clustered images;"
+            " check that both belong to the same data",
+        ),
+        (
+            labels_of([0, 1, 2, 0], ["b.png", "x\n", "y", "z"]),
+            NAMES,
+            r"truth.csv: id 'x\n' and 2 others are not among the images; expected ids of the"
+            " clustered images; check that both belong to the same data",
+        ),
+    ],
+)
+def test_labels_of_other_images_are_refused(known: Labels, ids: NDArray[Any], line: str) -> None:
+    assert refused(lambda: known.aligned(ids)) == line
+    predicted = Labels(np.zeros(len(ids), np.int64), ids, "predicted")
+    assert refused(lambda: pair(predicted, known)) == line
+
+
+@pytest.mark.parametrize(
+    ("array", "line"),
+    [
+        (np.zeros((3, 1), int), "has shape (3, 1); expected one label for each image, (n,)"),
+        (np.zeros(0, int), "has shape (0,); expected one label for each image, (n,)"),
+        (np.array(3), "has shape (); expected one label for each image, (n,)"),
+        (
+            np.zeros(3),
+            "has dtype float64; expected whole numbers; convert it with .astype(int)",
+        ),
+        (
+            np.array(["a"]),
+            "has dtype <U1; expected whole numbers; convert it with .astype(int)",
+        ),
+        (
+            np.array([0, 2**63], np.uint64),
+            "holds numbers beyond 2^62; expected class numbers",
+        ),
+        (np.array([0, -(2**63)]), "holds numbers beyond 2^62; expected class numbers"),
+    ],
+)
+def test_arrays_that_are_no_labels_are_refused(
+    tmp_path: Path, array: NDArray[Any], line: str
+) -> None:
+    file = tmp_path / "y.npy"
+    np.save(file, array)
+    assert refused(lambda: load(str(file))) == f"{file}: {line}"
+
+
+HEADER = "expected the header id,label; write it as aeclust predict does"
+ROW = "expected id,label with a whole number; correct that row"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", f": is empty; {HEADER}"),
+        ("\n\n", f": is empty; {HEADER}"),
+        ("0,1\n1,0\n", f": starts with '0,1'; {HEADER}"),
+        ("label,id\n0,1\n", f": starts with 'label,id'; {HEADER}"),
+        ("x" * 99, f": starts with '{'x' * 60}'; {HEADER}"),
+        ("id,label\n", ": holds no labels; expected rows after the header"),
+        ("id,label\na,1\nb\n", f", row 3: reads 'b'; {ROW}"),
+        ("id,label\na,1,2\n", f", row 2: reads 'a,1,2'; {ROW}"),
+        ("id,label\na,1.0\n", f", row 2: reads 'a,1.0'; {ROW}"),
+        ("id,label\na,\n", f", row 2: reads 'a,'; {ROW}"),
+        ("id,label\na,-\n", f", row 2: reads 'a,-'; {ROW}"),
+        ("id,label\na,--1\n", f", row 2: reads 'a,--1'; {ROW}"),
+        ("id,label\na,1_0\n", f", row 2: reads 'a,1_0'; {ROW}"),
+        ("id,label\na,cat\x1b[2J\n", rf", row 2: reads 'a,cat\x1b[2J'; {ROW}"),
+        (f"id,label\na,{10**18}\n", f", row 2: reads 'a,{10**18}'; {ROW}"),
+        (
+            "id,label\na,1\nb,0\na,1\n",
+            ", row 4: id 'a' stands in row 2 already; expected each id once; remove one of them",
+        ),
+    ],
+)
+def test_broken_csvs_are_refused(tmp_path: Path, text: str, line: str) -> None:
+    file = csv_file(tmp_path, text)
+    assert refused(lambda: load(file)) == f"{file}{line}"
+
+
+UNREADABLE = "expected a CSV of id,label; check the path"
+
+
+def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = str(tmp_path / "none.csv")
+    assert refused(lambda: load(missing)) == (
+        f"{missing}: cannot be read (No such file or directory); {UNREADABLE}"
+    )
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    assert refused(lambda: load(str(folder))) == (
+        f"{folder}: cannot be read (not a regular file of at most 1073741824 bytes); {UNREADABLE}"
+    )
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"id,label\n\xfc,1\n")
+    line = refused(lambda: load(str(latin)))
+    assert line.startswith(f"{latin}: cannot be read ('utf-8' codec can't decode byte 0xfc")
+    assert line.endswith(UNREADABLE)
+    long = csv_file(tmp_path, f"id,label\n{'x' * 200_000},1\n")
+    assert refused(lambda: load(long)) == (
+        f"{long}: cannot be read (field larger than field limit (131072)); {UNREADABLE}"
+    )
+    monkeypatch.setattr(labels, "_MAX_CSV_BYTES", 10)
+    large = csv_file(tmp_path, "id,label\n0,1\n")
+    assert refused(lambda: load(large)) == (
+        f"{large}: cannot be read (not a regular file of at most 10 bytes); {UNREADABLE}"
+    )
+
+
+def test_a_missing_array_and_another_artifact_are_refused(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.npy")
+    assert refused(lambda: load(missing)).startswith(f"{missing}: there is no such file")
+    file = tmp_path / "latents.h5"
+    arrays = {"latents": np.zeros((3, 2), np.float32), "ids": np.arange(3)}
+    artifacts.write(file, Artifact(kind="latents", arrays=arrays, recipe={"name": "x"}, seed=0))
+    line = refused(lambda: load(str(file)))
+    assert line.startswith(f"{file}: ")
+    assert "labels" in line
+    assert refused(lambda: load("demo:cats")).startswith("demo:cats: no built-in set is called")
