@@ -92,9 +92,9 @@ def random_colour(
     turn = eye + torch.sin(angle) * k + (1 - torch.cos(angle)) * (k @ k)
     saturate = saturation * eye + (1 - saturation) * to_grey
     matrix = brightness * contrast * (saturate @ turn)
-    # contrast keeps the mean grey value; pixels are in [-1, 1], brightness scales from black
+    # contrast turns about the mean grey value, brightness scales from black, which is -1
     mean = (images.mean((2, 3)) @ luma)[:, None, None]
-    offset = brightness * (1 + (1 - contrast) * mean) - 1 + 0 * mean
+    offset = brightness * (1 + (1 - contrast) * mean) - 1
     changed = _uniform((n, 1, 1), 0, 1, generator) < jitter
     matrix, offset = torch.where(changed, matrix, eye), torch.where(changed, offset, 0 * offset)
     greyed = _uniform((n, 1, 1), 0, 1, generator) < grey

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from aeclust.errors import InputError
 from aeclust.models import Autoencoder, build, load_state, state_arrays
-from aeclust.recipes import RECIPES, Recipe, named
+from aeclust.recipes import Recipe, named
 
 NAMES = ("baseline", "vae", "deep", "hybrid")
 Shapes = dict[str, tuple[int, ...]]
@@ -48,6 +47,7 @@ DEEP: Shapes = {
     "decoder.9": (128, 64, 9, 9),
     "decoder.12": (64, 3, 17, 17),
 }
+HYBRID_FIELDS = {"channels": (32, 64, 128), "latent_size": 256, "image_size": 32}
 HYBRID: Shapes = {
     "encoder.0": (32, 3, 3, 3),
     "encoder.3.block.0": (32, 32, 3, 3),
@@ -99,41 +99,32 @@ def same(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> boo
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread, for seconds on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # -- shapes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "expected", "latent_size", "norms"),
+    ("recipe", "expected", "latent_size", "norms"),
     [
-        ("baseline", BASELINE, 4096, (0, 0)),
-        ("vae", VAE, 128, (0, 0)),
-        ("deep", DEEP, 128, (5, 4)),
-        ("hybrid", HYBRID, 256, (9, 2)),
+        (named("baseline"), BASELINE, 4096, (0, 0)),
+        (named("vae"), VAE, 128, (0, 0)),
+        (named("deep"), DEEP, 128, (5, 4)),
+        (named("hybrid").override(HYBRID_FIELDS), HYBRID, 256, (9, 2)),
     ],
+    ids=NAMES,
 )
 def test_the_recipes_networks_are_those_of_the_design(
-    name: str, expected: Shapes, latent_size: int, norms: tuple[int, int]
+    recipe: Recipe, expected: Shapes, latent_size: int, norms: tuple[int, int]
 ) -> None:
-    network = build(named(name), 3, seed=0).eval()
+    network = build(recipe, 3, seed=0).eval()
     assert weights(network) == expected
     assert tuple(count(p, nn.BatchNorm2d) for p in (network.encoder, network.decoder)) == norms
     with torch.no_grad():
         output = network(images(1, size=32))
     assert output.latent.shape == (1, latent_size)
     assert output.reconstruction.shape == (1, 3, 32, 32)
-    variational = RECIPES[name].variational
-    assert (output.log_variance is not None) is variational
+    assert (output.log_variance is not None) is recipe.variational
     assert output.log_variance is None or output.log_variance.shape == (1, latent_size)
-    assert (output.projection is not None) is (name == "hybrid")
+    assert (output.projection is not None) is (recipe.name == "hybrid")
     assert output.projection is None or output.projection.shape == (1, 128)
 
 

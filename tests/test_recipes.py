@@ -135,12 +135,11 @@ def test_the_reports_recipes_field_by_field(expected: dict[str, Any]) -> None:
     assert dataclasses.asdict(named(expected["name"])) == expected
 
 
-def test_the_hybrid_is_the_default_and_needs_no_tsne() -> None:
+def test_the_hybrid_is_the_default() -> None:
+    """It has the two terms its name promises, and places images it has not seen."""
     hybrid = named(DEFAULT_RECIPE)
-    assert hybrid.name == "hybrid"
-    assert (hybrid.network, hybrid.contrast, hybrid.reconstruction) == ("residual", 1.0, 10.0)
-    assert (hybrid.optimizer, hybrid.lr, hybrid.schedule) == ("adamw", 3e-3, "one-cycle")
-    assert (hybrid.batch_size, hybrid.temperature) == (256, 0.5)
+    assert (hybrid.name, hybrid.network) == ("hybrid", "residual")
+    assert min(hybrid.contrast, hybrid.reconstruction) > 0
     assert not hybrid.transductive
 
 

@@ -115,15 +115,6 @@ def recorded_rates() -> Iterator[list[float]]:
         handle.remove()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread, for seconds on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def finished() -> dict[str, Bytes]:
     """The weights of each recipe after a run that never stopped."""
@@ -230,7 +221,7 @@ def test_steps_take_their_noise_and_rows_from_seed_epoch_and_step() -> None:
 
 def test_one_cycle_rises_to_the_rate_and_falls_to_nothing() -> None:
     with recorded_rates() as rates:
-        fit(tiny("hybrid", lr=0.002, epochs=10))
+        fit(tiny("hybrid", lr=0.002, epochs=10, schedule="one-cycle"))
     assert len(rates) == 40
     peak = rates.index(max(rates))
     assert peak == 8, "a fifth of all steps"

@@ -1,0 +1,360 @@
+"""Clusters that are obvious, the promise about their numbers, and votes against a plain loop."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from aeclust import clustering
+from aeclust.clustering import cluster, neighbour_vote, place_by_neighbours, references
+from aeclust.errors import InputError
+from aeclust.recipes import CLUSTERERS
+
+Array = NDArray[Any]
+
+
+def groups(sizes: tuple[int, ...], *, seed: int = 0) -> tuple[NDArray[np.float32], Array]:
+    """Groups far apart, in mixed order."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    points = 20.0 * np.eye(len(sizes), 4)[labels] + rng.normal(size=(len(labels), 4))
+    return points.astype(np.float32), labels
+
+
+def numbered_by_size(labels: Array) -> Array:
+    """The promise of `cluster`, in a plain loop."""
+    found = labels.tolist()
+    order = sorted(set(found), key=lambda name: (-found.count(name), found.index(name)))
+    return np.array([order.index(name) for name in found])
+
+
+def refused(points: Array, k: int, clusterer: str = "kmeans") -> str:
+    """The one line with which points are refused."""
+    with pytest.raises(InputError) as caught:
+        cluster(points, k, clusterer, seed=0)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# -- clusters ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("sizes", [(11, 25), (12, 16, 14), (12, 12, 12)])
+def test_obvious_groups_are_found_and_numbered_by_size(
+    clusterer: str, sizes: tuple[int, ...]
+) -> None:
+    points, truth = groups(sizes)
+    found = cluster(points, len(sizes), clusterer, seed=0)
+    assert found.dtype == np.int64
+    assert found.tolist() == numbered_by_size(truth).tolist()
+
+
+def test_ties_are_numbered_by_first_appearance() -> None:
+    points = np.array([[9.0], [0.0], [5.0], [9.1], [0.1], [5.1], [0.2]])
+    assert cluster(points, 3, "kmeans", seed=0).tolist() == [1, 0, 2, 1, 0, 2, 0]
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+def test_the_same_seed_gives_the_same_bytes(clusterer: str) -> None:
+    points = np.random.default_rng(3).normal(size=(50, 3)).astype(np.float32)
+    before = points.copy()
+    first, second = (cluster(points, 3, clusterer, seed=5) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    assert first.tolist() == numbered_by_size(first).tolist()
+    np.testing.assert_array_equal(points, before)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1))
+def test_numbers_fall_by_size_whatever_the_clusterer_called_them(found: list[int]) -> None:
+    _, labels = np.unique(found, return_inverse=True)
+    k = int(labels.max()) + 1
+    assert clustering._by_size(labels, k).tolist() == numbered_by_size(labels).tolist()
+
+
+# -- degenerate points -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("n", [2, 3, 11])
+def test_as_many_clusters_as_points_are_the_points(clusterer: str, n: int) -> None:
+    points = np.random.default_rng(n).normal(size=(n, 2))
+    assert cluster(points, n, clusterer, seed=0).tolist() == list(range(n))
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize(
+    ("points", "truth"),
+    [
+        (np.repeat(np.eye(2, 3), 20, 0), [0] * 20 + [1] * 20),
+        (np.repeat(np.eye(2, 3), [5, 20], 0), [1] * 5 + [0] * 20),
+        (np.concatenate([np.zeros((20, 3)), np.ones((1, 3))]), [0] * 20 + [1]),
+        (np.array([[1.0], [1.0], [4.0]]), [0, 0, 1]),
+    ],
+    ids=["halves", "unequal", "one outlier", "three points"],
+)
+def test_duplicates_share_a_cluster(clusterer: str, points: Array, truth: list[int]) -> None:
+    found = cluster(points, 2, clusterer, seed=0)
+    if clusterer == "spectral":  # any cut of a graph without a path between the kinds
+        assert found.tolist() == numbered_by_size(found).tolist()
+        assert set(found.tolist()) == {0, 1}
+    else:
+        assert found.tolist() == truth
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("scale", [1e-10, 1e-5, 1e5, 1e11])
+def test_other_scales_give_clusters_or_one_clear_error(clusterer: str, scale: float) -> None:
+    points, truth = groups((15, 10))
+    try:
+        found = cluster(points * np.float32(scale), 2, clusterer, seed=0)
+    except InputError as error:
+        # a fixed floor under the variances makes the mixture alone depend on the scale
+        assert clusterer == "gmm"
+        assert error.where == "latents"
+        assert str(error).isprintable()
+    else:
+        assert found.tolist() == numbered_by_size(truth).tolist()
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize(
+    ("points", "k", "line"),
+    [
+        (
+            np.eye(3), 4,
+            "3 images cannot form 4 clusters; expected at most 3; lower -k",
+        ),
+        (
+            np.ones((1, 3)), 2,
+            "1 images cannot form 2 clusters; expected at most 1; lower -k",
+        ),
+        (
+            np.ones((9, 3)), 2,
+            "all 9 points are the same: collapsed network or equal images; expected latents that"
+            " differ; train again with other images, more epochs, or a lower --lr",
+        ),
+        (
+            1e-30 * np.eye(9, 3), 2,
+            "all 9 points are the same: collapsed network or equal images; expected latents that"
+            " differ; train again with other images, more epochs, or a lower --lr",
+        ),
+        (
+            np.repeat(np.eye(3), 20, 0), 4,
+            "only 3 different points for 4 clusters; expected at least 4 different ones;"
+            " lower -k, or remove duplicate images",
+        ),
+        (
+            np.array([[0.0], [np.nan], [1.0]]), 2,
+            "holds values beyond 1e+12, infinity or NaN: the network has diverged;"
+            " expected finite latents of ordinary size; train again with a lower --lr",
+        ),
+        (
+            np.array([[0.0], [1e300], [1.0]]), 2,
+            "holds values beyond 1e+12, infinity or NaN: the network has diverged;"
+            " expected finite latents of ordinary size; train again with a lower --lr",
+        ),
+    ],
+)  # fmt: skip
+def test_points_that_cannot_form_clusters_are_refused(
+    clusterer: str, points: Array, k: int, line: str
+) -> None:
+    assert refused(points, k, clusterer) == f"latents: {line}"
+
+
+def test_different_points_are_counted_beyond_the_first_ones() -> None:
+    points = np.concatenate([np.zeros((30, 1)), [[1.0], [2.0]]])
+    assert cluster(points, 3, "kmeans", seed=0).tolist() == [0] * 30 + [1, 2]
+
+
+def test_a_clusterer_that_finds_too_few_clusters_is_refused() -> None:
+    # to the mixture these are one Gaussian, whose variance is below its floor
+    points = 1e-6 * np.random.default_rng(0).uniform(size=(40, 4))
+    assert refused(points, 3, "gmm") == (
+        "latents: gmm found only 1 of 3 clusters; expected points that fall into as many groups;"
+        " lower -k or choose another --clusterer"
+    )
+
+
+def test_a_mixture_of_flat_gaussians_is_refused() -> None:
+    points = 1e7 * np.random.default_rng(0).normal(size=(12, 64))
+    assert refused(points, 3, "gmm") == (
+        "latents: gmm cannot form 3 clusters of these points; expected points that spread in"
+        " every direction of their clusters; use --clusterer kmeans, or fewer dimensions by"
+        " --reduction"
+    )
+
+
+@pytest.mark.parametrize(("clusterer", "matrices"), [("spectral", 2), ("agglomerative", 1)])
+def test_clusterers_of_all_pairs_ask_before_they_take_memory(
+    clusterer: str, matrices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points, truth = groups((15, 10))
+    needed = 8 * 25 * 25 * matrices
+    for there in (needed, needed - 1):
+        sizes = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": there}
+        monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
+        assert cluster(points, 2, "kmeans", seed=0).tolist() == numbered_by_size(truth).tolist()
+        if there == needed:
+            found = cluster(points, 2, clusterer, seed=0)
+            assert found.tolist() == numbered_by_size(truth).tolist()
+        else:
+            assert refused(points, 2, clusterer) == (
+                f"latents: {clusterer} clustering of 25 points needs about 0 GB of memory;"
+                " expected at most 0 GB, all that this machine has; use --clusterer kmeans"
+            )
+
+
+# -- votes -------------------------------------------------------------------------------------
+
+
+def looped_vote(
+    queries: Array, known: Array, labels: Array, k: int, exclude: Array | None
+) -> tuple[list[int], list[list[float]]]:
+    """One query, one reference at a time."""
+    winners, shares = [], []
+    for i, query in enumerate(queries):
+        order = sorted(range(len(known)), key=lambda j: float(((query - known[j]) ** 2).sum()))
+        if exclude is not None and exclude[i] >= 0:
+            order.remove(int(exclude[i]))
+        count = min(15, len(known) - (exclude is not None))
+        nearest = [int(labels[j]) for j in order[:count]]
+        votes = [nearest.count(j) for j in range(k)]
+        winners.append(next(name for name in nearest if votes[name] == max(votes)))
+        shares.append([vote / count for vote in votes])
+    return winners, shares
+
+
+@settings(max_examples=25)
+@given(st.integers(2, 40), st.integers(2, 4), st.booleans(), st.integers(0, 2**20))
+def test_the_vote_against_a_plain_loop(m: int, k: int, leave_out: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    known, labels = rng.normal(size=(m, 3)), rng.integers(0, k, m)
+    itself = rng.permutation(m)[: m // 2 + 1]
+    queries = np.concatenate([known[itself], rng.normal(size=(5, 3))])
+    exclude = np.concatenate([itself, np.full(5, -1)]) if leave_out else None
+    found, shares = neighbour_vote(queries, known, labels, k, exclude=exclude)
+    winners, wanted = looped_vote(queries, known, labels, k, exclude)
+    assert (found.dtype, shares.dtype) == (np.int64, np.float32)
+    assert found.tolist() == winners
+    np.testing.assert_allclose(shares, wanted, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
+
+
+def test_a_tied_vote_goes_to_the_nearest() -> None:
+    known = np.array([[1.0], [-2.0], [3.0], [-4.0]])
+    found, shares = neighbour_vote(np.zeros((1, 1)), known, np.array([2, 0, 0, 2]), 3)
+    assert found.tolist() == [2]
+    assert shares.tolist() == [[0.5, 0.0, 0.5]]
+    # the nearest of all is in no tie
+    known = np.array([[1.0], [-2.0], [3.0], [-4.0], [5.0]])
+    found, _ = neighbour_vote(np.zeros((1, 1)), known, np.array([1, 2, 0, 0, 2]), 3)
+    assert found.tolist() == [2]
+
+
+def test_only_the_fifteen_nearest_vote() -> None:
+    known = np.arange(1.0, 41.0)[:, np.newaxis]
+    labels = (np.arange(40) >= 8).astype(np.int64)
+    found, shares = neighbour_vote(np.zeros((1, 1)), known, labels, 2)
+    assert found.tolist() == [0]
+    np.testing.assert_allclose(shares, [[8 / 15, 7 / 15]])
+
+
+def test_a_query_that_is_a_reference_has_no_vote_for_itself() -> None:
+    known, labels = np.array([[0.0], [1.0], [2.0]]), np.array([1, 0, 0])
+    found, shares = neighbour_vote(known[:1], known, labels, 2, exclude=np.array([0]))
+    assert (found.tolist(), shares.tolist()) == ([0], [[1.0, 0.0]])
+
+
+def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    known, labels = rng.normal(size=(30, 3)), rng.integers(0, 2, 30)
+    exclude = np.arange(30) % 30
+    whole = neighbour_vote(known, known, labels, 2, exclude=exclude)
+    placed = place_by_neighbours(known, known, known[:, :2].astype(np.float32))
+    monkeypatch.setattr(clustering, "_ROWS", 7)
+    parts = neighbour_vote(known, known, labels, 2, exclude=exclude)
+    np.testing.assert_array_equal(parts[0], whole[0])
+    np.testing.assert_array_equal(parts[1], whole[1])
+    again = place_by_neighbours(known, known, known[:, :2].astype(np.float32))
+    np.testing.assert_allclose(again, placed)
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1e-4), (1e3, 1e-2), (0, 1e18)])
+def test_neighbours_are_right_at_any_scale(offset: float, scale: float) -> None:
+    rng = np.random.default_rng(1)
+    known = (offset + scale * rng.normal(size=(60, 8))).astype(np.float32)
+    labels = rng.integers(0, 3, 60)
+    exclude = np.arange(60)
+    found, _ = neighbour_vote(known, known, labels, 3, exclude=exclude)
+    exact = known.astype(np.float64)
+    assert found.tolist() == looped_vote(exact, exact, labels, 3, exclude)[0]
+
+
+# -- places ------------------------------------------------------------------------------------
+
+
+def test_a_new_point_lands_amid_its_three_nearest() -> None:
+    known = np.array([[0.0], [1.0], [2.0], [9.0]])
+    positions = np.array([[0, 0], [3, 0], [0, 6], [50, 50]], np.float32)
+    found = place_by_neighbours(np.array([[0.9], [8.0]]), known, positions)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[1, 2], [53 / 3, 56 / 3]], rtol=1e-6)
+
+
+def test_fewer_than_three_references_are_enough() -> None:
+    positions = np.array([[2, 4], [4, 8]], np.float32)
+    found = place_by_neighbours(np.array([[5.0]]), np.array([[0.0], [1.0]]), positions)
+    np.testing.assert_allclose(found, [[3, 6]])
+    np.testing.assert_allclose(
+        place_by_neighbours(np.array([[5.0]]), np.array([[0.0]]), positions[:1]), [[2, 4]]
+    )
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (0, 1e-5), (100, 1e-2), (0, 1e18)])
+def test_a_reference_lands_on_its_own_position(offset: float, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    known = (offset + scale * rng.normal(size=(200, 64))).astype(np.float32)
+    positions = rng.normal(size=(200, 2)).astype(np.float32)
+    order = rng.permutation(200)
+    found = place_by_neighbours(known[order], known, positions)
+    np.testing.assert_array_equal(found, positions[order])
+
+
+def test_equal_references_share_their_mean() -> None:
+    known = np.array([[0.0], [0.0], [1.0], [2.0]])
+    positions = np.array([[0, 0], [2, 4], [9, 9], [9, 9]], np.float32)
+    np.testing.assert_allclose(place_by_neighbours(known[:1], known, positions), [[1, 2]])
+
+
+# -- references --------------------------------------------------------------------------------
+
+
+def test_all_rows_are_kept_up_to_the_limit() -> None:
+    assert references(5, seed=0, limit=5).tolist() == [0, 1, 2, 3, 4]
+    assert len(references(10_000, seed=0)) == 10_000
+    assert len(references(10_001, seed=0)) == 10_000
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_kept_rows_are_ascending_and_the_seed_decides_them(n: int, limit: int, seed: int) -> None:
+    rows = references(n, seed=seed, limit=limit)
+    assert len(rows) == min(n, limit)
+    assert (np.diff(rows) > 0).all()
+    assert 0 <= rows[0] <= rows[-1] < n
+    assert rows.tolist() == references(n, seed=seed, limit=limit).tolist()
+
+
+def test_kept_rows_are_even() -> None:
+    counts = np.zeros(20)
+    for seed in range(400):
+        counts[references(20, seed=seed, limit=5)] += 1
+    # 100 expected for each row, with a standard deviation of 8.7
+    assert abs(counts - 100).max() < 45

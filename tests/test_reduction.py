@@ -1,0 +1,337 @@
+"""PCA against SVD, kernel PCA against its eigenproblem, t-SNE by what it keeps, and refusals."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aeclust import reduction
+from aeclust.errors import InputError
+from aeclust.reduction import check_memory, check_spread, picture, reduce
+
+Points = NDArray[np.float32]
+
+
+def cloud(n: int = 30, d: int = 6, *, seed: int = 0, scale: float = 1.0) -> Points:
+    """Points whose axes have clearly different spreads, so that components have an order."""
+    points = np.random.default_rng(seed).normal(size=(n, d)) * np.linspace(3, 1, d)
+    return (points * scale).astype(np.float32)
+
+
+def groups(n: int = 60, d: int = 5) -> tuple[Points, NDArray[np.int64]]:
+    """Three groups far apart."""
+    labels = np.arange(n) % 3
+    centres = 10.0 * np.eye(3, d)
+    points = centres[labels] + np.random.default_rng(0).normal(size=(n, d))
+    return points.astype(np.float32), labels
+
+
+def assert_same_axes(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:
+    """Equal columns, where each may be turned round."""
+    signs = np.sign((found * wanted).sum(0))
+    np.testing.assert_allclose(found, wanted * signs, atol=tolerance)
+
+
+def nearest_have_same_label(points: NDArray[Any], labels: NDArray[np.int64]) -> bool:
+    gaps = np.square(points[:, np.newaxis] - points).sum(2)
+    np.fill_diagonal(gaps, np.inf)
+    return bool((labels[gaps.argmin(1)] == labels).all())
+
+
+def refused(latents: NDArray[Any], *steps: str, perplexity: float = 30.0) -> str:
+    """The one line with which a chain is refused."""
+    with pytest.raises(InputError) as caught:
+        reduce(latents, steps, seed=0, perplexity=perplexity)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# -- values ------------------------------------------------------------------------------------
+
+
+def test_no_step_returns_the_latents() -> None:
+    latents = cloud()
+    np.testing.assert_array_equal(reduce(latents, (), seed=0), latents)
+    # the steps are what looks for equal points
+    np.testing.assert_array_equal(reduce(np.ones((3, 2)), (), seed=0), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("size", [1, 3, 6])
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_pca_is_the_svd_of_the_centred_points(size: int, offset: float) -> None:
+    points = cloud() + np.float32(offset)
+    centred = points.astype(np.float64) - points.mean(0, dtype=np.float64)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    found = reduce(points, [f"pca:{size}"], seed=0)
+    assert (found.shape, found.dtype) == ((30, size), np.float32)
+    assert_same_axes(found, (left * values)[:, :size], 1e-3)
+
+
+def test_kpca_is_the_eigendecomposition_of_the_centred_kernel() -> None:
+    points = cloud(25, 4, scale=0.5)
+    n, d = points.shape
+    kernel = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            kernel[i, j] = np.exp(-np.square(points[i] - points[j], dtype=np.float64).sum() / d)
+    centre = np.eye(n) - np.full((n, n), 1 / n)
+    values, vectors = np.linalg.eigh(centre @ kernel @ centre)
+    wanted = (vectors * np.sqrt(values.clip(0)))[:, ::-1]
+    found = reduce(points, ["kpca:5"], seed=0)
+    assert (found.shape, found.dtype) == ((n, 5), np.float32)
+    assert_same_axes(found, wanted[:, :5], 1e-5)
+
+
+def test_kpca_may_have_as_many_components_as_points() -> None:
+    points = cloud(8, 3, scale=0.5)
+    found = reduce(points, ["kpca:8"], seed=0).astype(np.float64)
+    # all components together keep the centred kernel whole
+    gaps = np.square(points[:, np.newaxis].astype(np.float64) - points).sum(2)
+    kernel = np.exp(-gaps / 3)
+    kernel -= kernel.mean(0) + kernel.mean(1, keepdims=True) - kernel.mean()
+    np.testing.assert_allclose(found @ found.T, kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_tsne_keeps_groups_together(size: int) -> None:
+    points, labels = groups()
+    found = reduce(points, [f"tsne:{size}"], seed=0, perplexity=8.0)
+    assert (found.shape, found.dtype) == ((60, size), np.float32)
+    assert nearest_have_same_label(found, labels)
+
+
+def test_tsne_takes_fewer_values_than_it_draws() -> None:
+    line = np.arange(20, dtype=np.float32)[:, np.newaxis]
+    found = reduce(line, ["tsne:2"], seed=0, perplexity=3.0)
+    assert found.shape == (20, 2)
+    assert np.isfinite(found).all()
+
+
+def test_steps_are_applied_in_order() -> None:
+    points, labels = groups()
+    by_hand = reduce(reduce(points, ["kpca:4"], seed=1), ["pca:2"], seed=1)
+    np.testing.assert_array_equal(reduce(points, ["kpca:4", "pca:2"], seed=1), by_hand)
+    drawn = reduce(points, ["kpca:4", "tsne:2"], seed=1, perplexity=8.0)
+    assert nearest_have_same_label(drawn, labels)
+
+
+@pytest.mark.parametrize("step", ["pca:2", "kpca:2", "tsne:2"])
+def test_the_same_seed_gives_the_same_bytes(step: str) -> None:
+    points = cloud()
+    before = points.copy()
+    first, second = (reduce(points, [step], seed=7, perplexity=5.0) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    np.testing.assert_array_equal(points, before)
+
+
+# -- degenerate points -------------------------------------------------------------------------
+
+SAME = (
+    "latents: all {n} points are the same: collapsed network or equal images;"
+    " expected latents that differ; train again with other images, more epochs, or a lower --lr"
+)
+HUGE = (
+    "latents: holds values beyond 1e+12, infinity or NaN: the network has diverged;"
+    " expected finite latents of ordinary size; train again with a lower --lr"
+)
+STEPS = ["pca:1", "kpca:1", "tsne:2"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "latents",
+    [np.zeros((40, 3)), np.full((40, 3), 0.3), 1e-30 * cloud(40, 3), np.ones((1, 3))],
+    ids=["zero", "constant", "tiny", "one"],
+)
+def test_points_that_are_all_the_same_are_refused(step: str, latents: NDArray[Any]) -> None:
+    assert refused(latents, step) == SAME.format(n=len(latents))
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, -3e38])
+def test_values_that_no_step_can_square_are_refused(step: str, value: float) -> None:
+    latents = cloud(40, 3)
+    latents[5, 1] = value
+    assert refused(latents, step) == HUGE
+
+
+@pytest.mark.parametrize("step", ["pca:2", "kpca:2", "tsne:2"])
+@pytest.mark.parametrize(
+    "latents",
+    [
+        np.repeat(np.eye(2, 3), 20, 0),
+        np.concatenate([np.zeros((39, 3)), np.ones((1, 3))]),
+        np.array([[0.0, 0.0, 1.0], [1.0, 2.0, 3.0]]),
+        np.arange(40.0)[:, np.newaxis] * np.ones(3),
+        1e-9 * cloud(40, 3),
+        1e6 + cloud(40, 3),
+    ],
+    ids=["two values", "one outlier", "two points", "a line", "small", "far off"],
+)
+def test_degenerate_points_still_give_numbers(step: str, latents: NDArray[Any]) -> None:
+    found = reduce(latents, [step], seed=0, perplexity=1.5)
+    assert found.shape == (len(latents), 2)
+    assert np.isfinite(found).all()
+
+
+def test_duplicates_stay_together() -> None:
+    found = reduce(np.repeat(np.eye(2, 3), 20, 0), ["pca:2"], seed=0)
+    np.testing.assert_allclose(found[:20], found[:1].repeat(20, 0), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found[0] - found[20]), np.sqrt(2), rtol=1e-5)
+
+
+def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
+    # the kernel is the unit matrix, in which LAPACK finds no leading eigenvectors
+    assert refused(cloud(40, 4, scale=1e7), "kpca:2") == (
+        "latents: kpca:2 found only 0 components; expected 2 that differ from noise;"
+        " ask for fewer, for example --reduction pca:2"
+    )
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "step", "line"),
+    [
+        (
+            30, 6, "pca:7",
+            "pca:7 asks for more components than the 6 images and latent values allow;"
+            " expected at most 6; use --reduction pca:6 or less",
+        ),
+        (
+            4, 6, "pca:5",
+            "pca:5 asks for more components than the 4 images and latent values allow;"
+            " expected at most 4; use --reduction pca:4 or less",
+        ),
+        (
+            30, 6, "kpca:31",
+            "kpca:31 asks for more components than the 30 images allow;"
+            " expected at most 30; use --reduction kpca:30 or less",
+        ),
+        (
+            30, 6, "tsne:2",
+            "30 points are too few for t-SNE with perplexity 30; expected more than 30;"
+            " lower --perplexity, or use --reduction pca:2",
+        ),
+        (
+            2, 6, "tsne:2",
+            "2 points are too few for t-SNE with perplexity 30; expected more than 30;"
+            " lower --perplexity, or use --reduction pca:2",
+        ),
+        (
+            30, 6, "umap:2",
+            "reduction is 'umap:2'; expected METHOD:SIZE with METHOD one of pca, kpca, tsne;"
+            " for example pca:20 or kpca:200,tsne:2, or none",
+        ),
+    ],
+)  # fmt: skip
+def test_steps_that_do_not_fit_are_refused(n: int, d: int, step: str, line: str) -> None:
+    prefix = "" if line.startswith("reduction") else "latents: "
+    assert refused(cloud(n, d), step) == prefix + line
+
+
+def test_thirty_one_points_are_enough_for_perplexity_thirty() -> None:
+    assert np.isfinite(reduce(cloud(31), ["tsne:2"], seed=0)).all()
+
+
+@pytest.mark.parametrize("kind", ["too few columns", "NaN"])
+def test_a_step_that_comes_back_short_is_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(points: Points, *rest: object) -> Points:
+        found = points[:, :3].copy()
+        found[0, 2] = np.nan if kind == "NaN" else 0.0
+        return found if kind == "NaN" else found[:, :2]
+
+    monkeypatch.setattr(reduction, "_pca", short)
+    assert refused(cloud(), "pca:3") == (
+        "latents: pca:3 found only 2 components; expected 3 that differ from noise;"
+        " ask for fewer, for example --reduction pca:2"
+    )
+
+
+def test_errors_name_where_the_points_came_from() -> None:
+    with pytest.raises(InputError, match="^validation: all 3 points are the same"):
+        reduce(np.ones((3, 2)), ["pca:1"], seed=0, where="validation")
+    with pytest.raises(InputError, match="^validation: all 3 points are the same"):
+        check_spread(np.ones((3, 2)), "validation")
+
+
+def give_memory(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": pages}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_memory(monkeypatch, 4_000_000)
+    check_memory(4e9, "it", "here", "use less")
+    with pytest.raises(InputError) as caught:
+        check_memory(5.4e9, "it", "here", "use less")
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        "here: it needs about 5 GB of memory;"
+        " expected at most 4 GB, all that this machine has; use less"
+    )
+
+
+def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    # four matrices of 30 x 30 doubles
+    give_memory(monkeypatch, 28)
+    line = refused(cloud(), "kpca:2")
+    assert line.startswith("latents: kernel PCA of 30 points needs about 0 GB of memory;")
+    assert line.endswith("; use --reduction pca:20")
+    give_memory(monkeypatch, 29)
+    assert reduce(cloud(), ["kpca:2"], seed=0).shape == (30, 2)
+
+
+def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    check_memory(1e30, "it", "here", "use less")
+    assert not hasattr(os, "sysconf")
+
+
+# -- the picture -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_fewer_than_five_points_are_drawn_by_their_first_axes(n: int, d: int) -> None:
+    latents = cloud(n, d)
+    found = picture(latents, seed=0)
+    assert (found.shape, found.dtype) == ((n, 2), np.float32)
+    np.testing.assert_array_equal(found[:, 0], latents[:, 0])
+    np.testing.assert_array_equal(found[:, 1], latents[:, 1] if d > 1 else 0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(5, 1), (5, 60), (6, 3), (6, 60), (60, 60)])
+def test_five_points_or_more_are_drawn_by_tsne(n: int, d: int) -> None:
+    latents = cloud(n, d)
+    found = picture(latents, seed=0)
+    assert (found.shape, found.dtype) == ((n, 2), np.float32)
+    assert np.isfinite(found).all()
+    assert len(np.unique(found, axis=0)) == n
+    assert found.tobytes() == picture(latents, seed=0).tobytes()
+
+
+def test_the_picture_keeps_groups_together() -> None:
+    points, labels = groups(60, 60)
+    assert nearest_have_same_label(picture(points, seed=0), labels)
+
+
+def test_equal_points_are_drawn_where_they_are() -> None:
+    found = picture(np.full((10, 3), 2.0, np.float32), seed=0)
+    np.testing.assert_array_equal(found, np.full((10, 2), 2.0))
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e20, 3e38])
+def test_huge_values_are_not_drawn(value: float) -> None:
+    latents = cloud(10, 3)
+    latents[:2, 0] = value, -value
+    with pytest.raises(InputError, match="holds values beyond"):
+        picture(latents, seed=0)

@@ -1,0 +1,177 @@
+"""The run folder: its manifest comes back as written, and one process at a time writes in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECIPE, Cli, Data, files_of, one_error
+
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.images import Source
+from aeclust.recipes import RECIPES
+from aeclust.run import Manifest, RunFolder
+
+MANIFEST = Manifest(
+    source=Source(location="/data/ünïcode\n.npy", layout="nhwc", range="-1:1", skip_bad=True),
+    data_digest="ab" * 32,
+    shape=(10, 8, 8, 1),
+    recipe=RECIPES["deep"].override({"k": 3, "reduction": "none"}),
+    seed=7,
+    val_images="demo:scenes-val",
+    val_labels="/data/labels.csv",
+)
+
+HOLDER = """
+import sys
+from pathlib import Path
+from aeclust.run import RunFolder
+with RunFolder(Path("aeclust-run")).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+# -- manifest ----------------------------------------------------------------------------------
+
+
+def test_a_manifest_comes_back_as_written(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert not run.exists()
+    run.write_manifest(MANIFEST)
+    assert run.exists()
+    assert run.manifest() == MANIFEST
+    assert run.manifest_file.read_text(encoding="utf-8").endswith("}\n")
+
+
+def damaged(**changes: Any) -> str:
+    return json.dumps({**MANIFEST.to_json(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is damaged (JSONDecodeError"),
+        ("[]", "is damaged (TypeError"),
+        ("null", "is damaged (TypeError"),
+        ("[" * 100_000, "is damaged (RecursionError"),
+        ("\xff", "is damaged (JSONDecodeError"),
+        (damaged(format=2), "is of format 2; expected format 1; read it with the aeclust"),
+        (damaged(data=None), "is damaged (TypeError"),
+        (damaged(data={"sha256": "", "shape": [1], "surprise": 1}), "is damaged (TypeError"),
+        (damaged(seed=None), "is damaged (TypeError"),
+        (damaged(validation={}), "is damaged (KeyError: 'images')"),
+        (damaged(recipe={}), "the recipe has no name; the file is not aeclust's"),
+        (damaged(recipe={"name": "own", "epoch": 1}), "no recipe field is called 'epoch'"),
+        (damaged(recipe={"name": "own", "epochs": -1}), "epochs is -1"),
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str, told: str) -> None:
+    run = RunFolder(tmp_path)
+    run.manifest_file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        run.manifest()
+    assert str(caught.value).startswith(f"{run.manifest_file}: ")
+    assert told in str(caught.value)
+
+
+def test_no_manifest_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        RunFolder(tmp_path / "no").manifest()
+    assert str(caught.value) == (
+        f"{tmp_path / 'no'}: there is no run here; expected a folder made by aeclust train; "
+        "run aeclust train first, or name the folder with --run"
+    )
+
+
+def test_checkpoints_are_files_of_their_name_alone(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.checkpoints() == []
+    (tmp_path / "weights").mkdir()
+    for name in ("epoch-0010.h5", "epoch-0002.h5", "epoch-12345.h5", "epoch-3.h5", "epoch-0004"):
+        (tmp_path / "weights" / name).touch()
+    (tmp_path / "weights" / ".epoch-0005.h5.x.tmp").touch()
+    assert run.checkpoints() == [2, 10, 12345]
+
+
+# -- lock --------------------------------------------------------------------------------------
+
+
+def test_the_lock_names_its_holder_and_can_be_taken_again_within(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    lock = run.path / ".lock"
+    with run.lock():
+        assert lock.read_text() == str(os.getpid())
+        with run.lock():
+            assert lock.read_text() == str(os.getpid())
+        with pytest.raises(BusyError), RunFolder(run.path).lock():
+            pass
+    assert lock.read_text() == ""
+    with RunFolder(run.path).lock():
+        assert lock.read_text() == str(os.getpid())
+
+
+def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with pytest.raises(KeyError), run.lock():
+        raise KeyError
+    with RunFolder(tmp_path).lock():
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_place_that_cannot_be_a_folder_is_a_write_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="cannot be written to"), RunFolder(tmp_path / "file").lock():
+        pass
+
+
+def test_a_held_folder_refuses_writers_and_serves_readers(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        before = files_of(full_run.path)
+        writers = [
+            ["train", data.images, *RECIPE, "--force"],
+            ["embed", "--force"],
+            ["cluster", "--force"],
+        ]
+        for writer in writers:
+            arguments = [*writer, "-q"]
+            assert one_error(cli(*arguments), 5) == (
+                f"aeclust-run: another process works here (process {holder.pid}); "
+                "wait for it to end, or use another folder with --run"
+            )
+        for reader in (["embed"], ["cluster"], ["predict"], ["info"], ["predict", data.val_images]):
+            assert cli(*reader).code == 0
+        assert files_of(full_run.path) == before
+    finally:
+        holder.communicate("")
+    assert cli("embed", "--force").code == 0
+
+
+def test_a_killed_holder_leaves_the_folder_free(cli: Cli, full_run: RunFolder) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.communicate()
+    assert (full_run.path / ".lock").read_text() == str(holder.pid)
+    assert cli("cluster", "--force").code == 0
