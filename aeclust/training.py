@@ -122,13 +122,20 @@ def train(
         )
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     optimizer = _optimizer(network, recipe)
+    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
     if resume is not None:
+        problem = _misfit(resume, recipe, steps, list(network.parameters()))
+        if problem:
+            raise InputError(
+                f"the state to resume does not fit this run: {problem}",
+                where="resume",
+                expected="the state that this run saved",
+                mend="restore it, or train again with --force",
+            )
         load_state(network, resume.weights, where="resume")
         _load_optimizer(optimizer, resume.optimizer)
         epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
-
-    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
 
     def finite_weights() -> dict[str, NDArray[Any]]:
         weights = state_arrays(network)
@@ -215,6 +222,29 @@ def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any
         for name, value in state.items()
         if value is not None
     }
+
+
+def _misfit(
+    resume: Snapshot, recipe: Recipe, steps: int, parameters: list[torch.nn.Parameter]
+) -> str:
+    """What keeps a snapshot from going on in this run, or an empty text."""
+    if not (0 <= resume.epoch <= recipe.epochs and 0 <= resume.step < steps):
+        return f"epoch {resume.epoch}, step {resume.step}"
+    if len(resume.totals) != len(TERMS):
+        return f"{len(resume.totals)} sums instead of {len(TERMS)}"
+    slots = {"step", "exp_avg", "exp_avg_sq"}
+    if recipe.optimizer == "sgd":
+        slots = {"momentum_buffer"} if recipe.momentum else set()
+    shapes = {
+        f"{number}/{slot}": () if slot == "step" else tuple(parameter.shape)
+        for number, parameter in enumerate(parameters)
+        for slot in slots
+    }
+    for key, value in resume.optimizer.items():
+        others = {f"{key.partition('/')[0]}/{slot}" for slot in slots}
+        if shapes.get(key) != value.shape or not others <= resume.optimizer.keys():
+            return f"optimizer state {key!r} of shape {value.shape}"
+    return ""
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -1,6 +1,6 @@
 """The report's observations as measurements.
 
-    python benchmarks/report_questions.py            # about 40 minutes on two cores
+    python benchmarks/report_questions.py            # about half an hour on two cores
     python benchmarks/report_questions.py --table    # the table of the rows measured so far
 
 Each row trains one variant on one set and measures twelve checkpoints: reconstruction error over
@@ -64,13 +64,14 @@ class Split:
 def sets() -> Iterator[tuple[str, Split, list[str]]]:
     """Every set with the variants to train on it."""
     train, val = demo.load("scenes"), demo.load("scenes-val")
-    yield "demo:scenes", Split(train.pixels, train.labels, val.pixels, val.labels), list(VARIANTS)
+    split = Split(train.pixels[:1500], train.labels[:1500], val.pixels, val.labels)
+    yield "demo:scenes (1,500)", split, list(VARIANTS)
     file = DATA / "cifar10" / "cifar10_test.npz"
     if file.exists():
         with np.load(file, allow_pickle=False) as cifar:
             x, y = cifar["X"], cifar["y"].astype(np.int64)
-        split = Split(x[:4000], y[:4000], x[4000:5000], y[4000:5000])
-        yield "CIFAR-10 (4,000)", split, ["baseline, Adam 1e-3", "deep, SGD 0.1, momentum 0.9"]
+        split = Split(x[:2000], y[:2000], x[2000:3000], y[2000:3000])
+        yield "CIFAR-10 (2,000)", split, ["baseline, Adam 1e-3", "deep, SGD 0.1, momentum 0.9"]
 
 
 def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -376,9 +377,32 @@ def test_a_snapshot_holds_the_optimisers_state(name: str, state: set[str]) -> No
 
 
 def test_a_snapshot_of_another_network_is_refused() -> None:
-    snapshot = stopped(RECIPES["adam"], 2)
+    snapshot = dataclasses.replace(stopped(RECIPES["adam"], 2), optimizer={})
     with pytest.raises(InputError, match=r"^resume: the weights do not fit the network: missing "):
         fit(RECIPES["hybrid"], resume=snapshot)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epoch": 3}, "epoch 3, step 2"),
+        ({"epoch": -1}, "epoch -1, step 2"),
+        ({"step": 4}, "epoch 0, step 4"),
+        ({"totals": (1.0,)}, "1 sums instead of 4"),
+        ({"optimizer": {"0/exp_avg": np.zeros(3)}}, "optimizer state '0/exp_avg' of shape (3,)"),
+        ({"optimizer": {"0/step": np.array(1.0)}}, "optimizer state '0/step' of shape ()"),
+        ({"optimizer": {"99/step": np.array(1.0)}}, "optimizer state '99/step' of shape ()"),
+        ({"optimizer": {"first": np.zeros(3)}}, "optimizer state 'first' of shape (3,)"),
+    ],
+)
+def test_a_snapshot_that_no_run_saved_is_refused(changes: dict[str, Any], told: str) -> None:
+    snapshot = dataclasses.replace(stopped(RECIPES["adam"], 2), **changes)
+    with pytest.raises(InputError) as error:
+        fit(RECIPES["adam"], resume=snapshot)
+    assert str(error.value) == (
+        f"resume: the state to resume does not fit this run: {told};"
+        " expected the state that this run saved; restore it, or train again with --force"
+    )
 
 
 # -- what observers are told ----------------------------------------------------------------------
