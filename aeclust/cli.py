@@ -564,7 +564,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"error: {error}", err=True)
         return error.exit_code
     except typer.TyperException as error:
-        message = " ".join(error.format_message().split())
+        message = " ".join(error.format_message().split()).rstrip(".")
         if not message:  # a bare aeclust has shown its help
             return 2
         typer.echo(f"error: {message}; see aeclust --help", err=True)

@@ -122,8 +122,9 @@ def to_csv(ids: NDArray[Any], values: NDArray[Any]) -> str:
     out = io.StringIO()
     # before Python 3.13 a lone carriage return was written bare, which no reader takes
     bare = ids.dtype.kind == "U" and any("\r" in name for name in ids.tolist())
-    quoting = csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
-    writer = csv.writer(out, lineterminator="\n", quoting=quoting)
+    writer = csv.writer(
+        out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
+    )
     writer.writerow(("id", "label"))
     writer.writerows(zip(ids.tolist(), values.tolist(), strict=True))
     return out.getvalue()
@@ -160,7 +161,8 @@ def _columns(rows: Sequence[list[str]], path: str) -> tuple[NDArray[np.int64], N
     for i, row in enumerate(rows):
         line = f"{path}, row {i + 2}"
         number = row[1].strip() if len(row) == 2 else ""
-        if not (number.removeprefix("-").isdecimal() and len(number) < 19):
+        digits = number.removeprefix("-")
+        if not (digits.isdecimal() and len(digits) < 19):
             raise InputError(
                 f"reads {','.join(row)[:60]!r}",
                 where=line,

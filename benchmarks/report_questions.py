@@ -1,6 +1,6 @@
 """The report's observations as measurements.
 
-    python benchmarks/report_questions.py            # about half an hour on two cores
+    python benchmarks/report_questions.py            # about twenty minutes on two cores
     python benchmarks/report_questions.py --table    # the table of the rows measured so far
 
 Each row trains one variant on one set and measures twelve checkpoints: reconstruction error over
@@ -34,7 +34,7 @@ from aeclust.reduction import reduce
 RESULTS = Path(__file__).parent / "results" / "report_questions.jsonl"
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")
-EPOCHS = 22
+EPOCHS = 11
 
 # The questions: SGD against Adam on one network, the bound against the squared error on another.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -226,6 +226,14 @@ def test_a_place_that_cannot_be_written_exits_4(cli: Cli, data: Data) -> None:
     )
 
 
+def test_what_cannot_be_removed_exits_4(cli: Cli, run: RunFolder, data: Data) -> None:
+    run.weights_file(3).unlink()
+    run.weights_file(3).mkdir()
+    text = one_error(cli("train", data.images, *RECIPE, "--force", "-q"), 4)
+    assert text.startswith("aeclust-run: cannot be removed (")
+    assert text.endswith("; check permissions")
+
+
 def test_divergence_exits_3_and_keeps_what_was_good(cli: Cli, data: Data) -> None:
     result = cli("train", data.images, *RECIPE, "--optimizer", "sgd", "--lr", "1e30", "-q")
     text = one_error(result, 3)
@@ -379,7 +387,10 @@ def test_the_state_of_another_run_is_refused(
     shutil.copy("other/resume.h5", run.resume_file)
     before = files_of(run.path)
     result = cli("train", data.images, *RECIPE, "--resume", "-q")
-    assert one_error(result).startswith("aeclust-run/resume.h5: it is of another run")
+    assert one_error(result) == (
+        "aeclust-run/resume.h5: it is of another run; expected the state of this one; "
+        "restore the run's own file, or train again with --force"
+    )
     assert files_of(run.path) == before
 
 

@@ -109,19 +109,20 @@ def test_duplicates_share_a_cluster(clusterer: str, points: Array, truth: list[i
         assert found.tolist() == truth
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
-@pytest.mark.parametrize("scale", [1e-10, 1e-5, 1e5, 1e11])
-def test_other_scales_give_clusters_or_one_clear_error(clusterer: str, scale: float) -> None:
+@pytest.mark.parametrize(
+    ("clusterer", "scale"),
+    # a fixed floor under its variances makes the mixture alone blind to small points
+    [
+        (c, scale)
+        for c in CLUSTERERS
+        for scale in (1e-10, 1e-5, 1e5, 1e10)
+        if c != "gmm" or scale > 1
+    ],
+)
+def test_the_scale_does_not_matter(clusterer: str, scale: float) -> None:
     points, truth = groups((15, 10))
-    try:
-        found = cluster(points * np.float32(scale), 2, clusterer, seed=0)
-    except InputError as error:
-        # a fixed floor under the variances makes the mixture alone depend on the scale
-        assert clusterer == "gmm"
-        assert error.where == "latents"
-        assert str(error).isprintable()
-    else:
-        assert found.tolist() == numbered_by_size(truth).tolist()
+    found = cluster(points * np.float32(scale), 2, clusterer, seed=0)
+    assert found.tolist() == numbered_by_size(truth).tolist()
 
 
 @pytest.mark.parametrize("clusterer", CLUSTERERS)
@@ -242,7 +243,8 @@ def test_the_vote_against_a_plain_loop(m: int, k: int, leave_out: bool, seed: in
     exclude = np.concatenate([itself, np.full(5, -1)]) if leave_out else None
     found, shares = neighbour_vote(queries, known, labels, k, exclude=exclude)
     winners, wanted = looped_vote(queries, known, labels, k, exclude)
-    assert (found.dtype, shares.dtype) == (np.int64, np.float32)
+    assert found.dtype == np.int64
+    assert shares.dtype == np.float32
     assert found.tolist() == winners
     np.testing.assert_allclose(shares, wanted, atol=1e-6)
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
@@ -306,7 +308,7 @@ def test_a_new_point_lands_amid_its_three_nearest() -> None:
     positions = np.array([[0, 0], [3, 0], [0, 6], [50, 50]], np.float32)
     found = place_by_neighbours(np.array([[0.9], [8.0]]), known, positions)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [[1, 2], [53 / 3, 56 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(found, np.array([[1, 2], [53 / 3, 56 / 3]]), rtol=1e-6)
 
 
 def test_fewer_than_three_references_are_enough() -> None:

@@ -130,9 +130,10 @@ def test_a_place_that_cannot_be_a_folder_is_a_write_error(tmp_path: Path) -> Non
         pass
 
 
-def test_a_held_folder_refuses_writers_and_serves_readers(
+def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
     cli: Cli, full_run: RunFolder, data: Data
 ) -> None:
+    before = files_of(full_run.path)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdin=subprocess.PIPE,
@@ -142,15 +143,9 @@ def test_a_held_folder_refuses_writers_and_serves_readers(
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        before = files_of(full_run.path)
-        writers = [
-            ["train", data.images, *RECIPE, "--force"],
-            ["embed", "--force"],
-            ["cluster", "--force"],
-        ]
-        for writer in writers:
-            arguments = [*writer, "-q"]
-            assert one_error(cli(*arguments), 5) == (
+        writers = [["train", data.images, *RECIPE, "--force"], ["embed", "--force"]]
+        for writer in (*writers, ["cluster", "--force"], ["cluster", "-k", 3]):
+            assert one_error(cli(*writer, "-q"), 5) == (
                 f"aeclust-run: another process works here (process {holder.pid}); "
                 "wait for it to end, or use another folder with --run"
             )
@@ -158,20 +153,7 @@ def test_a_held_folder_refuses_writers_and_serves_readers(
             assert cli(*reader).code == 0
         assert files_of(full_run.path) == before
     finally:
-        holder.communicate("")
-    assert cli("embed", "--force").code == 0
-
-
-def test_a_killed_holder_leaves_the_folder_free(cli: Cli, full_run: RunFolder) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    holder.kill()
-    holder.communicate()
+        holder.kill()
+        holder.communicate()
     assert (full_run.path / ".lock").read_text() == str(holder.pid)
     assert cli("cluster", "--force").code == 0

@@ -1,0 +1,248 @@
+"""The arrows between the rooms, and what each room leaves to others."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import aeclust
+
+PACKAGE = Path(aeclust.__file__).parent
+
+# Every module stands in one room ...
+ROOMS = {
+    "pure": ("errors", "recipes", "batches", "models", "losses", "augment", "metrics", "demo"),
+    "plots": ("plots",),
+    "files": ("artifacts", "images", "labels"),
+    "stages": ("training", "inference", "reduction", "clustering", "consensus", "curve"),
+    "run": ("run",),
+    "estimator": ("estimator",),
+    "flags": ("flags",),
+    "terminal": ("terminal",),
+    "cli": ("cli",),
+    "doors": ("__init__", "__main__"),
+}
+# ... that may import from these.
+ARROWS = {
+    "pure": {"pure"},
+    "plots": set[str](),
+    "files": {"files", "pure"},
+    "stages": {"stages", "pure"},
+    "run": {"run", "stages", "files", "plots", "pure"},
+    "estimator": {"estimator", "stages", "files", "pure"},
+    "flags": {"files", "pure"},
+    "terminal": {"stages", "pure"},
+    "cli": {"flags", "terminal", "run", "estimator", "stages", "files", "plots", "pure"},
+    "doors": {"cli", "estimator"},
+}
+# Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
+KEEPERS = {
+    "h5py": {"artifacts"},
+    "matplotlib": {"plots"},
+    "PIL": {"images"},
+    "typer": {"cli", "flags"},
+    "rich": {"terminal"},
+}
+SILENT = ("pure", "stages", "plots")
+# the TOML of --config is read where its fields are known
+READS_A_FILE = {"recipes"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, by its full name."""
+
+    name: str
+    line: int
+    typing_only: bool
+
+
+def module_name(file: Path) -> str:
+    """``run.caches`` for aeclust/run/caches.py, ``run`` for its __init__."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(file.read_text("utf-8"), str(file)) for name, file in FILES.items()}
+
+
+def room_of(module: str) -> str:
+    top = module.partition(".")[0]
+    return next((room for room, names in ROOMS.items() if top in names), "")
+
+
+def is_typing_block(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports_of(node: ast.AST, typing_only: bool = False) -> Iterator[Import]:
+    """Imports anywhere below a node, those within functions included."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, child.lineno, typing_only)
+        elif isinstance(child, ast.ImportFrom):
+            module = "." * child.level + (child.module or "")
+            for alias in child.names:
+                below = f"{module}.{alias.name}"
+                is_module = below.removeprefix("aeclust.") in FILES
+                yield Import(below if is_module else module, child.lineno, typing_only)
+        elif is_typing_block(child) and isinstance(child, ast.If):
+            for part in child.body:
+                yield from imports_of(ast.Module([part], []), typing_only=True)
+            for part in child.orelse:
+                yield from imports_of(ast.Module([part], []), typing_only)
+        else:
+            yield from imports_of(child, typing_only)
+
+
+IMPORTS = {name: list(imports_of(tree)) for name, tree in TREES.items()}
+
+
+def own(found: Import) -> str:
+    """The module of aeclust that an import names, or an empty text."""
+    if found.name == "aeclust":
+        return "__init__"
+    return found.name.removeprefix("aeclust.") if found.name.startswith("aeclust.") else ""
+
+
+def in_rooms(*rooms: str) -> list[str]:
+    return [name for name in FILES if room_of(name) in rooms]
+
+
+def test_every_module_stands_in_a_room() -> None:
+    assert {"artifacts", "plots", "run.caches", "cli", "__init__"} <= FILES.keys()
+    assert [name for name in FILES if not room_of(name)] == []
+    assert ROOMS.keys() == ARROWS.keys()
+
+
+def test_the_parser_of_imports_sees_all_kinds() -> None:
+    text = """
+import a.b, c
+from aeclust import errors, nothing
+if TYPE_CHECKING:
+    import d
+else:
+    import e
+def f():
+    try:
+        from aeclust.run import caches
+    except ImportError:
+        from . import g
+"""
+    found = [(one.name, one.typing_only) for one in imports_of(ast.parse(text))]
+    assert found == [
+        ("a.b", False), ("c", False), ("aeclust.errors", False), ("aeclust", False), ("d", True),
+        ("e", False), ("aeclust.run.caches", False), (".", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_arrows_point_down_only(module: str) -> None:
+    allowed = ARROWS[room_of(module)]
+    wrong = [
+        f"{module}:{found.line} imports {found.name}"
+        for found in IMPORTS[module]
+        if found.name.startswith(".") or (own(found) and room_of(own(found)) not in allowed)
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    ahead = {
+        name: {own(found) for found in found_here if own(found) and not found.typing_only}
+        for name, found_here in IMPORTS.items()
+    }
+    # a package's __init__ only gathers what its modules offer
+    waiting = {name: targets - {"run", "__init__"} for name, targets in ahead.items()}
+    while waiting:
+        free = [name for name, targets in waiting.items() if not targets & waiting.keys()]
+        assert free, f"a circle among {sorted(waiting)}"
+        for name in free:
+            del waiting[name]
+
+
+@pytest.mark.parametrize("library", KEEPERS)
+def test_libraries_stay_in_their_rooms(library: str) -> None:
+    users = {
+        module
+        for module, found_here in IMPORTS.items()
+        for found in found_here
+        if found.name.partition(".")[0] == library and (library == "h5py" or not found.typing_only)
+    }
+    assert users == KEEPERS[library] & FILES.keys()
+
+
+@pytest.mark.parametrize("module", in_rooms("files", "flags", "terminal", "plots"))
+def test_files_and_figures_need_no_torch(module: str) -> None:
+    names = {found.name.partition(".")[0] for found in IMPORTS[module]}
+    assert "torch" not in names
+
+
+def calls_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """What is called, as it is written, and where."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+
+
+OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir"}
+
+
+@pytest.mark.parametrize("module", in_rooms(*SILENT))
+def test_stages_and_pure_rooms_only_compute(module: str) -> None:
+    wrong = []
+    for name, line in calls_of(TREES[module]):
+        last = name.rpartition(".")[2]
+        if name in ("print", "input", "exit", "quit", "sys.exit", "os._exit", "os.getenv"):
+            wrong.append(f"{module}:{line} calls {name}")
+        if last in OPENERS and module not in READS_A_FILE:
+            wrong.append(f"{module}:{line} calls {name}")
+    wrong += [
+        f"{module}:{node.lineno} uses {ast.unparse(node)}"
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("os.environ", "sys.stdout", "sys.stderr", "sys.argv")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if room_of(m) not in ("cli", "doors")])
+def test_only_the_command_prints_and_exits(module: str) -> None:
+    names = {name for name, _ in calls_of(TREES[module])}
+    assert names.isdisjoint({"print", "typer.echo", "sys.exit", "exit", "quit", "os._exit"})
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_nothing_is_caught_wholesale_or_asserted(module: str) -> None:
+    wrong = []
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Assert):
+            wrong.append(f"{module}:{node.lineno} asserts")
+        if isinstance(node, ast.ExceptHandler):
+            caught = "" if node.type is None else ast.unparse(node.type).strip("()")
+            if {"", "Exception"} & {name.strip() for name in caught.split(",")}:
+                wrong.append(f"{module}:{node.lineno} catches everything")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_stand_where_this_test_sees_them(module: str) -> None:
+    names = {name.rpartition(".")[2] for name, _ in calls_of(TREES[module])}
+    assert names.isdisjoint({"__import__", "import_module", "exec"})
+
+
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    heavy = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
+    script = f"import aeclust.cli, sys; print(*sorted(set({heavy}) & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == []

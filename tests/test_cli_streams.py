@@ -1,0 +1,260 @@
+"""Results on standard output, everything else on standard error, and quiet ends of pipes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import RECIPE, Cli, Data
+
+from aeclust.cli import main
+from aeclust.run import RunFolder
+
+HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
+COMMANDS = (
+    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
+    "info",
+)  # fmt: skip
+
+LIGHT = f"""
+import sys
+from aeclust.cli import main
+code = main(sys.argv[1:])
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+print(code, loaded, file=sys.stderr)
+"""
+
+
+def aeclust(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "aeclust", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+# -- quickly -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "-h"], ["tran"]]
+)
+def test_help_and_version_load_nothing_heavy(arguments: Sequence[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=True
+    )
+    code = 2 if arguments == ["tran"] else 0
+    assert done.stderr.splitlines()[-1] == f"{code} []"
+
+
+def test_help_names_every_command_and_the_first_run(cli: Cli) -> None:
+    code, out, err = cli("--help")
+    assert (code, err) == (0, "")
+    assert all(f" {command} " in out for command in COMMANDS)
+    assert "aeclust train && aeclust predict > submission.csv" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_for_every_flag(cli: Cli, command: str) -> None:
+    code, out, err = cli(command, "-h")
+    assert (code, err) == (0, "")
+    assert "--json" in out
+    if command != "evaluate":
+        assert "--run" in out
+
+
+def test_no_command_at_all_shows_the_help_and_exits_2(cli: Cli) -> None:
+    code, out, err = cli()
+    assert code == 2
+    assert "checkpoint-curve" in out + err
+    assert "Traceback" not in out + err
+
+
+def test_python_m_aeclust_is_the_same_program() -> None:
+    out, err = (process := aeclust("--version")).communicate()
+    assert (process.returncode, err) == (0, "")
+    assert re.fullmatch(r"aeclust \d+\.\d+\.\d+\n", out)
+
+
+# -- what goes where ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["embed", "--force"],
+        ["cluster", "--force"],
+        ["predict", "{val}"],
+        ["reconstruct", "--idx", "1"],
+        ["checkpoint-curve"],
+        ["plot", "{val}"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_quiet_leaves_standard_error_empty_and_standard_output_alone(
+    cli: Cli, full_run: RunFolder, data: Data, arguments: list[str]
+) -> None:
+    command = [argument.format(val=data.val_images) for argument in arguments]
+    loud, quiet = cli(*command), cli(*command, "-q")
+    assert (quiet.code, quiet.err) == (0, "")
+    assert quiet.out == loud.out != ""
+
+
+def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
+    code, out, err = cli("train", data.images, *RECIPE, "--epochs", 1, "--quiet")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (["embed"], ["file", "shape", "epoch", "made"]),
+        (["cluster"], ["file", "sizes", "confidence", "made"]),
+        (["predict"], ["ids", "labels", "confidence"]),
+        (["reconstruct", "--idx", "1"], ["file", "epoch", "ids", "mse"]),
+        (["checkpoint-curve"], ["picture", "table", "points", "correlation", "fall"]),
+        (["plot"], ["file"]),
+        (["evaluate", "{labels}", "{labels}"], ["n", "accuracy", "nmi", "ari", "sizes"]),
+        (["info"], ["folder", "manifest", "finished", "files", "damaged"]),
+    ],
+    ids=lambda value: value[0],
+)
+def test_json_is_one_object_on_one_line(
+    cli: Cli, full_run: RunFolder, data: Data, arguments: list[str], keys: list[str]
+) -> None:
+    command = [argument.format(labels=data.labels) for argument in arguments]
+    code, out, _ = cli(*command, "--json")
+    assert code == 0
+    assert out.endswith("\n")
+    assert out.count("\n") == 1
+    assert list(json.loads(out)) == keys
+
+
+# -- progress and colour -----------------------------------------------------------------------
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers all it was sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def watched(
+    monkeypatch: pytest.MonkeyPatch, arguments: Sequence[object], **environment: str
+) -> str:
+    screen = Screen()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main([str(argument) for argument in arguments]) == 0
+    return screen.getvalue()
+
+
+ESCAPE = "\x1b["
+COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-7])(;[0-9]+)*m")
+
+
+def test_nothing_moves_where_standard_error_is_no_terminal(cli: Cli, data: Data) -> None:
+    _, out, err = cli("train", data.images, *RECIPE)
+    assert ESCAPE not in out + err
+    assert "\r" not in out + err
+    assert "epoch 1/" not in err
+
+
+def test_a_terminal_sees_epoch_loss_speed_and_time_left(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch, ["train", data.images, *RECIPE])
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    assert re.search(r"epoch \d+/11  loss \d\.\d{4}  \d+ images/s .*\d+:\d\d:\d\d", plain)
+    assert COLOUR.search(seen)
+
+
+def test_no_color_switches_colour_off(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch, ["train", data.images, *RECIPE], NO_COLOR="1")
+    assert "images/s" in seen
+    assert not COLOUR.search(seen)
+
+
+def test_quiet_shows_no_progress_on_a_terminal(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watched(monkeypatch, ["train", data.images, *RECIPE, "-q"]) == ""
+
+
+def test_markup_in_names_is_shown_as_it_stands(
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("[red]new[/red].npy", np.load(data.val_images))
+    seen = watched(monkeypatch, ["predict", "[red]new[/red].npy"], NO_COLOR="1")
+    assert "/[red]new[/red].npy: 24 images, 8 x 8 RGB, uint8" in seen
+
+
+# -- the end of a pipe -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(data: Data) -> Path:
+    """More images than a pipe holds lines for."""
+    np.save("many.npy", np.tile(np.load(data.val_images), (1000, 1, 1, 1)))
+    return Path("many.npy")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_predict_ends_quietly_when_nobody_reads_on(
+    cli: Cli, full_run: RunFolder, many: Path
+) -> None:
+    process = aeclust("predict", many, "-q")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "id,label\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(120) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_full_device_is_one_line_and_exits_4(cli: Cli, full_run: RunFolder) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aeclust", "predict"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == (
+        "error: standard output: could not be written (No space left on device); "
+        "free space or write elsewhere with -o\n"
+    )
+    assert done.returncode == 4
+
+
+def test_an_output_in_the_way_of_a_folder_exits_4(cli: Cli, full_run: RunFolder) -> None:
+    os.mkdir("folder")
+    code, out, err = cli("predict", "-o", "folder")
+    assert (code, out) == (4, "")
+    assert err == (
+        "error: folder: could not be written (Is a directory); "
+        "free space or choose another place; what was there before is unharmed\n"
+    )
+    assert os.listdir("folder") == []

@@ -1,0 +1,178 @@
+"""A trained network at work: nothing depends on the batches, and errors by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from aeclust import inference
+from aeclust.batches import to_input
+from aeclust.inference import BATCH, decode, embed, mean_squared_error, reconstruct
+from aeclust.models import Autoencoder, build
+from aeclust.recipes import Recipe, named
+
+CPU = torch.device("cpu")
+N = 2 * BATCH + 38
+
+
+def tiny(name: str, **changes: object) -> Recipe:
+    latent = 6 if named(name).latent_size else 0
+    return named(name).override(
+        {"image_size": 8, "channels": (4, 8), "latent_size": latent} | changes
+    )
+
+
+def images(n: int = N, side: int = 8) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+
+
+@pytest.fixture(params=["baseline", "vae", "deep", "hybrid"])
+def network(request: pytest.FixtureRequest) -> Autoencoder:
+    """An untrained network, left in training mode as training leaves it."""
+    return build(tiny(request.param), 3, seed=0).train()
+
+
+def one_by_one(network: Autoencoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Latents without batches."""
+    network.eval()
+    with torch.no_grad():
+        rows = [network.encode(to_input(pixels[i : i + 1], 8, CPU)) for i in range(len(pixels))]
+    return torch.cat(rows).numpy()
+
+
+def test_embed_equals_encode(network: Autoencoder) -> None:
+    pixels = images(20)
+    found = embed(network, pixels, image_size=8, device=CPU)
+    assert not network.training
+    assert found.dtype == np.float32
+    with torch.no_grad():
+        wanted = network.encode(to_input(pixels, 8, CPU)).numpy()
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_batches_do_not_matter(network: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = images()
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    chosen = [0, 1, BATCH - 1, BATCH, 2 * BATCH, N - 1]
+    np.testing.assert_allclose(
+        latents[chosen], one_by_one(network, pixels[chosen]), rtol=1e-4, atol=1e-5
+    )
+    whole = reconstruct(network, pixels, image_size=8, device=CPU)
+    error = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    monkeypatch.setattr(inference, "BATCH", 100)
+    parts = reconstruct(network, pixels, image_size=8, device=CPU)
+    for i in range(3):
+        assert len(parts[i]) == N
+        np.testing.assert_allclose(whole[i], parts[i], rtol=1e-4, atol=1e-5)
+    again = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    assert error == pytest.approx(again, rel=1e-6)
+
+
+def test_progress_is_told_after_every_batch() -> None:
+    told: list[int] = []
+    network = build(tiny("baseline"), 3, seed=0)
+    embed(network, images(), image_size=8, device=CPU, report=told.append)
+    assert told == [BATCH, 2 * BATCH, N]
+
+
+def test_a_variational_latent_is_the_mean() -> None:
+    network = build(tiny("vae"), 3, seed=0)
+    pixels = images(10)
+    first = embed(network, pixels, image_size=8, device=CPU)
+    assert network.mean is not None
+    assert network.log_variance is not None
+    with torch.no_grad():
+        features = network.encoder(to_input(pixels, 8, CPU)).flatten(1)
+        np.testing.assert_array_equal(first, network.mean(features).numpy())
+        # the variance is never drawn from
+        network.log_variance.bias.add_(5)
+    np.testing.assert_array_equal(embed(network, pixels, image_size=8, device=CPU), first)
+
+
+def test_reconstructions_and_errors_by_hand(network: Autoencoder) -> None:
+    pixels = images(7)
+    originals, copies, errors = reconstruct(network, pixels, image_size=8, device=CPU)
+    assert not network.training
+    assert originals.dtype == copies.dtype == np.float32
+    assert errors.dtype == np.float64
+    assert originals.shape == copies.shape == (7, 8, 8, 3)
+    np.testing.assert_allclose(originals, pixels / 255, atol=1e-6)
+    with torch.no_grad():
+        output = network.decode(network.encode(to_input(pixels, 8, CPU))).double().numpy()
+    np.testing.assert_allclose(copies, (output.transpose(0, 2, 3, 1) + 1) / 2, atol=1e-6)
+    for image, drawn, error in zip(pixels, output, errors, strict=True):
+        total = 0.0
+        for row in range(8):
+            for column in range(8):
+                for channel in range(3):
+                    value = image[row, column, channel] / 127.5 - 1
+                    total += (float(drawn[channel, row, column]) - value) ** 2
+        assert error == pytest.approx(total / (8 * 8 * 3), rel=1e-5)
+
+
+def test_the_mean_squared_error_is_the_mean_of_the_errors(network: Autoencoder) -> None:
+    pixels = images()
+    errors = reconstruct(network, pixels, image_size=8, device=CPU)[2]
+    network.train()
+    error = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    assert not network.training
+    assert error == pytest.approx(errors.mean(), rel=1e-12)
+
+
+def test_a_network_that_draws_grey_has_the_error_of_the_images() -> None:
+    network = build(tiny("baseline"), 3, seed=0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    # tanh(0) is mid-grey; black and white are both 1 away from it
+    pixels = np.stack([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)])
+    _, copies, errors = reconstruct(network, pixels, image_size=8, device=CPU)
+    np.testing.assert_array_equal(copies, np.full((2, 8, 8, 3), 0.5))
+    assert errors.tolist() == [1.0, 1.0]
+    assert mean_squared_error(network, pixels, image_size=8, device=CPU) == 1.0
+
+
+def test_floats_and_bytes_are_the_same_images(network: Autoencoder) -> None:
+    pixels = images(5)
+    floats = (pixels / 255).astype(np.float32)
+    np.testing.assert_allclose(
+        embed(network, floats, image_size=8, device=CPU),
+        embed(network, pixels, image_size=8, device=CPU),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_other_sizes_are_resized() -> None:
+    network = build(tiny("baseline"), 3, seed=0)
+    originals, copies, errors = reconstruct(network, images(3, 12), image_size=8, device=CPU)
+    assert originals.shape == copies.shape == (3, 8, 8, 3)
+    small = to_input(images(3, 12), 8, CPU)
+    with torch.no_grad():
+        gaps = (network(small).reconstruction - small).double().square().flatten(1).mean(1)
+    np.testing.assert_allclose(errors, gaps.numpy(), rtol=1e-6)
+
+
+def test_decode_draws_what_reconstruct_draws(network: Autoencoder) -> None:
+    pixels = images()
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    network.train()
+    drawn = decode(network, latents, device=CPU)
+    assert not network.training
+    assert drawn.dtype == np.float32
+    copies = reconstruct(network, pixels, image_size=8, device=CPU)[1]
+    np.testing.assert_allclose(drawn, copies, atol=1e-5)
+
+
+def test_nothing_asks_for_gradients_or_changes_the_weights(network: Autoencoder) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    pixels = images(9)
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    reconstruct(network, pixels, image_size=8, device=CPU)
+    mean_squared_error(network, pixels, image_size=8, device=CPU)
+    decode(network, latents, device=CPU)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None for parameter in network.parameters())
