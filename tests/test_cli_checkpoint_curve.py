@@ -92,9 +92,7 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
 def test_without_labels_the_error_alone_is_shown(cli: Cli, run: RunFolder) -> None:
     code, out, err = cli("checkpoint-curve")
     assert code == 0
-    assert err == (
-        "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
-    )
+    assert err == ("no validation labels: accuracy is left out (see --val-images, --val-labels)\n")
     assert re.fullmatch(r" {4}0  \d\.\d{4}", out.splitlines()[1].rstrip())
     assert "Spearman" not in out
     rows = (run.path / "checkpoint-curve.csv").read_text().splitlines()

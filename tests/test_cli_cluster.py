@@ -192,7 +192,9 @@ def test_a_new_training_makes_latents_and_labels_stale(
     result = cli("predict")
     assert "latents are made anew: the weights have changed\n" in result.err
     assert "labels are made anew: the weights have changed\n" in result.err
-    assert labels_of(full_run).parents["weights"] == artifacts.read(full_run.weights_file(11)).digest
+    assert (
+        labels_of(full_run).parents["weights"] == artifacts.read(full_run.weights_file(11)).digest
+    )
 
 
 def test_training_on_other_images_forgets_the_flags_of_the_old_labels(
@@ -254,9 +256,7 @@ def test_force_keeps_the_checkpoint_of_the_latents(cli: Cli, full_run: RunFolder
 
 
 @pytest.mark.parametrize("command", ["cluster", "predict", "plot"])
-def test_damaged_labels_are_named_and_kept(
-    cli: Cli, full_run: RunFolder, command: str
-) -> None:
+def test_damaged_labels_are_named_and_kept(cli: Cli, full_run: RunFolder, command: str) -> None:
     content = bytearray(full_run.labels_file.read_bytes())
     content[600] ^= 1
     full_run.labels_file.write_bytes(content)
@@ -268,9 +268,7 @@ def test_damaged_labels_are_named_and_kept(
 
 
 @pytest.mark.parametrize("command", ["cluster", "predict", "plot"])
-def test_garbage_for_latents_is_named_and_kept(
-    cli: Cli, full_run: RunFolder, command: str
-) -> None:
+def test_garbage_for_latents_is_named_and_kept(cli: Cli, full_run: RunFolder, command: str) -> None:
     full_run.latents_file.write_bytes(b"garbage")
     before = files_of(full_run.path)
     assert one_error(cli(command)).startswith(
@@ -280,9 +278,7 @@ def test_garbage_for_latents_is_named_and_kept(
 
 
 @pytest.mark.parametrize("command", ["embed", "cluster", "predict", "plot", "checkpoint-curve"])
-def test_a_damaged_manifest_is_named_and_kept(
-    cli: Cli, full_run: RunFolder, command: str
-) -> None:
+def test_a_damaged_manifest_is_named_and_kept(cli: Cli, full_run: RunFolder, command: str) -> None:
     full_run.manifest_file.write_text('{"format": 1}')
     before = files_of(full_run.path)
     assert one_error(cli(command)) == (

@@ -21,9 +21,7 @@ FRESH = " (fresh, nothing to do)\n"
 
 def latents_of(run: RunFolder, images: Path, epoch: int) -> np.ndarray:
     network, _ = load_network(Context(run), run.manifest(), epoch)
-    return inference.embed(
-        network, np.load(images), image_size=8, device=torch.device("cpu")
-    )
+    return inference.embed(network, np.load(images), image_size=8, device=torch.device("cpu"))
 
 
 def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: Data) -> None:
@@ -132,9 +130,7 @@ def test_damaged_latents_are_named_and_kept(cli: Cli, full_run: RunFolder) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"not HDF5"])
-def test_files_of_another_kind_are_named_and_kept(
-    cli: Cli, run: RunFolder, content: bytes
-) -> None:
+def test_files_of_another_kind_are_named_and_kept(cli: Cli, run: RunFolder, content: bytes) -> None:
     run.latents_file.write_bytes(content)
     assert one_error(cli("embed", "-q")).startswith(
         "aeclust-run/latents.h5: is not an aeclust artifact; "

@@ -295,9 +295,7 @@ REQUESTS = [
     Case("train --recipe xyz", "no recipe is called 'xyz'; expected one of baseline, vae, deep"),
     Case("train --set epoch=3", "no recipe field is called 'epoch'; expected one of network, "),
     Case("train --set name=own", "no recipe field is called 'name'"),
-    Case(
-        "train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change that field"
-    ),
+    Case("train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change that field"),
     Case("train --batch-size 0", "batch_size is 0; expected 1 or more"),
     Case("train --batch-size 1", "batch_size is 1; expected 2 or more, because the contrastive"),
     Case("train -k 1", "k is 1; expected 2 clusters or more"),
@@ -369,7 +367,7 @@ REQUESTS = [
     Case(
         "embed --checkpoint 12",
         "aeclust-run: there is no checkpoint of epoch 12; "
-        "expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; choose one of these with --checkpoint",
+        "expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; choose one of these with",
     ),
     Case("reconstruct --idx 1 --checkpoint 99", "there is no checkpoint of epoch 99"),
     Case(
@@ -381,10 +379,14 @@ REQUESTS = [
 ]
 
 IMAGES = [
-    Case(f"train nowhere.npy {AWAY}", f"{{cwd}}/nowhere.npy: {NONE}, or demo:scenes; check the path"),
+    Case(
+        f"train nowhere.npy {AWAY}", f"{{cwd}}/nowhere.npy: {NONE}, or demo:scenes; check the path"
+    ),
     Case(f"train {{bad}}/images.mat {AWAY}", "images.mat: is of an unknown kind (.mat)"),
     Case(f"train demo:cats {AWAY}", "demo:cats: no built-in set is called 'cats'; expected demo:"),
-    Case(f"train {{bad}}/flat.npy {AWAY}", "flat.npy: has shape (12, 3); expected (n, h, w), (n, h"),
+    Case(
+        f"train {{bad}}/flat.npy {AWAY}", "flat.npy: has shape (12, 3); expected (n, h, w), (n, h"
+    ),
     Case(
         f"train {{bad}}/one-image.npy {AWAY}",
         "one-image.npy: has shape (8, 8, 3): one colour image, or grey images 3 pixels wide; "
@@ -413,17 +415,27 @@ IMAGES = [
         "; expected uint8, or float in [0, 1]; state the range, for example --range 0:255",
     ),
     Case(f"train {{bad}}/whole-numbers.npy {AWAY}", "has dtype int64 with values -2"),
-    Case(f"train {{bad}}/float.npy {AWAY}", "; expected float in [0, 1], or uint8; state the range"),
+    Case(
+        f"train {{bad}}/float.npy {AWAY}", "; expected float in [0, 1], or uint8; state the range"
+    ),
     Case(f"train {{bad}}/float.npy {AWAY}", "float.npy: has float32 values -0."),
     Case(
         f"train {{bad}}/black.npy {AWAY}",
         "has uint8 values 0 and 1 only: nearly black, or black and white; "
         "expected an unambiguous range; state --range 0:255 or --range 0:1",
     ),
-    Case(f"train {{bad}}/fine.npy --range white {AWAY}", "--range: range is 'white'; expected LOW:"),
-    Case(f"train {{bad}}/fine.npy --range 9:1 {AWAY}", "--range: range is '9:1'; expected LOW:HIGH"),
-    Case(f"train {{bad}}/fine.npy --range 0:9 {AWAY}", "; expected values within 0:9; change --range"),
-    Case(f"train {{bad}}/fine.npy --size 8 {AWAY}", "--size says nothing about it; expected --size"),
+    Case(
+        f"train {{bad}}/fine.npy --range white {AWAY}", "--range: range is 'white'; expected LOW:"
+    ),
+    Case(
+        f"train {{bad}}/fine.npy --range 9:1 {AWAY}", "--range: range is '9:1'; expected LOW:HIGH"
+    ),
+    Case(
+        f"train {{bad}}/fine.npy --range 0:9 {AWAY}", "; expected values within 0:9; change --range"
+    ),
+    Case(
+        f"train {{bad}}/fine.npy --size 8 {AWAY}", "--size says nothing about it; expected --size"
+    ),
     Case(f"train {{bad}}/fine.npy --skip-bad {AWAY}", "--skip-bad says nothing about it"),
     Case(f"train {{bad}}/fine.npy::a {AWAY}", "::a says nothing about it; expected ::KEY for .npz"),
     Case(f"train {{bad}}/mixed --layout nhwc {AWAY}", "--layout says nothing about it; expected"),
@@ -435,19 +447,23 @@ IMAGES = [
     ),
     Case(f"train {{bad}}/truncated.npy {AWAY}", "truncated.npy: cannot be read ("),
     Case(f"train {{bad}}/nothing.npy {AWAY}", "nothing.npy: cannot be read ("),
-    Case(f"train {{bad}}/none.npy {AWAY}", "holds no images (shape (0, 8, 8, 3)); expected at least"),
+    Case(
+        f"train {{bad}}/none.npy {AWAY}", "holds no images (shape (0, 8, 8, 3)); expected at least"
+    ),
     Case(f"train {{bad}}/garbage.npz {AWAY}", "garbage.npz: cannot be read (File is not a zip"),
     Case(
         f"train {{bad}}/two.npz {AWAY}",
         "2 of its arrays could be meant (a, b); expected one array with 3 or 4 axes; name one, as",
     ),
-    Case(f"train {{bad}}/two.npz::c {AWAY}", "no array is called 'c'; expected one of a, b; change"),
+    Case(
+        f"train {{bad}}/two.npz::c {AWAY}", "no array is called 'c'; expected one of a, b; change"
+    ),
     Case(f"train {{bad}}/two.h5 {AWAY}", "2 of its arrays could be meant (a, b/c)"),
     Case(f"train {{bad}}/two.h5::d {AWAY}", "no array is called 'd'; expected one of a, b/c"),
     Case(f"train {{bad}}/garbage.h5 {AWAY}", "garbage.h5: cannot be used: HDF5 cannot read it ("),
     Case(
         f"train {{bad}}/link.h5 {AWAY}",
-        "cannot be used: 'images' is a link to somewhere else; expected an HDF5 file of plain arrays",
+        "cannot be used: 'images' is a link to somewhere else; expected an HDF5 file of plain",
     ),
     Case(f"train {{bad}}/no-images {AWAY}", "holds no PNG or JPEG file; expected images ending in"),
     Case(
@@ -477,7 +493,9 @@ IMAGES = [
     Case("embed {bad}/grey.npy -o out.h5", "the images are grey and the weights take RGB"),
     Case("reconstruct {bad}/grey.npy --idx 0", "the images are grey and the weights take RGB"),
     Case("plot {bad}/grey.npy", "the images are grey and the weights take RGB"),
-    Case("reconstruct {bad}/fine.npy --idx 12", "there is no image 12; expected numbers from 0 to 11"),
+    Case(
+        "reconstruct {bad}/fine.npy --idx 12", "there is no image 12; expected numbers from 0 to 11"
+    ),
     Case("embed {bad}/fine.npy", "these are not the images of the run; expected -o FILE"),
 ]
 
@@ -485,8 +503,12 @@ LABELS = [
     Case("plot --labels nowhere.npy", "nowhere.npy: there is no such file or folder"),
     Case("plot --labels nowhere.csv", "nowhere.csv: cannot be read (No such file or directory)"),
     Case("plot --labels {bad}/garbage.csv", "garbage.csv: cannot be read ("),
-    Case("plot --labels {bad}/empty.csv", "empty.csv: is empty; expected the header id,label; write"),
-    Case("plot --labels {bad}/headless.csv", "headless.csv: starts with '0,1'; expected the header"),
+    Case(
+        "plot --labels {bad}/empty.csv", "empty.csv: is empty; expected the header id,label; write"
+    ),
+    Case(
+        "plot --labels {bad}/headless.csv", "headless.csv: starts with '0,1'; expected the header"
+    ),
     Case("plot --labels {bad}/only-header.csv", "holds no labels; expected rows after the header"),
     Case(
         "plot --labels {bad}/words.csv",
@@ -509,9 +531,13 @@ LABELS = [
         "give the labels of these images, or a CSV of id,label",
     ),
     Case("predict --val-labels {bad}/labels-of-61.npy", "holds 61 labels for 60 images"),
-    Case("plot --labels {bad}/float-labels.npy", "has dtype float64; expected whole numbers; convert"),
+    Case(
+        "plot --labels {bad}/float-labels.npy", "has dtype float64; expected whole numbers; convert"
+    ),
     Case("plot --labels {bad}/wide-labels.npy", "wide-labels.npy: has shape (60, 2); expected one"),
-    Case("plot --labels {bad}/huge-labels.npy", "holds numbers beyond 2^62; expected class numbers"),
+    Case(
+        "plot --labels {bad}/huge-labels.npy", "holds numbers beyond 2^62; expected class numbers"
+    ),
     Case("plot --labels aeclust-run/latents.h5", "this is a latents file; expected a labels file"),
     Case("plot --labels demo:cats", "demo:cats: no built-in set is called 'cats'"),
     Case(
@@ -550,7 +576,9 @@ RUNS = [
     Case("checkpoint-curve", "aeclust-run: there is no run here", no_run),
     Case("info aeclust-run/weights", "weights: there is no run here", quiet=False),
     Case("predict --run away", "away: there is no run here"),
-    Case(f"train {{images}} {TINY}", "aeclust-run: a run is here already; expected an empty or new"),
+    Case(
+        f"train {{images}} {TINY}", "aeclust-run: a run is here already; expected an empty or new"
+    ),
     Case(f"train {{images}} {TINY} --resume --lr 1", "started otherwise: lr was 0.001 and is 1.0"),
     Case(
         f"train {{bad}}/fine.npy {TINY} --resume",
@@ -585,11 +613,19 @@ RUNS = [
         weights_of_another_size,
     ),
     Case("checkpoint-curve", "these weights are of recipe 'baseline'", foreign_weights),
-    Case("embed", "epoch-0011.h5: damaged or not from aeclust: its bytes do not", truncated_weights),
+    Case(
+        "embed", "epoch-0011.h5: damaged or not from aeclust: its bytes do not", truncated_weights
+    ),
     Case("predict", "labels.h5: damaged or not from aeclust: its bytes do not", damaged_labels),
-    Case("cluster", "labels.h5: this is a latents file; expected a labels file", latents_for_labels),
+    Case(
+        "cluster", "labels.h5: this is a latents file; expected a labels file", latents_for_labels
+    ),
     Case("embed", "latents.h5: this is a labels file; expected a latents file", labels_for_latents),
-    Case("embed", "latents.h5: is of format 2; expected format 1; read it with a newer", newer_latents),
+    Case(
+        "embed",
+        "latents.h5: is of format 2; expected format 1; read it with a newer",
+        newer_latents,
+    ),
     Case("predict", "run.json: is damaged (JSONDecodeError: ", damaged_manifest),
     Case("info", "run.json: is damaged (JSONDecodeError: ", damaged_manifest, quiet=False),
     Case(
@@ -613,7 +649,9 @@ RUNS = [
         "pca:33 asks for more components than the 32 images and latent values allow; "
         "expected at most 32; use --reduction pca:32 or less",
     ),
-    Case("cluster --reduction kpca:61", "kpca:61 asks for more components than the 60 images allow"),
+    Case(
+        "cluster --reduction kpca:61", "kpca:61 asks for more components than the 60 images allow"
+    ),
     Case(
         "cluster --reduction tsne:2 --perplexity 60",
         "60 points are too few for t-SNE with perplexity 60; expected more than 60; "
@@ -753,7 +791,9 @@ def error_texts() -> Iterator[tuple[str, str]]:
 
 def strings_of_tests() -> str:
     """All strings in the tests, those split over several lines in one piece."""
-    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in Path(__file__).parent.glob("*.py"))
+    trees = (
+        ast.parse(file.read_text(encoding="utf-8")) for file in Path(__file__).parent.glob("*.py")
+    )
     return "\0".join(
         node.value
         for tree in trees

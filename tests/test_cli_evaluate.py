@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ FOUND = [1, 1, 1, 0, 0, 0, 2, 2, 2, 2]
 ACCURACY = 0.8  # 1 is class 0 (3 of 4), 0 is class 1 (2 of 3), 2 is class 2 (3 of 3)
 
 
-def write_csv(name: str, rows: list[tuple[object, int]]) -> None:
+def write_csv(name: str, rows: Sequence[tuple[object, int]]) -> None:
     Path(name).write_text("id,label\n" + "".join(f"{i},{label}\n" for i, label in rows))
 
 
@@ -83,9 +84,7 @@ def test_more_clusters_than_classes_leave_some_without_a_match(cli: Cli) -> None
     assert answer(cli, "found.npy", "truth.npy")["accuracy"] == pytest.approx(4 / 6)
 
 
-def test_labels_artifacts_and_archives_are_read(
-    cli: Cli, full_run: RunFolder, data: Data
-) -> None:
+def test_labels_artifacts_and_archives_are_read(cli: Cli, full_run: RunFolder, data: Data) -> None:
     np.savez("truth.npz", names=np.zeros((3, 3)), y=np.load(data.labels))
     assert answer(cli, full_run.labels_file, "truth.npz::y")["accuracy"] == 1.0
     assert answer(cli, full_run.labels_file, data.labels)["accuracy"] == 1.0

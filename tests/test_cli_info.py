@@ -15,7 +15,6 @@ from aeclust.run import RunFolder
 from aeclust.terminal import Terminal
 from aeclust.training import Moment
 
-
 # -- one file ----------------------------------------------------------------------------------
 
 
@@ -65,9 +64,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     lines = out.splitlines()
     manifest = full_run.manifest()
     assert lines[0] == "aeclust-run: baseline, 11 epochs, seed 0, finished"
-    assert lines[1] == (
-        f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}"
-    )
+    assert lines[1] == (f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}")
     names = [f"weights/epoch-{epoch:04d}.h5" for epoch in range(12)]
     kinds = ["weights"] * 12 + ["latents", "labels"]
     assert lines[2:] == [
@@ -78,9 +75,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
 
 
 @pytest.mark.parametrize("by_flag", [True, False])
-def test_any_run_can_be_named(
-    cli: Cli, labelled: Path, by_flag: bool
-) -> None:
+def test_any_run_can_be_named(cli: Cli, labelled: Path, by_flag: bool) -> None:
     arguments = ["--run", labelled] if by_flag else [labelled]
     result = cli("info", *arguments)
     assert result.code == 0
@@ -183,13 +178,9 @@ def test_an_interrupted_run_says_how_to_go_on(
 # -- damage ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["weights/epoch-0004.h5", "latents.h5", "labels.h5"]
-)
+@pytest.mark.parametrize("name", ["weights/epoch-0004.h5", "latents.h5", "labels.h5"])
 @pytest.mark.parametrize("at", [0, 30, 600, -1])
-def test_any_flipped_bit_is_found(
-    cli: Cli, full_run: RunFolder, name: str, at: int
-) -> None:
+def test_any_flipped_bit_is_found(cli: Cli, full_run: RunFolder, name: str, at: int) -> None:
     file = full_run.path / name
     content = bytearray(file.read_bytes())
     content[at] ^= 4

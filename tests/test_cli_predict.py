@@ -95,9 +95,7 @@ def test_labelled_images_name_the_clusters(cli: Cli, full_run: RunFolder, data: 
     assert np.array_equal(labels_in(out), np.load(data.labels))
     assert err.endswith("clusters are named by 24 known labels; 100.0% of these agree\n")
     flipped = save("flipped.npy", 1 - np.load(data.val_labels))
-    assert np.array_equal(
-        labels_in(cli("predict", *flags, flipped).out), 1 - np.load(data.labels)
-    )
+    assert np.array_equal(labels_in(cli("predict", *flags, flipped).out), 1 - np.load(data.labels))
 
 
 def test_naming_changes_no_file(cli: Cli, full_run: RunFolder, data: Data) -> None:
@@ -150,9 +148,7 @@ def test_validation_data_of_training_name_the_clusters_unless_inverted(
     assert np.array_equal(labels_in(cli("predict", *flags).out), np.load(data.labels))
 
 
-def test_labels_given_to_train_never_reach_it(
-    cli: Cli, full_run: RunFolder, data: Data
-) -> None:
+def test_labels_given_to_train_never_reach_it(cli: Cli, full_run: RunFolder, data: Data) -> None:
     flags = ["--val-images", data.noise, "--val-labels", data.noise_labels, "--run", "named"]
     assert cli("train", data.images, *RECIPE, *flags).code == 0
     assert cli("cluster", "--run", "named").code == 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Cli, Data, files_of, one_error
+from conftest import RECIPE, Cli, Data, files_of, one_error
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,10 +57,10 @@ def test_order_and_repeats_are_kept(cli: Cli, run: RunFolder, data: Data) -> Non
 def test_the_figure_gets_what_inference_gives(
     cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = {}
+    drawn: dict[str, Any] = {}
     draw = plots.reconstruction_figure
 
-    def spy(originals, copies, errors, captions):  # type: ignore[no-untyped-def]
+    def spy(originals: Any, copies: Any, errors: Any, captions: Any) -> Any:
         drawn["all"] = (originals, copies, errors, captions)
         return draw(originals, copies, errors, captions)
 
@@ -69,8 +70,9 @@ def test_the_figure_gets_what_inference_gives(
     pixels = np.load(data.images)[[5, 4, 5]]
     wanted = inference.reconstruct(network, pixels, image_size=8, device=torch.device("cpu"))
     originals, copies, errors, captions = drawn["all"]
-    for have, want in zip((originals, copies, errors), wanted, strict=True):
-        assert np.array_equal(have, want)
+    assert np.array_equal(originals, wanted[0])
+    assert np.array_equal(copies, wanted[1])
+    assert np.array_equal(errors, wanted[2])
     assert np.allclose(originals, pixels / 255, atol=1e-6)
     assert captions == ["5", "4", "5"]
     assert answer["mse"] == wanted[2].tolist()
@@ -105,9 +107,7 @@ def test_paths_are_the_ids_of_a_folder(cli: Cli, run: RunFolder, data: Data) -> 
 @pytest.mark.parametrize(
     ("name", "start"), [("r.svg", b"<?xml"), ("r.pdf", b"%PDF"), ("r.PNG", b"\x89PNG")]
 )
-def test_the_ending_decides_the_format(
-    cli: Cli, run: RunFolder, name: str, start: bytes
-) -> None:
+def test_the_ending_decides_the_format(cli: Cli, run: RunFolder, name: str, start: bytes) -> None:
     assert cli("reconstruct", "--idx", "0", "-o", name).code == 0
     assert Path(name).read_bytes().startswith(start)
 
@@ -120,8 +120,6 @@ def test_equal_runs_draw_equal_bytes(cli: Cli, run: RunFolder) -> None:
 
 
 def test_images_changed_since_training_are_refused(cli: Cli, data: Data) -> None:
-    from conftest import RECIPE
-
     np.save("mine.npy", np.load(data.images))
     assert cli("train", "mine.npy", *RECIPE, "--epochs", 1).code == 0
     np.save("mine.npy", np.load(data.images)[::-1])

@@ -33,7 +33,7 @@ print(code, loaded, file=sys.stderr)
 """
 
 
-def aeclust(*arguments: object, **options: object) -> subprocess.Popen[str]:
+def aeclust(*arguments: object) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "aeclust", *map(str, arguments)],
@@ -203,9 +203,9 @@ def test_quiet_shows_no_progress_on_a_terminal(
 def test_markup_in_names_is_shown_as_it_stands(
     cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    np.save("[red]new[/red].npy", np.load(data.val_images))
-    seen = watched(monkeypatch, ["predict", "[red]new[/red].npy"], NO_COLOR="1")
-    assert "/[red]new[/red].npy: 24 images, 8 x 8 RGB, uint8" in seen
+    np.save("[red]new.npy", np.load(data.val_images))
+    seen = watched(monkeypatch, ["predict", "[red]new.npy"], NO_COLOR="1")
+    assert "/[red]new.npy: 24 images, 8 x 8 RGB, uint8" in seen
 
 
 # -- the end of a pipe -------------------------------------------------------------------------

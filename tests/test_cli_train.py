@@ -75,9 +75,7 @@ def test_the_manifest_says_data_digest_recipe_and_seed(run: RunFolder, data: Dat
     assert manifest["validation"] == {"images": None, "labels": None}
 
 
-def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(
-    cli: Cli, data: Data
-) -> None:
+def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(cli: Cli, data: Data) -> None:
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 2)
     assert code == 0
     metrics = json.loads(Path("aeclust-run/metrics.jsonl").read_text().splitlines()[-1])

@@ -16,6 +16,9 @@ from aeclust.clustering import cluster, neighbour_vote, place_by_neighbours, ref
 from aeclust.errors import InputError
 from aeclust.recipes import CLUSTERERS
 
+# a busy machine is no failure
+FEW = settings(max_examples=40, deadline=None)
+
 Array = NDArray[Any]
 
 
@@ -72,6 +75,7 @@ def test_the_same_seed_gives_the_same_bytes(clusterer: str) -> None:
     np.testing.assert_array_equal(points, before)
 
 
+@FEW
 @given(st.lists(st.integers(0, 3), min_size=1))
 def test_numbers_fall_by_size_whatever_the_clusterer_called_them(found: list[int]) -> None:
     _, labels = np.unique(found, return_inverse=True)
@@ -233,7 +237,7 @@ def looped_vote(
     return winners, shares
 
 
-@settings(max_examples=25)
+@FEW
 @given(st.integers(2, 40), st.integers(2, 4), st.booleans(), st.integers(0, 2**20))
 def test_the_vote_against_a_plain_loop(m: int, k: int, leave_out: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -345,6 +349,7 @@ def test_all_rows_are_kept_up_to_the_limit() -> None:
     assert len(references(10_001, seed=0)) == 10_000
 
 
+@FEW
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 2**32 - 1))
 def test_kept_rows_are_ascending_and_the_seed_decides_them(n: int, limit: int, seed: int) -> None:
     rows = references(n, seed=seed, limit=limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeclust.errors import (
@@ -15,6 +15,9 @@ from aeclust.errors import (
     WriteError,
     printable,
 )
+
+# a busy machine is no failure
+FEW = settings(max_examples=50, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,7 @@ def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
     assert str(InputError(text, where=text)) == f"{shown}: {shown}"
 
 
+@FEW
 @given(st.text(), st.text(), st.text(), st.text())
 def test_a_message_is_one_printable_line_whatever_a_file_holds(
     what: str, where: str, expected: str, mend: str
@@ -84,6 +88,7 @@ def test_a_message_is_one_printable_line_whatever_a_file_holds(
     assert len(line.splitlines()) <= 1
 
 
+@FEW
 @given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" ")))
 def test_printable_text_is_left_alone(text: str) -> None:
     assert printable(text) == text

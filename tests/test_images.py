@@ -331,6 +331,12 @@ def test_a_stated_range_fills_at_most_the_unit_interval(array: Array, shared: Pa
     assert pixels[..., 0] * 16 - 9 == pytest.approx(array, abs=1e-5)
 
 
+def test_a_stated_range_reaches_every_image(tmp_path: Path) -> None:  # of more than one block
+    array = (np.arange(5_000) % 256).astype(np.uint8).reshape(-1, 1, 1)
+    pixels = load(numpy_file(array, range="0:510", layout="nhw")(tmp_path)).pixels
+    assert pixels.ravel() == pytest.approx(array.ravel() / 510, abs=1e-7)
+
+
 # -- folders -----------------------------------------------------------------------------------
 
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aeclust.metrics import best_names, contingency, largest_fall, rank_correlation, scores
+
+# a busy machine is no failure
+FEW = settings(max_examples=40, deadline=None)
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -105,6 +108,7 @@ def test_many_small_classes_bring_no_warning() -> None:
     assert scores(each // 2, each).accuracy == 0.5
 
 
+@FEW
 @given(pairs())
 def test_scores_against_plain_loops(pair: Pairs) -> None:
     clusters, classes = pair
@@ -116,6 +120,7 @@ def test_scores_against_plain_loops(pair: Pairs) -> None:
     assert -1 <= result.ari <= 1
 
 
+@FEW
 @given(pairs(), st.permutations(range(4)), st.permutations(range(4)))
 def test_scores_do_not_depend_on_the_numbers(
     pair: Pairs, rows: list[int], columns: list[int]
@@ -130,6 +135,7 @@ def test_scores_do_not_depend_on_the_numbers(
     assert sorted(after.sizes.values()) == sorted(before.sizes.values())
 
 
+@FEW
 @given(pairs(), st.randoms(use_true_random=False))
 def test_scores_do_not_depend_on_the_order(pair: Pairs, random: Any) -> None:
     clusters, classes = pair
@@ -141,6 +147,7 @@ def test_scores_do_not_depend_on_the_order(pair: Pairs, random: Any) -> None:
     assert after.sizes == before.sizes
 
 
+@FEW
 @given(st.lists(st.integers(0, 3), min_size=1), st.permutations(range(4)))
 def test_a_renamed_partition_is_perfect(labels: list[int], names: list[int]) -> None:
     truth = np.array(labels)
@@ -174,6 +181,7 @@ def test_what_no_label_decides_keeps_its_number(
     assert result.tolist() == names
 
 
+@FEW
 @given(pairs())
 def test_best_names_are_a_permutation_that_reaches_the_accuracy(pair: Pairs) -> None:
     clusters, classes = pair
@@ -207,6 +215,7 @@ def test_rank_correlation_is_none_where_it_is_undefined(x: list[float], y: list[
     assert rank_correlation(np.array(x), np.array(y)) is None
 
 
+@FEW
 @given(st.lists(st.integers(-50, 50), min_size=3, unique=True))
 def test_rank_correlation_sees_only_the_order(values: list[int]) -> None:
     x = np.array(values, float)

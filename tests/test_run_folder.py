@@ -126,7 +126,10 @@ def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_a_folder_is_a_write_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match="cannot be written to"), RunFolder(tmp_path / "file").lock():
+    with (
+        pytest.raises(WriteError, match="cannot be written to"),
+        RunFolder(tmp_path / "file").lock(),
+    ):
         pass
 
 
@@ -143,13 +146,15 @@ def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        writers = [["train", data.images, *RECIPE, "--force"], ["embed", "--force"]]
-        for writer in (*writers, ["cluster", "--force"], ["cluster", "-k", 3]):
+        writers: list[list[object]] = [["train", data.images, *RECIPE, "--force"]]
+        writers += [["embed", "--force"], ["cluster", "--force"], ["cluster", "-k", 3]]
+        for writer in writers:
             assert one_error(cli(*writer, "-q"), 5) == (
                 f"aeclust-run: another process works here (process {holder.pid}); "
                 "wait for it to end, or use another folder with --run"
             )
-        for reader in (["embed"], ["cluster"], ["predict"], ["info"], ["predict", data.val_images]):
+        readers: list[list[object]] = [["embed"], ["cluster"], ["predict"], ["info"]]
+        for reader in (*readers, ["predict", data.val_images]):
             assert cli(*reader).code == 0
         assert files_of(full_run.path) == before
     finally:
