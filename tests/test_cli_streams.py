@@ -106,6 +106,7 @@ def test_quiet_leaves_standard_error_empty_and_standard_output_alone(
 ) -> None:
     command = [argument.format(val=data.val_images) for argument in arguments]
     loud, quiet = cli(*command), cli(*command, "-q")
+    assert loud.code == 0, loud.err
     assert (quiet.code, quiet.err) == (0, "")
     assert quiet.out == loud.out != ""
 
