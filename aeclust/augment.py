@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Grey value of an RGB colour (ITU-R BT.601), and two axes across it to turn the hue about.
+# Grey value of an RGB colour (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
 

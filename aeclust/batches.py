@@ -27,7 +27,9 @@ def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
     Tensor of shape (n, c, size, size)
         float32 in [-1, 1].
     """
-    batch = torch.from_numpy(np.array(pixels, order="C")).to(device)
+    # floats in float32 before they reach a device: not every one has float64
+    kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
+    batch = torch.from_numpy(np.array(pixels, kind, order="C")).to(device)
     scale = 127.5 if batch.dtype == torch.uint8 else 0.5
     batch = batch.permute(0, 3, 1, 2).to(torch.float32) / scale - 1.0
     if batch.shape[2:] != (size, size):

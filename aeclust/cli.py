@@ -45,7 +45,7 @@ from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
-    from aeclust.run import Context, FileInfo
+    from aeclust.run import Context, FileInfo, Manifest
 
 app = typer.Typer(
     name="aeclust",
@@ -61,7 +61,9 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA)] = "demo:scenes",
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help=f"{DATA}; demo:scenes if absent.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
     ] = None,
@@ -89,7 +91,7 @@ def train(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
     run: Run = DEFAULT_RUN,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
@@ -104,7 +106,6 @@ def train(
         "lr": lr,
         "loss": loss,
     }
-    chosen = chosen_recipe(recipe, config, set_ or [], flags)
     if (val_images is None) != (val_labels is None):
         raise InputError(
             "only one of the two is given",
@@ -116,7 +117,15 @@ def train(
         raise InputError(
             "they exclude each other", where="--resume, --force", expected="one of them"
         )
-    source = source_of(data, layout, range_, size, skip_bad)
+    # what is not repeated is as it was when the run began
+    begun = _begun(run) if resume else None
+    base = None if begun is None else begun.recipe
+    chosen = chosen_recipe(recipe, config, set_ or [], flags, begun=base)
+    source = optional_source(data, layout, range_, size, skip_bad)
+    if begun is not None:
+        source = source or begun.source
+        seed = begun.seed if seed is None else seed
+        val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
         deferred_signals() as signalled,
         _context(run, device, threads, quiet, epochs=chosen.epochs, signal=signalled) as context,
@@ -125,9 +134,9 @@ def train(
 
         trained = train_run(
             context,
-            source,
+            source or source_of("demo:scenes"),
             chosen,
-            seed=seed,
+            seed=0 if seed is None else seed,
             val_images=None if val_images is None else absolute(val_images),
             val_labels=None if val_labels is None else absolute(val_labels),
             resume=resume,
@@ -456,6 +465,14 @@ def _app(
 
 
 # -- from requests to results -------------------------------------------------------------------
+
+
+def _begun(folder: Path) -> Manifest | None:
+    """What the run in a folder was started for, if there is one."""
+    from aeclust.run import RunFolder
+
+    found = RunFolder(folder)
+    return found.manifest() if found.exists() else None
 
 
 @contextmanager

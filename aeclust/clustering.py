@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.errors import InputError
-from aeclust.reduction import check_memory, check_spread
+from aeclust.recipes import Recipe
+from aeclust.reduction import check_memory, check_spread, reduce
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
 NEIGHBOURS = 15
 MAX_REFERENCES = 10_000
 _ROWS = 1_024
+
+
+def cluster_latents(
+    latents: NDArray[Any], recipe: Recipe, *, seed: int, where: str = "latents"
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels (n,) of latents (n, d) under a recipe's whole chain, and the points clustered.
+
+    Raises
+    ------
+    InputError
+        See :func:`aeclust.reduction.reduce` and :func:`cluster`.
+    """
+    points = reduce(latents, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where=where)
+    return cluster(points, recipe.k, recipe.clusterer, seed=seed, where=where), points
 
 
 def cluster(

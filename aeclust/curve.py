@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust import inference, metrics
-from aeclust.clustering import cluster, neighbour_vote, references
+from aeclust.clustering import cluster_latents, neighbour_vote, references
 from aeclust.models import Autoencoder
 from aeclust.recipes import Recipe
-from aeclust.reduction import reduce
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def checkpoint_curve(
         accuracy = None
         if validation is not None:
             images, truth = validation
-            clusters, _ = label_others(network, images, pixels, recipe, seed=seed, device=device)
+            clusters = label_others(network, images, pixels, recipe, seed=seed, device=device)
             accuracy = metrics.scores(clusters, truth).accuracy
         points.append(Point(epoch, error, accuracy))
     return summarise(points)
@@ -101,33 +100,20 @@ def label_others(
     *,
     seed: int,
     device: torch.device,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Clusters of images that were not trained on, and the points that were clustered.
+) -> NDArray[np.int64]:
+    """Clusters (m,) of images that were not trained on.
 
-    A chain with t-SNE cannot place new points, so the others are embedded and clustered by
-    themselves (the protocol of the report); any other chain clusters the training images and
-    lets their neighbours vote.
-
-    Returns
-    -------
-    (ndarray of shape (m,), ndarray of shape (m, d))
-        Labels, and the others' reduced latents or latents.
+    A chain with t-SNE cannot place new points, so the others are clustered by themselves (the
+    protocol of the report); any other chain clusters the training images and lets their
+    neighbours vote.
     """
     latents = inference.embed(network, others, image_size=recipe.image_size, device=device)
     if recipe.transductive:
-        points = reduce(
-            latents, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where="validation"
-        )
-        return cluster(points, recipe.k, recipe.clusterer, seed=seed, where="validation"), points
+        return cluster_latents(latents, recipe, seed=seed, where="validation")[0]
     base = inference.embed(network, training, image_size=recipe.image_size, device=device)
-    labels = cluster(
-        reduce(base, recipe.reduction, seed=seed, perplexity=recipe.perplexity),
-        recipe.k,
-        recipe.clusterer,
-        seed=seed,
-    )
+    labels, _ = cluster_latents(base, recipe, seed=seed, where="training images")
     kept = references(len(base), seed=seed)
-    return neighbour_vote(latents, base[kept], labels[kept], recipe.k)[0], latents
+    return neighbour_vote(latents, base[kept], labels[kept], recipe.k)[0]
 
 
 def summarise(points: list[Point]) -> Curve:

@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 from aeclust import clustering, inference, recipes, training
 from aeclust.errors import InputError
 from aeclust.images import from_array
-from aeclust.reduction import reduce
 
 
 class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -82,18 +81,20 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         pixels = from_array(np.asarray(X))
         settings = {**(self.settings or {}), "k": self.n_clusters}
         self.recipe_ = recipes.named(self.recipe).override(settings, where="settings")
+        if len(pixels) < self.n_clusters:
+            raise InputError(
+                f"{len(pixels)} images cannot form {self.n_clusters} clusters",
+                where="X",
+                expected=f"at least {self.n_clusters} images",
+                mend="add images or lower n_clusters",
+            )
         seed = self.random_state
         if not isinstance(seed, (int, np.integer)):
             seed = check_random_state(seed).randint(2**31 - 1)
         device = torch.device(self.device)
         self.network_ = training.train(pixels, self.recipe_, seed=int(seed), device=device)
         latents = self._embed(pixels)
-        points = reduce(
-            latents, self.recipe_.reduction, seed=int(seed), perplexity=self.recipe_.perplexity
-        )
-        self.labels_ = clustering.cluster(
-            points, self.n_clusters, self.recipe_.clusterer, seed=int(seed)
-        )
+        self.labels_, _ = clustering.cluster_latents(latents, self.recipe_, seed=int(seed))
         self._references, self._reference_labels, self.confidence_ = clustering.confidence(
             latents, self.labels_, self.n_clusters, seed=int(seed)
         )

@@ -19,7 +19,10 @@ DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo
 Run = Annotated[
     Path, typer.Option("--run", envvar="AECLUST_RUN", help="The run folder.", metavar="DIR")
 ]
-Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Decides everything random; 0 if not given.", min=0, max=2**32 - 1),
+]
 OptionalSeed = Annotated[
     int | None,
     typer.Option(help="Decides everything random; the run's if not given.", min=0, max=2**32 - 1),
@@ -67,9 +70,17 @@ def given(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def chosen_recipe(
-    name: str | None, config: Path | None, settings: list[str], flags: dict[str, Any]
+    name: str | None,
+    config: Path | None,
+    settings: list[str],
+    flags: dict[str, Any],
+    *,
+    begun: Recipe | None = None,
 ) -> Recipe:
-    """The recipe by name, then the TOML file, then --set, then the flags of their own."""
+    """The recipe by name, then the TOML file, then --set, then the flags of their own.
+
+    The recipe of a run that has begun is where to start from, unless another one is named.
+    """
     from aeclust import recipes
 
     fields: dict[str, Any] = {}
@@ -78,6 +89,8 @@ def chosen_recipe(
         configured = fields.pop("recipe", None)
         name = name or (None if configured is None else str(configured))
     chosen = recipes.named(name or recipes.DEFAULT_RECIPE)
+    if begun is not None and name in (None, begun.name):
+        chosen = begun
     pairs: dict[str, Any] = {}
     for setting in settings:
         field, equals, value = setting.partition("=")

@@ -114,4 +114,4 @@ def _batches(
 
 
 def _errors(images: Tensor, output: Tensor) -> NDArray[np.float64]:
-    return (output - images).double().square().flatten(1).mean(1).cpu().numpy()
+    return (output - images).cpu().double().square().flatten(1).mean(1).numpy()

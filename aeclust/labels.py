@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from collections.abc import Sequence
@@ -110,9 +111,12 @@ def load(location: str) -> Labels:
 def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Clusters and classes of the images that the truth knows, in one order.
 
-    Ids are matched where both have them; row numbers stand in where one has none.
+    Ids are matched where both have them. Where one has none, its row numbers are its ids; only
+    beside ids that are no numbers, such as paths, rows are taken as they stand.
     """
     ids = np.arange(len(predicted)) if predicted.ids is None else predicted.ids
+    if truth.ids is None and len(truth) == len(ids) and all(map(str.isdecimal, map(str, ids))):
+        truth = dataclasses.replace(truth, ids=np.arange(len(truth)))
     rows, classes = truth.aligned(ids)
     return predicted.values[rows], classes
 

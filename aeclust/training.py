@@ -163,16 +163,16 @@ def train(
             ):
                 output = network(images, generator)
             loss = objective(output, images, recipe)
-            value = loss.total.item()
-            if not math.isfinite(value):
+            parts = (loss.total, loss.reconstruction, loss.kl, loss.contrast)
+            terms = np.array([part.item() for part in parts])
+            if not np.isfinite(terms).all():
                 raise _diverged(epoch, step, "the loss", recipe)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * _schedule(recipe, (epoch + step / steps) / recipe.epochs)
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            terms = (value, loss.reconstruction.item(), loss.kl.item(), loss.contrast.item())
-            totals += len(rows) * np.array(terms)
+            totals += len(rows) * terms
             step += 1
             metrics: dict[str, float] = {}
             if step == steps:
@@ -181,7 +181,7 @@ def train(
                 metrics = dict(zip(TERMS, (totals / n).tolist(), strict=True))
                 metrics |= {"seconds": seconds, "images_per_second": images_seen / seconds}
                 epoch, step, totals = epoch + 1, 0, np.zeros(len(TERMS))
-            observe(Moment(epoch, step, steps, len(rows), value, metrics, snapshot))
+            observe(Moment(epoch, step, steps, len(rows), float(terms[0]), metrics, snapshot))
     finite_weights()
     return network.eval()
 

@@ -166,7 +166,7 @@ def test_cluster_takes_the_checkpoint_asked_for(cli: Cli, full_run: RunFolder) -
     latents = files_of(full_run.path)["latents.h5"]
     result = cli("cluster")
     assert "labels are made anew: the latents have changed\n" in result.err
-    assert labels_of(full_run).details == {"checkpoint": 5, "epoch": 5}
+    assert labels_of(full_run).details.items() >= {"checkpoint": 5, "epoch": 5}.items()
     assert files_of(full_run.path)["latents.h5"] == latents
     assert cli("cluster").out.endswith(FRESH)
 
@@ -211,7 +211,7 @@ def test_a_lost_checkpoint_makes_latents_of_the_last(cli: Cli, full_run: RunFold
     full_run.weights_file(5).unlink()
     result = cli("cluster")
     assert "latents are made anew: their checkpoint is gone\n" in result.err
-    assert labels_of(full_run).details == {"checkpoint": "last", "epoch": 11}
+    assert labels_of(full_run).details.items() >= {"checkpoint": "last", "epoch": 11}.items()
 
 
 @pytest.mark.parametrize("command", ["cluster", "predict"])

@@ -32,7 +32,7 @@ def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: D
     made = artifacts.read(run.latents_file, "latents")
     assert np.array_equal(made.arrays["latents"], latents_of(run, data.images, 11))
     assert made.arrays["ids"].tolist() == list(range(60))
-    assert made.details == {"checkpoint": "last", "epoch": 11}
+    assert made.details.items() >= {"checkpoint": "last", "epoch": 11}.items()
     assert made.parents == {
         "data": load(Source(location=str(data.images))).digest(),
         "weights": artifacts.read(run.weights_file(11)).digest,
@@ -77,7 +77,10 @@ def test_a_checkpoint_asked_for_by_number_is_not_the_last_kept(
     cli: Cli, full_run: RunFolder
 ) -> None:
     cli("embed", "--checkpoint", 11)
-    assert artifacts.read(full_run.latents_file).details == {"checkpoint": 11, "epoch": 11}
+    assert (
+        artifacts.read(full_run.latents_file).details.items()
+        >= {"checkpoint": 11, "epoch": 11}.items()
+    )
 
 
 def test_weights_replaced_make_them_stale(cli: Cli, full_run: RunFolder, data: Data) -> None:

@@ -29,7 +29,7 @@ def test_a_file_is_described(cli: Cli, full_run: RunFolder) -> None:
     assert "  reference_latents: float32 (60, 32)" in lines
     parents = ", ".join(f"{name}={digest}" for name, digest in labels.parents.items())
     assert f"  parents: {parents}" in lines
-    assert "  details: checkpoint=last, epoch=11" in lines
+    assert any(line.startswith("  details: checkpoint=last, epoch=11, run=") for line in lines)
     assert any(line.startswith("  recipe: ") and "name=baseline" in line for line in lines)
     assert any(line.startswith("  versions: aeclust=") for line in lines)
     assert lines[-1] == "  seed: 0"

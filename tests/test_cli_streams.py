@@ -230,7 +230,7 @@ def test_predict_ends_quietly_when_nobody_reads_on(
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(120) == 0
+    assert process.wait(600) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")

@@ -405,6 +405,7 @@ def test_an_interrupted_run_can_be_used(
 
 # -- signals to a process of its own -----------------------------------------------------------
 
+PATIENCE = 600  # seconds; a busy machine may need minutes to load PyTorch
 LONG = [*RECIPE, "--epochs", "120", "--threads", "1"]
 
 
@@ -427,11 +428,16 @@ def test_signals_save_the_state_and_resume_ends_with_the_same_bytes(
         text=True,
     )
     run = RunFolder(Path("aeclust-run"))
-    deadline = time.monotonic() + 60
-    while not run.metrics_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=60)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while not run.metrics_file.exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.communicate()
     assert (process.returncode, out) == (code, "")
     assert err.startswith("interrupted in epoch ")
     assert err.endswith("; continue with aeclust train --resume and the same flags\n")

@@ -63,7 +63,18 @@ def damaged(**changes: Any) -> str:
         ("\xff", "is damaged (JSONDecodeError"),
         (damaged(format=2), "is of format 2; expected format 1; read it with the aeclust"),
         (damaged(data=None), "is damaged (TypeError"),
-        (damaged(data={"sha256": "", "shape": [1], "surprise": 1}), "is damaged (TypeError"),
+        (
+            damaged(data={"sha256": "", "shape": [1, 8, 8, 3], "location": "x", "surprise": 1}),
+            "is damaged (TypeError",
+        ),
+        (
+            damaged(data={"sha256": "", "shape": [1, 8, 8], "location": "x"}),
+            "is damaged (ValueError: not enough values to unpack (expected 4, got 3))",
+        ),
+        (
+            damaged(data={"sha256": "", "shape": [1, 8, 8, 3], "location": 5}),
+            "is damaged (TypeError: location is no text)",
+        ),
         (damaged(seed=None), "is damaged (TypeError"),
         (damaged(validation={}), "is damaged (KeyError: 'images')"),
         (damaged(recipe={}), "the recipe has no name; the file is not aeclust's"),

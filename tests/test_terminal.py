@@ -210,8 +210,13 @@ def test_termination_is_an_exception_that_nothing_catches_by_accident() -> None:
 
 
 def test_ctrl_c_stays_ctrl_c_within_terminable() -> None:
-    with pytest.raises(KeyboardInterrupt), terminable():
-        signal.raise_signal(signal.SIGINT)
+    # a shell starts background jobs with it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("context", [deferred_signals, terminable])

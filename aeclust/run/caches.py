@@ -6,6 +6,7 @@ with the one at hand; a later command takes it as it stands, as long as its ance
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, inference, labels, metrics, reduction
+from aeclust import artifacts, clustering, inference, labels, metrics
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, load
@@ -50,7 +51,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
         raise no_checkpoint(folder, epoch)
     file = folder.weights_file(epoch)
     artifact = artifacts.read(file, "weights")
-    if artifact.recipe != manifest.recipe.to_json():
+    if Recipe.from_json(artifact.recipe, where=str(file)) != manifest.recipe:
         raise InputError(
             f"these weights are of recipe {artifact.recipe.get('name')!r} or of other settings",
             where=str(file),
@@ -104,6 +105,17 @@ def run_images(context: Context, manifest: Manifest) -> Images:
     return images
 
 
+def check_data(context: Context, manifest: Manifest) -> None:
+    """Notice that the run's images changed; that they are gone matters only to what needs them."""
+    location = manifest.source.location
+    if location.startswith("demo:"):
+        return
+    if os.path.exists(location.partition("::")[0]):
+        run_images(context, manifest)
+    else:
+        context.say(f"{location} is gone; what was made from it is used as it stands")
+
+
 def check_channels(images: Images, manifest: Manifest) -> None:
     """Other images must have the colours that the network was built for."""
     have, want = images.pixels.shape[3], manifest.shape[3]
@@ -130,26 +142,39 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
         if artifact.details.get("checkpoint") != wanted:
             reason = f"they are of checkpoint {artifact.details.get('checkpoint')}"
         if not reason:
+            check_data(context, manifest)
             return Made(artifact, fresh=True)
         context.say(f"latents are made anew: {reason}")
     return _make_latents(context, manifest, wanted)
 
 
-def current_latents(context: Context, manifest: Manifest) -> Artifact:
-    """The latents as last asked for, made if missing or stale."""
+def current_latents(
+    context: Context, manifest: Manifest, wish: Mapping[str, object] | None = None
+) -> Artifact:
+    """The latents as last asked for, made if missing or stale.
+
+    `wish` is the `details` of labels that were made from latents now missing.
+    """
     folder = context.folder
     if not folder.latents_file.exists():
         context.say("latents are missing: embedding first")
-        return _make_latents(context, manifest, LAST).artifact
+        return _make_latents(context, manifest, _checkpoint(folder, manifest, wish or {})).artifact
     artifact = artifacts.read(folder.latents_file, "latents")
     reason = stale_latents(folder, manifest, artifact.parents, artifact.details)
     if not reason:
+        check_data(context, manifest)
         return artifact
     context.say(f"latents are made anew: {reason}")
-    wanted = artifact.details.get("checkpoint")
-    if not (isinstance(wanted, int) and wanted in folder.checkpoints()):
-        wanted = LAST
+    wanted = _checkpoint(folder, manifest, artifact.details)
     return _make_latents(context, manifest, wanted).artifact
+
+
+def _checkpoint(folder: RunFolder, manifest: Manifest, details: Mapping[str, object]) -> int | str:
+    """The checkpoint that `details` asked for, if they are of this run and it is still there."""
+    wanted = details.get("checkpoint")
+    if details.get("run") == manifest.identity and wanted in folder.checkpoints():
+        return int(str(wanted))
+    return LAST
 
 
 def stale_latents(
@@ -222,7 +247,7 @@ def _embed_into(
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest(), "weights": digest},
-        details={"checkpoint": wanted, "epoch": epoch},
+        details={"checkpoint": wanted, "epoch": epoch, "run": manifest.identity},
     )
     return Made(_write(file, artifact), fresh=False)
 
@@ -249,14 +274,15 @@ def cluster(
     force : bool
         Make them anew in any case.
     """
+    file = context.folder.labels_file
     manifest = context.folder.manifest()
     recipe = manifest.recipe.override(overrides or {}, where="cluster")
     seed = manifest.seed if seed is None else seed
     latents = current_latents(context, manifest)
-    if not force and context.folder.labels_file.exists():
-        artifact = artifacts.read(context.folder.labels_file, "labels")
+    if not force and file.exists():
+        artifact = artifacts.read(file, "labels")
         reason = stale_labels(latents.digest, artifact.parents)
-        if (artifact.recipe, artifact.seed) != (recipe.to_json(), seed):
+        if (Recipe.from_json(artifact.recipe, where=str(file)), artifact.seed) != (recipe, seed):
             reason = "they were asked for with other flags"
         if not reason:
             return Made(artifact, fresh=True)
@@ -274,15 +300,41 @@ def current_labels(context: Context, manifest: Manifest) -> Artifact:
     artifact = artifacts.read(file, "labels")
     reason = stale_ancestry(context.folder, manifest, artifact)
     if not reason:
+        check_data(context, manifest)
         return artifact
-    latents = current_latents(context, manifest)
+    latents = current_latents(context, manifest, artifact.details)
     if not stale_labels(latents.digest, artifact.parents):
         return artifact  # the latents had been lost and came back the same
     context.say(f"labels are made anew: {reason}")
     recipe, seed = manifest.recipe, manifest.seed
-    if artifact.parents.get("data") == manifest.data_digest:
+    if artifact.details.get("run") == manifest.identity:
         recipe, seed = Recipe.from_json(artifact.recipe, where=str(file)), artifact.seed
     return _make_labels(context, latents, recipe, seed).artifact
+
+
+@dataclass(frozen=True)
+class Request:
+    """Network and chain as last asked for in this run, by flags of ``embed`` and ``cluster``."""
+
+    recipe: Recipe
+    seed: int
+    epoch: int
+
+
+def current_request(folder: RunFolder, manifest: Manifest) -> Request:
+    """What the labels were or would be made with, without making them."""
+    recipe, seed = manifest.recipe, manifest.seed
+    wanted: int | str = LAST
+    if folder.labels_file.exists():
+        artifact = artifacts.read(folder.labels_file, "labels")
+        if artifact.details.get("run") == manifest.identity:
+            recipe = Recipe.from_json(artifact.recipe, where=str(folder.labels_file))
+            seed = artifact.seed
+            wanted = _checkpoint(folder, manifest, artifact.details)
+    if folder.latents_file.exists():
+        details = artifacts.read(folder.latents_file, "latents").details
+        wanted = _checkpoint(folder, manifest, details)
+    return Request(recipe, seed, last_checkpoint(folder) if isinstance(wanted, str) else wanted)
 
 
 def stale_labels(latents_digest: str, parents: Mapping[str, str]) -> str:
@@ -299,36 +351,31 @@ def stale_ancestry(folder: RunFolder, manifest: Manifest, artifact: Artifact) ->
 
 
 def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int) -> Made:
-    values = latents.arrays["latents"]
-    where = str(context.folder.latents_file)
-    context.say(
-        f"clustering {len(values)} latents: {' > '.join((*recipe.reduction, recipe.clusterer))},"
-        f" k = {recipe.k}"
-    )
-    points = reduction.reduce(
-        values, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where=where
-    )
-    groups = clustering.cluster(points, recipe.k, recipe.clusterer, seed=seed, where=where)
-    base, base_labels, confidence = clustering.confidence(values, groups, recipe.k, seed=seed)
-    arrays: dict[str, NDArray[Any]] = {
-        "labels": groups,
-        "confidence": confidence,
-        "ids": latents.arrays["ids"],
-        "fingerprints": latents.arrays["fingerprints"],
-        "reference_latents": base,
-        "reference_labels": base_labels,
-    }
-    if points.shape[1] == 2 and recipe.reduction:
-        arrays["embedding"] = points
-    artifact = Artifact(
-        kind="labels",
-        arrays=arrays,
-        recipe=recipe.to_json(),
-        seed=seed,
-        parents={**latents.parents, "latents": latents.digest},
-        details=latents.details,
-    )
-    with context.folder.lock():
+    with context.folder.lock():  # from the start: minutes of work are not for losing
+        values = latents.arrays["latents"]
+        where = str(context.folder.latents_file)
+        chain = " > ".join((*recipe.reduction, recipe.clusterer))
+        context.say(f"clustering {len(values)} latents: {chain}, k = {recipe.k}")
+        groups, points = clustering.cluster_latents(values, recipe, seed=seed, where=where)
+        base, base_labels, confidence = clustering.confidence(values, groups, recipe.k, seed=seed)
+        arrays: dict[str, NDArray[Any]] = {
+            "labels": groups,
+            "confidence": confidence,
+            "ids": latents.arrays["ids"],
+            "fingerprints": latents.arrays["fingerprints"],
+            "reference_latents": base,
+            "reference_labels": base_labels,
+        }
+        if points.shape[1] == 2 and recipe.reduction:
+            arrays["embedding"] = points
+        artifact = Artifact(
+            kind="labels",
+            arrays=arrays,
+            recipe=recipe.to_json(),
+            seed=seed,
+            parents={**latents.parents, "latents": latents.digest},
+            details=latents.details,
+        )
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
 
 
@@ -375,10 +422,10 @@ def predict(
     source : Source, optional
         Other images.
     invert : bool
-        Swap the names of two clusters.
+        Swap the names that two clusters would have without it.
     val_images, val_labels : optional
         Labelled images that name the clusters by best matching; without `val_images` the labels
-        are of the run's own images. Not given, those of training are used, unless inverted.
+        are of the run's own images. Not given, those of training are used where they fit k.
     """
     manifest = context.folder.manifest()
     artifact = current_labels(context, manifest)
@@ -398,15 +445,19 @@ def predict(
             "there are images without labels", where="--val-images",
             expected="--val-labels beside it", mend="add it",
         )  # fmt: skip
-    if val_labels is None and not invert and manifest.val_labels is not None:
-        val_labels = manifest.val_labels
-        val_images = None if manifest.val_images is None else Source(location=manifest.val_images)
     names = np.arange(k)
+    if val_labels is not None:
+        names = _names(context, manifest, artifact, val_images, labels.load(val_labels))
+    elif manifest.val_images is not None and manifest.val_labels is not None:
+        known = labels.load(manifest.val_labels)
+        if known.values.min() >= 0 and known.values.max() < k:
+            images = Source(location=manifest.val_images)
+            names = _names(context, manifest, artifact, images, known)
+        else:
+            context.say(f"{known.location} has other labels than 0 to {k - 1}: no cluster is named")
     if invert:
         names = names[::-1]
-    elif val_labels is not None:
-        names = _names(context, manifest, artifact, k, val_images, val_labels)
-    raw = _label(context, manifest, artifact, source)
+    raw = label_images(context, manifest, artifact, source)
     return Prediction(raw.ids, names[raw.labels], raw.confidence)
 
 
@@ -414,17 +465,16 @@ def _names(
     context: Context,
     manifest: Manifest,
     artifact: Artifact,
-    k: int,
     val_images: Source | None,
-    val_labels: str,
+    known: labels.Labels,
 ) -> NDArray[np.int64]:
-    known = labels.load(val_labels)
-    raw = _label(context, manifest, artifact, val_images)
+    k = int(artifact.recipe["k"])
+    raw = label_images(context, manifest, artifact, val_images)
     rows, classes = known.aligned(raw.ids)
     if classes.min() < 0 or classes.max() >= k:
         raise InputError(
             f"holds label {classes.min() if classes.min() < 0 else classes.max()}",
-            where=val_labels,
+            where=known.location,
             expected=f"0 to {k - 1} to name {k} clusters",
             mend="renumber the labels, or change -k",
         )
@@ -434,10 +484,10 @@ def _names(
     return names
 
 
-def _label(
+def label_images(
     context: Context, manifest: Manifest, artifact: Artifact, source: Source | None
 ) -> Prediction:
-    """Cluster numbers of the run's images or of others."""
+    """Cluster numbers of the run's images, or of others by the vote of their neighbours."""
     arrays = artifact.arrays
     own = Prediction(artifacts.decode_ids(arrays["ids"]), arrays["labels"], arrays["confidence"])
     if source is None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifacts, clustering, inference, labels, metrics, reduction
 from aeclust.artifacts import Artifact
-from aeclust.curve import Curve, label_others
+from aeclust.curve import Curve
 from aeclust.curve import checkpoint_curve as measure_curve
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, load
@@ -24,10 +24,11 @@ from aeclust.run.caches import (
     check_channels,
     current_labels,
     current_latents,
+    current_request,
+    label_images,
     last_checkpoint,
     load_network,
     run_images,
-    stale_ancestry,
 )
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest
@@ -304,24 +305,29 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
 def _other_embedding(
     context: Context, manifest: Manifest, images: Images, seed: int | None
 ) -> _Embedded:
-    """Others by the network and chain that the run's labels were made with, where there are any."""
-    recipe, run_seed, epoch = manifest.recipe, manifest.seed, last_checkpoint(context.folder)
-    if context.folder.labels_file.exists():
-        artifact = artifacts.read(context.folder.labels_file, "labels")
-        if not stale_ancestry(context.folder, manifest, artifact):
-            recipe = Recipe.from_json(artifact.recipe, where=str(context.folder.labels_file))
-            run_seed, epoch = artifact.seed, int(artifact.details["epoch"])
-    seed = run_seed if seed is None else seed
-    tell_about(context, images, recipe)
-    network, _ = load_network(context, manifest, epoch)
-    base = np.empty(0) if recipe.transductive else run_images(context, manifest).pixels
-    groups, points = label_others(
-        network, images.pixels, base, recipe, seed=seed, device=context.device
+    """Others by the network and chain that the run's labels were, or would be, made with."""
+    request = current_request(context.folder, manifest)
+    recipe = request.recipe
+    if not recipe.transductive:
+        labelled = label_images(context, manifest, current_labels(context, manifest), images.source)
+    else:
+        tell_about(context, images, recipe)
+    network, _ = load_network(context, manifest, request.epoch)
+    latents = inference.embed(
+        network, images.pixels, image_size=recipe.image_size, device=context.device
     )
-    chain = " > ".join(recipe.reduction)
-    note = f"latents embedded and clustered by themselves ({chain} > {recipe.clusterer})"
+    seed = request.seed if seed is None else seed
     if not recipe.transductive:
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
+        points = reduction.picture(latents, seed=seed)
+        return _Embedded(points, labelled.labels, images.ids, recipe, note)
+    groups, points = clustering.cluster_latents(
+        latents, recipe, seed=seed, where=images.source.location
+    )
+    note = (
+        "latents embedded and clustered by themselves"
+        f" ({' > '.join(recipe.reduction)} > {recipe.clusterer})"
+    )
     if points.shape[1] != 2:
         points = reduction.picture(points, seed=seed)
     return _Embedded(points, groups, images.ids, recipe, note)

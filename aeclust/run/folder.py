@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -46,6 +47,12 @@ class Manifest:
     seed: int
     val_images: str | None = None
     val_labels: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What the weights depend on, as one SHA-256: requests made of another run are void."""
+        decisive = [self.recipe.to_json(), self.seed, self.data_digest]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -108,9 +115,12 @@ class RunFolder:
                     mend="read it with the aeclust that wrote it",
                 )
             data = dict(values["data"])
+            n, height, width, channels = map(int, data.pop("shape"))
+            if not isinstance(data["location"], str):
+                raise TypeError("location is no text")
             return Manifest(
                 data_digest=str(data.pop("sha256")),
-                shape=tuple(map(int, data.pop("shape"))),
+                shape=(n, height, width, channels),
                 source=Source(**data),
                 recipe=Recipe.from_json(values["recipe"], where=where),
                 seed=int(values["seed"]),

@@ -9,6 +9,7 @@ from typing import Any
 from aeclust import artifacts
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
+from aeclust.recipes import Recipe
 from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.training import checkpoint_epochs
@@ -106,7 +107,7 @@ def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
         return stale_latents(folder, manifest, artifact.parents, artifact.details)
     if artifact.kind in ("labels", "embedding"):
         return stale_ancestry(folder, manifest, artifact)
-    if artifact.recipe != manifest.recipe.to_json():
+    if Recipe.from_json(artifact.recipe, where=artifact.kind) != manifest.recipe:
         return "it is of another recipe than the run"
     if artifact.parents.get("data") != manifest.data_digest:
         return "it is of other images than the run's"

@@ -85,6 +85,9 @@ def train(
         others = load(Source(location=val_images))
         check_channels(others, manifest)
         labels.load(val_labels).aligned(others.ids)
+    stop = context.signal()
+    if stop:
+        raise Interrupted(stop, "interrupted before training began; nothing was changed")
     with folder.lock():
         snapshot = None
         if folder.exists():
@@ -94,6 +97,11 @@ def train(
                     context.say(f"{folder.path}: finished already, nothing to do")
                     return _trained(folder, manifest, did_train=False)
                 snapshot = _read_snapshot(folder, manifest)
+                if snapshot is None:
+                    # the same steps again give the same checkpoints, so those stay
+                    context.say(
+                        f"{folder.path}: no state was saved yet, starting from the first step"
+                    )
             elif not force:
                 raise InputError(
                     "a run is here already",
@@ -102,7 +110,7 @@ def train(
                     mend="continue it with --resume, replace it with --force, or change --run",
                 )
         _check_disk(context, manifest)  # before anything is removed
-        if snapshot is None:
+        if not (resume and folder.exists()):
             _clear(folder)
         folder.write_manifest(manifest)
         _train_and_save(context, images, manifest, snapshot)
@@ -220,8 +228,19 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
 def _metrics_up_to(folder: RunFolder, epoch: int) -> list[str]:
     if epoch == 0 or not folder.metrics_file.exists():
         return []
-    lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()
-    return lines[:epoch]
+    try:
+        lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()[:epoch]
+        if [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1)):
+            return lines
+        problem = "its epochs are not in order"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    raise InputError(
+        f"is damaged ({problem})",
+        where=str(folder.metrics_file),
+        expected="one JSON object an epoch, as aeclust train wrote it",
+        mend="delete it",
+    )
 
 
 def _write_weights(
@@ -244,8 +263,9 @@ def _read_snapshot(folder: RunFolder, manifest: Manifest) -> training.Snapshot |
     if not folder.resume_file.exists():
         return None
     artifact = artifacts.read(folder.resume_file, "resume")
-    ours = (manifest.recipe.to_json(), manifest.seed, manifest.data_digest)
-    if (artifact.recipe, artifact.seed, artifact.parents.get("data")) != ours:
+    recipe = Recipe.from_json(artifact.recipe, where=str(folder.resume_file))
+    ours = (manifest.recipe, manifest.seed, manifest.data_digest)
+    if (recipe, artifact.seed, artifact.parents.get("data")) != ours:
         raise InputError(
             "it is of another run",
             where=str(folder.resume_file),

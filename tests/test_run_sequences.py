@@ -1,0 +1,185 @@
+"""What a run remembers, and what it forgets, over several commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import RECIPE, Cli, Data, bytes_of, files_of
+
+from aeclust import artifacts
+from aeclust.artifacts import Artifact
+from aeclust.cli import main
+from aeclust.errors import Interrupted
+from aeclust.images import Source
+from aeclust.recipes import Recipe
+from aeclust.run import Context, RunFolder
+from aeclust.run import train as train_run
+
+
+def labels_of(run: RunFolder) -> Artifact:
+    return artifacts.read(run.labels_file, "labels")
+
+
+def test_a_request_of_the_run_before_is_void(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    assert cli("embed", "--checkpoint", 5).code == 0
+    assert cli("cluster", "-k", 3).code == 0
+    assert cli("train", data.images, *RECIPE, "-k", 4, "--seed", 1, "--force").code == 0
+    assert cli("predict").code == 0
+    made = labels_of(full_run)
+    assert (made.recipe["k"], made.seed, made.details["epoch"]) == (4, 1, 11)
+
+
+def test_latents_that_are_lost_come_back_from_the_checkpoint_of_the_labels(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    assert cli("embed", "--checkpoint", 5).code == 0
+    assert cli("cluster", "-k", 3).code == 0
+    before = full_run.labels_file.read_bytes()
+    full_run.latents_file.unlink()
+    assert cli("predict").code == 0
+    assert artifacts.read(full_run.latents_file).details["epoch"] == 5
+    assert full_run.labels_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["embed", "cluster", "predict"])
+def test_images_that_changed_are_noticed_though_everything_is_there(
+    cli: Cli, data: Data, command: str
+) -> None:
+    own = Path("images.npy").absolute()
+    own.write_bytes(data.images.read_bytes())
+    assert cli("train", own, *RECIPE).code == 0
+    assert cli("cluster").code == 0
+    np.save(own, 255 - np.load(data.images))
+    result = cli(command, "-q")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        f"error: {own}: the images have changed since training; expected the images that the run"
+        " was trained on; restore them, or train again with --force\n"
+    )
+
+
+def test_images_that_are_gone_matter_only_to_what_needs_them(cli: Cli, data: Data) -> None:
+    own = Path("images.npy").absolute()
+    own.write_bytes(data.images.read_bytes())
+    assert cli("train", own, *RECIPE).code == 0
+    first = cli("predict")
+    own.unlink()
+    result = cli("predict")
+    assert (result.code, result.out) == (0, first.out)
+    assert f"{own} is gone; what was made from it is used as it stands" in result.err
+    assert cli("embed", "--force").code == 2
+
+
+def test_a_picture_of_others_follows_what_was_last_asked_for(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    assert cli("embed", "--checkpoint", 0).code == 0
+    result = cli("plot", data.val_images, "--labels", data.val_labels, "--json")
+    assert result.code == 0, result.err
+    # the labels were stale, and were made anew from the checkpoint asked for
+    assert labels_of(full_run).details["epoch"] == 0
+    assert cli("predict", data.val_images, "-o", "val.csv").code == 0
+    scored = json.loads(cli("evaluate", "val.csv", data.val_labels, "--json").out)
+    assert json.loads(result.out)["accuracy"] == scored["accuracy"]
+
+
+def test_a_picture_of_others_by_a_chain_with_tsne_takes_the_clusters_asked_for(
+    cli: Cli, data: Data
+) -> None:
+    chain = ["--set", "reduction=tsne:2", "--set", "perplexity=5"]
+    assert cli("train", data.images, *RECIPE, *chain).code == 0
+    assert cli("cluster", "-k", 3).code == 0
+    result = cli("plot", data.val_images, "--labels", data.val_labels, "--json")
+    assert result.code == 0, result.err
+    assert '"sizes": {"0": ' in result.out
+    assert '"2": ' in result.out
+
+
+def test_an_interrupt_before_the_first_step_changes_nothing(
+    full_run: RunFolder, data: Data
+) -> None:
+    before = files_of(full_run.path)
+    context = Context(folder=full_run, signal=lambda: 2)
+    recipe = Recipe(name="baseline", channels=(4, 8), image_size=8)
+    with pytest.raises(Interrupted, match="interrupted before training began; nothing was changed"):
+        train_run(context, Source(location=str(data.images)), recipe, seed=1, force=True)
+    assert files_of(full_run.path) == before
+
+
+def test_resume_needs_no_flag_repeated(cli: Cli, run: RunFolder) -> None:
+    before = files_of(run.path)
+    result = cli("train", "--resume")
+    assert result.code == 0, result.err
+    assert "finished already, nothing to do" in result.err
+    assert files_of(run.path) == before
+    refused = cli("train", "--resume", "--epochs", 12)
+    assert refused.code == 2
+    assert "epochs was 11 and is 12" in refused.err
+
+
+def test_resume_without_a_state_starts_over_to_the_same_bytes(cli: Cli, run: RunFolder) -> None:
+    before = bytes_of(run.path / "weights", "*.h5")
+    run.weights_file(11).unlink()
+    result = cli("train", "--resume")
+    assert result.code == 0, result.err
+    assert "no state was saved yet, starting from the first step" in result.err
+    assert bytes_of(run.path / "weights", "*.h5") == before
+
+
+def test_damaged_metrics_are_named(cli: Cli, run: RunFolder) -> None:
+    run.metrics_file.write_text("{bad\n")
+    result = cli("train", "--resume", "-q")
+    assert result.code == 2
+    assert f"{run.metrics_file.relative_to(Path.cwd())}: is damaged (JSONDecodeError" in result.err
+    assert "expected one JSON object an epoch, as aeclust train wrote it; delete it" in result.err
+    run.metrics_file.write_text('{"epoch": 2}\n')
+    assert "is damaged (its epochs are not in order)" in cli("train", "--resume", "-q").err
+    run.metrics_file.unlink()
+    assert cli("train", "--resume", "-q").code == 0
+
+
+def test_remembered_labels_that_do_not_fit_k_name_nothing(cli: Cli, data: Data) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    ten = Path("ten.npy").absolute()
+    np.save(ten, np.arange(len(np.load(data.val_labels))) % 10)
+    flags[3] = ten
+    assert cli("train", data.images, *RECIPE, *flags).code == 0
+    result = cli("predict")
+    assert result.code == 0, result.err
+    assert f"{ten} has other labels than 0 to 1: no cluster is named" in result.err
+
+
+def test_evaluate_pairs_by_id_where_the_truth_is_in_order(cli: Cli, full_run: RunFolder) -> None:
+    labels = labels_of(full_run).arrays["labels"]
+    np.save("truth.npy", labels)
+    order = np.random.default_rng(0).permutation(len(labels))
+    rows = "".join(f"{i},{labels[i]}\n" for i in order)
+    Path("shuffled.csv").write_text("id,label\n" + rows)
+    assert cli("evaluate", "shuffled.csv", "truth.npy").out.startswith("accuracy 1.0000")
+
+
+def test_a_newer_field_of_the_recipe_leaves_old_files_fresh(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    """Files from before a field existed are read with its default."""
+    for file in (full_run.labels_file, full_run.weights_file(11)):
+        artifact = artifacts.read(file)
+        recipe = {k: v for k, v in artifact.recipe.items() if k != "schedule"}
+        artifacts.write(file, dataclasses.replace(artifact, recipe=recipe))
+    result = cli("embed")
+    assert result.code == 0, result.err  # the weights' bytes changed, so made anew, not refused
+    assert "latents are made anew: the weights have changed" in result.err
+    assert cli("cluster").code == 0
+    assert "nothing to do" in cli("cluster").out
+
+
+def test_non_finite_parts_of_a_loss_count_as_divergence(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The KL term is no part of the squared error, but is told and stored beside it."""
+    recipe = ["--recipe", "vae", "--set", "channels=4,8", "--set", "image_size=8"]
+    assert main(["train", str(data.images), *recipe, "--lr", "1e20", "--epochs", "3", "-q"]) == 3
