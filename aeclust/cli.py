@@ -423,11 +423,11 @@ def info(
     """Say what a file or a run is, verify it, and list what is stale and why."""
     from aeclust.run import RunFolder, file_info, run_info
 
-    target = run if target is None else target
-    if not target.is_dir():
+    if target is not None and not target.is_dir():
         found = file_info(target)
         _print_result(as_json, asdict(found), _file_text(found))
         return
+    target = run if target is None else target
     whole = run_info(RunFolder(target))
     recipe, data = whole.manifest["recipe"], whole.manifest["data"]
     state = "finished" if whole.finished else "interrupted: continue with aeclust train --resume"
@@ -586,6 +586,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         typer.echo(f"error: {message}; see aeclust --help", err=True)
         return 2
+    except OSError as error:  # typer's own printing of help
+        typer.echo(f"error: standard output: could not be written ({error.strerror})", err=True)
+        return 4
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         return 130

@@ -156,7 +156,8 @@ def load(source: Source) -> Images:
         _refuse_stated(source, "layout", "range")
         _refuse_key(path, key)
         return _load_folder(Path(path), source)
-    _refuse_stated(source, "size", "skip_bad")
+    if os.path.exists(path):  # or else a lost folder would be blamed on the flags it once needed
+        _refuse_stated(source, "size", "skip_bad")
     where, raw = read_array(path, key or None)
     pixels = from_array(raw, layout=source.layout, range=source.range, where=where)
     return Images(pixels, np.arange(len(pixels)), source)

@@ -94,6 +94,10 @@ class Terminal:
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(text, total=total, completed=done)
         self._progress.update(self._tasks[key], description=text, completed=done, total=total)
+        if done >= total:  # what is printed next belongs below the bar
+            self._progress.stop()
+            self._progress = None
+            self._tasks.clear()
 
 
 class Terminated(BaseException):

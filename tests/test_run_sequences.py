@@ -183,3 +183,30 @@ def test_non_finite_parts_of_a_loss_count_as_divergence(
     """The KL term is no part of the squared error, but is told and stored beside it."""
     recipe = ["--recipe", "vae", "--set", "channels=4,8", "--set", "image_size=8"]
     assert main(["train", str(data.images), *recipe, "--lr", "1e20", "--epochs", "3", "-q"]) == 3
+
+
+def test_checkpoints_without_a_manifest_are_not_replaced(
+    cli: Cli, run: RunFolder, data: Data
+) -> None:
+    run.manifest_file.unlink()
+    before = files_of(run.path)
+    for flags in ([], ["--resume"]):
+        result = cli("train", data.images, *RECIPE, *flags, "-q")
+        assert result.code == 2
+        assert "there are checkpoints here, but no run.json" in result.err
+        assert "expected an empty or new folder, or a whole run" in result.err
+        assert "restore run.json, replace all with --force, or change --run" in result.err
+    assert files_of(run.path) == before
+    assert cli("train", data.images, *RECIPE, "--force").code == 0
+
+
+def test_a_folder_that_is_gone_is_called_gone(cli: Cli) -> None:
+    result = cli("train", "photos", "--size", 8, "--skip-bad", "-q")
+    assert result.code == 2
+    assert "photos: there is no such file or folder" in result.err
+
+
+def test_info_where_no_run_is_says_how_to_make_one(cli: Cli) -> None:
+    result = cli("info")
+    assert result.code == 2
+    assert "aeclust-run: there is no run here" in result.err

@@ -109,6 +109,13 @@ def train(
                     expected="an empty or new folder",
                     mend="continue it with --resume, replace it with --force, or change --run",
                 )
+        elif folder.checkpoints() and not force:
+            raise InputError(
+                "there are checkpoints here, but no run.json",
+                where=str(folder.path),
+                expected="an empty or new folder, or a whole run",
+                mend="restore run.json, replace all with --force, or change --run",
+            )
         _check_disk(context, manifest)  # before anything is removed
         if not (resume and folder.exists()):
             _clear(folder)
