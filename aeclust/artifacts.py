@@ -70,11 +70,14 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "state_dict/": _Dataset("any", ()),
         "optimizer/": _Dataset("any", (), required=False),
         "progress": _Dataset("float64", ("p",)),
+        "targets": _Dataset("float32", ("n", "k"), required=False),
     },
     "latents": {
         "latents": _Dataset("float32", ("n", "d")),
         "ids": _Dataset("ids", ("n",)),
         "fingerprints": _Dataset("uint64", ("n",)),
+        "colours": _Dataset("float32", ("n", "c"), required=False),
+        "assignments": _Dataset("float32", ("n", "k"), required=False),
     },
     "labels": {
         "labels": _Dataset("int64", ("n",)),
@@ -83,6 +86,7 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "fingerprints": _Dataset("uint64", ("n",)),
         "reference_latents": _Dataset("float32", ("m", "d")),
         "reference_labels": _Dataset("int64", ("m",)),
+        "shares": _Dataset("float32", ("n", "k"), required=False),
         "embedding": _Dataset("float32", ("n", "e"), required=False),
     },
     "embedding": {

@@ -68,9 +68,12 @@ def train(
         str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
     ] = None,
     k: K = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the images; hybrid labels itself in 4 more."),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, sgd or muon.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     loss: Annotated[str | None, typer.Option(help="mse or elbo.")] = None,
     set_: Annotated[
@@ -128,7 +131,9 @@ def train(
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
         deferred_signals() as signalled,
-        _context(run, device, threads, quiet, epochs=chosen.epochs, signal=signalled) as context,
+        _context(
+            run, device, threads, quiet, epochs=chosen.total_epochs, signal=signalled
+        ) as context,
     ):
         from aeclust.run import train as train_run
 
@@ -148,13 +153,13 @@ def train(
             {
                 "run": str(run),
                 "recipe": chosen.name,
-                "epochs": chosen.epochs,
+                "epochs": chosen.total_epochs,
                 "checkpoints": trained.checkpoints,
                 "trained": trained.did_train,
                 "metrics": metrics,
             },
-            f"{run}: {chosen.name}, {chosen.epochs} epochs, loss {metrics.get('loss', 0):.4f},"
-            f" {len(trained.checkpoints)} checkpoints",
+            f"{run}: {chosen.name}, {chosen.total_epochs} epochs,"
+            f" loss {metrics.get('loss', 0):.4f}, {len(trained.checkpoints)} checkpoints",
         )
         context.say("next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3")
 
@@ -211,7 +216,7 @@ def cluster(
     ] = None,
     clusterer: Annotated[
         str | None,
-        typer.Option(help="kmeans, minibatch-kmeans, gmm, spectral or agglomerative."),
+        typer.Option(help="consensus, kmeans, minibatch-kmeans, gmm, spectral or agglomerative."),
     ] = None,
     perplexity: Annotated[float | None, typer.Option(help="Of t-SNE.")] = None,
     output: Output = None,
@@ -226,18 +231,32 @@ def cluster(
     """Group the latents (labels.h5)."""
     flags = {"k": k, "reduction": reduction, "clusterer": clusterer, "perplexity": perplexity}
     with _context(run, device, threads, quiet) as context:
+        import numpy as np
+
         from aeclust.run import cluster as cluster_run
 
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
         file = _copy(context.folder.labels_file, output)
-        arrays = made.artifact.arrays
-        sizes = [int((arrays["labels"] == j).sum()) for j in range(made.artifact.recipe["k"])]
+        arrays, details = made.artifact.arrays, made.artifact.details
+        sizes = np.bincount(arrays["labels"]).tolist()
         confidence = float(arrays["confidence"].mean())
+        agreement = details.get("agreement")
+        result = {
+            "file": str(file),
+            "k": len(sizes),
+            "sizes": sizes,
+            "confidence": confidence,
+            "agreement": agreement,
+            "members": details.get("members", {}),
+            "warnings": details.get("warnings", []),
+            "made": not made.fresh,
+        }
         _print_result(
             as_json,
-            {"file": str(file), "sizes": sizes, "confidence": confidence, "made": not made.fresh},
+            result,
             f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
             f" mean confidence {confidence:.3f}"
+            + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
             + (" (fresh, nothing to do)" if made.fresh else ""),
         )
 
@@ -349,8 +368,9 @@ def checkpoint_curve(
             for p in curve.points
         ]
         if curve.points[0].accuracy is not None:
-            rho = "undefined" if curve.correlation is None else f"{curve.correlation:+.2f}"
-            lines.append(f"Spearman correlation of MSE and accuracy: {rho}")
+            lines.append("Spearman correlation with accuracy:")
+            for name, rho in curve.correlations.items():
+                lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
             lines.append(
                 "accuracy never falls"
                 if curve.fall is None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.choosing import estimate_k
+from aeclust.consensus import Member, vote
 from aeclust.errors import InputError
 from aeclust.recipes import Recipe
-from aeclust.reduction import check_memory, check_spread, reduce
+from aeclust.reduction import check_memory, check_spread, limited, reduce
 
 if TYPE_CHECKING:
     import torch
@@ -21,18 +24,105 @@ MAX_REFERENCES = 10_000
 _ROWS = 1_024
 
 
+@dataclass(frozen=True)
+class Clustering:
+    """Groups of latents.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,)
+        int64, 0 to k - 1, numbered by falling size, ties by first appearance.
+    points : ndarray of shape (n, e)
+        float32, the reduced latents that were clustered.
+    shares : ndarray of shape (n, k) or None
+        float32, each cluster's share of the members' votes; None without a consensus.
+    agreement : float or None
+        Of the members with the consensus, in [0, 1].
+    members : list of Member
+    """
+
+    labels: NDArray[np.int64]
+    points: NDArray[np.float32]
+    shares: NDArray[np.float32] | None = None
+    agreement: float | None = None
+    members: list[Member] = field(default_factory=list)
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+        return int(self.labels.max()) + 1
+
+
 def cluster_latents(
-    latents: NDArray[Any], recipe: Recipe, *, seed: int, where: str = "latents"
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels (n,) of latents (n, d) under a recipe's whole chain, and the points clustered.
+    latents: NDArray[Any],
+    recipe: Recipe,
+    *,
+    seed: int,
+    assignments: NDArray[np.float32] | None = None,
+    where: str = "latents",
+) -> Clustering:
+    """Cluster latents by a recipe's whole chain.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n, d)
+    recipe : Recipe
+        Its reduction, clusterer and k.
+    seed : int
+    assignments : ndarray of shape (n, k), optional
+        The network's own probabilities of k clusters: another member of a consensus.
+    where : str
+        Named in errors.
 
     Raises
     ------
     InputError
         See :func:`aeclust.reduction.reduce` and :func:`cluster`.
     """
-    points = reduce(latents, recipe.reduction, seed=seed, perplexity=recipe.perplexity, where=where)
-    return cluster(points, recipe.k, recipe.clusterer, seed=seed, where=where), points
+    steps = recipe.reduction
+    if recipe.clusterer == "consensus":
+        steps = limited(steps, latents.shape)
+    points = reduce(latents, steps, seed=seed, perplexity=recipe.perplexity, where=where)
+    k = recipe.k or estimate_k(points, seed=seed).k
+    if recipe.clusterer != "consensus":
+        return Clustering(cluster(points, k, recipe.clusterer, seed=seed, where=where), points)
+    members = _members(points, k, seed=seed, where=where)
+    if assignments is not None and assignments.shape[1] == k:
+        members["network"] = assignments.argmax(1)
+    agreed = vote(members, k)
+    rank = _ranks(agreed.labels, k)
+    return Clustering(
+        rank[agreed.labels],
+        points,
+        agreed.shares[:, np.argsort(rank)],
+        agreed.agreement,
+        agreed.members,
+    )
+
+
+def _members(
+    points: NDArray[Any], k: int, *, seed: int, where: str
+) -> dict[str, NDArray[np.int64]]:
+    """Three kinds of clusterer on all and on the first half of the dimensions.
+
+    They are fitted on an even sample that spectral clustering can bear; the neighbours vote for
+    the rest. A clusterer that fails on these points is a collapsed member; k-means must not fail.
+    """
+    kept = references(len(points), seed=seed)
+    found: dict[str, NDArray[np.int64]] = {}
+    for size in sorted({points.shape[1], max(2, points.shape[1] // 2)}, reverse=True):
+        part = points[:, :size]
+        for clusterer in ("kmeans", "gmm", "spectral"):
+            try:
+                own = cluster(part[kept], k, clusterer, seed=seed, where=where)
+            except InputError:
+                if clusterer == "kmeans" and size == points.shape[1]:
+                    raise
+                own = np.zeros(len(kept), np.int64)
+            if len(kept) < len(points):
+                own = neighbour_vote(part, part[kept], own, k)[0]
+            found[f"{clusterer} in {size} dimensions"] = own
+    return found
 
 
 def cluster(
@@ -152,16 +242,16 @@ def neighbour_vote(
 
 
 def confidence(
-    latents: NDArray[Any], labels: NDArray[np.int64], k: int, *, seed: int
+    latents: NDArray[Any], found: Clustering, *, seed: int
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32]]:
     """References that will label new images, and what they say of the images themselves.
 
     Parameters
     ----------
     latents : ndarray of shape (n, d)
-    labels : ndarray of shape (n,)
-        In 0 to k - 1.
-    k, seed : int
+    found : Clustering
+        Of these latents.
+    seed : int
 
     Returns
     -------
@@ -169,14 +259,18 @@ def confidence(
     reference_labels : ndarray of shape (m,)
     confidence : ndarray of shape (n,)
         float32 in [0, 1]: the share of an image's nearest references, itself not among them, that
-        are in its own cluster.
+        are in its own cluster; with a consensus, times its cluster's share of the members' votes.
     """
     kept = references(len(latents), seed=seed)
     itself = np.full(len(latents), -1)
     itself[kept] = np.arange(len(kept))
-    base, base_labels = latents[kept], labels[kept]
-    _, shares = neighbour_vote(latents, base, base_labels, k, exclude=itself)
-    return base, base_labels, np.take_along_axis(shares, labels[:, np.newaxis], 1)[:, 0]
+    base, base_labels = latents[kept], found.labels[kept]
+    _, shares = neighbour_vote(latents, base, base_labels, found.k, exclude=itself)
+    own = found.labels[:, np.newaxis]
+    sure = np.take_along_axis(shares, own, 1)[:, 0]
+    if found.shares is not None:
+        sure = sure * np.take_along_axis(found.shares, own, 1)[:, 0]
+    return base, base_labels, sure
 
 
 def place_by_neighbours(
@@ -235,6 +329,7 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         "gmm": lambda: GaussianMixture(k, n_init=3, reg_covar=1e-5, random_state=seed),
         "spectral": lambda: skl.SpectralClustering(
             k,
+            eigen_solver="lobpcg",  # the default factorises the graph: 50 times slower
             affinity="nearest_neighbors",
             n_neighbors=min(10, len(points)),
             assign_labels="cluster_qr",
@@ -246,12 +341,18 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         # too few clusters are an error of our own; a graph in several parts is still a graph
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        warnings.filterwarnings("ignore", "Exited (at iteration|postprocessing)", UserWarning)
         return np.asarray(models[clusterer]().fit_predict(points), np.int64)
 
 
 def _by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    return _ranks(labels, k)[labels]
+
+
+def _ranks(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The new number (k,) of each cluster: by falling size, ties by first appearance."""
     sizes = np.bincount(labels, minlength=k)
     first = np.array([np.argmax(labels == j) for j in range(k)])
     rank = np.empty(k, np.int64)
     rank[np.lexsort((first, -sizes))] = np.arange(k)
-    return rank[labels]
+    return rank

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
 
     Parameters
     ----------
-    n_clusters : int
+    n_clusters : int or "auto"
+        ``auto`` estimates it from the latents.
     recipe : str
         ``hybrid``, ``baseline``, ``vae`` or ``deep``, see :mod:`aeclust.recipes`.
     settings : mapping, optional
@@ -36,7 +37,11 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
     labels_ : ndarray of shape (n,)
         int64, 0 to n_clusters - 1, by falling cluster size.
     confidence_ : ndarray of shape (n,)
-        float32, the share of the nearest neighbours in the same cluster.
+        float32 in [0, 1]: the share of the nearest neighbours in the same cluster, times the
+        cluster's share of the members' votes where the recipe clusters by consensus.
+    n_clusters_ : int
+    agreement_ : float or None
+        Of the consensus' members with it, in [0, 1].
     network_ : aeclust.models.Autoencoder
     recipe_ : aeclust.recipes.Recipe
 
@@ -51,7 +56,7 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
 
     def __init__(
         self,
-        n_clusters: int = 2,
+        n_clusters: int | Literal["auto"] = 2,
         *,
         recipe: str = recipes.DEFAULT_RECIPE,
         settings: Mapping[str, object] | None = None,
@@ -81,11 +86,11 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         pixels = from_array(np.asarray(X))
         settings = {**(self.settings or {}), "k": self.n_clusters}
         self.recipe_ = recipes.named(self.recipe).override(settings, where="settings")
-        if len(pixels) < self.n_clusters:
+        if len(pixels) < self.recipe_.k:
             raise InputError(
-                f"{len(pixels)} images cannot form {self.n_clusters} clusters",
+                f"{len(pixels)} images cannot form {self.recipe_.k} clusters",
                 where="X",
-                expected=f"at least {self.n_clusters} images",
+                expected=f"at least {self.recipe_.k} images",
                 mend="add images or lower n_clusters",
             )
         seed = self.random_state
@@ -94,16 +99,23 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         device = torch.device(self.device)
         self.network_ = training.train(pixels, self.recipe_, seed=int(seed), device=device)
         latents = self._embed(pixels)
-        self.labels_, _ = clustering.cluster_latents(latents, self.recipe_, seed=int(seed))
+        assignments = None
+        if self.recipe_.total_epochs > self.recipe_.epochs:
+            assignments = inference.assign(self.network_, latents, device=device)
+        found = clustering.cluster_latents(
+            latents, self.recipe_, seed=int(seed), assignments=assignments
+        )
+        self.labels_, self.agreement_ = found.labels, found.agreement
+        self.n_clusters_ = found.k
         self._references, self._reference_labels, self.confidence_ = clustering.confidence(
-            latents, self.labels_, self.n_clusters, seed=int(seed)
+            latents, found, seed=int(seed)
         )
         return self
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of other images, by the vote of their nearest training latents."""
         labels, _ = clustering.neighbour_vote(
-            self.transform(X), self._references, self._reference_labels, self.n_clusters
+            self.transform(X), self._references, self._reference_labels, self.n_clusters_
         )
         return labels
 

@@ -60,7 +60,10 @@ ValLabels = Annotated[
         help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", metavar="FILE"
     ),
 ]
-K = Annotated[int | None, typer.Option("-k", "--clusters", help="Number of clusters.")]
+K = Annotated[
+    str | None,
+    typer.Option("-k", "--clusters", help="Number of clusters, or auto.", metavar="K"),
+]
 
 DEFAULT_RUN = Path("aeclust-run")
 

@@ -132,6 +132,13 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     return result
 
 
+def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean colour (n, c) of every image, in [0, 1]."""
+    scale = 255.0 if pixels.dtype == np.uint8 else 1.0
+    means = [block.mean((1, 2), dtype=np.float64) / scale for block in blocks(pixels)]
+    return np.concatenate(means).astype(np.float32)
+
+
 def load(source: Source) -> Images:
     """Read images from wherever `source` says.
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aeclust.batches import to_input, to_unit
+from aeclust.augment import view
+from aeclust.batches import step_generator, to_input, to_unit
 from aeclust.models import Autoencoder
 
 BATCH = 256
@@ -50,6 +51,36 @@ def embed(
             parts.append(network.encode(batch).cpu().numpy())
             done += len(batch)
             report(done)
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def embed_views(
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    *,
+    image_size: int,
+    device: torch.device,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Latents (n, d) of one random view of every image."""
+    parts = []
+    with torch.inference_mode():
+        for step, batch in enumerate(_batches(network, pixels, image_size, device)):
+            generator = step_generator(device, seed=seed, epoch=0, step=step)
+            parts.append(network.encode(view(batch, generator)).cpu().numpy())
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def assign(
+    network: Autoencoder, latents: NDArray[Any], *, device: torch.device
+) -> NDArray[np.float32]:
+    """Probabilities (n, k) of the clusters that self-labelling taught, for latents (n, d)."""
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(latents), BATCH):
+            block = torch.from_numpy(np.asarray(latents[start : start + BATCH], np.float32))
+            parts.append(network.assign(block.to(device)).cpu().numpy())
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 

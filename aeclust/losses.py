@@ -20,9 +20,12 @@ class Loss:
     reconstruction: Tensor
     kl: Tensor
     contrast: Tensor
+    labels: Tensor
 
 
-def objective(output: Output, images: Tensor, recipe: Recipe) -> Loss:
+def objective(
+    output: Output, images: Tensor, recipe: Recipe, targets: Tensor | None = None
+) -> Loss:
     """The loss of a recipe.
 
     Parameters
@@ -31,10 +34,13 @@ def objective(output: Output, images: Tensor, recipe: Recipe) -> Loss:
         Of the network for `images`; with a contrastive term the first and second half of the rows
         are two views of the same images in the same order.
     images : Tensor of shape (n, c, s, s)
-        In [-1, 1].
+        In [-1, 1]; only as many are compared with reconstructions as there are.
     recipe : Recipe
+    targets : Tensor of shape (m, k), optional
+        Probabilities of the clusters of m images, whose two views make up the rows.
     """
-    kl = reconstruction = contrast = output.latent.new_zeros((), dtype=torch.float32)
+    images = images[: len(output.reconstruction)]
+    kl = reconstruction = contrast = labels = output.latent.new_zeros((), dtype=torch.float32)
     if output.log_variance is not None:
         kl = gaussian_kl(output.latent.float(), output.log_variance.float()).mean()
     if recipe.loss == "elbo":
@@ -49,7 +55,10 @@ def objective(output: Output, images: Tensor, recipe: Recipe) -> Loss:
     if output.projection is not None and recipe.contrast > 0:
         contrast = nt_xent(output.projection.float(), recipe.temperature)
         total = total + recipe.contrast * contrast
-    return Loss(total, reconstruction, kl, contrast)
+    if targets is not None and output.logits is not None:
+        labels = F.cross_entropy(output.logits.float(), targets.repeat(2, 1))
+        total = total + labels
+    return Loss(total, reconstruction, kl, contrast, labels)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

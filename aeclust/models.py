@@ -24,19 +24,22 @@ class Output:
     Attributes
     ----------
     latent : Tensor of shape (n, d)
-        The code, or its mean if the network is variational.
+        The code that the decoder takes, or its mean if the network is variational.
     log_variance : Tensor of shape (n, d) or None
         Of a variational code.
-    reconstruction : Tensor of shape (n, c, s, s)
-        In [-1, 1].
+    reconstruction : Tensor of shape (n or fewer, c, s, s)
+        In [-1, 1], of the first images.
     projection : Tensor of shape (n, p) or None
         What the contrastive term compares.
+    logits : Tensor of shape (n, k) or None
+        Of the clusters, if the recipe labels itself.
     """
 
     latent: Tensor
     log_variance: Tensor | None
     reconstruction: Tensor
     projection: Tensor | None
+    logits: Tensor | None = None
 
 
 class Autoencoder(nn.Module):
@@ -59,7 +62,7 @@ class Autoencoder(nn.Module):
         self.image_channels = image_channels
         self.residual = recipe.network == "residual"
         self.encoder, self.decoder = (
-            (_residual_encoder(widths), _strided_decoder(widths))
+            (_residual_encoder(widths), _shuffled_decoder(widths))
             if self.residual
             else (
                 _pooling_encoder(widths, recipe.batch_norm),
@@ -72,18 +75,30 @@ class Autoencoder(nn.Module):
         width = latent or pooled
         self.expand = nn.Linear(width, features) if latent or self.residual else None
         self.projector = _projector(width) if recipe.contrast else None
+        self.whitening = ViewWhitening(width) if recipe.contrast else None
+        self.head = nn.Linear(width, recipe.k) if recipe.total_epochs > recipe.epochs else None
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
-        return self._codes(images)[0]
+        code = self._codes(images)[0].float()
+        return code if self.whitening is None else self.whitening(code)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Images (n, c, s, s) in [-1, 1] of latents (n, d)."""
-        features = latent if self.expand is None else self.expand(latent)
-        return self.decoder(features.unflatten(1, self.feature_shape))
+        return self._draw(latent if self.whitening is None else self.whitening.inverse(latent))
+
+    def assign(self, latents: Tensor) -> Tensor:
+        """Probabilities (n, k) of the clusters that the network has learnt to tell apart."""
+        if self.head is None or self.whitening is None:
+            raise ValueError("a network without self-labelling assigns no clusters")
+        return self.head(self.whitening.inverse(latents)).softmax(1)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
-        """One pass; `generator` draws the noise of a variational code, None decodes its mean."""
+        """One training pass.
+
+        `generator` draws the noise of a variational code, None decodes its mean. With a
+        contrastive term the images are two views, first half and second, and one is decoded.
+        """
         latent, log_variance = self._codes(images)
         code = latent
         if log_variance is not None and generator is not None:
@@ -91,8 +106,17 @@ class Autoencoder(nn.Module):
                 latent.shape, generator=generator, device=latent.device, dtype=latent.dtype
             )
             code = latent + torch.exp(0.5 * log_variance) * noise
-        projection = None if self.projector is None else self.projector(latent)
-        return Output(latent, log_variance, self.decode(code), projection)
+        if self.projector is None or self.whitening is None:
+            return Output(latent, log_variance, self._draw(code), None)
+        if self.training:
+            self.whitening.update(latent.detach())
+        first = code[: (len(code) + 1) // 2]
+        logits = None if self.head is None else self.head(latent)
+        return Output(latent, log_variance, self._draw(first), self.projector(latent), logits)
+
+    def _draw(self, code: Tensor) -> Tensor:
+        features = code if self.expand is None else self.expand(code)
+        return self.decoder(features.unflatten(1, self.feature_shape))
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         features = self.encoder(images)
@@ -105,6 +129,53 @@ class Autoencoder(nn.Module):
             return latent, None
         # beyond this exp() overflows within a few steps of SGD at the report's rate
         return latent, self.log_variance(features).clamp(-10.0, 10.0)
+
+
+class ViewWhitening(nn.Module):
+    """A linear map of codes that makes two views of an image differ alike in every direction.
+
+    Directions in which views of one image differ much say little about what it shows. The codes
+    are multiplied by a negative power of the scatter between views: -1/2 would be what linear
+    discriminant analysis does with every image as a class of its own, -1/4 goes half the way.
+    Training estimates centre and scatter as running means.
+
+    Parameters
+    ----------
+    width : int
+        Values in a code.
+    """
+
+    _MOMENTUM, _RIDGE, _POWER = 0.02, 1e-2, 0.25
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.center: Tensor
+        self.scatter: Tensor
+        self.register_buffer("center", torch.zeros(width))
+        self.register_buffer("scatter", torch.eye(width))
+
+    def update(self, codes: Tensor) -> None:
+        """Take in codes (2 m, d), rows i and m + i of the same image."""
+        first, second = codes.float().chunk(2)
+        apart = (first - second) / 2**0.5
+        with torch.autocast(codes.device.type, enabled=False):
+            self.center.lerp_(codes.float().mean(0), self._MOMENTUM)
+            self.scatter.lerp_(apart.T @ apart / len(apart), self._MOMENTUM)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Whitened latents (n, d) of codes (n, d)."""
+        return (codes - self.center) @ self._power(-self._POWER)
+
+    def inverse(self, latents: Tensor) -> Tensor:
+        """The codes (n, d) of whitened latents (n, d)."""
+        return latents @ self._power(self._POWER) + self.center
+
+    def _power(self, exponent: float) -> Tensor:
+        # on the CPU: not every device has eigenvectors, and the matrix is small
+        values, vectors = torch.linalg.eigh(self.scatter.cpu().double())
+        values = values.clamp(min=0) + self._RIDGE * values.mean()
+        power: Tensor = (vectors * values**exponent) @ vectors.T
+        return power.float().to(self.scatter.device)
 
 
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
@@ -172,16 +243,16 @@ def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> n
     return nn.Sequential(*layers, nn.Tanh())
 
 
-# -- the hybrid's network: strided convolutions and one residual block a stage --------------------
+# -- the hybrid's network: a pixel-unshuffled stem, and one residual layer a stage -----------------
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.block = nn.Sequential(*_conv_norm(width, width), nn.ReLU(), *_conv_norm(width, width))
+        self.block = nn.Sequential(*_conv_norm(width, width), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.block(x))
+        return x + self.block(x)
 
 
 def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
@@ -192,23 +263,30 @@ def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
 
 
 def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
+    """The first stage halves the image by moving 2 x 2 pixels into channels: no convolution ever
+    runs at full size, where it would cost most and have too few channels to be fast."""
+    image, first, *_ = widths
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2), *_conv_norm(4 * image, first), nn.ReLU()]
+    layers.append(_Residual(first))
+    for before, after in pairwise(widths[1:]):
         layers += [*_conv_norm(before, after, stride=2), nn.ReLU(), _Residual(after)]
     return nn.Sequential(*layers)
 
 
-def _strided_decoder(widths: tuple[int, ...]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for stage in range(len(widths) - 1, 0, -1):
+def _shuffled_decoder(widths: tuple[int, ...]) -> nn.Sequential:
+    """The encoder's way back, its last stage a pixel shuffle."""
+    image, first, *_ = widths
+    layers: list[nn.Module] = [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+    for stage in range(len(widths) - 1, 1, -1):
         before, after = widths[stage], widths[stage - 1]
         layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
-        if stage > 1:
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [nn.BatchNorm2d(after), nn.ReLU()]
+    layers += [nn.Conv2d(first, 4 * image, 3, padding=1), nn.PixelShuffle(2)]
     return nn.Sequential(*layers, nn.Tanh())
 
 
 def _projector(width: int) -> nn.Sequential:
+    hidden = 2 * width
     return nn.Sequential(
-        nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 128)
+        nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 128)
     )

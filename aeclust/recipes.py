@@ -15,7 +15,9 @@ from typing import Any, Literal
 from aeclust.errors import InputError
 
 REDUCTIONS = ("pca", "kpca", "tsne")
-CLUSTERERS = ("kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
+SPHERE = "sphere"
+CLUSTERERS = ("consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
+AUTO_K = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +52,31 @@ class Recipe:
         without views.
     reconstruction : float
         Weight of the reconstruction loss.
-    optimizer : {"adam", "adamw", "sgd"}
+    optimizer : {"adam", "adamw", "sgd", "muon"}
+        See :mod:`aeclust.optimizers`.
     lr, weight_decay, momentum : float
-        Momentum is used by ``sgd`` alone.
+        Momentum is used by ``sgd`` and ``muon``.
     schedule : {"constant", "one-cycle"}
         ``one-cycle`` rises to ``lr`` in the first fifth of all steps and falls to zero in the end.
-    batch_size, epochs : int
-    precision : {"float32", "bfloat16"}
-        ``bfloat16`` runs training under autocast; weights and latents stay float32.
+    batch_size : int
+    epochs : int
+        Of training that knows no k.
+    label_epochs : int
+        Of self-labelling after it: the network learns to tell k clusters of its own latents apart
+        in augmented views.
+    precision : {"float32", "bfloat16", "auto"}
+        ``bfloat16`` runs training under autocast; weights and latents stay float32. ``auto`` does
+        so where the hardware has instructions for it.
     k : int
-        Number of clusters.
+        Number of clusters; 0 (``auto``) estimates it from the latents.
     reduction : tuple of str
-        Steps ``method:size`` applied to the latents before clustering, methods
-        ``pca``, ``kpca`` (RBF) and ``tsne``; empty for none.
+        Steps applied to the latents before clustering: ``sphere``, which keeps only the direction
+        from their mean, and ``method:size`` with methods ``pca``, ``kpca`` (RBF) and ``tsne``;
+        empty for none.
     perplexity : float
         Of t-SNE.
-    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"}
+    clusterer : {"consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"}
+        ``consensus`` lets several of the others vote, see :mod:`aeclust.consensus`.
     """
 
     name: str
@@ -80,20 +91,21 @@ class Recipe:
     contrast: float = 0.0
     temperature: float = 0.5
     reconstruction: float = 1.0
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     lr: float = 1e-5
     weight_decay: float = 1e-5
     momentum: float = 0.0
     schedule: Literal["constant", "one-cycle"] = "constant"
     batch_size: int = 64
     epochs: int = 100
-    precision: Literal["float32", "bfloat16"] = "float32"
+    label_epochs: int = 0
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     k: int = 2
     reduction: tuple[str, ...] = ("kpca:200", "tsne:2")
     perplexity: float = 30.0
-    clusterer: Literal["kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"] = (
-        "minibatch-kmeans"
-    )
+    clusterer: Literal[
+        "consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"
+    ] = "minibatch-kmeans"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -107,7 +119,14 @@ class Recipe:
         for name in ("batch_size", "epochs"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
-        _require(self.k >= 2, "k", self.k, "2 clusters or more")
+        _require(self.k >= 2 or self.k == AUTO_K, "k", self.k, "2 clusters or more, or auto")
+        _require(self.label_epochs >= 0, "label_epochs", self.label_epochs, "0 or more")
+        _require(
+            self.label_epochs == 0 or self.contrast > 0,
+            "label_epochs",
+            self.label_epochs,
+            "0 without a contrastive term, because self-labelling needs augmented views",
+        )
         _require(self.latent_size >= 0, "latent_size", self.latent_size, "0 or more")
         _require(
             0 < len(self.channels) <= 16 and min(self.channels) > 0,
@@ -154,6 +173,11 @@ class Recipe:
         )
         for text in self.reduction:
             parse_reduction(text)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases; self-labelling needs a number of clusters."""
+        return self.epochs + (0 if self.k == AUTO_K else self.label_epochs)
 
     @property
     def transductive(self) -> bool:
@@ -225,13 +249,15 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def parse_reduction(text: str) -> tuple[str, int]:
-    """``"kpca:200"`` as ``("kpca", 200)``."""
+    """``"kpca:200"`` as ``("kpca", 200)``, and ``"sphere"``, which has no size, with 0."""
+    if text == SPHERE:
+        return text, 0
     method, _, size = text.partition(":")
     whole = size.isascii() and size.isdigit() and len(size) < 10
     if method not in REDUCTIONS or not whole or int(size) < 1:
         raise InputError(
             f"reduction is {text!r}",
-            expected=f"METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
+            expected=f"{SPHERE}, or METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
             mend="for example pca:20 or kpca:200,tsne:2, or none",
         )
     if method == "tsne" and int(size) > 3:
@@ -267,6 +293,8 @@ def _parse(name: str, value: object) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    if name == "k" and text == "auto":
+        return AUTO_K
     if typing.get_origin(kind) is tuple:
         items = [] if text in ("", "none") else text.split(",")
         return tuple(_number(item, int) if name == "channels" else item.strip() for item in items)
@@ -321,24 +349,27 @@ RECIPES: dict[str, Recipe] = {
         epochs=200,
         reduction=("kpca:50", "tsne:2"),
     ),
-    # The project's own: what stays the same under augmentation, and a decoder that keeps it honest.
+    # The project's own: what stays the same under augmentation, a decoder that keeps it honest,
+    # and clusters that the network has learnt to tell apart.
     "hybrid": Recipe(
         name="hybrid",
         network="residual",
-        channels=(24, 48, 128),
+        channels=(64, 128, 256),
         batch_norm=True,
-        latent_size=256,
         contrast=1.0,
+        temperature=0.3,
         reconstruction=10.0,
-        optimizer="adamw",
-        lr=3e-3,
+        optimizer="muon",
+        lr=0.15,
         weight_decay=1e-4,
+        momentum=0.6,
         schedule="one-cycle",
         batch_size=256,
-        epochs=10,
-        precision="float32",
-        reduction=("pca:20",),
-        clusterer="kmeans",
+        epochs=12,
+        label_epochs=4,
+        precision="auto",
+        reduction=("sphere", "pca:20"),
+        clusterer="consensus",
     ),
 }
 DEFAULT_RECIPE = "hybrid"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.errors import InputError
-from aeclust.recipes import parse_reduction
+from aeclust.recipes import SPHERE, parse_reduction
 
 _SMALLEST, _LARGEST = 1e-12, 1e12
 
@@ -29,7 +29,7 @@ def reduce(
     ----------
     latents : ndarray of shape (n, d)
     steps : sequence of str
-        ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel with gamma 1 / d; Schölkopf, Smola and Müller,
+        ``sphere`` (centred, then divided by their norms), ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel with gamma 1 / d; Schölkopf, Smola and Müller,
         1998), ``tsne:SIZE`` (Barnes-Hut; van der Maaten, 2014). None at all returns the latents.
     seed : int
     perplexity : float
@@ -52,6 +52,9 @@ def reduce(
     for step in steps:
         method, size = parse_reduction(step)
         check_spread(points, where)
+        if method == SPHERE:
+            points = on_sphere(points)
+            continue
         points = {"pca": _pca, "kpca": _kpca, "tsne": _tsne}[method](
             points, size, seed, perplexity, where
         )
@@ -63,6 +66,26 @@ def reduce(
                 mend="ask for fewer, for example --reduction pca:2",
             )
     return points
+
+
+def on_sphere(points: NDArray[Any]) -> NDArray[np.float32]:
+    """Unit vectors (n, d) from the mean of points (n, d) towards each; a point on it stays 0."""
+    centred = np.asarray(points, np.float64) - points.mean(0, dtype=np.float64)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    return (centred / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The steps of a chain with no PCA larger than points of this shape (n, d) allow.
+
+    >>> limited(("pca:20",), (8, 256))
+    ('pca:8',)
+    """
+    parsed = [(step, *parse_reduction(step)) for step in steps]
+    most = min(shape)
+    return tuple(
+        f"pca:{most}" if method == "pca" and size > most else step for step, method, size in parsed
+    )
 
 
 def check_spread(points: NDArray[Any], where: str) -> None:

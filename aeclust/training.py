@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,14 @@ from aeclust.batches import epoch_batches, step_generator, to_input
 from aeclust.errors import DivergedError, InputError
 from aeclust.losses import objective
 from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.optimizers import build_optimizer, load_optimizer, misfit, optimizer_arrays
 from aeclust.recipes import Recipe
+from aeclust.selflabel import self_label
 
-TERMS = ("loss", "reconstruction", "kl", "contrast")
+TERMS = ("loss", "reconstruction", "kl", "contrast", "labels")
+
+# Peak learning rate of self-labelling, as a share of the first phase's.
+_LABEL_RATE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Snapshot:
         Epochs finished, and steps finished in the epoch under way.
     totals : tuple of float
         Sums over the images of the epoch under way, in the order of :data:`TERMS`.
+    targets : ndarray of shape (n, k) or None
+        What self-labelling learns, float32; None before it begins.
     """
 
     weights: dict[str, NDArray[Any]]
@@ -43,6 +50,7 @@ class Snapshot:
     epoch: int
     step: int
     totals: tuple[float, ...]
+    targets: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,9 @@ def train(
 ) -> Autoencoder:
     """Train the network of a recipe on images.
 
+    The first phase knows no k; the second, if the recipe has one, learns to tell k clusters of
+    its own latents apart (:mod:`aeclust.selflabel`), at a third of the learning rate.
+
     Order, noise and views of a step depend on (seed, epoch, step) alone: a run that goes on from
     a snapshot ends with the same weights as one that never stopped.
 
@@ -121,11 +132,15 @@ def train(
             mend="add images or use --recipe baseline",
         )
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
-    optimizer = _optimizer(network, recipe)
+    if recipe.network == "residual":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
+    optimizer = build_optimizer(network, recipe)
     steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
+    half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
+    targets: NDArray[np.float32] | None = None
     if resume is not None:
-        problem = _misfit(resume, recipe, steps, list(network.parameters()))
+        problem = _misfit(resume, recipe, n, steps) or misfit(optimizer, resume.optimizer)
         if problem:
             raise InputError(
                 f"the state to resume does not fit this run: {problem}",
@@ -134,8 +149,9 @@ def train(
                 mend="restore it, or train again with --force",
             )
         load_state(network, resume.weights, where="resume")
-        _load_optimizer(optimizer, resume.optimizer)
+        load_optimizer(optimizer, resume.optimizer)
         epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
+        targets = resume.targets
 
     def finite_weights() -> dict[str, NDArray[Any]]:
         weights = state_arrays(network)
@@ -144,13 +160,15 @@ def train(
         return weights
 
     def snapshot() -> Snapshot:
-        arrays = _optimizer_arrays(optimizer)
-        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()))
+        arrays = optimizer_arrays(optimizer)
+        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()), targets)
 
     if resume is None:
         observe(Moment(0, 0, steps, 0, math.nan, {}, snapshot))
-    network.train()
-    while epoch < recipe.epochs:
+    while epoch < recipe.total_epochs:
+        if epoch >= recipe.epochs and targets is None:
+            targets = self_label(network, pixels, recipe, seed=seed, device=device)
+        network.train()
         started, done_before = time.monotonic(), step
         batches = epoch_batches(n, recipe.batch_size, seed=seed, epoch=epoch)
         for rows in batches[step:]:
@@ -158,17 +176,17 @@ def train(
             images = to_input(pixels[rows], recipe.image_size, device)
             if recipe.contrast:
                 images = torch.cat([view(images, generator), view(images, generator)])
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
-            ):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 output = network(images, generator)
-            loss = objective(output, images, recipe)
-            parts = (loss.total, loss.reconstruction, loss.kl, loss.contrast)
+            wanted = None if targets is None else torch.from_numpy(targets[rows]).to(device)
+            loss = objective(output, images, recipe, wanted)
+            parts = (loss.total, loss.reconstruction, loss.kl, loss.contrast, loss.labels)
             terms = np.array([part.item() for part in parts])
             if not np.isfinite(terms).all():
                 raise _diverged(epoch, step, "the loss", recipe)
+            rate = _schedule(recipe, epoch + step / steps)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * _schedule(recipe, (epoch + step / steps) / recipe.epochs)
+                group["lr"] = group["initial_lr"] * rate
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -186,74 +204,55 @@ def train(
     return network.eval()
 
 
-def checkpoint_epochs(epochs: int, count: int = 12) -> list[int]:
-    """The epochs after which a checkpoint is kept: `count` of them, evenly, with 0 and the last.
+def checkpoint_epochs(recipe: Recipe, count: int = 12) -> list[int]:
+    """The epochs after which a checkpoint is kept.
 
-    >>> checkpoint_epochs(100)
+    `count` of them, evenly, with 0 and the last, and the end of the first phase.
+
+    >>> from aeclust.recipes import named
+    >>> checkpoint_epochs(named("baseline"))
     [0, 9, 18, 27, 36, 45, 55, 64, 73, 82, 91, 100]
     """
-    return sorted({round(epochs * i / (count - 1)) for i in range(count)})
+    evenly = {round(recipe.total_epochs * i / (count - 1)) for i in range(count)}
+    return sorted(evenly | {recipe.epochs})
 
 
-def _schedule(recipe: Recipe, progress: float) -> float:
-    """Share of the learning rate after a share `progress` of all steps."""
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster here than float32: on CPUs, only with instructions of its own."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _misfit(resume: Snapshot, recipe: Recipe, n: int, steps: int) -> str:
+    """What keeps a snapshot's place and sums from going on in this run, or an empty text."""
+    if not (0 <= resume.epoch <= recipe.total_epochs and 0 <= resume.step < steps):
+        return f"epoch {resume.epoch}, step {resume.step}"
+    if len(resume.totals) != len(TERMS):
+        return f"{len(resume.totals)} sums instead of {len(TERMS)}"
+    begun = resume.epoch > recipe.epochs or (resume.epoch == recipe.epochs and resume.step > 0)
+    shape = None if resume.targets is None else resume.targets.shape
+    if shape != ((n, recipe.k) if begun else None) and not (
+        shape and resume.epoch == recipe.epochs
+    ):
+        return f"targets of shape {shape}"
+    return ""
+
+
+def _schedule(recipe: Recipe, at: float) -> float:
+    """Share of the learning rate after `at` epochs."""
     if recipe.schedule == "constant":
         return 1.0
+    if at < recipe.epochs:
+        return _one_cycle(at / recipe.epochs)
+    return _LABEL_RATE * _one_cycle((at - recipe.epochs) / recipe.label_epochs)
+
+
+def _one_cycle(progress: float) -> float:
     rise = 0.2
     if progress < rise:
         return 0.04 + 0.96 * progress / rise
     return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
-
-
-def _optimizer(network: Autoencoder, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
-
-
-def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
-    return {
-        f"{number}/{name}": value.detach().cpu().numpy().copy()
-        for number, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-        if value is not None
-    }
-
-
-def _misfit(
-    resume: Snapshot, recipe: Recipe, steps: int, parameters: list[torch.nn.Parameter]
-) -> str:
-    """What keeps a snapshot from going on in this run, or an empty text."""
-    if not (0 <= resume.epoch <= recipe.epochs and 0 <= resume.step < steps):
-        return f"epoch {resume.epoch}, step {resume.step}"
-    if len(resume.totals) != len(TERMS):
-        return f"{len(resume.totals)} sums instead of {len(TERMS)}"
-    slots = {"step", "exp_avg", "exp_avg_sq"}
-    if recipe.optimizer == "sgd":
-        slots = {"momentum_buffer"} if recipe.momentum else set()
-    shapes = {
-        f"{number}/{slot}": () if slot == "step" else tuple(parameter.shape)
-        for number, parameter in enumerate(parameters)
-        for slot in slots
-    }
-    for key, value in resume.optimizer.items():
-        others = {f"{key.partition('/')[0]}/{slot}" for slot in slots}
-        if shapes.get(key) != value.shape or not others <= resume.optimizer.keys():
-            return f"optimizer state {key!r} of shape {value.shape}"
-    return ""
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    fresh = optimizer.state_dict()
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in arrays.items():
-        number, _, name = key.partition("/")
-        state.setdefault(int(number), {})[name] = torch.from_numpy(np.array(value))
-    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
 
 
 def _diverged(epoch: int, step: int, what: str, recipe: Recipe) -> DivergedError:

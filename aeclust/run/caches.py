@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, inference, labels, metrics
+from aeclust import artifacts, clustering, diagnosis, inference, labels, metrics
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, fingerprints, load
+from aeclust.images import Images, Source, fingerprints, load, mean_colours
 from aeclust.models import Autoencoder, build, load_state
-from aeclust.recipes import Recipe
+from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 LAST = "last"
+FIRST_PHASE = "end of the first phase"
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,18 @@ def current_latents(
 def _checkpoint(folder: RunFolder, manifest: Manifest, details: Mapping[str, object]) -> int | str:
     """The checkpoint that `details` asked for, if they are of this run and it is still there."""
     wanted = details.get("checkpoint")
-    if details.get("run") == manifest.identity and wanted in folder.checkpoints():
-        return int(str(wanted))
-    return LAST
+    if details.get("run") != manifest.identity:
+        return LAST
+    if wanted == FIRST_PHASE and manifest.recipe.epochs in folder.checkpoints():
+        return FIRST_PHASE
+    return int(str(wanted)) if wanted in folder.checkpoints() else LAST
+
+
+def _epoch(folder: RunFolder, manifest: Manifest, wanted: int | str) -> int:
+    """The epoch that a request for a checkpoint means at present."""
+    if wanted == FIRST_PHASE:
+        return manifest.recipe.epochs
+    return last_checkpoint(folder) if isinstance(wanted, str) else wanted
 
 
 def stale_latents(
@@ -228,7 +238,7 @@ def _make_latents(context: Context, manifest: Manifest, wanted: int | str) -> Ma
 def _embed_into(
     context: Context, manifest: Manifest, images: Images, wanted: int | str, file: Path
 ) -> Made:
-    epoch = last_checkpoint(context.folder) if isinstance(wanted, str) else wanted
+    epoch = _epoch(context.folder, manifest, wanted)
     network, digest = load_network(context, manifest, epoch)
     latents = inference.embed(
         network,
@@ -237,13 +247,17 @@ def _embed_into(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
+    arrays: dict[str, NDArray[Any]] = {
+        "latents": latents,
+        "ids": artifacts.encode_ids(images.ids),
+        "fingerprints": fingerprints(images.pixels),
+        "colours": mean_colours(images.pixels),
+    }
+    if epoch > manifest.recipe.epochs:  # before, the network knows no clusters
+        arrays["assignments"] = inference.assign(network, latents, device=context.device)
     artifact = Artifact(
         kind="latents",
-        arrays={
-            "latents": latents,
-            "ids": artifacts.encode_ids(images.ids),
-            "fingerprints": fingerprints(images.pixels),
-        },
+        arrays=arrays,
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest(), "weights": digest},
@@ -278,7 +292,7 @@ def cluster(
     manifest = context.folder.manifest()
     recipe = manifest.recipe.override(overrides or {}, where="cluster")
     seed = manifest.seed if seed is None else seed
-    latents = current_latents(context, manifest)
+    latents = _latents_for(context, manifest, recipe)
     if not force and file.exists():
         artifact = artifacts.read(file, "labels")
         reason = stale_labels(latents.digest, artifact.parents)
@@ -294,7 +308,7 @@ def current_labels(context: Context, manifest: Manifest) -> Artifact:
     """The labels as last asked for, made if missing or stale."""
     file = context.folder.labels_file
     if not file.exists():
-        latents = current_latents(context, manifest)
+        latents = _latents_for(context, manifest, manifest.recipe)
         context.say("labels are missing: clustering first")
         return _make_labels(context, latents, manifest.recipe, manifest.seed).artifact
     artifact = artifacts.read(file, "labels")
@@ -302,14 +316,37 @@ def current_labels(context: Context, manifest: Manifest) -> Artifact:
     if not reason:
         check_data(context, manifest)
         return artifact
-    latents = current_latents(context, manifest, artifact.details)
-    if not stale_labels(latents.digest, artifact.parents):
-        return artifact  # the latents had been lost and came back the same
-    context.say(f"labels are made anew: {reason}")
     recipe, seed = manifest.recipe, manifest.seed
     if artifact.details.get("run") == manifest.identity:
         recipe, seed = Recipe.from_json(artifact.recipe, where=str(file)), artifact.seed
+    latents = _latents_for(context, manifest, recipe, artifact.details)
+    if not stale_labels(latents.digest, artifact.parents):
+        return artifact  # the latents had been lost and came back the same
+    context.say(f"labels are made anew: {reason}")
     return _make_labels(context, latents, recipe, seed).artifact
+
+
+def _latents_for(
+    context: Context,
+    manifest: Manifest,
+    recipe: Recipe,
+    wish: Mapping[str, object] | None = None,
+) -> Artifact:
+    """Latents that suit a recipe's k: those after self-labelling suit the run's own k alone.
+
+    A checkpoint that ``embed`` was asked for is left as it is.
+    """
+    latents = current_latents(context, manifest, wish)
+    two_phases = last_checkpoint(context.folder) > manifest.recipe.epochs
+    right = FIRST_PHASE if two_phases and recipe.k != manifest.recipe.k else LAST
+    if latents.details.get("checkpoint") in (right, *context.folder.checkpoints()):
+        return latents
+    if right == FIRST_PHASE:
+        context.say(
+            f"the network has labelled itself with {manifest.recipe.k} clusters: going back to the"
+            f" end of the first phase, epoch {manifest.recipe.epochs}, which knows no k"
+        )
+    return _make_latents(context, manifest, right).artifact
 
 
 @dataclass(frozen=True)
@@ -334,7 +371,12 @@ def current_request(folder: RunFolder, manifest: Manifest) -> Request:
     if folder.latents_file.exists():
         details = artifacts.read(folder.latents_file, "latents").details
         wanted = _checkpoint(folder, manifest, details)
-    return Request(recipe, seed, last_checkpoint(folder) if isinstance(wanted, str) else wanted)
+    return Request(recipe, seed, _epoch(folder, manifest, wanted))
+
+
+def cluster_count(artifact: Artifact) -> int:
+    """Number of clusters in labels; their recipe's k may have been left to an estimate."""
+    return int(artifact.details.get("k") or artifact.recipe["k"])
 
 
 def stale_labels(latents_digest: str, parents: Mapping[str, str]) -> str:
@@ -355,26 +397,46 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
         values = latents.arrays["latents"]
         where = str(context.folder.latents_file)
         chain = " > ".join((*recipe.reduction, recipe.clusterer))
-        context.say(f"clustering {len(values)} latents: {chain}, k = {recipe.k}")
-        groups, points = clustering.cluster_latents(values, recipe, seed=seed, where=where)
-        base, base_labels, confidence = clustering.confidence(values, groups, recipe.k, seed=seed)
+        k = "estimated" if recipe.k == AUTO_K else recipe.k
+        context.say(f"clustering {len(values)} latents: {chain}, k = {k}")
+        found = clustering.cluster_latents(
+            values,
+            recipe,
+            seed=seed,
+            assignments=latents.arrays.get("assignments"),
+            where=where,
+        )
+        if recipe.k == AUTO_K:
+            context.say(f"estimated {found.k} clusters; state another number with -k")
+        base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
         arrays: dict[str, NDArray[Any]] = {
-            "labels": groups,
+            "labels": found.labels,
             "confidence": confidence,
             "ids": latents.arrays["ids"],
             "fingerprints": latents.arrays["fingerprints"],
             "reference_latents": base,
             "reference_labels": base_labels,
         }
-        if points.shape[1] == 2 and recipe.reduction:
-            arrays["embedding"] = points
+        if found.shares is not None:
+            arrays["shares"] = found.shares
+        if found.points.shape[1] == 2 and recipe.reduction:
+            arrays["embedding"] = found.points
+        doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
+        for doubt in doubts:
+            context.say(f"warning: {doubt}")
         artifact = Artifact(
             kind="labels",
             arrays=arrays,
             recipe=recipe.to_json(),
             seed=seed,
             parents={**latents.parents, "latents": latents.digest},
-            details=latents.details,
+            details={
+                **latents.details,
+                "k": found.k,
+                "agreement": found.agreement,
+                "members": {m.name: m.agreement for m in found.members},
+                "warnings": doubts,
+            },
         )
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
 
@@ -429,7 +491,7 @@ def predict(
     """
     manifest = context.folder.manifest()
     artifact = current_labels(context, manifest)
-    k = int(artifact.recipe["k"])
+    k = cluster_count(artifact)
     if invert and k != 2:
         raise InputError(
             f"there are {k} clusters to swap", where="--invert", expected="2 clusters",
@@ -468,7 +530,7 @@ def _names(
     val_images: Source | None,
     known: labels.Labels,
 ) -> NDArray[np.int64]:
-    k = int(artifact.recipe["k"])
+    k = cluster_count(artifact)
     raw = label_images(context, manifest, artifact, val_images)
     rows, classes = known.aligned(raw.ids)
     if classes.min() < 0 or classes.max() >= k:
@@ -516,7 +578,7 @@ def label_images(
         latents,
         arrays["reference_latents"],
         arrays["reference_labels"],
-        int(artifact.recipe["k"]),
+        cluster_count(artifact),
     )
     confidence = shares.max(1)
     seen = dict(zip(arrays["fingerprints"].tolist(), own.labels.tolist(), strict=True))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifacts, clustering, inference, labels, metrics, reduction
 from aeclust.artifacts import Artifact
+from aeclust.choosing import INDICATORS
 from aeclust.curve import Curve
 from aeclust.curve import checkpoint_curve as measure_curve
 from aeclust.errors import InputError
@@ -201,11 +202,11 @@ def _validation(
 def _curve_csv(curve: Curve) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("epoch", "mse", "validation_accuracy"))
+    writer.writerow(("epoch", "mse", "validation_accuracy", *INDICATORS))
     for point in curve.points:
-        writer.writerow(
-            (point.epoch, point.error, "" if point.accuracy is None else point.accuracy)
-        )
+        accuracy = "" if point.accuracy is None else point.accuracy
+        known = (getattr(point.indicators, name) for name in INDICATORS)
+        writer.writerow((point.epoch, point.error, accuracy, *known))
     return out.getvalue()
 
 
@@ -254,7 +255,8 @@ def plot(
         embedded = _other_embedding(context, manifest, images, seed)
     from aeclust import plots
 
-    points, groups, k = embedded.points, embedded.labels, embedded.recipe.k
+    points, groups = embedded.points, embedded.labels
+    k = int(groups.max()) + 1
     names = {j: f"cluster {j}" for j in range(k)}
     panels = [plots.Panel("by cluster", groups, names)]
     scores = None
@@ -321,9 +323,8 @@ def _other_embedding(
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
         points = reduction.picture(latents, seed=seed)
         return _Embedded(points, labelled.labels, images.ids, recipe, note)
-    groups, points = clustering.cluster_latents(
-        latents, recipe, seed=seed, where=images.source.location
-    )
+    found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
+    groups, points = found.labels, found.points
     note = (
         "latents embedded and clustered by themselves"
         f" ({' > '.join(recipe.reduction)} > {recipe.clusterer})"

@@ -90,7 +90,7 @@ def run_info(folder: RunFolder) -> RunInfo:
                 found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
             except InputError as error:
                 damaged.append(str(error))
-    kept = checkpoint_epochs(manifest.recipe.epochs)
+    kept = checkpoint_epochs(manifest.recipe)
     finished = kept[-1] in epochs and not folder.resume_file.exists()
     if finished:
         damaged += [

@@ -93,7 +93,7 @@ def train(
         if folder.exists():
             if resume:
                 _refuse_other(folder.manifest(), manifest, folder)
-                if recipe.epochs in folder.checkpoints() and not folder.resume_file.exists():
+                if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
                     context.say(f"{folder.path}: finished already, nothing to do")
                     return _trained(folder, manifest, did_train=False)
                 snapshot = _read_snapshot(folder, manifest)
@@ -125,7 +125,7 @@ def train(
 
 
 def _trained(folder: RunFolder, manifest: Manifest, *, did_train: bool) -> Trained:
-    lines = _metrics_up_to(folder, manifest.recipe.epochs)
+    lines = _metrics_up_to(folder, manifest.recipe.total_epochs)
     return Trained(
         manifest, folder.checkpoints(), did_train, json.loads(lines[-1]) if lines else {}
     )
@@ -136,7 +136,9 @@ def _train_and_save(
 ) -> None:
     """Run the loop with an observer that keeps metrics, checkpoints and the state to resume."""
     folder, recipe = context.folder, manifest.recipe
-    kept = set(training.checkpoint_epochs(recipe.epochs))
+    kept, total = set(training.checkpoint_epochs(recipe)), recipe.total_epochs
+    if total < recipe.epochs + recipe.label_epochs:
+        context.say("k is left to an estimate: no self-labelling, which needs a number of clusters")
     lines = _metrics_up_to(folder, snapshot.epoch if snapshot else 0)
     saved_at = time.monotonic()
 
@@ -147,7 +149,7 @@ def _train_and_save(
             artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
         if moment.step == 0 and moment.epoch in kept:
             _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
-        stop, finished = context.signal(), moment.epoch == recipe.epochs
+        stop, finished = context.signal(), moment.epoch == total
         if not finished and (stop or time.monotonic() - saved_at > _RESUME_EVERY):
             _write_snapshot(folder, manifest, moment.snapshot())
             saved_at = time.monotonic()
@@ -155,7 +157,7 @@ def _train_and_save(
         if stop and not finished:
             raise Interrupted(
                 stop,
-                f"interrupted in epoch {moment.epoch + 1} of {recipe.epochs}; the state is saved",
+                f"interrupted in epoch {moment.epoch + 1} of {total}; the state is saved",
                 mend="continue with aeclust train --resume and the same flags",
             )
 
@@ -214,7 +216,7 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
     recipe = manifest.recipe
     network = build(recipe, manifest.shape[3], seed=0)
     size = sum(value.nbytes for value in state_arrays(network).values())
-    count = len(training.checkpoint_epochs(recipe.epochs))
+    count = len(training.checkpoint_epochs(recipe))
     copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
     needed = size * (count + copies)
     context.say(
@@ -262,6 +264,8 @@ def _write_weights(
 def _write_snapshot(folder: RunFolder, manifest: Manifest, snapshot: training.Snapshot) -> None:
     arrays = {f"state_dict/{name}": value for name, value in snapshot.weights.items()}
     arrays |= {f"optimizer/{name}": value for name, value in snapshot.optimizer.items()}
+    if snapshot.targets is not None:
+        arrays["targets"] = snapshot.targets
     arrays["progress"] = np.array([snapshot.epoch, snapshot.step, *snapshot.totals], np.float64)
     artifacts.write(folder.resume_file, _artifact("resume", arrays, manifest, {}))
 
@@ -286,6 +290,7 @@ def _read_snapshot(folder: RunFolder, manifest: Manifest) -> training.Snapshot |
         int(epoch),
         int(step),
         tuple(totals),
+        artifact.arrays.get("targets"),
     )
 
 

@@ -1,0 +1,86 @@
+"""Reasons to doubt a clustering that need no labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.clustering import Clustering
+
+# Shares at which a clustering is doubted.
+LOW_AGREEMENT = 0.75
+NEARLY_EMPTY = 0.1  # of an even share
+BY_COLOUR = 0.9
+_FOLDS = 3
+_MOST = 10_000
+
+
+def doubts(found: Clustering, colours: NDArray[Any] | None = None) -> list[str]:
+    """What a user should know before trusting a clustering, a sentence each; none if all is well.
+
+    Parameters
+    ----------
+    found : Clustering
+    colours : ndarray of shape (n, c), optional
+        Mean colour of the images.
+    """
+    said = []
+    n, k = len(found.labels), found.k
+    if found.agreement is not None and found.agreement < LOW_AGREEMENT:
+        said.append(
+            f"the members of the consensus agree with it on only {found.agreement:.0%} of the"
+            " images: other seeds or clusterers may group them otherwise"
+        )
+    collapsed = [member.name for member in found.members if member.collapsed]
+    if collapsed:
+        said.append(
+            f"{', '.join(collapsed)} found fewer than {k} clusters and had no vote:"
+            f" {k} may be too many"
+        )
+    sizes = np.bincount(found.labels, minlength=k)
+    small = np.flatnonzero(sizes < NEARLY_EMPTY * n / k)
+    said += [f"cluster {j} is nearly empty ({sizes[j]} of {n} images)" for j in small]
+    if colours is not None:
+        share = predicted_by_colour(colours, found.labels)
+        if share is not None and share >= BY_COLOUR:
+            said.append(
+                f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"
+                " may follow colour, not content"
+            )
+    return said
+
+
+def predicted_by_colour(colours: NDArray[Any], labels: NDArray[np.int64]) -> float | None:
+    """How well a linear model finds the clusters from mean colours alone.
+
+    Parameters
+    ----------
+    colours : ndarray of shape (n, c)
+    labels : ndarray of shape (n,)
+
+    Returns
+    -------
+    float or None
+        Share of a cluster's images found, averaged over the clusters (three-fold
+        cross-validation, at most 10,000 images): 1 / k by chance. None if a cluster has fewer
+        than three images.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    colours, labels = colours[:_MOST], labels[:_MOST]
+    _, counts = np.unique(labels, return_counts=True)
+    if len(counts) < 2 or counts.min() < _FOLDS:
+        return None
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000)
+    )
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    return float(
+        balanced_accuracy_score(labels, cross_val_predict(model, colours, labels, cv=folds))
+    )
