@@ -29,8 +29,9 @@ def reduce(
     ----------
     latents : ndarray of shape (n, d)
     steps : sequence of str
-        ``sphere`` (centred, then divided by their norms), ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel with gamma 1 / d; Schölkopf, Smola and Müller,
-        1998), ``tsne:SIZE`` (Barnes-Hut; van der Maaten, 2014). None at all returns the latents.
+        ``sphere`` (centred, then divided by their norms), ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel
+        with gamma 1 / d; Schölkopf, Smola and Müller, 1998), ``tsne:SIZE`` (Barnes-Hut; van der
+        Maaten, 2014). None at all returns the latents.
     seed : int
     perplexity : float
         Of t-SNE.
@@ -72,7 +73,7 @@ def on_sphere(points: NDArray[Any]) -> NDArray[np.float32]:
     """Unit vectors (n, d) from the mean of points (n, d) towards each; a point on it stays 0."""
     centred = np.asarray(points, np.float64) - points.mean(0, dtype=np.float64)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return (centred / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return np.asarray(centred / np.where(norms > 0, norms, 1), np.float32)
 
 
 def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
