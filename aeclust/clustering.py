@@ -70,7 +70,8 @@ def cluster_latents(
         Its reduction, clusterer and k.
     seed : int
     assignments : ndarray of shape (n, k), optional
-        The network's own probabilities of k clusters: another member of a consensus.
+        The network's own probabilities of k clusters. It learnt them from such a consensus, in
+        many views of every image, so they decide; the members say how far they agree.
     where : str
         Named in errors.
 
@@ -86,10 +87,9 @@ def cluster_latents(
     k = recipe.k or estimate_k(points, seed=seed).k
     if recipe.clusterer != "consensus":
         return Clustering(cluster(points, k, recipe.clusterer, seed=seed, where=where), points)
-    members = _members(points, k, seed=seed, where=where)
+    agreed = vote(_members(points, k, seed=seed, where=where), k)
     if assignments is not None and assignments.shape[1] == k:
-        members["network"] = assignments.argmax(1)
-    agreed = vote(members, k)
+        agreed = agreed.judged(assignments)
     rank = _ranks(agreed.labels, k)
     return Clustering(
         rank[agreed.labels],
@@ -258,19 +258,18 @@ def confidence(
     references : ndarray of shape (m, d)
     reference_labels : ndarray of shape (m,)
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: the share of an image's nearest references, itself not among them, that
-        are in its own cluster; with a consensus, times its cluster's share of the members' votes.
+        float32 in [0, 1]: an image's own cluster's share of the members' votes or the network's
+        probability of it; without a consensus, its share among the image's nearest references,
+        itself not among them.
     """
     kept = references(len(latents), seed=seed)
-    itself = np.full(len(latents), -1)
-    itself[kept] = np.arange(len(kept))
     base, base_labels = latents[kept], found.labels[kept]
-    _, shares = neighbour_vote(latents, base, base_labels, found.k, exclude=itself)
-    own = found.labels[:, np.newaxis]
-    sure = np.take_along_axis(shares, own, 1)[:, 0]
-    if found.shares is not None:
-        sure = sure * np.take_along_axis(found.shares, own, 1)[:, 0]
-    return base, base_labels, sure
+    shares = found.shares
+    if shares is None:
+        itself = np.full(len(latents), -1)
+        itself[kept] = np.arange(len(kept))
+        shares = neighbour_vote(latents, base, base_labels, found.k, exclude=itself)[1]
+    return base, base_labels, np.take_along_axis(shares, found.labels[:, np.newaxis], 1)[:, 0]
 
 
 def place_by_neighbours(

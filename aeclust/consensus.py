@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,34 @@ class Consensus:
     shares : ndarray of shape (n, k)
         float32, each cluster's share of the members' weighted votes; rows sum to 1.
     agreement : float
-        Mean over the members of the share of images that they label as the consensus does, in
-        [0, 1]: a score of the run that needs no labels.
+        Mean over the members that voted of the share of images that they label as the outcome
+        does, in [0, 1]: a score of the run that needs no labels.
     members : list of Member
+    votes : ndarray of shape (members, n)
+        Labels of the members that voted.
     """
 
     labels: NDArray[np.int64]
     shares: NDArray[np.float32]
     agreement: float
     members: list[Member]
+    votes: NDArray[np.int64] = field(repr=False)
+
+    def judged(self, probabilities: NDArray[np.floating[Any]]) -> Consensus:
+        """The same members under labels of probabilities (n, k) that come from elsewhere.
+
+        Should these use fewer than k clusters, the consensus stays as it is.
+        """
+        labels = probabilities.argmax(1)
+        k = probabilities.shape[1]
+        if len(np.unique(labels)) < k:
+            return self
+        return replace(
+            self,
+            labels=labels.astype(np.int64),
+            shares=probabilities.astype(np.float32),
+            agreement=float(np.mean([agreement(own, labels, k) for own in self.votes])),
+        )
 
 
 def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
@@ -94,6 +113,7 @@ def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
         labels=outcome.astype(np.int64),
         shares=shares.astype(np.float32),
         agreement=float((aligned == outcome).mean()),
+        votes=aligned,
         members=[Member(name, found.get(name, 0.0), name not in found) for name in members],
     )
 

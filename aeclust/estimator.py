@@ -37,8 +37,7 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
     labels_ : ndarray of shape (n,)
         int64, 0 to n_clusters - 1, by falling cluster size.
     confidence_ : ndarray of shape (n,)
-        float32 in [0, 1]: the share of the nearest neighbours in the same cluster, times the
-        cluster's share of the members' votes where the recipe clusters by consensus.
+        float32 in [0, 1], see :func:`aeclust.clustering.confidence`.
     n_clusters_ : int
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].

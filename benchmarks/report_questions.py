@@ -76,7 +76,7 @@ def sets() -> Iterator[tuple[str, Split, list[str]]]:
 
 def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
     """Error, training accuracy and validation accuracy of every checkpoint."""
-    kept = set(training.checkpoint_epochs(recipe.epochs))
+    kept = set(training.checkpoint_epochs(recipe))
     snapshots: dict[int, dict[str, NDArray[Any]]] = {}
 
     def keep(moment: training.Moment) -> None:

@@ -17,10 +17,30 @@ PACKAGE = Path(aeclust.__file__).parent
 
 # Every module stands in one room ...
 ROOMS = {
-    "pure": ("errors", "recipes", "batches", "models", "losses", "augment", "metrics", "demo"),
+    "pure": (
+        "errors",
+        "recipes",
+        "batches",
+        "models",
+        "losses",
+        "augment",
+        "optimizers",
+        "metrics",
+        "consensus",
+        "choosing",
+        "demo",
+    ),
     "plots": ("plots",),
     "files": ("artifacts", "images", "labels"),
-    "stages": ("training", "inference", "reduction", "clustering", "consensus", "curve"),
+    "stages": (
+        "training",
+        "selflabel",
+        "inference",
+        "reduction",
+        "clustering",
+        "curve",
+        "diagnosis",
+    ),
     "run": ("run",),
     "estimator": ("estimator",),
     "flags": ("flags",),
@@ -40,6 +60,14 @@ ARROWS = {
     "terminal": {"stages", "pure"},
     "cli": {"flags", "terminal", "run", "estimator", "stages", "files", "plots", "pure"},
     "doors": {"cli", "estimator"},
+}
+# What modules that are meant to stay simple need of the package, and no more.
+NEEDS = {
+    "optimizers": {"models", "recipes"},
+    "consensus": {"metrics"},
+    "choosing": set[str](),
+    "diagnosis": {"clustering"},
+    "selflabel": {"inference", "clustering", "models", "recipes"},
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
 KEEPERS = {
@@ -153,6 +181,11 @@ def test_arrows_point_down_only(module: str) -> None:
         if found.name.startswith(".") or (own(found) and room_of(own(found)) not in allowed)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("module", NEEDS)
+def test_simple_modules_need_little(module: str) -> None:
+    assert {own(found) for found in IMPORTS[module]} - {""} == NEEDS[module]
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:

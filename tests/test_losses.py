@@ -31,18 +31,20 @@ def output_of(
     latent: Tensor | None = None,
     log_variance: Tensor | None = None,
     projection: Tensor | None = None,
+    logits: Tensor | None = None,
 ) -> Output:
     if latent is None:
         latent = torch.zeros(len(reconstruction), 2)
-    return Output(latent, log_variance, reconstruction, projection)
+    return Output(latent, log_variance, reconstruction, projection, logits)
 
 
-def values(loss: Loss) -> tuple[float, float, float, float]:
+def values(loss: Loss) -> tuple[float, float, float, float, float]:
     return (
         loss.total.item(),
         loss.reconstruction.item(),
         loss.kl.item(),
         loss.contrast.item(),
+        loss.labels.item(),
     )
 
 
@@ -76,13 +78,13 @@ KL = 0.5 + (7 - math.log(4)) / 2
 
 def test_mse_by_hand() -> None:
     loss = objective(output_of(RECONSTRUCTION), IMAGES, named("baseline"))
-    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, 0, 0))
+    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, 0, 0, 0))
 
 
 def test_mse_of_a_variational_network_tells_the_kl_but_leaves_it_out() -> None:
     output = output_of(RECONSTRUCTION, latent=MEAN, log_variance=LOG_VARIANCE)
     loss = objective(output, IMAGES, recipe())
-    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, KL / 2, 0))
+    assert values(loss) == pytest.approx((5.25 / 4, 5.25 / 4, KL / 2, 0, 0))
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
@@ -93,7 +95,7 @@ def test_the_bound_by_hand(beta: float, weight: float) -> None:
     # an image: half the sum of its squares (5 and 0.25), and its KL
     reconstruction, kl = (5 / 2 + 0.25 / 2) / 2, KL / 2
     total = weight * (reconstruction + beta * kl)
-    assert values(loss) == pytest.approx((total, reconstruction, kl, 0))
+    assert values(loss) == pytest.approx((total, reconstruction, kl, 0, 0))
 
 
 def test_the_bound_against_a_gaussian_likelihood() -> None:
@@ -114,17 +116,23 @@ def test_the_bound_against_a_gaussian_likelihood() -> None:
 @pytest.mark.parametrize("loss", ["mse", "elbo"])
 def test_a_perfect_standard_normal_reconstruction_costs_nothing(loss: str) -> None:
     output = output_of(IMAGES, latent=torch.zeros(2, 2), log_variance=torch.zeros(2, 2))
-    assert values(objective(output, IMAGES, recipe(loss=loss))) == (0, 0, 0, 0)
+    assert values(objective(output, IMAGES, recipe(loss=loss))) == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_the_objective_is_float32_whatever_the_network_gives(dtype: torch.dtype) -> None:
     output = Output(
-        MEAN.to(dtype), LOG_VARIANCE.to(dtype), RECONSTRUCTION.to(dtype), draw(2, 3).to(dtype)
+        MEAN.to(dtype),
+        LOG_VARIANCE.to(dtype),
+        RECONSTRUCTION.to(dtype),
+        draw(2, 3).to(dtype),
+        draw(2, 4).to(dtype),
     )
-    loss = objective(output, IMAGES, recipe(loss="elbo", contrast=1))
-    terms = (loss.total, loss.reconstruction, loss.kl, loss.contrast)
-    assert [(term.dtype, term.shape) for term in terms] == [(torch.float32, ())] * 4
+    targets = torch.full((1, 4), 0.25)
+    loss = objective(output, IMAGES, recipe(loss="elbo", contrast=1), targets)
+    terms = (loss.total, loss.reconstruction, loss.kl, loss.contrast, loss.labels)
+    assert [(term.dtype, term.shape) for term in terms] == [(torch.float32, ())] * 5
+    assert loss.labels.item() > 0
     assert loss.reconstruction.item() == pytest.approx(5.25 / 4)
 
 
@@ -136,7 +144,7 @@ def test_the_contrastive_term_is_added_by_its_weight() -> None:
     chosen = recipe(contrast=0.5, temperature=0.2, reconstruction=2)
     loss = objective(output_of(RECONSTRUCTION, projection=projection), IMAGES, chosen)
     contrast = looped_nt_xent(projection.double().numpy(), 0.2)
-    assert values(loss) == pytest.approx((2 * 5.25 / 4 + contrast / 2, 5.25 / 4, 0, contrast))
+    assert values(loss) == pytest.approx((2 * 5.25 / 4 + contrast / 2, 5.25 / 4, 0, contrast, 0))
 
 
 def test_without_reconstruction_the_contrast_is_all() -> None:
@@ -148,6 +156,104 @@ def test_without_reconstruction_the_contrast_is_all() -> None:
     )
     assert loss.total.item() == loss.contrast.item()
     assert loss.reconstruction.item() == pytest.approx(5.25 / 4), "told, though not minimised"
+
+
+# -- fewer reconstructions than images ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["mse", "elbo"])
+def test_reconstructions_are_compared_with_the_first_images(loss: str) -> None:
+    """Of two views the first is decoded; the second has no say."""
+    second = torch.full_like(IMAGES, 9.0)
+    output = output_of(
+        RECONSTRUCTION, latent=MEAN.repeat(2, 1), log_variance=LOG_VARIANCE.repeat(2, 1)
+    )
+    both = objective(output, torch.cat([IMAGES, second]), recipe(loss=loss))
+    alone = objective(
+        output_of(RECONSTRUCTION, latent=MEAN, log_variance=LOG_VARIANCE),
+        IMAGES,
+        recipe(loss=loss),
+    )
+    assert values(both) == pytest.approx(values(alone))
+    assert alone.reconstruction.item() > 0
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+def plain_cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """Of targets (m, k) with logits (2 m, k), row i and m + i of the same image, in nats."""
+    terms = []
+    for row, scores in enumerate(logits):
+        wanted = targets[row % len(targets)]
+        surprise = np.log(np.exp(scores).sum()) - scores
+        terms.append(float(wanted @ surprise))
+    return sum(terms) / len(terms)
+
+
+@pytest.mark.parametrize(("m", "k"), [(1, 2), (3, 2), (4, 7)])
+def test_labels_against_a_plain_cross_entropy(m: int, k: int) -> None:
+    logits, targets = draw(2 * m, k, seed=1), draw(m, k, seed=2).softmax(1)
+    reconstruction, images = draw(m, 1, 2, 2, seed=3), draw(2 * m, 1, 2, 2, seed=4)
+    projection = draw(2 * m, 5, seed=5)
+    output = output_of(reconstruction, projection=projection, logits=logits)
+    chosen = named("hybrid").override({"reconstruction": 3, "contrast": 0.5, "temperature": 0.4})
+    loss = objective(output, images, chosen, targets)
+    labels = plain_cross_entropy(logits.double().numpy(), targets.double().numpy())
+    contrast = looped_nt_xent(projection.double().numpy(), 0.4)
+    error = (reconstruction - images[:m]).square().mean().item()
+    total = 3 * error + contrast / 2 + labels
+    assert values(loss) == pytest.approx((total, error, 0, contrast, labels), rel=1e-5)
+
+
+def test_labels_by_hand() -> None:
+    """One image, surely of the first cluster; its first view is given 3/4, its second 1/4."""
+    logits = torch.tensor([[math.log(3.0), 0.0], [0.0, math.log(3.0)]])
+    output = output_of(RECONSTRUCTION[:1], projection=draw(2, 3), logits=logits)
+    sure = objective(output, IMAGES, named("hybrid"), torch.tensor([[1.0, 0.0]]))
+    assert sure.labels.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    torn = objective(output, IMAGES, named("hybrid"), torch.tensor([[0.5, 0.5]]))
+    assert torn.labels.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    other = objective(output, IMAGES, named("hybrid"), torch.tensor([[0.25, 0.75]]))
+    first, second = (math.log(4 / 3) + 3 * math.log(4)) / 4, (math.log(4) + 3 * math.log(4 / 3)) / 4
+    assert other.labels.item() == pytest.approx((first + second) / 2)
+
+
+def test_labels_cost_the_entropy_of_their_targets_at_least() -> None:
+    targets = draw(6, 4, seed=2).softmax(1)
+    output = output_of(
+        draw(6, 1, 1, 1), projection=draw(12, 3), logits=targets.log().repeat(2, 1) + 5
+    )
+    loss = objective(output, draw(12, 1, 1, 1), named("hybrid"), targets)
+    entropy = -(targets * targets.log()).sum(1).mean().item()
+    assert loss.labels.item() == pytest.approx(entropy, rel=1e-5)
+    worse = output_of(draw(6, 1, 1, 1), projection=draw(12, 3), logits=draw(12, 4, seed=7))
+    assert objective(worse, draw(12, 1, 1, 1), named("hybrid"), targets).labels.item() > entropy
+
+
+def test_without_targets_or_logits_there_are_no_labels() -> None:
+    projection, logits = draw(4, 3), draw(4, 2)
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    images = IMAGES.repeat(2, 1, 1, 1)
+    plain = objective(output_of(RECONSTRUCTION, projection=projection), images, named("hybrid"))
+    headless = objective(
+        output_of(RECONSTRUCTION, projection=projection), images, named("hybrid"), targets
+    )
+    aimless = objective(
+        output_of(RECONSTRUCTION, projection=projection, logits=logits), images, named("hybrid")
+    )
+    assert values(plain) == values(headless) == values(aimless)
+    assert plain.labels.item() == 0
+
+
+def test_the_gradient_of_the_labels_is_what_is_missing() -> None:
+    """Of a softmax with cross-entropy: what it gives less what it should, over the rows."""
+    logits = draw(4, 3, seed=1).requires_grad_()
+    targets = draw(2, 3, seed=2).softmax(1)
+    output = output_of(RECONSTRUCTION, projection=draw(4, 3), logits=logits)
+    total = objective(output, IMAGES.repeat(2, 1, 1, 1), named("hybrid"), targets).total
+    (slope,) = torch.autograd.grad(total, logits)
+    torch.testing.assert_close(slope, (logits.softmax(1) - targets.repeat(2, 1)).detach() / 4)
 
 
 # -- KL -------------------------------------------------------------------------------------------

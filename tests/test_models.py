@@ -1,4 +1,4 @@
-"""The networks: their shapes, their seeds, their latents, and weights that do not fit."""
+"""The networks: their shapes, seeds, latents and whitening, and weights that do not fit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.linalg import fractional_matrix_power
 from torch import Tensor, nn
 
 from aeclust.errors import InputError
-from aeclust.models import Autoencoder, build, load_state, state_arrays
+from aeclust.models import Autoencoder, ViewWhitening, build, load_state, state_arrays
 from aeclust.recipes import Recipe, named
 
 NAMES = ("baseline", "vae", "deep", "hybrid")
@@ -47,25 +50,24 @@ DEEP: Shapes = {
     "decoder.9": (128, 64, 9, 9),
     "decoder.12": (64, 3, 17, 17),
 }
-HYBRID_FIELDS = {"channels": (32, 64, 128), "latent_size": 256, "image_size": 32}
+# a quarter of the pixels, with four times the channels, is all that convolutions see
 HYBRID: Shapes = {
-    "encoder.0": (32, 3, 3, 3),
-    "encoder.3.block.0": (32, 32, 3, 3),
-    "encoder.3.block.3": (32, 32, 3, 3),
-    "encoder.4": (64, 32, 3, 3),
-    "encoder.7.block.0": (64, 64, 3, 3),
-    "encoder.7.block.3": (64, 64, 3, 3),
-    "encoder.8": (128, 64, 3, 3),
-    "encoder.11.block.0": (128, 128, 3, 3),
-    "encoder.11.block.3": (128, 128, 3, 3),
-    "mean": (256, 128),
-    "expand": (128 * 4 * 4, 256),
-    "projector.0": (256, 256),
-    "projector.3": (128, 256),
-    "decoder.0": (128, 64, 4, 4),
-    "decoder.3": (64, 32, 4, 4),
-    "decoder.6": (32, 3, 4, 4),
+    "encoder.1": (64, 12, 3, 3),
+    "encoder.4.block.0": (64, 64, 3, 3),
+    "encoder.5": (128, 64, 3, 3),
+    "encoder.8.block.0": (128, 128, 3, 3),
+    "encoder.9": (256, 128, 3, 3),
+    "encoder.12.block.0": (256, 256, 3, 3),
+    "expand": (256 * 4 * 4, 256),
+    "projector.0": (512, 256),
+    "projector.3": (128, 512),
+    "head": (2, 256),
+    "decoder.2": (256, 128, 4, 4),
+    "decoder.5": (128, 64, 4, 4),
+    "decoder.8": (12, 64, 3, 3),
 }
+# on a busy machine
+PATIENT = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 def small(name: str, **changes: object) -> Recipe:
@@ -93,6 +95,20 @@ def count(part: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(module, kind) for module in part.modules())
 
 
+def whitening_of(network: Autoencoder) -> ViewWhitening:
+    assert network.whitening is not None
+    return network.whitening
+
+
+def moved(name: str = "hybrid", **changes: object) -> Autoencoder:
+    """A network in evaluation whose running statistics are no longer those of the start."""
+    network = build(small(name, **changes), 3, seed=0)
+    with torch.no_grad():
+        for _ in range(40):
+            network(images(20))
+    return network.eval()
+
+
 def same(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> bool:
     return first.keys() == second.keys() and all(
         np.array_equal(first[name], second[name]) for name in first
@@ -108,7 +124,7 @@ def same(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> boo
         (named("baseline"), BASELINE, 4096, (0, 0)),
         (named("vae"), VAE, 128, (0, 0)),
         (named("deep"), DEEP, 128, (5, 4)),
-        (named("hybrid").override(HYBRID_FIELDS), HYBRID, 256, (9, 2)),
+        (named("hybrid"), HYBRID, 256, (6, 3)),
     ],
     ids=NAMES,
 )
@@ -126,25 +142,83 @@ def test_the_recipes_networks_are_those_of_the_design(
     assert output.log_variance is None or output.log_variance.shape == (1, latent_size)
     assert (output.projection is not None) is (recipe.name == "hybrid")
     assert output.projection is None or output.projection.shape == (1, 128)
+    assert (output.logits is not None) is (recipe.name == "hybrid")
+    assert output.logits is None or output.logits.shape == (1, 2)
 
 
 @pytest.mark.parametrize(
-    ("name", "norm"), [("baseline", []), ("deep", ["BatchNorm2d"]), ("hybrid", ["BatchNorm2d"])]
+    ("name", "first", "norm", "last"),
+    [
+        ("baseline", [], [], ["ConvTranspose2d"]),
+        ("deep", [], ["BatchNorm2d"], ["ConvTranspose2d"]),
+        ("hybrid", ["BatchNorm2d", "ReLU"], ["BatchNorm2d"], ["Conv2d", "PixelShuffle"]),
+    ],
 )
 @pytest.mark.parametrize("channels", [(4, 8), (3, 8), (3, 3)])
 def test_every_decoder_stage_but_the_last_is_activated(
-    name: str, norm: list[str], channels: tuple[int, int]
+    name: str, first: list[str], norm: list[str], last: list[str], channels: tuple[int, int]
 ) -> None:
     """Also where a stage has as many channels as the images."""
     network = build(small(name, channels=channels), 3, seed=0)
     kinds = [type(layer).__name__ for layer in network.decoder]
-    assert kinds == ["ConvTranspose2d", *norm, "ReLU", "ConvTranspose2d", "Tanh"]
+    assert kinds == [*first, "ConvTranspose2d", *norm, "ReLU", *last, "Tanh"]
 
 
 def test_every_pooling_stage_is_convolved_activated_and_halved() -> None:
     network = build(small("deep"), 3, seed=0)
     kinds = [type(layer).__name__ for layer in network.encoder]
     assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
+
+
+def test_every_residual_stage_is_convolved_activated_and_one_layer_deeper() -> None:
+    network = build(small("hybrid"), 3, seed=0)
+    kinds = [type(layer).__name__ for layer in network.encoder]
+    assert kinds == ["PixelUnshuffle", *["Conv2d", "BatchNorm2d", "ReLU", "_Residual"] * 2]
+
+
+@pytest.mark.parametrize("channels", [(4,), (4, 8), (4, 8, 8)])
+def test_no_residual_convolution_runs_at_full_size(channels: tuple[int, ...]) -> None:
+    """The sides of what every convolution of a pass gives, for images of 16 pixels."""
+    network = build(small("hybrid", channels=channels, image_size=16), 3, seed=0).eval()
+    sides: list[int] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda _, __, output: sides.append(output.shape[3]))
+    output = network(images(2, size=16))
+    halves = [16 >> stage for stage in range(1, len(channels) + 1)]
+    down = [side for side in halves for _ in range(2)]
+    up = [*reversed(halves[:-1]), 8]
+    assert sides == [*down, *up]
+    assert output.reconstruction.shape == (1, 3, 16, 16)
+
+
+def test_the_stem_moves_two_by_two_pixels_into_channels() -> None:
+    network = build(small("hybrid"), 3, seed=0)
+    given = images(2)
+    stem = network.encoder[0](given)
+    assert stem.shape == (2, 12, 4, 4)
+    for colour in range(3):
+        for down in range(2):
+            for right in range(2):
+                expected = given[:, colour, down::2, right::2]
+                assert torch.equal(stem[:, 4 * colour + 2 * down + right], expected)
+    assert torch.equal(network.decoder[-2](stem), given), "the decoder's last stage undoes it"
+
+
+def test_a_residual_layer_adds_to_its_input() -> None:
+    layer = build(small("hybrid"), 3, seed=0).eval().encoder[4]
+    values = images(2, channels=4, size=4)
+    kernel, norm = layer.block[0], layer.block[1]
+    padded = np.pad(values.double().numpy(), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    weight = kernel.weight.detach().double().numpy()
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    convolved = np.einsum("nihwyx,oiyx->nohw", patches, weight)
+    # fresh running statistics are 0 and 1
+    added = np.maximum(convolved / math.sqrt(1 + norm.eps), 0)
+    with torch.no_grad():
+        found = layer(values).double().numpy()
+    np.testing.assert_allclose(found, values.double().numpy() + added, rtol=1e-5, atol=1e-6)
+    assert (added > 0).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,9 +228,10 @@ def test_reconstructions_have_the_images_shape_and_range(
     name: str, channels: int, size: int
 ) -> None:
     network = build(small(name, image_size=size), channels, seed=0)
-    given = images(channels=channels, size=size)
+    given = images(6, channels=channels, size=size)
     reconstruction = network(given, torch.Generator()).reconstruction
-    assert reconstruction.shape == given.shape
+    assert reconstruction.shape[1:] == given.shape[1:]
+    assert len(reconstruction) == (3 if name == "hybrid" else 6), "the first view of two"
     assert -1 <= reconstruction.min() < reconstruction.max() <= 1
 
 
@@ -174,12 +249,13 @@ def test_without_a_bottleneck_the_latent_is_the_last_feature_map() -> None:
 
 
 def test_a_residual_network_without_a_bottleneck_averages_the_last_feature_map() -> None:
-    network = build(small("hybrid", latent_size=0), 3, seed=0).eval()
+    network = build(small("hybrid"), 3, seed=0).eval()
     given = images()
     pooled = network.encoder(given).mean((2, 3))
     expected = pooled / pooled.norm(dim=1, keepdim=True) * math.sqrt(8)
-    torch.testing.assert_close(network.encode(given), expected)
-    assert network(given).reconstruction.shape == given.shape
+    torch.testing.assert_close(network(given).latent, expected)
+    # the scatter between views starts as one, ridged by a hundredth of it
+    torch.testing.assert_close(network.encode(given), expected / 1.01**0.25)
 
 
 # -- seeds ----------------------------------------------------------------------------------------
@@ -189,9 +265,28 @@ def test_a_residual_network_without_a_bottleneck_averages_the_last_feature_map()
 def test_the_seed_decides_the_weights(name: str) -> None:
     first, again, other = (state_arrays(build(small(name), 3, seed=seed)) for seed in (5, 5, 6))
     assert same(first, again)
+    drawn = weights(build(small(name), 3, seed=5))
     assert not any(
-        np.array_equal(first[key], other[key]) for key in first if first[key].ndim > 1
+        np.array_equal(first[f"{key}.weight"], other[f"{key}.weight"]) for key in drawn
     ), "every kernel is drawn"
+    assert len(drawn) >= 4
+
+
+@pytest.mark.parametrize("changes", [{"k": 5}, {"k": "auto"}, {"label_epochs": 0}])
+def test_all_but_the_head_is_the_same_for_every_k(changes: dict[str, object]) -> None:
+    two, other = (
+        state_arrays(build(small("hybrid", **fields), 3, seed=5)) for fields in ({}, changes)
+    )
+    heads = {"head.weight", "head.bias"}
+    assert heads <= two.keys()
+    assert same(
+        {name: value for name, value in two.items() if name not in heads},
+        {name: value for name, value in other.items() if name not in heads},
+    )
+    if changes == {"k": 5}:
+        assert (other["head.weight"].shape, other["head.bias"].shape) == ((5, 8), (5,))
+    else:
+        assert heads.isdisjoint(other)
 
 
 def test_the_global_random_state_does_not_count() -> None:
@@ -214,7 +309,7 @@ def test_building_touches_no_global_random_state(monkeypatch: pytest.MonkeyPatch
 # -- passes ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["baseline", "vae", "deep"])
 def test_a_pass_without_noise_decodes_the_latent(name: str) -> None:
     network = build(small(name), 3, seed=0).eval()
     given = images()
@@ -223,29 +318,67 @@ def test_a_pass_without_noise_decodes_the_latent(name: str) -> None:
     assert torch.equal(output.reconstruction, network.decode(output.latent))
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"), [("hybrid", {}), ("hybrid", {"latent_size": 6}), ("vae", {"contrast": 1})]
+)
+def test_what_is_encoded_can_be_decoded(name: str, changes: dict[str, object]) -> None:
+    """Latents are whitened codes, and the decoder's codes come back from them."""
+    network = moved(name, **changes)
+    given = images(6)
+    output = network(given)
+    latents = network.encode(given)
+    assert not torch.allclose(latents, output.latent, rtol=0.1, atol=0.01), "it whitens"
+    torch.testing.assert_close(latents, whitening_of(network)(output.latent))
+    torch.testing.assert_close(
+        network.decode(latents)[:3], output.reconstruction, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("hybrid", {}), ("vae", {"contrast": 1}), ("deep", {"contrast": 1})]
+)
+def test_of_two_views_the_first_is_decoded(name: str, changes: dict[str, object]) -> None:
+    network = build(small(name, **changes), 3, seed=0).eval()
+    decoded: list[int] = []
+    network.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0])))
+    first, second = images(4), images(8)[4:]
+    both = network(torch.cat([first, second]))
+    assert decoded == [4]
+    assert (len(both.latent), len(both.projection), len(both.reconstruction)) == (8, 8, 4)
+    other = network(torch.cat([first, -second]))
+    assert torch.equal(both.reconstruction, other.reconstruction)
+    assert not torch.equal(both.latent[4:], other.latent[4:])
+
+
+def test_one_view_alone_is_decoded_without_a_contrastive_term() -> None:
+    network = build(small("hybrid", contrast=0, label_epochs=0), 3, seed=0).eval()
+    output = network(images())
+    assert (network.projector, network.whitening, network.head) == (None, None, None)
+    assert (output.projection, output.logits) == (None, None)
+    assert torch.equal(network.encode(images()), output.latent)
+    assert torch.equal(network.decode(output.latent), output.reconstruction)
+    assert len(output.reconstruction) == 5
+
+
 @pytest.mark.parametrize("name", ["baseline", "hybrid"])
 def test_a_generator_changes_nothing_without_variance(name: str) -> None:
     network = build(small(name), 3, seed=0).eval()
     generator = torch.Generator().manual_seed(3)
     before = generator.get_state()
-    noisy, plain = network(images(), generator), network(images())
+    noisy, plain = network(images(6), generator), network(images(6))
     assert torch.equal(noisy.reconstruction, plain.reconstruction)
     assert torch.equal(generator.get_state(), before)
 
 
-def test_noise_has_the_variance_that_the_network_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_has_the_variance_that_the_network_says() -> None:
     network = build(small("vae"), 3, seed=0).eval()
     assert network.log_variance is not None
     nn.init.zeros_(network.log_variance.weight)
     wanted = torch.tensor([0.01, 0.25, 1.0, 4.0, 9.0, 0.0004])
     network.log_variance.bias.data = wanted.log()
     codes: list[Tensor] = []
-
-    def keep(code: Tensor) -> Tensor:
-        codes.append(code)
-        return code
-
-    monkeypatch.setattr(network, "decode", keep)
+    assert network.expand is not None
+    network.expand.register_forward_pre_hook(lambda _, given: codes.append(given[0]))
     with torch.no_grad():
         output = network(images(4000), torch.Generator().manual_seed(0))
     noise = (codes[0] - output.latent) / wanted.sqrt()
@@ -277,10 +410,12 @@ def test_log_variances_stay_where_their_exponential_is_finite(bias: float, expec
 
 
 @pytest.mark.parametrize("latent_size", [1, 6, 50])
-def test_hybrid_latents_lie_on_a_sphere(latent_size: int) -> None:
-    network = build(small("hybrid", latent_size=latent_size), 3, seed=0)
-    norms = network.encode(images()).norm(dim=1)
-    torch.testing.assert_close(norms, torch.full((5,), math.sqrt(latent_size)))
+def test_hybrid_codes_lie_on_a_sphere(latent_size: int) -> None:
+    network = moved(latent_size=latent_size)
+    radius = torch.full((6,), math.sqrt(latent_size))
+    torch.testing.assert_close(network(images(6)).latent.norm(dim=1), radius)
+    codes = whitening_of(network).inverse(network.encode(images(6)))
+    torch.testing.assert_close(codes.norm(dim=1), radius, rtol=1e-4, atol=1e-4)
 
 
 def test_in_evaluation_an_images_latent_does_not_depend_on_its_batch() -> None:
@@ -292,13 +427,174 @@ def test_in_evaluation_an_images_latent_does_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(alone, network.encode(given), rtol=1e-4, atol=1e-5)
 
 
+# -- clusters of the network's own ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_the_head_reads_probabilities_from_latents(k: int) -> None:
+    network = moved(k=k)
+    assert network.head is not None
+    with torch.no_grad():
+        output = network(images(6))
+        found = network.assign(network.encode(images(6)))
+    weight, bias = (p.detach().double().numpy() for p in network.head.parameters())
+    scores = np.exp(output.latent.double().numpy() @ weight.T + bias)
+    expected = scores / scores.sum(1, keepdims=True)
+    assert found.shape == (6, k)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output.logits.softmax(1).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("baseline", {}), ("hybrid", {"k": 0}), ("hybrid", {"label_epochs": 0})]
+)
+def test_a_network_without_a_head_assigns_nothing(name: str, changes: dict[str, object]) -> None:
+    network = build(small(name, **changes), 3, seed=0).eval()
+    assert network.head is None
+    assert network(images(6)).logits is None
+    with pytest.raises(ValueError, match=r"^a network without self-labelling assigns no clusters$"):
+        network.assign(network.encode(images(6)))
+
+
+# -- whitening ------------------------------------------------------------------------------------
+
+
+def trained_whitening(width: int, *, seed: int = 0, batches: int = 30) -> ViewWhitening:
+    """Of pairs whose differences vary by the direction, some a hundred times as much."""
+    whitening = ViewWhitening(width)
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn((width, width), generator=generator)
+    spread = torch.logspace(-1, 1, width)
+    for _ in range(batches):
+        shown = torch.randn((8, width), generator=generator) + 3
+        noise = torch.randn((2, 8, width), generator=generator) * spread
+        whitening.update(torch.cat([shown + noise[0] @ mixing, shown + noise[1] @ mixing]))
+    return whitening
+
+
+def test_the_running_means_by_hand() -> None:
+    """Two pairs in two dimensions; a batch counts for a fiftieth."""
+    whitening = ViewWhitening(2)
+    codes = torch.tensor([[1.0, 2.0], [0.0, 4.0], [3.0, 2.0], [0.0, 0.0]])
+    whitening.update(codes)
+    # the mean code is (1, 2); the pairs differ by (-2, 0) and (0, 4): squares 4 and 16, over 2 * 2
+    torch.testing.assert_close(whitening.center, 0.02 * torch.tensor([1.0, 2.0]))
+    scatter = 0.98 * torch.eye(2) + 0.02 * torch.tensor([[1.0, 0.0], [0.0, 4.0]])
+    torch.testing.assert_close(whitening.scatter, scatter)
+    whitening.update(codes)
+    center = (0.98 * 0.02 + 0.02) * torch.tensor([1.0, 2.0])
+    torch.testing.assert_close(whitening.center, center)
+
+
+def test_the_running_scatter_goes_to_that_of_the_pairs() -> None:
+    whitening = ViewWhitening(4)
+    codes = torch.randn((20, 4), generator=torch.Generator().manual_seed(1))
+    for _ in range(1000):
+        whitening.update(codes)
+    pairs = codes.double().numpy().reshape(2, 10, 4)
+    # the covariance within pairs, its means known: half of the squared difference
+    within = sum(np.outer(a - b, a - b) / 2 for a, b in zip(*pairs, strict=True)) / 10
+    np.testing.assert_allclose(whitening.scatter.numpy(), within, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(whitening.center.numpy(), codes.mean(0).numpy(), atol=1e-4)
+
+
+@PATIENT
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 10**6))
+def test_neither_the_order_of_images_nor_that_of_views_counts(
+    width: int, pairs: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randn((2 * pairs, width), generator=generator)
+    order = torch.randperm(pairs, generator=generator)
+    here, swapped, shuffled = (ViewWhitening(width) for _ in range(3))
+    here.update(codes)
+    swapped.update(codes.roll(pairs, 0))
+    shuffled.update(torch.cat([codes[order], codes[pairs + order]]))
+    for other in (swapped, shuffled):
+        torch.testing.assert_close(other.scatter, here.scatter)
+        torch.testing.assert_close(other.center, here.center)
+
+
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_whitening_against_scipys_matrix_power(width: int) -> None:
+    whitening = trained_whitening(width)
+    scatter = whitening.scatter.double().numpy()
+    ridged = scatter + 0.01 * np.trace(scatter) / width * np.eye(width)
+    codes = torch.randn((7, width), generator=torch.Generator().manual_seed(5))
+    centred = codes.double().numpy() - whitening.center.double().numpy()
+    expected = centred @ fractional_matrix_power(ridged, -0.25)
+    np.testing.assert_allclose(whitening(codes).numpy(), expected, rtol=1e-4, atol=1e-5)
+    back = codes.double().numpy() @ fractional_matrix_power(ridged, 0.25)
+    back += whitening.center.double().numpy()
+    np.testing.assert_allclose(whitening.inverse(codes).numpy(), back, rtol=1e-4, atol=1e-5)
+
+
+@PATIENT
+@given(st.integers(1, 12), st.integers(0, 10**6))
+def test_whitening_and_back_is_the_same_code(width: int, seed: int) -> None:
+    whitening = trained_whitening(width, seed=seed)
+    codes = 4 * torch.randn((9, width), generator=torch.Generator().manual_seed(seed + 1))
+    torch.testing.assert_close(whitening.inverse(whitening(codes)), codes, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(whitening(whitening.inverse(codes)), codes, rtol=1e-3, atol=1e-3)
+
+
+def test_whitened_views_differ_more_alike() -> None:
+    """A direction in which views differ a hundred times as much is left with ten times."""
+    whitening = ViewWhitening(2)
+    whitening.scatter.copy_(torch.diag(torch.tensor([100.0, 10_000.0])))
+    apart = whitening(torch.eye(2)) - whitening(torch.zeros(2, 2))
+    variance = torch.tensor([100.0, 10_000.0]) * apart.diag().square()
+    ridged = torch.tensor([100 + 50.5, 10_000 + 50.5])
+    torch.testing.assert_close(apart.diag(), ridged**-0.25)
+    assert apart[0, 1].abs() + apart[1, 0].abs() < 1e-6
+    assert 10 < variance[1] / variance[0] < 13
+
+
+def test_a_direction_in_which_views_never_differ_stays_finite() -> None:
+    whitening = ViewWhitening(3)
+    whitening.scatter.copy_(torch.diag(torch.tensor([3.0, 0.0, -1e-9])))
+    codes = torch.eye(3)
+    # the ridge is a hundredth of the mean eigenvalue, which is one
+    expected = torch.diag(torch.tensor([3.01, 0.01, 0.01]) ** -0.25)
+    torch.testing.assert_close(whitening(codes), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whitening.inverse(whitening(codes)), codes, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_move_in_training_alone_and_take_no_gradient() -> None:
+    network = build(small("hybrid"), 3, seed=0)
+    whitening = whitening_of(network)
+    output = network(images(6))
+    mean = output.latent.detach().mean(0)
+    torch.testing.assert_close(whitening.center, 0.02 * mean)
+    assert not whitening.center.requires_grad
+    assert not whitening.scatter.requires_grad
+    before = whitening.scatter.clone()
+    assert not torch.equal(before, torch.eye(8))
+    network.eval()
+    network(images(6))
+    network.encode(images(6))
+    assert torch.equal(whitening.scatter, before)
+    assert {"whitening.center", "whitening.scatter"} <= state_arrays(network).keys()
+
+
+def test_statistics_are_float32_under_autocast() -> None:
+    plain, cast = ViewWhitening(4), ViewWhitening(4)
+    codes = torch.randn((20, 4), generator=torch.Generator().manual_seed(1)).bfloat16()
+    plain.update(codes.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        cast.update(codes)
+    assert cast.scatter.dtype == torch.float32
+    assert torch.equal(cast.scatter, plain.scatter)
+    assert torch.equal(cast.center, plain.center)
+
+
 # -- weights --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_written_and_read_make_the_same_network(name: str) -> None:
     network, other = (build(small(name), 3, seed=seed) for seed in (0, 1))
-    network(images())  # moves the running statistics
+    network(images(6))  # moves the running statistics
     stored = state_arrays(network)
     for value in stored.values():
         value.flags.writeable = False  # as from a mapped file

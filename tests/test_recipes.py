@@ -1,4 +1,4 @@
-"""The recipes: the report's three rows, what a field takes, and how a wrong one is told."""
+"""The recipes: the table of all four, what a field takes, and how a wrong one is told."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from aeclust.errors import InputError
 from aeclust.recipes import (
+    AUTO_K,
     CLUSTERERS,
     DEFAULT_RECIPE,
     FIELDS,
     RECIPES,
     REDUCTIONS,
+    SPHERE,
     Recipe,
     named,
     parse_reduction,
@@ -46,6 +48,7 @@ BASELINE: dict[str, Any] = {
     "schedule": "constant",
     "batch_size": 64,
     "epochs": 100,
+    "label_epochs": 0,
     "precision": "float32",
     "k": 2,
     "reduction": ("kpca:200", "tsne:2"),
@@ -63,6 +66,25 @@ DEEP = VAE | {
     "momentum": 0.9,
     "epochs": 200,
     "reduction": ("kpca:50", "tsne:2"),
+}
+HYBRID = BASELINE | {
+    "name": "hybrid",
+    "network": "residual",
+    "batch_norm": True,
+    "contrast": 1.0,
+    "temperature": 0.3,
+    "reconstruction": 10.0,
+    "optimizer": "muon",
+    "lr": 0.15,
+    "weight_decay": 1e-4,
+    "momentum": 0.6,
+    "schedule": "one-cycle",
+    "batch_size": 256,
+    "epochs": 12,
+    "label_epochs": 4,
+    "precision": "auto",
+    "reduction": ("sphere", "pca:20"),
+    "clusterer": "consensus",
 }
 # on a busy machine
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -96,7 +118,8 @@ def recipes(draw: st.DrawFn) -> Recipe:
     contrast = draw(st.floats(0, 1e6))
     step = st.tuples(st.sampled_from(["pca", "kpca"]), st.integers(1, 10**6))
     tsne = st.tuples(st.just("tsne"), st.integers(1, 3))
-    steps = draw(st.lists(step | tsne, max_size=3))
+    sized = (step | tsne).map(lambda pair: f"{pair[0]}:{pair[1]}")
+    steps = draw(st.lists(sized | st.just(SPHERE), max_size=3))
     fields: dict[str, Any] = {
         "name": draw(st.text(max_size=10)),
         "network": network,
@@ -110,16 +133,17 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "contrast": contrast,
         "temperature": draw(positive(1e6)),
         "reconstruction": draw(st.floats(0, 1e6) if contrast else positive(1e6)),
-        "optimizer": draw(st.sampled_from(["adam", "adamw", "sgd"])),
+        "optimizer": draw(st.sampled_from(["adam", "adamw", "sgd", "muon"])),
         "lr": draw(positive(1e30)),
         "weight_decay": draw(st.floats(0, 1e30)),
         "momentum": draw(st.floats(0, 1, exclude_max=True)),
         "schedule": draw(st.sampled_from(["constant", "one-cycle"])),
         "batch_size": draw(st.integers(2 if contrast or network == "residual" else 1, 4096)),
         "epochs": draw(st.integers(1, 10**6)),
-        "precision": draw(st.sampled_from(["float32", "bfloat16"])),
-        "k": draw(st.integers(2, 10**6)),
-        "reduction": tuple(f"{method}:{size}" for method, size in steps),
+        "label_epochs": draw(st.integers(0, 10**6 if contrast else 0)),
+        "precision": draw(st.sampled_from(["float32", "bfloat16", "auto"])),
+        "k": draw(st.just(AUTO_K) | st.integers(2, 10**6)),
+        "reduction": tuple(steps),
         "perplexity": draw(positive(1e6)),
         "clusterer": draw(st.sampled_from(CLUSTERERS)),
     }
@@ -130,17 +154,45 @@ def recipes(draw: st.DrawFn) -> Recipe:
 # -- the table ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("expected", [BASELINE, VAE, DEEP], ids=["baseline", "vae", "deep"])
-def test_the_reports_recipes_field_by_field(expected: dict[str, Any]) -> None:
+@pytest.mark.parametrize("expected", [BASELINE, VAE, DEEP, HYBRID], ids=lambda row: row["name"])
+def test_the_recipes_field_by_field(expected: dict[str, Any]) -> None:
     assert dataclasses.asdict(named(expected["name"])) == expected
 
 
 def test_the_hybrid_is_the_default() -> None:
-    """It has the two terms its name promises, and places images it has not seen."""
+    """It has the terms its name promises, and places images it has not seen."""
     hybrid = named(DEFAULT_RECIPE)
     assert (hybrid.name, hybrid.network) == ("hybrid", "residual")
-    assert min(hybrid.contrast, hybrid.reconstruction) > 0
+    assert min(hybrid.contrast, hybrid.reconstruction, hybrid.label_epochs) > 0
     assert not hybrid.transductive
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 16),
+        ({"k": 7}, 16),
+        ({"k": "auto"}, 12),
+        ({"label_epochs": 0}, 12),
+        ({"epochs": 1, "label_epochs": 9}, 10),
+        ({"epochs": 5, "label_epochs": 9, "k": 0}, 5),
+    ],
+)
+def test_total_epochs_count_self_labelling_where_k_is_known(
+    changes: dict[str, object], expected: int
+) -> None:
+    assert named("hybrid").override(changes).total_epochs == expected
+
+
+@pytest.mark.parametrize("name", ["baseline", "vae", "deep"])
+def test_the_reports_recipes_have_one_phase(name: str) -> None:
+    assert named(name).total_epochs == named(name).epochs
+
+
+def test_the_clusterers_and_reductions_of_the_design() -> None:
+    kinds = ("consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
+    assert kinds == CLUSTERERS
+    assert (REDUCTIONS, SPHERE, AUTO_K) == (("pca", "kpca", "tsne"), "sphere", 0)
 
 
 def test_every_recipe_stands_under_its_own_name() -> None:
@@ -163,6 +215,9 @@ def test_a_recipe_is_frozen() -> None:
         (("tsne:2",), True),
         (("kpca:200", "tsne:2"), True),
         (("tsne:3", "pca:2"), True),
+        (("sphere",), False),
+        (("sphere", "pca:20"), False),
+        (("sphere", "tsne:2"), True),
     ],
 )
 def test_only_tsne_makes_a_chain_transductive(reduction: tuple[str, ...], expected: bool) -> None:
@@ -172,6 +227,10 @@ def test_only_tsne_makes_a_chain_transductive(reduction: tuple[str, ...], expect
 @pytest.mark.parametrize("method", REDUCTIONS)
 def test_reductions_are_read_as_method_and_size(method: str) -> None:
     assert parse_reduction(f"{method}:3") == (method, 3)
+
+
+def test_the_sphere_has_no_size() -> None:
+    assert parse_reduction("sphere") == ("sphere", 0)
 
 
 # -- JSON -----------------------------------------------------------------------------------------
@@ -191,7 +250,12 @@ def test_json_holds_every_field_and_lists_for_tuples() -> None:
 
 
 @PATIENT
-@given(recipes(), st.sampled_from(["lr", "k", "perplexity", "clusterer", "precision", "schedule"]))
+@given(
+    recipes(),
+    st.sampled_from(
+        ["lr", "k", "perplexity", "clusterer", "precision", "schedule", "label_epochs"]
+    ),
+)
 def test_fields_missing_in_json_take_their_defaults(recipe: Recipe, missing: str) -> None:
     stored = {name: value for name, value in recipe.to_json().items() if name != missing}
     expected = dataclasses.replace(recipe, **{missing: BASELINE[missing]})
@@ -200,6 +264,12 @@ def test_fields_missing_in_json_take_their_defaults(recipe: Recipe, missing: str
 
 def test_a_name_alone_is_all_defaults() -> None:
     assert Recipe.from_json({"name": "old"}, where="weights.h5") == Recipe(name="old")
+
+
+def test_a_file_from_before_self_labelling_has_none() -> None:
+    fields = {n: v for n, v in named("hybrid").to_json().items() if n != "label_epochs"}
+    read = Recipe.from_json(fields, where="weights.h5")
+    assert (read.label_epochs, read.total_epochs) == (0, 12)
 
 
 # -- override -------------------------------------------------------------------------------------
@@ -231,7 +301,17 @@ def test_a_name_alone_is_all_defaults() -> None:
         ("reduction", "", ()),
         ("reduction", ["pca:5"], ("pca:5",)),
         ("optimizer", "sgd", "sgd"),
+        ("optimizer", "muon", "muon"),
         ("clusterer", " gmm", "gmm"),
+        ("clusterer", "consensus", "consensus"),
+        ("precision", "auto", "auto"),
+        ("k", "auto", 0),
+        ("k", " auto ", 0),
+        ("k", "0", 0),
+        ("k", 0, 0),
+        ("k", "3", 3),
+        ("reduction", "sphere", ("sphere",)),
+        ("reduction", "sphere, pca:20", ("sphere", "pca:20")),
     ],
 )
 def test_override_reads_a_value_as_the_fields_type(
@@ -259,7 +339,7 @@ CHANGE = "; change that field"
 STAGES = "one positive number for each of 1 to 16 encoder stages"
 HALVE = "stages halve the image"
 REDUCTION = (
-    "expected METHOD:SIZE with METHOD one of pca, kpca, tsne; "
+    "expected sphere, or METHOD:SIZE with METHOD one of pca, kpca, tsne; "
     "for example pca:20 or kpca:200,tsne:2, or none"
 )
 
@@ -337,19 +417,19 @@ REDUCTION = (
         (overriding(reduction=[3]), "--set: reduction is (3,); expected texts" + CHANGE),
         (
             overriding(optimizer="rmsprop"),
-            "--set: optimizer is 'rmsprop'; expected one of adam, adamw, sgd" + CHANGE,
+            "--set: optimizer is 'rmsprop'; expected one of adam, adamw, sgd, muon" + CHANGE,
         ),
         (overriding(loss=["mse"]), "--set: loss is ('mse',); expected one of mse, elbo" + CHANGE),
         (
             overriding(clusterer="dbscan"),
-            "--set: clusterer is 'dbscan'; expected one of kmeans, minibatch-kmeans, gmm, spectral,"
-            " agglomerative" + CHANGE,
+            "--set: clusterer is 'dbscan'; expected one of consensus, kmeans, minibatch-kmeans,"
+            " gmm, spectral, agglomerative" + CHANGE,
         ),
         (building(lr=1), "lr is 1; expected a finite number" + CHANGE),
         (building(network="deep"), "network is 'deep'; expected one of plain, residual" + CHANGE),
         (
             building(precision="float16"),
-            "precision is 'float16'; expected one of float32, bfloat16" + CHANGE,
+            "precision is 'float16'; expected one of float32, bfloat16, auto" + CHANGE,
         ),
         (
             building(schedule="cosine"),
@@ -383,7 +463,15 @@ REDUCTION = (
         (overriding(momentum="1"), "--set: momentum is 1.0; expected less than 1" + CHANGE),
         (overriding(batch_size=0), "--set: batch_size is 0; expected 1 or more" + CHANGE),
         (overriding(epochs="0"), "--set: epochs is 0; expected 1 or more" + CHANGE),
-        (overriding(k=1), "--set: k is 1; expected 2 clusters or more" + CHANGE),
+        (overriding(label_epochs=-1), "--set: label_epochs is -1; expected 0 or more" + CHANGE),
+        (
+            overriding(label_epochs=1.0),
+            "--set: label_epochs is 1.0; expected a whole number" + CHANGE,
+        ),
+        (overriding(k=1), "--set: k is 1; expected 2 clusters or more, or auto" + CHANGE),
+        (overriding(k=-1), "--set: k is -1; expected 2 clusters or more, or auto" + CHANGE),
+        (overriding(k="Auto"), "--set: k is 'Auto'; expected a whole number" + CHANGE),
+        (overriding(epochs="auto"), "--set: epochs is 'auto'; expected a whole number" + CHANGE),
         (overriding(latent_size=-1), "--set: latent_size is -1; expected 0 or more" + CHANGE),
         (
             overriding(channels="none"),
@@ -434,13 +522,25 @@ REDUCTION = (
             "images" + CHANGE,
         ),
         (
-            overriding("hybrid", batch_size=1, contrast=0),
+            overriding("hybrid", contrast=0),
+            "--set: label_epochs is 4; expected 0 without a contrastive term, because "
+            "self-labelling needs augmented views" + CHANGE,
+        ),
+        (
+            overriding(label_epochs=2),
+            "--set: label_epochs is 2; expected 0 without a contrastive term, because "
+            "self-labelling needs augmented views" + CHANGE,
+        ),
+        (
+            overriding("hybrid", batch_size=1, contrast=0, label_epochs=0),
             "--set: batch_size is 1; expected 2 or more, because the residual network normalises "
             "batches" + CHANGE,
         ),
         # reductions
         (overriding(reduction="umap:2"), f"--set: reduction is 'umap:2'; {REDUCTION}"),
         (overriding(reduction="pca"), f"--set: reduction is 'pca'; {REDUCTION}"),
+        (overriding(reduction="sphere:2"), f"--set: reduction is 'sphere:2'; {REDUCTION}"),
+        (overriding(reduction="Sphere"), f"--set: reduction is 'Sphere'; {REDUCTION}"),
         (overriding(reduction="pca:0"), f"--set: reduction is 'pca:0'; {REDUCTION}"),
         (overriding(reduction="pca:-2"), f"--set: reduction is 'pca:-2'; {REDUCTION}"),
         (overriding(reduction="pca:2.5"), f"--set: reduction is 'pca:2.5'; {REDUCTION}"),
@@ -490,12 +590,13 @@ def test_a_config_file_that_cannot_be_read(
 
 def test_a_config_file_gives_fields(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text('k = 3\nlr = 1e-3\nchannels = [4, 8]\nreduction = "none"\nbeta = 2\n')
+    file.write_text('k = "auto"\nlr = 1e-3\nchannels = [4, 8]\nreduction = "none"\nbeta = 2\n')
     assert named("baseline").override(read_toml(file)) == dataclasses.replace(
-        named("baseline"), k=3, lr=1e-3, channels=(4, 8), reduction=(), beta=2.0
+        named("baseline"), k=0, lr=1e-3, channels=(4, 8), reduction=(), beta=2.0
     )
 
 
 def test_errors_name_the_place_they_are_given() -> None:
-    with pytest.raises(InputError, match=r"^aeclust\.toml: k is 0; expected 2 clusters or more; "):
-        named("vae").override({"k": 0}, where="aeclust.toml")
+    text = r"^aeclust\.toml: k is 1; expected 2 clusters or more, or auto; "
+    with pytest.raises(InputError, match=text):
+        named("vae").override({"k": 1}, where="aeclust.toml")

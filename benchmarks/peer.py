@@ -1,0 +1,40 @@
+"""Rows of a deep clustering peer, ClustPy's IDEC, for the table of ``accuracy.py``.
+
+    python -m venv .peer && .peer/bin/pip install . clustpy
+    .peer/bin/python benchmarks/peer.py --data demo:digits --seeds 0 1 2
+
+ClustPy brings many packages, hence an environment of its own. Its defaults are kept: a fully
+connected autoencoder on the pixels in [0, 1], 100 epochs of pretraining and 150 of clustering.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from accuracy import METHODS, SETS, Set, flat, key, measure, read
+from clustpy.deep import IDEC  # type: ignore[import-not-found]
+from numpy.typing import NDArray
+
+
+def idec(data: Set, seed: int) -> NDArray[np.int64]:
+    model = IDEC(data.k, random_state=seed).fit(flat(data.pixels))
+    labels = model.labels_ if data.scored is None else model.predict(flat(data.scored))
+    return np.asarray(labels, np.int64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="*", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    asked = parser.parse_args()
+    METHODS["ClustPy IDEC"] = idec
+    for name in asked.data:
+        data = SETS[name]()
+        for seed in asked.seeds:
+            if not any(key(row) == (name, "ClustPy IDEC", seed) for row in read()):
+                measure(name, data, "ClustPy IDEC", seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Votes by hand, and the laws that no renaming may break."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from aeclust.consensus import Member, agreement, vote
+from aeclust.metrics import scores
+
+# a busy machine is no failure
+FEW = settings(max_examples=60, deadline=None)
+
+Array = NDArray[Any]
+
+
+def members(*texts: str) -> dict[str, Array]:
+    """Labellings written as digits, named a, b, c and on."""
+    return {
+        name: np.array([int(digit) for digit in text])
+        for name, text in zip("abcdefgh", texts, strict=False)
+    }
+
+
+def same(first: Array, second: Array) -> bool:
+    """Whether two clusterings are equal up to their names."""
+    return scores(first, second).ari == 1.0
+
+
+def whole_labels(n: int, k: int, rng: np.random.Generator) -> Array:
+    """Random labels with every cluster in use."""
+    labels = rng.integers(0, k, n)
+    labels[rng.permutation(n)[:k]] = np.arange(k)
+    return labels
+
+
+def noisy(truth: Array, k: int, share: float, rng: np.random.Generator) -> Array:
+    """Some labels drawn anew."""
+    return np.where(rng.random(len(truth)) < share, rng.integers(0, k, len(truth)), truth)
+
+
+# -- agreement ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "k", "wanted"),
+    [
+        ("0011", "0011", 2, 1.0),
+        ("0011", "1100", 2, 1.0),
+        ("0011", "0001", 2, 0.75),
+        ("0011", "0101", 2, 0.5),
+        ("001122", "112200", 3, 1.0),
+        # 0 and 1 are merged in the second: one of them is matched with an empty cluster
+        ("001122", "000022", 3, 4 / 6),
+    ],
+)
+def test_agreement_by_hand(first: str, second: str, k: int, wanted: float) -> None:
+    a, b = members(first, second).values()
+    assert agreement(a, b, k) == pytest.approx(wanted)
+    assert agreement(b, a, k) == pytest.approx(wanted)
+
+
+@FEW
+@given(st.integers(2, 40), st.integers(2, 5), st.integers(0, 2**20))
+def test_agreement_is_the_accuracy_of_the_scores(n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, k, (2, n))
+    assert agreement(a, b, k) == pytest.approx(scores(a, b).accuracy)
+    assert agreement(rng.permutation(k)[a], b, k) == pytest.approx(agreement(a, b, k))
+
+
+# -- votes -------------------------------------------------------------------------------------
+
+
+@FEW
+@given(st.integers(2, 6), st.integers(0, 40), st.integers(1, 6), st.integers(0, 2**20))
+def test_copies_of_one_labelling_give_it_back(k: int, more: int, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = whole_labels(k + more, k, rng)
+    found = vote({str(i): rng.permutation(k)[truth] for i in range(count)}, k)
+    assert found.labels.dtype == np.int64
+    assert same(found.labels, truth)
+    assert found.agreement == 1.0
+    assert found.shares.dtype == np.float32
+    np.testing.assert_array_equal(found.shares, np.eye(k)[found.labels])
+    assert found.members == [Member(str(i), 1.0, False) for i in range(count)]
+
+
+def test_a_member_alone_decides() -> None:
+    found = vote(members("0210"), 3)
+    assert found.labels.tolist() == [0, 2, 1, 0]
+    assert (found.agreement, found.members) == (1.0, [Member("a", 1.0, False)])
+
+
+def test_a_vote_by_hand() -> None:
+    # a and b agree on 9 of 10 images, a and c on 8, b and c on 7; c is written the other way round
+    a, b, c = "0000011111", "0000001111", "1110000000"
+    found = vote(members(a, b, c), 2)
+    agreements = [(0.9 + 0.8) / 2, (0.9 + 0.7) / 2, (0.8 + 0.7) / 2]
+    for member, wanted in zip(found.members, agreements, strict=True):
+        assert member.agreement == pytest.approx(wanted)
+        assert not member.collapsed
+    # a leads, and b and c never object together
+    assert found.labels.tolist() == [0] * 5 + [1] * 5
+    x, y, z = (wanted**4 for wanted in agreements)
+    ones = np.array([0, 0, 0, z, z, x + z, x + y + z, x + y + z, x + y + z, x + y + z])
+    ones /= x + y + z
+    np.testing.assert_allclose(found.shares, np.stack([1 - ones, ones], 1), atol=1e-6)
+    assert found.agreement == pytest.approx((1.0 + 0.9 + 0.8) / 3)
+
+
+def test_a_collapsed_member_has_no_vote() -> None:
+    wholes = members("00001111", "00011111", "00000111")
+    alone = vote(wholes, 2)
+    found = vote({"first": np.zeros(8, np.int64), **wholes, "last": np.ones(8, np.int64)}, 2)
+    assert [member.name for member in found.members] == ["first", "a", "b", "c", "last"]
+    assert found.members[0] == Member("first", 0.0, True)
+    assert found.members[-1] == Member("last", 0.0, True)
+    assert found.members[1:-1] == alone.members
+    np.testing.assert_array_equal(found.labels, alone.labels)
+    np.testing.assert_array_equal(found.shares, alone.shares)
+    assert found.agreement == alone.agreement
+
+
+def test_a_member_that_lost_one_of_three_clusters_has_collapsed() -> None:
+    found = vote(members("001122", "000022", "220011"), 3)
+    assert [member.collapsed for member in found.members] == [False, True, False]
+    assert [member.agreement for member in found.members] == [1.0, 0.0, 1.0]
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_outlier_is_outvoted(place: int) -> None:
+    rng = np.random.default_rng(place)
+    truth = whole_labels(60, 3, rng)
+    # each of the three misses five images of its own
+    voters = []
+    for i in range(3):
+        labels = truth.copy()
+        labels[5 * i : 5 * i + 5] = (labels[5 * i : 5 * i + 5] + 1) % 3
+        voters.append(rng.permutation(3)[labels])
+    voters.insert(place, rng.permutation(truth))
+    found = vote({str(i): own for i, own in enumerate(voters)}, 3)
+    assert same(found.labels, truth)
+    agreements = [member.agreement for member in found.members]
+    assert int(np.argmin(agreements)) == place
+    # three votes of about 0.75**4 against one of about 0.4**4
+    own = found.shares[np.arange(60), found.labels]
+    assert own[15:].min() > 0.9
+
+
+def test_the_fourth_power_lets_two_that_agree_outvote_two_that_do_not() -> None:
+    truth = np.repeat([0, 1], 20)
+    apart = [truth.copy() for _ in range(2)]
+    apart[0][:8] = 1
+    apart[1][12:20] = 1
+    apart[0][38:] = apart[1][38:] = 0  # where both err together, against two that are right
+    found = vote({"a": truth, "b": 1 - truth, "c": apart[0], "d": apart[1]}, 2)
+    right, wrong = (1 + 2 * 30 / 40) / 3, (2 * 30 / 40 + 24 / 40) / 3
+    assert [m.agreement for m in found.members] == pytest.approx([right, right, wrong, wrong])
+    assert same(found.labels, truth)
+    weight = right**4 / (right**4 + wrong**4)
+    np.testing.assert_allclose(found.shares[38:].max(1), weight, atol=1e-6)
+
+
+def test_a_vote_that_would_lose_a_cluster_falls_back_to_the_best_member() -> None:
+    # each member knows cluster 2 by another image, and d agrees least with the others
+    a, b, c, d = "2000001111", "0200001111", "0020001111", "0001110112"
+    found = vote(members(d, a, b, c), 3)
+    best = max(found.members, key=lambda member: member.agreement)
+    assert best.name == "b"  # the first of three equals, members being named by their places
+    assert found.labels.tolist() == [2, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    np.testing.assert_array_equal(found.shares, np.eye(3)[found.labels])
+    with_d = agreement(members(d)["a"], found.labels, 3)
+    assert found.agreement == pytest.approx((with_d + 1.0 + 0.8 + 0.8) / 4)
+
+
+# -- laws --------------------------------------------------------------------------------------
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(1, 5), st.floats(0, 1), st.integers(0, 2**20))
+def test_whatever_the_members_say_every_cluster_is_kept(
+    k: int, count: int, share: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    truth = whole_labels(30, k, rng)
+    voters = {"whole": truth}
+    voters |= {str(i): noisy(truth, k, share, rng) for i in range(count)}
+    before = {name: labels.copy() for name, labels in voters.items()}
+    found = vote(voters, k)
+    assert np.unique(found.labels).tolist() == list(range(k))
+    assert found.shares.shape == (30, k)
+    assert (found.shares >= 0).all()
+    np.testing.assert_allclose(found.shares.sum(1), 1, atol=1e-6)
+    # a label has the largest share of its row
+    own = found.shares[np.arange(30), found.labels]
+    np.testing.assert_array_equal(own, found.shares.max(1))
+    assert 0 <= found.agreement <= 1
+    wholes = {name for name, labels in voters.items() if len(np.unique(labels)) == k}
+    assert {m.name for m in found.members if not m.collapsed} == wholes
+    for name, labels in voters.items():
+        np.testing.assert_array_equal(labels, before[name])
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(3, 6), st.integers(0, 2**20))
+def test_renaming_the_clusters_of_any_member_changes_nothing(
+    k: int, count: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    truth = whole_labels(50, k, rng)
+    voters = {str(i): noisy(truth, k, 0.15, rng) for i in range(count)}
+    first = vote(voters, k)
+    ordered = np.sort(first.shares, 1)
+    assume((ordered[:, -1] - ordered[:, -2] > 1e-6).all())  # ties have a test of their own
+    renamed = {name: rng.permutation(k)[labels] for name, labels in voters.items()}
+    second = vote(renamed, k)
+    assert same(first.labels, second.labels)
+    assert second.agreement == pytest.approx(first.agreement)
+    assert [m.agreement for m in second.members] == pytest.approx(
+        [m.agreement for m in first.members]
+    )
+    np.testing.assert_allclose(np.sort(second.shares, 1), ordered, atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [(0, 1), (1, 0)])
+def test_renaming_changes_nothing_where_the_vote_is_tied(names: tuple[int, int]) -> None:
+    # two members of equal weight: the one to which the others are aligned must not be overruled
+    # by the number that its cluster happens to have
+    first, second = members("00001111", "00011111").values()
+    plain = vote({"a": first, "b": second}, 2)
+    renamed = vote({"a": np.array(names)[first], "b": second}, 2)
+    assert same(plain.labels, renamed.labels)
+    assert plain.shares[3].tolist() == [0.5, 0.5]
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(0, 2**20))
+def test_the_order_of_the_images_does_not_matter(k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = whole_labels(50, k, rng)
+    voters = {str(i): noisy(truth, k, 0.15, rng) for i in range(5)}
+    order = rng.permutation(50)
+    first, second = vote(voters, k), vote({n: own[order] for n, own in voters.items()}, k)
+    ordered = np.sort(first.shares, 1)
+    assume((ordered[:, -1] - ordered[:, -2] > 1e-6).all())
+    assert same(first.labels[order], second.labels)
+    assert second.agreement == pytest.approx(first.agreement)
