@@ -75,23 +75,23 @@ class Autoencoder(nn.Module):
         width = latent or pooled
         self.expand = nn.Linear(width, features) if latent or self.residual else None
         self.projector = _projector(width) if recipe.contrast else None
-        self.whitening = ViewWhitening(width) if recipe.contrast else None
         self.head = nn.Linear(width, recipe.k) if recipe.total_epochs > recipe.epochs else None
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
-        code = self._codes(images)[0].float()
-        return code if self.whitening is None else self.whitening(code)
+        return self._codes(images)[0]
 
     def decode(self, latent: Tensor) -> Tensor:
         """Images (n, c, s, s) in [-1, 1] of latents (n, d)."""
-        return self._draw(latent if self.whitening is None else self.whitening.inverse(latent))
+        features = latent if self.expand is None else self.expand(latent)
+        return self.decoder(features.unflatten(1, self.feature_shape))
 
     def assign(self, latents: Tensor) -> Tensor:
         """Probabilities (n, k) of the clusters that the network has learnt to tell apart."""
-        if self.head is None or self.whitening is None:
+        if self.head is None:
             raise ValueError("a network without self-labelling assigns no clusters")
-        return self.head(self.whitening.inverse(latents)).softmax(1)
+        assigned: Tensor = self.head(latents).softmax(1)
+        return assigned
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
         """One training pass.
@@ -106,17 +106,11 @@ class Autoencoder(nn.Module):
                 latent.shape, generator=generator, device=latent.device, dtype=latent.dtype
             )
             code = latent + torch.exp(0.5 * log_variance) * noise
-        if self.projector is None or self.whitening is None:
-            return Output(latent, log_variance, self._draw(code), None)
-        if self.training:
-            self.whitening.update(latent.detach())
+        if self.projector is None:
+            return Output(latent, log_variance, self.decode(code), None)
         first = code[: (len(code) + 1) // 2]
         logits = None if self.head is None else self.head(latent)
-        return Output(latent, log_variance, self._draw(first), self.projector(latent), logits)
-
-    def _draw(self, code: Tensor) -> Tensor:
-        features = code if self.expand is None else self.expand(code)
-        return self.decoder(features.unflatten(1, self.feature_shape))
+        return Output(latent, log_variance, self.decode(first), self.projector(latent), logits)
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         features = self.encoder(images)
@@ -129,53 +123,6 @@ class Autoencoder(nn.Module):
             return latent, None
         # beyond this exp() overflows within a few steps of SGD at the report's rate
         return latent, self.log_variance(features).clamp(-10.0, 10.0)
-
-
-class ViewWhitening(nn.Module):
-    """A linear map of codes that makes two views of an image differ alike in every direction.
-
-    Directions in which views of one image differ much say little about what it shows. The codes
-    are multiplied by a negative power of the scatter between views: -1/2 would be what linear
-    discriminant analysis does with every image as a class of its own, -1/4 goes half the way.
-    Training estimates centre and scatter as running means.
-
-    Parameters
-    ----------
-    width : int
-        Values in a code.
-    """
-
-    _MOMENTUM, _RIDGE, _POWER = 0.02, 1e-2, 0.25
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.center: Tensor
-        self.scatter: Tensor
-        self.register_buffer("center", torch.zeros(width))
-        self.register_buffer("scatter", torch.eye(width))
-
-    def update(self, codes: Tensor) -> None:
-        """Take in codes (2 m, d), rows i and m + i of the same image."""
-        first, second = codes.float().chunk(2)
-        apart = (first - second) / 2**0.5
-        with torch.autocast(codes.device.type, enabled=False):
-            self.center.lerp_(codes.float().mean(0), self._MOMENTUM)
-            self.scatter.lerp_(apart.T @ apart / len(apart), self._MOMENTUM)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Whitened latents (n, d) of codes (n, d)."""
-        return (codes - self.center) @ self._power(-self._POWER)
-
-    def inverse(self, latents: Tensor) -> Tensor:
-        """The codes (n, d) of whitened latents (n, d)."""
-        return latents @ self._power(self._POWER) + self.center
-
-    def _power(self, exponent: float) -> Tensor:
-        # on the CPU: not every device has eigenvectors, and the matrix is small
-        values, vectors = torch.linalg.eigh(self.scatter.cpu().double())
-        values = values.clamp(min=0) + self._RIDGE * values.mean()
-        power: Tensor = (vectors * values**exponent) @ vectors.T
-        return power.float().to(self.scatter.device)
 
 
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:

@@ -18,6 +18,7 @@ REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
 CLUSTERERS = ("consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
 AUTO_K = 0
+_SMALLEST_BATCH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,10 @@ class Recipe:
     schedule : {"constant", "one-cycle"}
         ``one-cycle`` rises to ``lr`` in the first fifth of all steps and falls to zero in the end.
     batch_size : int
+        Images in a step.
+    steps : int
+        Least number of steps in an epoch, for which few images are cut into smaller batches, of
+        32 or more; 0 keeps ``batch_size``.
     epochs : int
         Of training that knows no k.
     label_epochs : int
@@ -97,6 +102,7 @@ class Recipe:
     momentum: float = 0.0
     schedule: Literal["constant", "one-cycle"] = "constant"
     batch_size: int = 64
+    steps: int = 0
     epochs: int = 100
     label_epochs: int = 0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
@@ -120,6 +126,7 @@ class Recipe:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
         _require(self.k >= 2 or self.k == AUTO_K, "k", self.k, "2 clusters or more, or auto")
+        _require(self.steps >= 0, "steps", self.steps, "0 or more")
         _require(self.label_epochs >= 0, "label_epochs", self.label_epochs, "0 or more")
         _require(
             self.label_epochs == 0 or self.contrast > 0,
@@ -173,6 +180,16 @@ class Recipe:
         )
         for text in self.reduction:
             parse_reduction(text)
+
+    def batch_of(self, n: int) -> int:
+        """Images in a step when there are n.
+
+        >>> named("hybrid").batch_of(1797)
+        64
+        """
+        if not self.steps:
+            return self.batch_size
+        return min(self.batch_size, max(_SMALLEST_BATCH, n // self.steps))
 
     @property
     def total_epochs(self) -> int:
@@ -357,7 +374,7 @@ RECIPES: dict[str, Recipe] = {
         channels=(64, 128, 256),
         batch_norm=True,
         contrast=1.0,
-        temperature=0.3,
+        temperature=0.4,
         reconstruction=10.0,
         optimizer="muon",
         lr=0.15,
@@ -365,6 +382,7 @@ RECIPES: dict[str, Recipe] = {
         momentum=0.6,
         schedule="one-cycle",
         batch_size=256,
+        steps=28,
         epochs=12,
         label_epochs=4,
         precision="auto",

@@ -58,16 +58,15 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
 def fit_head(
     network: Autoencoder, latents: NDArray[np.float32], targets: NDArray[np.float32]
 ) -> None:
-    """Start the head as the logistic regression of the targets on the present codes.
+    """Start the head as the logistic regression of the targets on the present latents.
 
     A random head would tear at the encoder in its first steps.
     """
-    head, whitening = network.head, network.whitening
-    if head is None or whitening is None:
+    head = network.head
+    if head is None:
         raise ValueError("a network without self-labelling has no head")
     device = head.weight.device
-    with torch.no_grad():
-        codes = whitening.inverse(torch.from_numpy(latents).to(device))
+    codes = torch.from_numpy(latents).to(device)
     wanted = torch.from_numpy(targets).to(device)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)

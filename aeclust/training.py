@@ -135,7 +135,8 @@ def train(
     if recipe.network == "residual":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
     optimizer = build_optimizer(network, recipe)
-    steps = len(epoch_batches(n, recipe.batch_size, seed=seed, epoch=0))
+    batch_size = recipe.batch_of(n)
+    steps = len(epoch_batches(n, batch_size, seed=seed, epoch=0))
     half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
     targets: NDArray[np.float32] | None = None
@@ -170,7 +171,7 @@ def train(
             targets = self_label(network, pixels, recipe, seed=seed, device=device)
         network.train()
         started, done_before = time.monotonic(), step
-        batches = epoch_batches(n, recipe.batch_size, seed=seed, epoch=epoch)
+        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
         for rows in batches[step:]:
             generator = step_generator(device, seed=seed, epoch=epoch, step=step)
             images = to_input(pixels[rows], recipe.image_size, device)

@@ -23,6 +23,20 @@ RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=
 RECIPE += ["--set", "reduction=pca:2", "--set", "clusterer=kmeans", "--lr", "1e-3"]
 RECIPE += ["--epochs", "11", "--batch-size", "16"]
 
+# the default recipe: 2 epochs that know no k and 2 of self-labelling, four steps each, all kept
+TWO_PHASES = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16"]
+TWO_PHASES += ["--epochs", "2", "--set", "label_epochs=2"]
+
+# what is said of clusters of make_images
+BY_COLOUR = (
+    "mean colour and brightness alone predict 100% of each cluster: "
+    "the groups may follow colour, not content"
+)
+BACK = (
+    "the network has labelled itself with 2 clusters: going back to the end of the first phase, "
+    "epoch 2, which knows no k"
+)
+
 
 class Result(NamedTuple):
     """What a command answered."""
@@ -164,6 +178,16 @@ def labelled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="session")
+def self_labelled(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two phases after `train` and `cluster`; not to be touched."""
+    run = tmp_path_factory.mktemp("self-labelled") / "run"
+    for command in (["train", data.images, *TWO_PHASES], ["cluster"]):
+        result = run_quietly(*command, "--run", run)
+        assert result.code == 0, result.err
+    return run
+
+
 @pytest.fixture
 def run(cli: Cli, trained: Path, tmp_path: Path) -> RunFolder:
     """A trained run of the test's own, where `cli` finds it."""
@@ -174,3 +198,9 @@ def run(cli: Cli, trained: Path, tmp_path: Path) -> RunFolder:
 def full_run(cli: Cli, labelled: Path, tmp_path: Path) -> RunFolder:
     """A run of the test's own with latents and labels, where `cli` finds it."""
     return RunFolder(shutil.copytree(labelled, tmp_path / "aeclust-run"))
+
+
+@pytest.fixture
+def two_phase_run(cli: Cli, self_labelled: Path, tmp_path: Path) -> RunFolder:
+    """A run of two phases of the test's own with latents and labels, where `cli` finds it."""
+    return RunFolder(shutil.copytree(self_labelled, tmp_path / "aeclust-run"))

@@ -58,8 +58,13 @@ SAMPLES: dict[str, dict[str, Array]] = {
         "optimizer/0.exp_avg": np.zeros((0, 3), np.float32),
         "optimizer/0.rng": np.array([0, 255], np.uint8),
         "progress": np.array([4.0, 1e-300]),
+        "targets": np.array([[0.25, 0.75], [1.0, 0.0]], np.float32),
     },
-    "latents": LATENTS,
+    "latents": {
+        **LATENTS,
+        "colours": np.array([[0.1, 0.2, 1.0], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]], np.float32),
+        "assignments": np.array([[0.1, 0.9], [0.5, 0.5], [1.0, 0.0]], np.float32),
+    },
     "labels": {
         "labels": np.array([0, 1]),
         "confidence": np.array([0.5, 1.0], np.float32),
@@ -67,6 +72,7 @@ SAMPLES: dict[str, dict[str, Array]] = {
         "fingerprints": np.array([3, 4], np.uint64),
         "reference_latents": np.ones((5, 2), np.float32),
         "reference_labels": np.array([0, 1, 0, 1, 0]),
+        "shares": np.array([[1.0, 0.0], [0.25, 0.75]], np.float32),
         "embedding": np.zeros((2, 2), np.float32),
     },
     "embedding": {
@@ -225,10 +231,22 @@ def test_any_kind_is_taken_when_none_is_named(tmp_path: Path) -> None:
     assert read(tmp_path / "a.h5").kind == "embedding"
 
 
-def test_an_optional_dataset_may_be_missing(tmp_path: Path) -> None:
-    arrays = {name: value for name, value in SAMPLES["labels"].items() if name != "embedding"}
-    write(tmp_path / "a.h5", artifact("labels", arrays))
-    assert "embedding" not in read(tmp_path / "a.h5", "labels").arrays
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("resume", "targets"),
+        ("resume", "optimizer/0.exp_avg"),
+        ("latents", "colours"),
+        ("latents", "assignments"),
+        ("labels", "shares"),
+        ("labels", "embedding"),
+    ],
+)
+def test_an_optional_dataset_may_be_missing(kind: str, name: str, tmp_path: Path) -> None:
+    arrays = {other: value for other, value in SAMPLES[kind].items() if other != name}
+    assert set(arrays) == set(SAMPLES[kind]) - {name}
+    write(tmp_path / "a.h5", artifact(kind, arrays))
+    assert set(read(tmp_path / "a.h5", kind).arrays) == set(arrays)
 
 
 def test_equal_content_gives_equal_bytes_whenever_and_wherever_it_is_written(
@@ -367,6 +385,36 @@ def test_arrays_that_do_not_fit_the_kind_are_refused_before_writing(
     with pytest.raises(ValueError, match="latents") as caught:
         encode(artifact(arrays={**LATENTS, **changes}))
     assert str(caught.value) == f"latents: {told}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "told"),
+    [
+        ("resume", "targets", np.zeros((4, 2)), "dtype float64 instead of float32"),
+        ("resume", "targets", np.zeros(4, np.float32), "1 dimensions instead of 2"),
+        (
+            "latents", "colours", np.zeros((2, 3), np.float32),
+            "2 rows or columns where others have 3",
+        ),
+        ("latents", "colours", np.zeros((3, 3)), "dtype float64 instead of float32"),
+        (
+            "latents", "assignments", np.zeros((4, 2), np.float32),
+            "4 rows or columns where others have 3",
+        ),
+        ("latents", "assignments", np.zeros((3, 2), np.int64), "dtype int64 instead of float32"),
+        (
+            "labels", "shares", np.zeros((5, 2), np.float32),
+            "5 rows or columns where others have 2",
+        ),
+        ("labels", "shares", np.zeros(2, np.float32), "1 dimensions instead of 2"),
+    ],
+)  # fmt: skip
+def test_optional_datasets_must_fit_as_well(
+    kind: str, name: str, value: Array, told: str
+) -> None:
+    with pytest.raises(ValueError, match=name) as caught:
+        encode(artifact(kind, {**SAMPLES[kind], name: value}))
+    assert str(caught.value) == f"{kind}: {name!r} has {told}"
 
 
 def test_missing_datasets_are_refused_before_writing() -> None:

@@ -10,21 +10,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, Cli, Data, files_of
+from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of
 from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from aeclust import inference
+from aeclust.choosing import indicate
 from aeclust.run import Context, RunFolder
 from aeclust.run.caches import load_network
 
+INDICATORS = ["rank", "view_neighbours", "view_clusters", "seed_agreement", "separation"]
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with open(file, newline="") as handle:
+        return list(csv.DictReader(handle))
+
 
 def table_of(file: Path) -> tuple[list[int], list[float], list[float]]:
-    with open(file, newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    assert list(rows[0]) == ["epoch", "mse", "validation_accuracy"]
+    rows = rows_of(file)
+    assert list(rows[0]) == ["epoch", "mse", "validation_accuracy", *INDICATORS]
     return (
         [int(row["epoch"]) for row in rows],
         [float(row["mse"]) for row in rows],
@@ -71,15 +79,18 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
         f"{epoch:5d}  {error:.4f}  {accuracy:8.3f}"
         for epoch, error, accuracy in zip(epochs, errors, accuracies, strict=True)
     ]
-    rho = spearmanr(errors, accuracies).statistic
-    assert lines[13] == f"Spearman correlation of MSE and accuracy: {rho:+.2f}"
+    assert lines[13] == "Spearman correlation with accuracy:"
+    columns = {"mse": errors, **indicators_of(run.path / "checkpoint-curve.csv")}
+    for line, (name, values) in zip(lines[14:20], columns.items(), strict=True):
+        assert line.startswith(f"  {name:16s} ")
+        assert said(line.split()[1], values, accuracies)
     falls = -np.diff(accuracies)
     at = int(falls.argmax())
-    assert lines[14] == (
+    assert lines[20] == (
         f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
     )
-    assert lines[15] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
-    assert len(lines) == 16
+    assert lines[21] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
+    assert len(lines) == 22
 
     after = files_of(run.path)
     assert after.keys() - before.keys() == {"checkpoint-curve.png", "checkpoint-curve.csv"}
@@ -89,16 +100,74 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
         assert min(picture.size) > 500
 
 
+def indicators_of(file: Path) -> dict[str, list[float]]:
+    rows = rows_of(file)
+    return {name: [float(row[name]) for row in rows] for name in INDICATORS}
+
+
+def said(text: str, values: list[float], accuracies: list[float]) -> bool:
+    """Whether a rank correlation is printed right."""
+    if len(set(values)) == 1:
+        return text == "undefined"
+    rho = float(spearmanr(values, accuracies).statistic)
+    return re.fullmatch(r"[+-]\d\.\d\d", text) is not None and abs(float(text) - rho) < 0.0051
+
+
+def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None:
+    assert cli("checkpoint-curve").code == 0
+    found = indicators_of(run.path / "checkpoint-curve.csv")
+    images = np.load(data.images)
+    device = torch.device("cpu")
+    for epoch in (0, 7):
+        network, _ = load_network(Context(run), run.manifest(), epoch)
+        latents = inference.embed(network, images, image_size=8, device=device)
+        views = inference.embed_views(network, images, image_size=8, device=device, seed=0)
+        wanted = indicate(latents, views, 2, seed=0)
+        for name in INDICATORS:
+            assert found[name][epoch] == pytest.approx(getattr(wanted, name), rel=1e-6), name
+    assert all(1 <= rank <= 32 for rank in found["rank"])
+    for name in ("view_neighbours", "view_clusters", "separation"):
+        assert all(0 <= value <= 1 for value in found[name])
+    labels = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    assert cli("checkpoint-curve", *labels).code == 0
+    assert indicators_of(run.path / "checkpoint-curve.csv") == found
+
+
+def test_both_phases_are_measured(cli: Cli, two_phase_run: RunFolder, data: Data) -> None:
+    before = files_of(two_phase_run.path)
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("checkpoint-curve", *flags, "-o", "curve.svg").code == 0
+    epochs, errors, accuracies = table_of(Path("curve.csv"))
+    assert epochs == [0, 1, 2, 3, 4]
+    network, _ = load_network(Context(two_phase_run), two_phase_run.manifest(), 4)
+    images = torch.from_numpy(np.load(data.images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        error = float((network.decode(network.encode(images)) - images).square().mean())
+    assert errors[4] == pytest.approx(error, rel=1e-4)
+    assert accuracies[4] == 1.0
+    assert files_of(two_phase_run.path) == before
+
+
+def test_a_run_whose_k_is_estimated_is_measured(cli: Cli, data: Data) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto", *flags).code == 0
+    result = cli("checkpoint-curve")
+    assert result.code == 0, result.err
+    epochs, _, accuracies = table_of(Path("aeclust-run/checkpoint-curve.csv"))
+    assert epochs == [0, 1, 2]
+    assert accuracies[2] == 1.0
+
+
 def test_without_labels_the_error_alone_is_shown(cli: Cli, run: RunFolder) -> None:
     code, out, err = cli("checkpoint-curve")
     assert code == 0
     assert err == ("no validation labels: accuracy is left out (see --val-images, --val-labels)\n")
     assert re.fullmatch(r" {4}0  \d\.\d{4}", out.splitlines()[1].rstrip())
     assert "Spearman" not in out
-    rows = (run.path / "checkpoint-curve.csv").read_text().splitlines()
-    assert rows[0] == "epoch,mse,validation_accuracy"
-    assert [row.split(",")[0] for row in rows[1:]] == [str(epoch) for epoch in range(12)]
-    assert all(row.endswith(",") for row in rows[1:])
+    rows = rows_of(run.path / "checkpoint-curve.csv")
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
+    assert {row["validation_accuracy"] for row in rows} == {""}
+    assert all(float(row["rank"]) >= 1 for row in rows)
 
 
 def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
@@ -106,21 +175,30 @@ def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
 ) -> None:
     flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
     out = cli("checkpoint-curve", *flags).out
-    assert "Spearman correlation of MSE and accuracy: undefined\naccuracy never falls\n" in out
+    lines = out.splitlines()
+    assert lines[13] == "Spearman correlation with accuracy:"
+    assert lines[14:20] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
+    assert lines[20] == "accuracy never falls"
     assert table_of(run.path / "checkpoint-curve.csv")[2] == [1.0] * 12
 
 
-def test_json_holds_points_correlation_and_fall(cli: Cli, run: RunFolder, data: Data) -> None:
+def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data: Data) -> None:
     flags = ["--val-images", data.noise, "--val-labels", data.noise_labels, "--json"]
     answer = json.loads(cli("checkpoint-curve", *flags).out)
-    assert list(answer) == ["picture", "table", "points", "correlation", "fall"]
+    assert list(answer) == ["picture", "table", "points", "correlations", "fall"]
     assert answer["picture"] == "aeclust-run/checkpoint-curve.png"
     assert answer["table"] == "aeclust-run/checkpoint-curve.csv"
     epochs, errors, accuracies = table_of(run.path / "checkpoint-curve.csv")
     assert [point["epoch"] for point in answer["points"]] == epochs
     assert [point["error"] for point in answer["points"]] == errors
     assert [point["accuracy"] for point in answer["points"]] == accuracies
-    assert answer["correlation"] == pytest.approx(spearmanr(errors, accuracies).statistic)
+    columns = indicators_of(run.path / "checkpoint-curve.csv")
+    for i, point in enumerate(answer["points"]):
+        assert point["indicators"] == {name: columns[name][i] for name in INDICATORS}
+    assert list(answer["correlations"]) == ["mse", *INDICATORS]
+    for name, values in {"mse": errors, **columns}.items():
+        wanted = None if len(set(values)) == 1 else spearmanr(values, accuracies).statistic
+        assert answer["correlations"][name] == pytest.approx(wanted), name
     start, end, size = answer["fall"]
     assert end == start + 1
     assert size == pytest.approx(accuracies[start] - accuracies[end])
@@ -129,7 +207,11 @@ def test_json_holds_points_correlation_and_fall(cli: Cli, run: RunFolder, data: 
 def test_o_names_the_picture_and_the_table_lies_beside_it(cli: Cli, run: RunFolder) -> None:
     assert cli("checkpoint-curve", "-o", "plots/curve.svg").code == 0
     assert Path("plots/curve.svg").read_bytes().startswith(b"<?xml")
-    assert Path("plots/curve.csv").read_text().startswith("epoch,mse,validation_accuracy\n0,")
+    assert (
+        Path("plots/curve.csv")
+        .read_text()
+        .startswith(f"epoch,mse,validation_accuracy,{','.join(INDICATORS)}\n0,")
+    )
     assert not (run.path / "checkpoint-curve.csv").exists()
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data, files_of, one_error
+from conftest import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
-from aeclust import artifacts
-from aeclust.clustering import cluster
-from aeclust.recipes import CLUSTERERS
+from aeclust import artifacts, diagnosis
+from aeclust.clustering import Clustering, cluster, cluster_latents
+from aeclust.consensus import Member
+from aeclust.recipes import CLUSTERERS, Recipe
 from aeclust.reduction import reduce
 from aeclust.run import RunFolder
 
@@ -38,6 +40,7 @@ def test_missing_latents_are_made_first_and_it_says_so(
         "latents are missing: embedding first",
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "clustering 60 latents: pca:2 > kmeans, k = 2",
+        f"warning: {BY_COLOUR}",
     ]
     labels = labels_of(run)
     sizes = np.bincount(labels.arrays["labels"]).tolist()
@@ -65,15 +68,17 @@ def test_labels_are_those_of_the_recipes_chain(full_run: RunFolder, data: Data) 
     assert np.array_equal(wanted, truth) or np.array_equal(wanted, 1 - truth)
 
 
-def test_json_says_file_sizes_confidence_and_whether_it_was_made(
-    cli: Cli, run: RunFolder, data: Data
-) -> None:
+def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Data) -> None:
     answer = json.loads(cli("cluster", "--json").out)
     sizes = sorted(np.bincount(np.load(data.labels)).tolist(), reverse=True)
     assert answer == {
         "file": "aeclust-run/labels.h5",
+        "k": 2,
         "sizes": sizes,
         "confidence": 1.0,
+        "agreement": None,
+        "members": {},
+        "warnings": [BY_COLOUR],
         "made": True,
     }
     assert json.loads(cli("cluster", "--json").out) == {**answer, "made": False}
@@ -85,11 +90,20 @@ def test_every_clusterer_can_be_asked_for(cli: Cli, full_run: RunFolder, cluster
     labels = labels_of(full_run)
     assert labels.recipe["clusterer"] == clusterer
     assert set(labels.arrays["labels"].tolist()) == {0, 1, 2}
+    voted = clusterer == "consensus"
+    assert ("shares" in labels.arrays) is voted
+    assert (labels.details["agreement"] is not None) is voted
+    assert bool(labels.details["members"]) is voted
 
 
 @pytest.mark.parametrize(
     ("reduction", "steps"),
-    [("none", []), ("pca:5", ["pca:5"]), ("kpca:3", ["kpca:3"])],
+    [
+        ("none", []),
+        ("pca:5", ["pca:5"]),
+        ("kpca:3", ["kpca:3"]),
+        ("sphere,pca:3", ["sphere", "pca:3"]),
+    ],
 )
 def test_every_reduction_can_be_asked_for(
     cli: Cli, full_run: RunFolder, reduction: str, steps: list[str]
@@ -107,6 +121,17 @@ def test_the_report_chain_and_its_perplexity(cli: Cli, full_run: RunFolder) -> N
     assert labels.recipe["reduction"] == ["kpca:20", "tsne:2"]
     assert labels.recipe["perplexity"] == 7.0
     assert labels.arrays["embedding"].shape == (60, 2)
+
+
+def test_the_sphere_forgets_how_far_a_latent_lies_from_the_mean(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    assert cli("cluster", "--reduction", "sphere", "--clusterer", "agglomerative").code == 0
+    values = artifacts.read(full_run.latents_file).arrays["latents"].astype(np.float64)
+    away = values - values.mean(0)
+    points = (away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
+    wanted = cluster(points, 2, "agglomerative", seed=0)
+    assert np.array_equal(labels_of(full_run).arrays["labels"], wanted)
 
 
 def test_o_copies_the_labels(cli: Cli, full_run: RunFolder) -> None:
@@ -129,8 +154,14 @@ def test_equal_flags_find_them_fresh_and_none_go_back_to_the_recipe(
     cli: Cli, full_run: RunFolder
 ) -> None:
     first = full_run.labels_file.read_bytes()
+    latents = files_of(full_run.path)["latents.h5"]
     result = cli("cluster", "-k", 3)
-    assert "labels are made anew: they were asked for with other flags\n" in result.err
+    # these latents know no k: nothing to go back to
+    assert result.err.splitlines() == [
+        "labels are made anew: they were asked for with other flags",
+        "clustering 60 latents: pca:2 > kmeans, k = 3",
+    ]
+    assert files_of(full_run.path)["latents.h5"] == latents
     before = files_of(full_run.path)
     assert cli("cluster", "-k", 3).out.endswith(FRESH)
     assert files_of(full_run.path) == before
@@ -250,6 +281,302 @@ def test_force_keeps_the_checkpoint_of_the_latents(cli: Cli, full_run: RunFolder
     cli("embed", "--checkpoint", 5)
     assert cli("cluster", "--force").code == 0
     assert labels_of(full_run).details["epoch"] == 5
+
+
+# -- members and warnings ----------------------------------------------------------------------
+
+
+def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder) -> None:
+    result = cli("cluster", "--reduction", "pca:6", "--clusterer", "consensus", "-k", 3)
+    values = artifacts.read(full_run.latents_file).arrays["latents"]
+    labels = labels_of(full_run)
+    recipe = Recipe.from_json(labels.recipe, where="labels")
+    found = cluster_latents(values, recipe, seed=0)
+    assert found.shares is not None
+    assert np.array_equal(labels.arrays["labels"], found.labels)
+    assert np.array_equal(labels.arrays["shares"], found.shares)
+    assert np.array_equal(labels.arrays["confidence"], found.shares[np.arange(60), found.labels])
+    names = [f"{kind} in {size} dimensions" for size in (6, 3) for kind in ("kmeans", "gmm")]
+    names += [f"spectral in {size} dimensions" for size in (6, 3)]
+    assert labels.details["members"].keys() == set(names)
+    assert labels.details["members"] == {m.name: m.agreement for m in found.members}
+    assert labels.details["agreement"] == found.agreement
+    assert labels.details["k"] == 3
+    sizes = ", ".join(map(str, np.bincount(found.labels)))
+    mean = labels.arrays["confidence"].mean()
+    assert result.out == (
+        f"aeclust-run/labels.h5: 60 images in clusters of {sizes}; mean confidence {mean:.3f},"
+        f" agreement of the members {found.agreement:.3f}\n"
+    )
+    answer = json.loads(cli("cluster", "--json", *result_flags(labels)).out)
+    assert (answer["k"], answer["made"]) == (3, False)
+    assert answer["agreement"] == found.agreement
+    assert answer["members"] == labels.details["members"]
+    assert answer["warnings"] == labels.details["warnings"]
+
+
+def result_flags(labels: artifacts.Artifact) -> list[str]:
+    """The flags that labels were asked for with."""
+    recipe = labels.recipe
+    flags = ["-k", str(recipe["k"]), "--clusterer", recipe["clusterer"]]
+    return [*flags, "--reduction", ",".join(recipe["reduction"])]
+
+
+def test_the_consensus_takes_no_more_axes_than_there_are(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("cluster", "--reduction", "pca:999", "--clusterer", "consensus").code == 0
+    members = labels_of(full_run).details["members"]
+    assert "kmeans in 32 dimensions" in members
+    assert "kmeans in 16 dimensions" in members
+    assert len(members) == 6
+
+
+def with_latents(run: RunFolder, values: np.ndarray) -> None:
+    """Other latents of the same weights."""
+    latents = artifacts.read(run.latents_file)
+    arrays = {**latents.arrays, "latents": values.astype(np.float32)}
+    artifacts.write(run.latents_file, dataclasses.replace(latents, arrays=arrays))
+
+
+def warnings_in(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("warning: ")]
+
+
+def test_a_nearly_empty_cluster_is_warned_of(cli: Cli, full_run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    with_latents(full_run, rng.normal(0, 1, (60, 4)) + 1000 * np.eye(60)[:, :4] * [1, 1, 0, 0])
+    result = cli("cluster", "--reduction", "none", "-k", 3)
+    text = "cluster 1 is nearly empty (1 of 60 images)"
+    assert warnings_in(result.err) == [f"warning: {text}", f"warning: {text.replace('1', '2', 1)}"]
+    assert labels_of(full_run).details["warnings"] == [text, text.replace("1", "2", 1)]
+
+
+def test_members_that_do_not_agree_are_warned_of(cli: Cli, full_run: RunFolder) -> None:
+    with_latents(full_run, np.random.default_rng(0).normal(0, 1, (60, 32)))
+    flags = ["--reduction", "pca:8", "--clusterer", "consensus", "-k", 5]
+    result = cli("cluster", *flags)
+    agreement = labels_of(full_run).details["agreement"]
+    assert agreement < 0.75
+    assert (
+        f"warning: the members of the consensus agree with it on only {agreement:.0%} of the"
+        " images: other seeds or clusterers may group them otherwise\n"
+    ) in result.err
+    assert f", agreement of the members {agreement:.3f}\n" in result.out
+
+
+def test_all_doubts_are_told_once_in_order_and_kept(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Clustering, np.ndarray]] = []
+
+    def doubting(found: Clustering, colours: np.ndarray) -> list[str]:
+        seen.append((found, colours))
+        return ["one", "two"]
+
+    monkeypatch.setattr(diagnosis, "doubts", doubting)
+    result = cli("cluster", "--clusterer", "consensus")
+    assert result.err.endswith("k = 2\nwarning: one\nwarning: two\n")
+    assert labels_of(full_run).details["warnings"] == ["one", "two"]
+    ((found, colours),) = seen
+    assert np.array_equal(found.labels, labels_of(full_run).arrays["labels"])
+    assert all(isinstance(member, Member) for member in found.members)
+    assert np.array_equal(colours, artifacts.read(full_run.latents_file).arrays["colours"])
+    fresh = cli("cluster", "--clusterer", "consensus", "--json")
+    assert (json.loads(fresh.out)["warnings"], fresh.err) == (["one", "two"], "")
+    assert len(seen) == 1
+
+
+def test_latents_from_before_colours_are_clustered_without_that_warning(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    latents = artifacts.read(full_run.latents_file)
+    arrays = {name: value for name, value in latents.arrays.items() if name != "colours"}
+    artifacts.write(full_run.latents_file, dataclasses.replace(latents, arrays=arrays))
+    result = cli("cluster")
+    assert result.err.splitlines() == [
+        "labels are made anew: the latents have changed",
+        "clustering 60 latents: pca:2 > kmeans, k = 2",
+    ]
+    assert labels_of(full_run).details["warnings"] == []
+
+
+# -- two phases --------------------------------------------------------------------------------
+
+
+def test_after_self_labelling_the_network_decides(two_phase_run: RunFolder) -> None:
+    latents, labels = artifacts.read(two_phase_run.latents_file), labels_of(two_phase_run)
+    chances = latents.arrays["assignments"]
+    groups = labels.arrays["labels"]
+    ordered = np.argsort(-np.bincount(chances.argmax(1)), kind="stable")
+    assert np.array_equal(labels.arrays["shares"], chances[:, ordered])
+    assert np.array_equal(groups, chances[:, ordered].argmax(1))
+    assert np.array_equal(labels.arrays["confidence"], chances.max(1))
+    assert labels.details.items() >= {"checkpoint": "last", "epoch": 4, "k": 2}.items()
+    assert labels.details["agreement"] == 1.0
+    assert labels.parents == {**latents.parents, "latents": latents.digest}
+
+
+def test_another_k_goes_back_to_the_end_of_the_first_phase(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    code, out, err = cli("cluster", "-k", 3)
+    assert code == 0
+    assert err.splitlines()[:4] == [
+        BACK,
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "labels are made anew: they were asked for with other flags",
+        "clustering 60 latents: sphere > pca:20 > consensus, k = 3",
+    ]
+    latents, labels = artifacts.read(two_phase_run.latents_file), labels_of(two_phase_run)
+    place = {"checkpoint": "end of the first phase", "epoch": 2}
+    assert latents.details.items() >= place.items()
+    assert labels.details.items() >= {**place, "k": 3}.items()
+    digest = artifacts.read(two_phase_run.weights_file(2)).digest
+    assert latents.parents["weights"] == labels.parents["weights"] == digest
+    assert "assignments" not in latents.arrays
+    recipe = dataclasses.replace(two_phase_run.manifest().recipe, k=3)
+    found = cluster_latents(latents.arrays["latents"], recipe, seed=0)
+    assert np.array_equal(labels.arrays["labels"], found.labels)
+    assert np.bincount(found.labels).tolist() == labels_sizes(out)
+    cli("embed", "--checkpoint", 2)
+    by_number = artifacts.read(two_phase_run.latents_file).arrays["latents"]
+    assert np.array_equal(by_number, latents.arrays["latents"])
+
+
+def labels_sizes(text: str) -> list[int]:
+    """The sizes that the command printed."""
+    return [int(size) for size in text.split("clusters of ")[1].split(";")[0].split(", ")]
+
+
+def test_going_back_is_done_once_and_undone_by_the_plain_command(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    first = files_of(two_phase_run.path)
+    cli("cluster", "-k", 3)
+    before = files_of(two_phase_run.path)
+    code, out, err = cli("cluster", "-k", 3)
+    assert (code, err) == (0, "")
+    assert out.endswith(FRESH)
+    assert files_of(two_phase_run.path) == before
+    # from one k to another there is no need to embed again
+    err = cli("cluster", "-k", 4).err
+    assert "going back" not in err
+    assert files_of(two_phase_run.path)["latents.h5"] == before["latents.h5"]
+    result = cli("cluster")
+    assert "they were asked for with other flags\n" in result.err
+    assert "going back" not in result.err
+    after = files_of(two_phase_run.path)
+    assert {n: content for n, (content, _) in after.items()} == {
+        n: content for n, (content, _) in first.items()
+    }
+
+
+def test_other_flags_than_k_stay_with_the_last_checkpoint(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    latents = files_of(two_phase_run.path)["latents.h5"]
+    first = labels_of(two_phase_run)
+    err = cli("cluster", "--clusterer", "kmeans", "--seed", 3, "-k", 2).err
+    assert "going back" not in err
+    assert files_of(two_phase_run.path)["latents.h5"] == latents
+    assert labels_of(two_phase_run).details["epoch"] == 4
+    assert "shares" not in labels_of(two_phase_run).arrays
+    cli("cluster", "--seed", 3)
+    # another seed draws other members, but the network is the same
+    assert np.array_equal(labels_of(two_phase_run).arrays["shares"], first.arrays["shares"])
+
+
+def test_a_checkpoint_asked_for_by_number_is_kept_for_another_k(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    for epoch in (1, 3):
+        cli("embed", "--checkpoint", epoch)
+        result = cli("cluster", "-k", 3)
+        assert result.code == 0
+        assert "going back" not in result.err
+        place = {"checkpoint": epoch, "epoch": epoch, "k": 3}
+        assert labels_of(two_phase_run).details.items() >= place.items()
+
+
+def test_a_lost_end_of_the_first_phase_is_named(cli: Cli, two_phase_run: RunFolder) -> None:
+    two_phase_run.weights_file(2).unlink()
+    before = files_of(two_phase_run.path)
+    text = one_error(cli("cluster", "-k", 3, "-q"))
+    assert text.startswith(
+        "aeclust-run: there is no checkpoint of epoch 2; expected one of 0, 1, 3, 4; "
+    )
+    assert files_of(two_phase_run.path) == before
+    assert cli("cluster").out.endswith(FRESH)
+
+
+# -- an estimated number of clusters -----------------------------------------------------------
+
+
+def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    wanted = labels_of(full_run).arrays["labels"]
+    code, out, err = cli("cluster", "-k", "auto")
+    assert code == 0
+    assert err.splitlines() == [
+        "labels are made anew: they were asked for with other flags",
+        "clustering 60 latents: pca:2 > kmeans, k = estimated",
+        "estimated 2 clusters; state another number with -k",
+        f"warning: {BY_COLOUR}",
+    ]
+    labels = labels_of(full_run)
+    assert np.array_equal(labels.arrays["labels"], wanted)
+    assert labels.recipe["k"] == 0
+    assert labels.details["k"] == 2
+    before = files_of(full_run.path)
+    fresh = cli("cluster", "-k", "auto")
+    assert (fresh.out, fresh.err) == (out.replace("\n", FRESH), "")
+    answer = json.loads(cli("cluster", "-k", "auto", "--json").out)
+    assert (answer["k"], len(answer["sizes"]), answer["made"]) == (2, 2, False)
+    assert files_of(full_run.path) == before
+    # the number itself is another request
+    assert "they were asked for with other flags\n" in cli("cluster", "-k", 2).err
+
+
+def test_auto_finds_groups_that_stand_apart(cli: Cli, full_run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.arange(60) % 5
+    with_latents(full_run, 20 * np.eye(5)[groups] + rng.normal(0, 1, (60, 5)))
+    for clusterer in ("kmeans", "consensus"):
+        flags = ["-k", "auto", "--clusterer", clusterer, "--reduction", "pca:4"]
+        result = cli("cluster", *flags, "--json")
+        assert "estimated 5 clusters; state another number with -k\n" in result.err
+        answer = json.loads(result.out)
+        assert (answer["k"], answer["sizes"]) == (5, [12] * 5)
+        found = labels_of(full_run).arrays["labels"]
+        assert len(set(zip(found.tolist(), groups.tolist(), strict=True))) == 5
+
+
+def test_auto_on_a_run_of_two_phases_goes_back_too(cli: Cli, two_phase_run: RunFolder) -> None:
+    result = cli("cluster", "-k", "auto")
+    assert result.code == 0
+    assert result.err.startswith(f"{BACK}\n")
+    assert "k = estimated\nestimated 2 clusters; state another number with -k\n" in result.err
+    place = {"checkpoint": "end of the first phase", "epoch": 2, "k": 2}
+    assert labels_of(two_phase_run).details.items() >= place.items()
+    assert cli("cluster", "-k", "auto").out.endswith(FRESH)
+
+
+def test_a_run_trained_with_auto_needs_no_going_back(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
+    run = RunFolder(Path("aeclust-run"))
+    result = cli("cluster")
+    assert result.err.splitlines() == [
+        "latents are missing: embedding first",
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "clustering 60 latents: sphere > pca:20 > consensus, k = estimated",
+        "estimated 2 clusters; state another number with -k",
+        f"warning: {BY_COLOUR}",
+    ]
+    latents = files_of(run.path)["latents.h5"]
+    assert labels_of(run).details.items() >= {"checkpoint": "last", "epoch": 2, "k": 2}.items()
+    assert "going back" not in cli("cluster", "-k", 3).err
+    assert labels_of(run).details["k"] == 3
+    assert files_of(run.path)["latents.h5"] == latents
+    assert cli("cluster").out.startswith("aeclust-run/labels.h5: 60 images in clusters of ")
+    assert labels_of(run).details["k"] == 2
 
 
 # -- present but invalid -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, Cli, Data, files_of, one_error
+from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
 from aeclust import artifacts, inference
 from aeclust.images import Source, load
@@ -148,6 +148,70 @@ def test_a_damaged_checkpoint_is_named(cli: Cli, run: RunFolder) -> None:
         "aeclust-run/weights/epoch-0011.h5: damaged or not from aeclust: "
     )
     assert files_of(run.path) == before
+
+
+# -- colours and clusters beside the latents ---------------------------------------------------
+
+
+def colours_of(images: Path) -> np.ndarray:
+    return np.load(images).astype(np.float64).mean((1, 2)) / 255
+
+
+def test_colours_are_the_mean_of_every_image(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    colours = artifacts.read(full_run.latents_file).arrays["colours"]
+    assert (colours.shape, colours.dtype) == ((60, 3), np.float32)
+    assert np.allclose(colours, colours_of(data.images), atol=1e-6)
+    cli("embed", data.val_images, "-o", "val.h5")
+    colours = artifacts.read(Path("val.h5")).arrays["colours"]
+    assert np.allclose(colours, colours_of(data.val_images), atol=1e-6)
+
+
+def test_one_phase_knows_no_clusters(full_run: RunFolder) -> None:
+    assert "assignments" not in artifacts.read(full_run.latents_file).arrays
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3, 4])
+def test_clusters_are_known_after_self_labelling_alone(
+    cli: Cli, two_phase_run: RunFolder, data: Data, epoch: int
+) -> None:
+    assert cli("embed", "--checkpoint", epoch).code == 0
+    made = artifacts.read(two_phase_run.latents_file).arrays
+    assert np.array_equal(made["latents"], latents_of(two_phase_run, data.images, epoch))
+    cli("embed", data.val_images, "--checkpoint", epoch, "-o", "val.h5")
+    others = artifacts.read(Path("val.h5")).arrays
+    if epoch <= 2:
+        assert not {"assignments"} & (made.keys() | others.keys())
+        return
+    network, _ = load_network(Context(two_phase_run), two_phase_run.manifest(), epoch)
+    assert network.head is not None
+    assert network.whitening is not None
+    for arrays in (made, others):
+        chances = arrays["assignments"]
+        assert (chances.shape, chances.dtype) == ((len(arrays["ids"]), 2), np.float32)
+        assert np.allclose(chances.sum(1), 1, atol=1e-5)
+        with torch.inference_mode():
+            codes = network.whitening.inverse(torch.from_numpy(arrays["latents"].copy()))
+            logits = (codes @ network.head.weight.T + network.head.bias).double().numpy()
+        wanted = 1 / (1 + np.exp(logits[:, ::-1] - logits))
+        assert np.allclose(chances, wanted, atol=1e-4)
+
+
+def test_without_the_flag_it_leaves_the_end_of_the_first_phase(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    first = two_phase_run.latents_file.read_bytes()
+    cli("cluster", "-k", 3)
+    result = cli("embed")
+    assert "latents are made anew: they are of checkpoint end of the first phase\n" in result.err
+    assert result.out.endswith("after epoch 4\n")
+    assert two_phase_run.latents_file.read_bytes() == first
+
+
+def test_a_run_trained_with_auto_has_no_clusters_to_know(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
+    assert cli("embed").out.endswith("after epoch 2\n")
+    made = artifacts.read(Path("aeclust-run/latents.h5")).arrays
+    assert made.keys() == {"latents", "ids", "fingerprints", "colours"}
 
 
 # -- other images and other places -------------------------------------------------------------

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data, files_of, make_images, one_error
+from conftest import (
+    BACK,
+    BY_COLOUR,
+    RECIPE,
+    TWO_PHASES,
+    Cli,
+    Data,
+    files_of,
+    make_images,
+    one_error,
+)
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -48,10 +58,28 @@ def test_train_and_predict_are_enough(cli: Cli, run: RunFolder, data: Data) -> N
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "labels are missing: clustering first",
         "clustering 60 latents: pca:2 > kmeans, k = 2",
+        f"warning: {BY_COLOUR}",
     ]
     truth = np.load(data.labels)
     assert [row[0] for row in rows(out)] == [str(i) for i in range(60)]
     assert labels_in(out).tolist() in (truth.tolist(), (1 - truth).tolist())
+
+
+def test_the_default_recipe_needs_no_more(cli: Cli, two_phase_run: RunFolder, data: Data) -> None:
+    first = cli("predict")
+    truth = np.load(data.labels)
+    assert labels_in(first.out).tolist() in (truth.tolist(), (1 - truth).tolist())
+    two_phase_run.latents_file.unlink()
+    two_phase_run.labels_file.unlink()
+    code, out, err = cli("predict")
+    assert (code, out) == (0, first.out)
+    assert err.splitlines() == [
+        "latents are missing: embedding first",
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "labels are missing: clustering first",
+        "clustering 60 latents: sphere > pca:20 > consensus, k = 2",
+        f"warning: {BY_COLOUR}",
+    ]
 
 
 def test_o_writes_the_same_bytes_and_leaves_stdout_empty(cli: Cli, full_run: RunFolder) -> None:
@@ -199,6 +227,70 @@ def test_unseen_images_of_noise_are_less_sure(cli: Cli, full_run: RunFolder, dat
     assert len(confidence) == 40
     assert ((confidence >= 0.5) & (confidence <= 1)).all()
     assert np.allclose(confidence * 15, np.round(confidence * 15), atol=1e-4)
+
+
+def test_unseen_images_after_going_back_get_the_clusters_of_the_first_phase(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    assert BACK in cli("cluster", "-k", 3).err
+    own = artifacts.read(two_phase_run.labels_file).arrays["labels"]
+    np.save("own.npy", np.load(data.images)[[4, 9, 30]])
+    assert labels_in(cli("predict", "own.npy").out).tolist() == own[[4, 9, 30]].tolist()
+    cli("embed", data.val_images, "--checkpoint", 2, "-o", "val.h5")
+    points = artifacts.read(Path("val.h5")).arrays["latents"]
+    base = artifacts.read(two_phase_run.latents_file).arrays["latents"]
+    near = np.linalg.norm(points[:, np.newaxis] - base, axis=2).argsort(1)[:, :15]
+    shares = (own[near][:, :, np.newaxis] == np.arange(3)).mean(1)
+    answer = json.loads(cli("predict", data.val_images, "--json").out)
+    assert answer["confidence"] == pytest.approx(shares.max(1).tolist(), abs=1e-6)
+    given = shares[np.arange(24), answer["labels"]]
+    assert np.allclose(given, shares.max(1))  # a tie goes to the nearest
+
+
+# -- an estimated number of clusters -----------------------------------------------------------
+
+
+def test_names_and_votes_follow_an_estimated_number(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
+    result = cli("predict", "--val-labels", data.labels)
+    assert result.code == 0, result.err
+    assert "estimated 2 clusters; state another number with -k\n" in result.err
+    truth = np.load(data.labels)
+    assert np.array_equal(labels_in(result.out), truth)
+    plain, swapped = cli("predict").out, cli("predict", "--invert").out
+    assert np.array_equal(labels_in(swapped), 1 - labels_in(plain))
+    result = cli("predict", data.val_images, "--val-labels", data.labels)
+    assert np.array_equal(labels_in(result.out), np.load(data.val_labels))
+
+
+def test_validation_labels_are_compared_with_the_estimated_number(cli: Cli, data: Data) -> None:
+    three = save("three.npy", np.arange(24) % 3).absolute()
+    flags = ["--val-images", data.val_images, "--val-labels", three]
+    assert cli("train", data.images, *RECIPE, "-k", "auto", *flags).code == 0
+    result = cli("predict")
+    assert f"{three} has other labels than 0 to 1: no cluster is named\n" in result.err
+    assert one_error(cli("predict", *flags, "-q")) == (
+        f"{three}: holds label 2; expected 0 to 1 to name 2 clusters; "
+        "renumber the labels, or change -k"
+    )
+
+
+def test_labels_from_before_the_number_was_stored_are_as_many_as_asked_for(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    wanted = cli("predict", "--invert").out
+    labels = artifacts.read(full_run.labels_file)
+    old = {name: labels.details[name] for name in ("checkpoint", "epoch", "run")}
+    artifacts.write(full_run.labels_file, dataclasses.replace(labels, details=old))
+    assert cli("predict", "--invert") == (0, wanted, "")
+    code, out, _ = cli("predict", data.val_images, "--val-labels", data.labels)
+    assert code == 0
+    assert np.array_equal(labels_in(out), np.load(data.val_labels))
+    answer = json.loads(cli("cluster", "--json").out)
+    assert (answer["k"], answer["agreement"], answer["members"], answer["warnings"]) == (
+        2, None, {}, [],
+    )  # fmt: skip
+    assert answer["made"] is False
 
 
 # -- folders of images -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data
+from conftest import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
 
 from aeclust.cli import main
 from aeclust.run import RunFolder
@@ -111,6 +111,16 @@ def test_quiet_leaves_standard_error_empty_and_standard_output_alone(
     assert quiet.out == loud.out != ""
 
 
+def test_warnings_are_lines_on_standard_error_alone(cli: Cli, full_run: RunFolder) -> None:
+    loud, quiet = cli("cluster", "--force"), cli("cluster", "--force", "-q")
+    assert loud.err.splitlines()[-1] == f"warning: {BY_COLOUR}"
+    assert "warning" not in loud.out
+    assert (quiet.out, quiet.err) == (loud.out, "")
+    answer = cli("cluster", "--force", "--json")
+    assert json.loads(answer.out)["warnings"] == [BY_COLOUR]
+    assert f"warning: {BY_COLOUR}\n" in answer.err
+
+
 def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 1, "--quiet")
     assert (code, err) == (0, "")
@@ -121,10 +131,22 @@ def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
     ("arguments", "keys"),
     [
         (["embed"], ["file", "shape", "epoch", "made"]),
-        (["cluster"], ["file", "sizes", "confidence", "made"]),
+        (
+            ["cluster"],
+            [
+                "file",
+                "k",
+                "sizes",
+                "confidence",
+                "agreement",
+                "members",
+                "warnings",
+                "made",
+            ],
+        ),
         (["predict"], ["ids", "labels", "confidence"]),
         (["reconstruct", "--idx", "1"], ["file", "epoch", "ids", "mse"]),
-        (["checkpoint-curve"], ["picture", "table", "points", "correlation", "fall"]),
+        (["checkpoint-curve"], ["picture", "table", "points", "correlations", "fall"]),
         (["plot"], ["file"]),
         (["evaluate", "{labels}", "{labels}"], ["n", "accuracy", "nmi", "ari", "sizes"]),
         (["info"], ["folder", "manifest", "finished", "files", "damaged"]),
@@ -185,6 +207,16 @@ def test_a_terminal_sees_epoch_loss_speed_and_time_left(
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
     assert re.search(r"epoch \d+/11  loss \d\.\d{4}  \d+ images/s .*\d+:\d\d:\d\d", plain)
     assert COLOUR.search(seen)
+
+
+def test_a_terminal_counts_the_epochs_of_both_phases(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch, ["train", data.images, *TWO_PHASES])
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    counts = set(re.findall(r"epoch (\d+/\d+)", plain))
+    assert "4/4" in counts
+    assert {count.split("/")[1] for count in counts} == {"4"}
 
 
 def test_no_color_switches_colour_off(

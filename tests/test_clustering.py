@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,29 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aeclust import clustering
-from aeclust.clustering import cluster, neighbour_vote, place_by_neighbours, references
+from aeclust.clustering import (
+    Clustering,
+    cluster,
+    cluster_latents,
+    confidence,
+    neighbour_vote,
+    place_by_neighbours,
+    references,
+)
+from aeclust.consensus import Member, vote
 from aeclust.errors import InputError
-from aeclust.recipes import CLUSTERERS
+from aeclust.metrics import scores
+from aeclust.recipes import CLUSTERERS, Recipe, named
+from aeclust.reduction import reduce
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)
 
 Array = NDArray[Any]
+
+# those that `cluster` knows: a consensus is made of them by `cluster_latents`
+SINGLE = [name for name in CLUSTERERS if name != "consensus"]
+HYBRID = named("hybrid")
 
 
 def groups(sizes: tuple[int, ...], *, seed: int = 0) -> tuple[NDArray[np.float32], Array]:
@@ -49,7 +65,7 @@ def refused(points: Array, k: int, clusterer: str = "kmeans") -> str:
 # -- clusters ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("clusterer", SINGLE)
 @pytest.mark.parametrize("sizes", [(11, 25), (12, 16, 14), (12, 12, 12)])
 def test_obvious_groups_are_found_and_numbered_by_size(
     clusterer: str, sizes: tuple[int, ...]
@@ -65,7 +81,7 @@ def test_ties_are_numbered_by_first_appearance() -> None:
     assert cluster(points, 3, "kmeans", seed=0).tolist() == [1, 0, 2, 1, 0, 2, 0]
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("clusterer", SINGLE)
 def test_the_same_seed_gives_the_same_bytes(clusterer: str) -> None:
     points = np.random.default_rng(3).normal(size=(50, 3)).astype(np.float32)
     before = points.copy()
@@ -86,14 +102,14 @@ def test_numbers_fall_by_size_whatever_the_clusterer_called_them(found: list[int
 # -- degenerate points -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("clusterer", SINGLE)
 @pytest.mark.parametrize("n", [2, 3, 11])
 def test_as_many_clusters_as_points_are_the_points(clusterer: str, n: int) -> None:
     points = np.random.default_rng(n).normal(size=(n, 2))
     assert cluster(points, n, clusterer, seed=0).tolist() == list(range(n))
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("clusterer", SINGLE)
 @pytest.mark.parametrize(
     ("points", "truth"),
     [
@@ -118,7 +134,7 @@ def test_duplicates_share_a_cluster(clusterer: str, points: Array, truth: list[i
     # a fixed floor under its variances makes the mixture alone blind to small points
     [
         (c, scale)
-        for c in CLUSTERERS
+        for c in SINGLE
         for scale in (1e-10, 1e-5, 1e5, 1e10)
         if c != "gmm" or scale > 1
     ],
@@ -129,7 +145,7 @@ def test_the_scale_does_not_matter(clusterer: str, scale: float) -> None:
     assert found.tolist() == numbered_by_size(truth).tolist()
 
 
-@pytest.mark.parametrize("clusterer", CLUSTERERS)
+@pytest.mark.parametrize("clusterer", SINGLE)
 @pytest.mark.parametrize(
     ("points", "k", "line"),
     [
@@ -215,6 +231,259 @@ def test_clusterers_of_all_pairs_ask_before_they_take_memory(
                 f"latents: {clusterer} clustering of 25 points needs about 0 GB of memory;"
                 " expected at most 0 GB, all that this machine has; use --clusterer kmeans"
             )
+
+
+@pytest.mark.parametrize("n", range(9, 16))
+def test_spectral_clustering_of_few_points_says_nothing(n: int) -> None:
+    # around 5 k + 1 points the solver would fall back on another one, and say so
+    points, truth = groups((n - n // 2, n // 2))
+    assert cluster(points[:, :3], 2, "spectral", seed=0).shape == (n,)
+
+
+@pytest.mark.parametrize("n", [6, 12, 20])
+def test_spectral_clustering_does_not_take_as_many_points_as_values_for_a_graph(n: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], [n - n // 2 + 1, n // 2 - 1])
+    points = rng.normal(size=(n, n)) + 20 * truth[:, np.newaxis]
+    assert points.shape == (n, n)
+    assert set(cluster(points, 2, "spectral", seed=0).tolist()) == {0, 1}
+
+
+# -- a recipe's whole chain --------------------------------------------------------------------
+
+
+def chain(**changes: object) -> Recipe:
+    """The hybrid's sphere, PCA and consensus, or others."""
+    return HYBRID.override(changes)
+
+
+@pytest.mark.parametrize("clusterer", SINGLE)
+def test_one_clusterer_is_reduction_and_cluster(clusterer: str) -> None:
+    points, truth = groups((14, 24, 18))
+    recipe = named("baseline").override({"reduction": "pca:2", "clusterer": clusterer, "k": 3})
+    found = cluster_latents(points, recipe, seed=3)
+    reduced = reduce(points, ("pca:2",), seed=3)
+    np.testing.assert_array_equal(found.points, reduced)
+    np.testing.assert_array_equal(found.labels, cluster(reduced, 3, clusterer, seed=3))
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    assert (found.k, found.shares, found.agreement, found.members) == (3, None, None, [])
+
+
+@pytest.mark.parametrize("sizes", [(40, 25), (20, 30, 25), (21, 20, 19, 18)])
+def test_a_consensus_finds_obvious_groups(sizes: tuple[int, ...]) -> None:
+    points, truth = groups(sizes)
+    k = len(sizes)
+    found = cluster_latents(points, chain(k=k), seed=0)
+    assert found.labels.dtype == np.int64
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    # PCA is limited to the four values of a latent
+    np.testing.assert_array_equal(found.points, reduce(points, ("sphere", "pca:4"), seed=0))
+    assert [member.name for member in found.members] == [
+        f"{name} in {size} dimensions" for size in (4, 2) for name in ("kmeans", "gmm", "spectral")
+    ]
+    assert not any(member.collapsed for member in found.members[:3])
+    assert found.shares is not None
+    assert found.shares.dtype == np.float32
+    np.testing.assert_array_equal(found.shares.argmax(1), found.labels)
+    np.testing.assert_allclose(found.shares.sum(1), 1, atol=1e-6)
+    assert found.agreement is not None
+    assert 0.8 < found.agreement <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_consensus_is_the_vote_of_its_members_numbered_by_size(seed: int) -> None:
+    latents = np.random.default_rng(seed).normal(size=(60, 5)).astype(np.float32)
+    recipe = chain(k=3, reduction="pca:5")
+    found = cluster_latents(latents, recipe, seed=seed)
+    points = reduce(latents, ("pca:5",), seed=seed)
+    agreed = vote(
+        {
+            f"{name} in {size} dimensions": cluster(points[:, :size], 3, name, seed=seed)
+            for size in (5, 2)
+            for name in ("kmeans", "gmm", "spectral")
+        },
+        3,
+    )
+    assert found.labels.tolist() == numbered_by_size(agreed.labels).tolist()
+    assert (found.agreement, found.members) == (agreed.agreement, agreed.members)
+    # the columns follow the final numbers
+    assert found.shares is not None
+    for new in range(3):
+        old = int(agreed.labels[np.argmax(found.labels == new)])
+        np.testing.assert_array_equal(found.shares[:, new], agreed.shares[:, old])
+    again = cluster_latents(latents, recipe, seed=seed)
+    assert again.labels.tobytes() == found.labels.tobytes()
+    assert again.shares is not None
+    assert again.shares.tobytes() == found.shares.tobytes()
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_the_members_work_in_all_and_in_half_of_the_dimensions(d: int) -> None:
+    rng = np.random.default_rng(0)
+    latents = 20.0 * (np.arange(40) % 2)[:, np.newaxis] + rng.normal(size=(40, d))
+    found = cluster_latents(latents, chain(k=2, reduction="none"), seed=0)
+    assert scores(found.labels, np.arange(40) % 2).accuracy == 1
+    sizes = {1: (1,), 2: (2,), 3: (3, 2), 6: (6, 3)}[d]
+    assert [member.name for member in found.members] == [
+        f"{name} in {size} dimensions" for size in sizes for name in ("kmeans", "gmm", "spectral")
+    ]
+
+
+def test_the_network_is_a_member_if_it_knows_as_many_clusters() -> None:
+    points, truth = groups((40, 25))
+    sure = np.eye(2, dtype=np.float32)[truth]
+    found = cluster_latents(points, chain(), seed=0, assignments=sure)
+    assert found.members[-1] == Member("network", 1.0, False)
+    assert len(found.members) == 7
+    plain = cluster_latents(points, chain(), seed=0)
+    of_three = np.eye(3, dtype=np.float32)[truth]
+    other = cluster_latents(points, chain(), seed=0, assignments=of_three)
+    assert other.members == plain.members
+    # one that knows nothing is outvoted, and one that has collapsed has no vote
+    wrong = np.eye(2, dtype=np.float32)[np.arange(65) % 2]
+    found = cluster_latents(points, chain(), seed=0, assignments=wrong)
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    collapsed = np.tile(np.array([0.6, 0.4], np.float32), (65, 1))
+    found = cluster_latents(points, chain(), seed=0, assignments=collapsed)
+    assert found.members[-1] == Member("network", 0.0, True)
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    # without a consensus it has no say
+    kmeans = chain(clusterer="kmeans", reduction="pca:2")
+    alone = cluster_latents(points, kmeans, seed=0, assignments=wrong)
+    np.testing.assert_array_equal(alone.labels, cluster(alone.points, 2, "kmeans", seed=0))
+
+
+def test_a_clusterer_that_fails_is_a_collapsed_member() -> None:
+    # one Gaussian to the mixture, whose variance is below its floor
+    latents = 1e-6 * np.random.default_rng(0).uniform(size=(40, 4))
+    found = cluster_latents(latents, chain(k=3, reduction="none"), seed=0)
+    lost = {member.name for member in found.members if member.collapsed}
+    assert {"gmm in 4 dimensions", "gmm in 2 dimensions"} <= lost
+    assert "kmeans in 4 dimensions" not in lost
+    assert found.k == 3
+
+
+@pytest.mark.parametrize("k", ["2", "auto"])
+@pytest.mark.parametrize("reduction", ["none", "sphere,pca:20"])
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (None, "all 9 points are the same: collapsed network or equal images"),
+        (np.nan, "holds values beyond 1e\\+12, infinity or NaN: the network has diverged"),
+        (1e20, "holds values beyond 1e\\+12, infinity or NaN: the network has diverged"),
+    ],
+)
+def test_latents_that_no_chain_can_cluster_are_refused(
+    k: str, reduction: str, value: float | None, line: str
+) -> None:
+    latents = np.ones((9, 3), np.float32)
+    if value is not None:
+        latents[:4] += np.arange(12, dtype=np.float32).reshape(4, 3)
+        latents[5, 1] = value
+    with pytest.raises(InputError, match=f"^validation: {line}") as caught:
+        cluster_latents(latents, chain(k=k, reduction=reduction), seed=0, where="validation")
+    assert caught.value.exit_code == 2
+
+
+def test_too_many_clusters_are_refused_by_a_consensus() -> None:
+    with pytest.raises(InputError, match=r"^latents: 3 images cannot form 4 clusters"):
+        cluster_latents(np.eye(3), chain(k=4), seed=0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_consensus_of_as_many_clusters_as_points_is_the_points(n: int) -> None:
+    latents = np.random.default_rng(n).normal(size=(n, 8))
+    found = cluster_latents(latents, chain(k=n), seed=0)
+    assert sorted(found.labels.tolist()) == list(range(n))
+    assert found.agreement == 1
+
+
+@pytest.mark.parametrize("clusterer", ["consensus", "kmeans"])
+@pytest.mark.parametrize("sizes", [(30, 25), (25, 20, 15)])
+def test_auto_finds_the_number_of_groups(clusterer: str, sizes: tuple[int, ...]) -> None:
+    points, truth = groups(sizes)
+    found = cluster_latents(points, chain(k="auto", reduction="pca:4", clusterer=clusterer), seed=0)
+    assert found.k == len(sizes)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+
+
+def limit_references(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(clustering, "references", partial(references, limit=limit))
+
+
+def test_a_consensus_of_many_points_is_extended_by_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, truth = groups((60, 80, 100), seed=2)
+    limit_references(monkeypatch, 90)
+    found = cluster_latents(points, chain(k=3, reduction="pca:4"), seed=0)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    assert found.shares is not None
+    assert found.shares.shape == (240, 3)
+    # the members are fitted on the sample, and its points vote for the others
+    kept = references(240, seed=0, limit=90)
+    own = cluster(found.points[kept], 3, "kmeans", seed=0)
+    wide = neighbour_vote(found.points, found.points[kept], own, 3)[0]
+    members = clustering._members(found.points, 3, seed=0, where="latents")
+    np.testing.assert_array_equal(members["kmeans in 4 dimensions"], wide)
+
+
+def test_a_small_cluster_survives_its_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    # k-means finds six outliers, which fifteen neighbours would outvote
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(110, 2))
+    points[:6] += 100
+    limit_references(monkeypatch, 100)
+    assert len(set(references(110, seed=0, limit=100)) & set(range(6))) >= 4
+    found = cluster_latents(points, chain(k=2, reduction="none"), seed=0)
+    kmeans = found.members[0]
+    assert kmeans.name == "kmeans in 2 dimensions"
+    assert not kmeans.collapsed
+
+
+# -- confidence --------------------------------------------------------------------------------
+
+
+def test_confidence_by_hand() -> None:
+    latents = np.array([[0.0], [1.0], [2.0], [10.0]], np.float32)
+    labels = np.array([0, 0, 0, 1])
+    plain = Clustering(labels, latents)
+    base, base_labels, sure = confidence(latents, plain, seed=0)
+    np.testing.assert_array_equal(base, latents)
+    np.testing.assert_array_equal(base_labels, labels)
+    assert sure.dtype == np.float32
+    # three others vote for each: two of them in the cluster of the first three, none in the last's
+    np.testing.assert_allclose(sure, [2 / 3, 2 / 3, 2 / 3, 0])
+    shares = np.array([[1.0, 0.0], [0.75, 0.25], [0.6, 0.4], [0.1, 0.9]], np.float32)
+    voted = Clustering(labels, latents, shares)
+    np.testing.assert_allclose(
+        confidence(latents, voted, seed=0)[2], [2 / 3, 0.5, 0.4, 0], rtol=1e-6
+    )
+
+
+def test_confidence_is_full_where_neighbours_and_members_agree() -> None:
+    points, _ = groups((40, 30))
+    found = cluster_latents(points, chain(reduction="pca:4"), seed=0)
+    sure = confidence(points, found, seed=0)[2]
+    assert found.shares is not None
+    np.testing.assert_allclose(sure, found.shares.max(1), atol=1e-6)
+
+
+def test_references_do_not_vote_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    latents, labels = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
+    labels[:2] = [0, 1]
+    limit_references(monkeypatch, 30)
+    base, base_labels, sure = confidence(latents, Clustering(labels, latents), seed=4)
+    kept = references(50, seed=4, limit=30).tolist()
+    np.testing.assert_array_equal(base, latents[kept])
+    np.testing.assert_array_equal(base_labels, labels[kept])
+    wanted = []
+    for i in range(50):
+        gaps = [np.square(latents[i] - latents[j]).sum() if j != i else np.inf for j in kept]
+        nearest = np.argsort(gaps)[:15]
+        wanted.append(np.mean([labels[kept[j]] == labels[i] for j in nearest]))
+    np.testing.assert_allclose(sure, wanted, atol=1e-6)
 
 
 # -- votes -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust import curve
-from aeclust.clustering import cluster, neighbour_vote
-from aeclust.curve import Curve, Point, checkpoint_curve, label_others, summarise
+from aeclust.choosing import INDICATORS, Indicators, indicate
+from aeclust.clustering import cluster, neighbour_vote, references
+from aeclust.curve import Curve, Point, checkpoint_curve, indicators, label_others, summarise
 from aeclust.errors import InputError
-from aeclust.inference import embed, mean_squared_error
+from aeclust.inference import embed, embed_views, mean_squared_error
 from aeclust.metrics import scores
 from aeclust.models import Autoencoder, build
 from aeclust.recipes import Recipe, named
@@ -56,14 +58,40 @@ def latents_of(network: Autoencoder, pixels: NDArray[Any]) -> NDArray[np.float32
 # -- summaries ---------------------------------------------------------------------------------
 
 
+FLAT = Indicators(
+    rank=2.0, view_neighbours=0.5, view_clusters=0.5, seed_agreement=0.5, separation=0.5
+)
+
+
+def point(epoch: int, error: float, accuracy: float | None, **changes: float) -> Point:
+    """A checkpoint whose indicators do not move but for `changes`."""
+    return Point(epoch, error, accuracy, dataclasses.replace(FLAT, **changes))
+
+
 def test_a_summary_by_hand() -> None:
     points = [
-        Point(0, 0.9, 0.5), Point(2, 0.4, 0.875), Point(5, 0.3, 0.625), Point(9, 0.2, 0.75)
-    ]  # fmt: skip
+        point(0, 0.9, 0.5, rank=3.0, view_clusters=0.1, separation=0.9),
+        point(2, 0.4, 0.875, rank=6.0, view_clusters=0.2, separation=0.1),
+        point(5, 0.3, 0.625, rank=4.0, view_clusters=0.3, separation=0.6),
+        point(9, 0.2, 0.75, rank=5.0, view_clusters=0.4, separation=0.5),
+    ]
     found = summarise(points)
     assert found.points == points
     # ranks of the errors 4, 3, 2, 1 and of the accuracies 1, 4, 2, 3: squares 9 + 1 + 0 + 4
-    assert found.correlation == pytest.approx(1 - 6 * 14 / (4 * 15))
+    wanted = {
+        "mse": 1 - 6 * 14 / (4 * 15),
+        "rank": 1.0,
+        "view_neighbours": None,
+        # ranks 1, 2, 3, 4: squares 0 + 4 + 1 + 1
+        "view_clusters": 1 - 6 * 6 / (4 * 15),
+        "seed_agreement": None,
+        # ranks 4, 1, 3, 2: squares 9 + 9 + 1 + 1
+        "separation": 1 - 6 * 20 / (4 * 15),
+    }
+    assert list(found.correlations) == list(wanted)
+    for name, value in wanted.items():
+        rho = found.correlations[name]
+        assert rho == (None if value is None else pytest.approx(value)), name
     assert found.fall == (2, 5, 0.25)
 
 
@@ -71,14 +99,11 @@ def test_a_summary_by_hand() -> None:
     ("points", "correlation", "fall"),
     [
         ([], None, None),
-        ([Point(0, 0.5, 0.5)], None, None),
-        ([Point(0, 0.5, 0.75), Point(1, 0.4, 0.5)], None, (0, 1, 0.25)),
-        ([Point(e, 1 - e / 4, e / 4) for e in range(4)], -1.0, None),
-        ([Point(e, 0.5, e / 4) for e in range(4)], None, None),
-        ([Point(e, e / 4, 0.5) for e in range(4)], None, None),
-        ([Point(e, e / 4, None) for e in range(4)], None, None),
-        # labels that are missing once are missing
-        ([Point(0, 0.3, 0.9), Point(1, 0.2, None), Point(2, 0.1, 0.4)], None, None),
+        ([point(0, 0.5, 0.5)], None, None),
+        ([point(0, 0.5, 0.75), point(1, 0.4, 0.5)], None, (0, 1, 0.25)),
+        ([point(e, 1 - e / 4, e / 4) for e in range(4)], -1.0, None),
+        ([point(e, 0.5, e / 4) for e in range(4)], None, None),
+        ([point(e, e / 4, 0.5) for e in range(4)], None, None),
     ],
 )
 def test_summaries_of_few_or_flat_points(
@@ -86,8 +111,22 @@ def test_summaries_of_few_or_flat_points(
 ) -> None:
     found = summarise(points)
     assert found.points == points
-    assert found.correlation == (None if correlation is None else pytest.approx(correlation))
+    mse = found.correlations["mse"]
+    assert mse == (None if correlation is None else pytest.approx(correlation))
+    assert all(found.correlations[name] is None for name in INDICATORS)
     assert found.fall == fall
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [point(e, e / 4, None) for e in range(4)],
+        # labels that are missing once are missing
+        [point(0, 0.3, 0.9), point(1, 0.2, None), point(2, 0.1, 0.4)],
+    ],
+)
+def test_without_labels_there_is_nothing_to_correlate(points: list[Point]) -> None:
+    assert summarise(points) == Curve(points, {}, None)
 
 
 # -- labels of other images --------------------------------------------------------------------
@@ -149,16 +188,49 @@ def test_every_checkpoint_is_measured(recipe: Recipe) -> None:
         assert point.error == mean_squared_error(network, TRAINING, image_size=8, device=CPU)
         clusters = label_others(network, OTHERS, TRAINING, recipe, seed=1, device=CPU)
         assert point.accuracy == scores(clusters, TRUTH).accuracy
+        assert point.indicators == indicators(network, TRAINING, recipe, seed=1, device=CPU)
     assert found == summarise(found.points)
 
 
-def test_without_labels_only_the_errors_are_measured() -> None:
+def test_without_labels_errors_and_indicators_are_measured() -> None:
     found = checkpoint_curve(networks(0, 1), TRAINING, PLAIN, seed=0, device=CPU)
-    errors = [
-        mean_squared_error(network, TRAINING, image_size=8, device=CPU)
-        for _, network in networks(0, 1)
+    wanted = [
+        Point(
+            epoch,
+            mean_squared_error(network, TRAINING, image_size=8, device=CPU),
+            None,
+            indicators(network, TRAINING, PLAIN, seed=0, device=CPU),
+        )
+        for epoch, network in networks(0, 1)
     ]
-    assert found == Curve([Point(0, errors[0], None), Point(1, errors[1], None)], None, None)
+    assert found == Curve(wanted, {}, None)
+
+
+@pytest.mark.parametrize(("k", "clusters"), [("2", 2), ("5", 5), ("auto", 2)])
+def test_indicators_are_those_of_the_latents_and_of_views(k: str, clusters: int) -> None:
+    network = build(PLAIN, 3, seed=0)
+    found = indicators(network, TRAINING, tiny(k=k), seed=4, device=CPU)
+    views = embed_views(network, TRAINING, image_size=8, device=CPU, seed=4)
+    assert found == indicate(latents_of(network, TRAINING), views, clusters, seed=4)
+    assert (found == indicators(network, TRAINING, PLAIN, seed=4, device=CPU)) == (clusters == 2)
+
+
+def test_dark_and_light_images_show_in_the_indicators() -> None:
+    found = indicators(build(PLAIN, 3, seed=0), TRAINING, PLAIN, seed=0, device=CPU)
+    assert found.seed_agreement == 1.0
+    assert found.separation > 0.5
+    # even a view of another brightness stays on its side
+    assert found.view_clusters > 0.75
+
+
+def test_indicators_are_taken_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curve, "SAMPLE", 30)
+    (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3, device=CPU).points
+    network = build(PLAIN, 3, seed=0)
+    kept = references(40, seed=3, limit=30)
+    assert found.indicators == indicators(network, TRAINING[kept], PLAIN, seed=3, device=CPU)
+    # the error is that of all images
+    assert found.error == mean_squared_error(network, TRAINING, image_size=8, device=CPU)
 
 
 def test_labels_are_used_for_the_score_alone() -> None:
@@ -171,5 +243,6 @@ def test_labels_are_used_for_the_score_alone() -> None:
         for labels in (TRUTH, wrong)
     )
     assert first.error == second.error
+    assert first.indicators == second.indicators
     # perfect clusters against labels of which six of 24 are turned
     assert (first.accuracy, second.accuracy) == (1.0, 0.75)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import aeclust
-from aeclust import AutoencoderClusterer
+from aeclust import AutoencoderClusterer, clustering, inference, recipes, training
+from aeclust.choosing import estimate_k
 from aeclust.errors import InputError
 from aeclust.metrics import scores
+from aeclust.reduction import limited, reduce
 
 TINY = {
     "channels": (4, 8),
@@ -85,6 +89,89 @@ def test_random_state_may_be_a_generator_or_none() -> None:
     np.testing.assert_array_equal(fitted.labels_, again.labels_)
     free = model().set_params(random_state=None).fit(images)
     assert scores(free.labels_, kinds).accuracy == 1.0
+
+
+def hybrid(**changes: object) -> AutoencoderClusterer:
+    """The default recipe, small; it clusters by consensus and labels itself."""
+    small = {"channels": (4, 8), "image_size": 8, "epochs": 2, "label_epochs": 1, "batch_size": 8}
+    return AutoencoderClusterer(2, settings={**small, **changes}, random_state=0)
+
+
+def test_one_clusterer_has_no_agreement() -> None:
+    images, _ = two_kinds()
+    fitted = model().fit(images)
+    assert (fitted.n_clusters_, fitted.agreement_) == (2, None)
+
+
+def test_a_consensus_is_that_of_the_stages() -> None:
+    images, _ = two_kinds()
+    fitted = hybrid().fit(images)
+    network = training.train(images, fitted.recipe_, seed=0, device=torch.device("cpu"))
+    latents = fitted.transform(images)
+    shown = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
+    np.testing.assert_array_equal(latents, shown)
+    assignments = inference.assign(network, latents, device=torch.device("cpu"))
+    found = clustering.cluster_latents(latents, fitted.recipe_, seed=0, assignments=assignments)
+    assert found.members[-1].name == "network"
+    np.testing.assert_array_equal(fitted.labels_, found.labels)
+    assert fitted.agreement_ == found.agreement
+    assert fitted.agreement_ is not None
+    assert 0.5 <= fitted.agreement_ <= 1
+    assert fitted.n_clusters_ == 2
+    base, labels, sure = clustering.confidence(latents, found, seed=0)
+    np.testing.assert_array_equal(fitted.confidence_, sure)
+    wanted = clustering.neighbour_vote(latents, base, labels, 2)[0]
+    np.testing.assert_array_equal(fitted.predict(images), wanted)
+
+
+def test_without_self_labelling_the_network_is_no_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def cluster_latents(*args: object, assignments: object = None, **rest: object) -> object:
+        given.append(assignments)
+        return clustered(*args, **rest)
+
+    clustered: Callable[..., object] = clustering.cluster_latents
+    monkeypatch.setattr(clustering, "cluster_latents", cluster_latents)
+    images, _ = two_kinds()
+    hybrid(label_epochs=0).fit(images)
+    hybrid().set_params(n_clusters="auto").fit(images)
+    assert given == [None, None]
+
+
+@pytest.mark.parametrize("make", [model, hybrid])
+def test_auto_estimates_the_number_of_clusters(
+    make: Callable[[], AutoencoderClusterer],
+) -> None:
+    images, kinds = two_kinds()
+    fitted = make().set_params(n_clusters="auto").fit(images)
+    assert fitted.n_clusters == "auto"
+    assert fitted.recipe_.k == recipes.AUTO_K
+    assert fitted.n_clusters_ == len(np.unique(fitted.labels_)) >= 2
+    points = reduce(
+        fitted.transform(images), limited(fitted.recipe_.reduction, (24, 8)), seed=0
+    )
+    assert fitted.n_clusters_ == estimate_k(points, seed=0).k
+    assert set(fitted.predict(images).tolist()) <= set(range(fitted.n_clusters_))
+    if make is model:
+        assert fitted.n_clusters_ == 2
+        assert scores(fitted.labels_, kinds).accuracy == 1.0
+
+
+def test_other_words_than_auto_are_refused() -> None:
+    images, _ = two_kinds()
+    with pytest.raises(InputError, match=r"^settings: k is 'many'; expected a whole number"):
+        model().set_params(n_clusters="many").fit(images)
+
+
+def test_fewer_images_than_clusters_are_refused() -> None:
+    images, _ = two_kinds()
+    with pytest.raises(InputError) as caught:
+        model().set_params(n_clusters=5).fit(images[:4])
+    assert str(caught.value) == (
+        "X: 4 images cannot form 5 clusters; expected at least 5 images;"
+        " add images or lower n_clusters"
+    )
 
 
 def test_clone_and_params_round_trip() -> None:

@@ -26,7 +26,7 @@ from PIL import Image
 
 from aeclust import demo, images
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, fingerprints, load
+from aeclust.images import Images, Source, fingerprints, load, mean_colours
 
 Array = NDArray[Any]
 Make = Callable[[Path], Source]
@@ -1105,3 +1105,35 @@ def test_blocks_are_consecutive_and_complete() -> None:
     assert [block.ravel().tolist() for block in images.blocks(pixels, 4)] == [
         [0, 1, 2, 3], [4, 5, 6, 7], [8, 9]
     ]  # fmt: skip
+
+
+# -- mean colours ------------------------------------------------------------------------------
+
+
+def test_mean_colours_by_hand() -> None:
+    pixels = np.zeros((3, 2, 2, 3), np.uint8)
+    pixels[0] = 255
+    pixels[1, 0, 0] = [204, 102, 0]
+    pixels[2, 0] = [0, 255, 51]
+    found = mean_colours(pixels)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[1, 1, 1], [0.2, 0.1, 0], [0, 0.5, 0.1]], atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_mean_colours_equal_an_independent_loop(dtype: str, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (4_500, channels, 3, 2))  # more than one block
+    unit = values / 255
+    pixels = np.moveaxis(values if dtype == "u1" else unit, 1, 3).astype(dtype)
+    found = mean_colours(pixels)
+    assert found.dtype == np.float32
+    assert found.shape == (4_500, channels)
+    wanted = [[colour.sum() / 6 for colour in image] for image in unit]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_bytes_do_not_overflow_in_a_mean() -> None:
+    white = np.full((2, 64, 64, 1), 255, np.uint8)
+    assert mean_colours(white).tolist() == [[1.0], [1.0]]

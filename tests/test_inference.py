@@ -8,8 +8,17 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust import inference
-from aeclust.batches import to_input
-from aeclust.inference import BATCH, decode, embed, mean_squared_error, reconstruct
+from aeclust.augment import view
+from aeclust.batches import step_generator, to_input
+from aeclust.inference import (
+    BATCH,
+    assign,
+    decode,
+    embed,
+    embed_views,
+    mean_squared_error,
+    reconstruct,
+)
 from aeclust.models import Autoencoder, build
 from aeclust.recipes import Recipe, named
 
@@ -89,6 +98,87 @@ def test_a_variational_latent_is_the_mean() -> None:
         # the variance is never drawn from
         network.log_variance.bias.add_(5)
     np.testing.assert_array_equal(embed(network, pixels, image_size=8, device=CPU), first)
+
+
+def test_views_are_drawn_by_seed_and_batch(network: Autoencoder) -> None:
+    pixels = images(BATCH + 9)
+    found = embed_views(network, pixels, image_size=8, device=CPU, seed=5)
+    assert not network.training
+    assert found.dtype == np.float32
+    with torch.no_grad():
+        wanted = [
+            network.encode(
+                view(
+                    to_input(pixels[part], 8, CPU),
+                    step_generator(CPU, seed=5, epoch=0, step=step),
+                )
+            )
+            for step, part in enumerate((slice(0, BATCH), slice(BATCH, None)))
+        ]
+    np.testing.assert_array_equal(found, torch.cat(wanted).numpy())
+    again = embed_views(network, pixels, image_size=8, device=CPU, seed=5)
+    assert again.tobytes() == found.tobytes()
+    other = embed_views(network, pixels, image_size=8, device=CPU, seed=6)
+    assert (other != found).any(1).mean() > 0.95
+
+
+def test_a_view_is_not_the_image_but_like_it() -> None:
+    network = build(tiny("baseline"), 3, seed=0)
+    # dark and light images, whose views differ less than they do
+    shades = np.repeat([20, 235], 30)[:, np.newaxis, np.newaxis, np.newaxis]
+    pixels = (shades + images(60) // 16).astype(np.uint8)
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    views = embed_views(network, pixels, image_size=8, device=CPU, seed=0)
+    assert views.shape == latents.shape
+    assert (views != latents).any(1).all()
+    centres = np.stack([latents[:30].mean(0), latents[30:].mean(0)])
+    nearest = np.linalg.norm(views[:, np.newaxis] - centres, axis=2).argmin(1)
+    assert (nearest == np.repeat([0, 1], 30)).mean() > 0.85
+
+
+def labelling() -> Autoencoder:
+    """A network with a head of three clusters, whose whitening has seen codes."""
+    network = build(tiny("hybrid", k=3), 3, seed=0)
+    network.train()
+    with torch.no_grad():
+        network(to_input(images(40), 8, CPU))
+    return network
+
+
+def test_assignments_are_the_softmax_of_the_head() -> None:
+    network = labelling()
+    pixels = images(20)
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    network.train()
+    found = assign(network, latents, device=CPU)
+    assert not network.training
+    assert found.dtype == np.float32
+    assert found.shape == (20, 3)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    # the head looks at the code before it was whitened, as the forward pass does
+    with torch.no_grad():
+        logits = network(to_input(pixels, 8, CPU)).logits
+    assert logits is not None
+    powers = np.exp(logits.double().numpy())
+    np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), atol=1e-4)
+    assert np.ptp(found, axis=0).min() > 1e-3
+
+
+def test_batches_do_not_matter_to_assignments(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = labelling()
+    latents = embed(network, images(), image_size=8, device=CPU)
+    whole = assign(network, latents, device=CPU)
+    assert len(whole) == N
+    monkeypatch.setattr(inference, "BATCH", 100)
+    np.testing.assert_allclose(assign(network, latents, device=CPU), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["baseline", "hybrid"])
+def test_a_network_without_a_head_assigns_nothing(name: str) -> None:
+    network = build(tiny(name, label_epochs=0), 3, seed=0)
+    latents = embed(network, images(4), image_size=8, device=CPU)
+    with pytest.raises(ValueError, match=r"^a network without self-labelling assigns no clusters$"):
+        assign(network, latents, device=CPU)
 
 
 def test_reconstructions_and_errors_by_hand(network: Autoencoder) -> None:
@@ -173,6 +263,9 @@ def test_nothing_asks_for_gradients_or_changes_the_weights(network: Autoencoder)
     reconstruct(network, pixels, image_size=8, device=CPU)
     mean_squared_error(network, pixels, image_size=8, device=CPU)
     decode(network, latents, device=CPU)
+    embed_views(network, pixels, image_size=8, device=CPU, seed=0)
+    if network.head is not None:
+        assign(network, latents, device=CPU)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -1,4 +1,5 @@
-"""PCA against SVD, kernel PCA against its eigenproblem, t-SNE by what it keeps, and refusals."""
+"""PCA against SVD, kernel PCA against its eigenproblem, t-SNE by what it keeps, the sphere by its
+laws, and refusals."""
 
 from __future__ import annotations
 
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aeclust import reduction
 from aeclust.errors import InputError
-from aeclust.reduction import check_memory, check_spread, picture, reduce
+from aeclust.reduction import check_memory, check_spread, limited, on_sphere, picture, reduce
 
 Points = NDArray[np.float32]
 
@@ -133,6 +136,95 @@ def test_the_same_seed_gives_the_same_bytes(step: str) -> None:
     np.testing.assert_array_equal(points, before)
 
 
+# -- the sphere --------------------------------------------------------------------------------
+
+
+def test_the_sphere_by_hand() -> None:
+    # the mean is (1, 2); from there the steps are (3, 4), (-3, 4), (0, -8) and none
+    points = np.array([[4.0, 6.0], [-2.0, 6.0], [1.0, -6.0], [1.0, 2.0]])
+    found = on_sphere(points)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[0.6, 0.8], [-0.6, 0.8], [0, -1], [0, 0]], atol=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(2, 30), d=st.integers(1, 6), seed=st.integers(0, 2**20),
+    scale=st.floats(1e-6, 1e6), shift=st.floats(-10, 10),
+)  # fmt: skip
+def test_the_sphere_keeps_directions_from_the_mean_alone(
+    n: int, d: int, seed: int, scale: float, shift: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(n, d))
+    before = points.copy()
+    found = on_sphere(points)
+    np.testing.assert_array_equal(points, before)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    # each is the same way from the mean as before
+    steps = points - points.mean(0)
+    lengths = (found * steps).sum(1, keepdims=True)
+    assert (lengths > 0).all()
+    np.testing.assert_allclose(lengths * found, steps, atol=1e-5)
+    # neither place nor scale is left, and a turn turns the result
+    np.testing.assert_allclose(on_sphere(scale * (points + shift)), found, atol=1e-4)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    np.testing.assert_allclose(on_sphere(points @ turn), found @ turn, atol=1e-4)
+
+
+def test_two_points_are_opposite_on_the_sphere() -> None:
+    found = on_sphere(np.array([[1.0, 5.0, 2.0], [4.0, 1.0, 2.0]]))
+    np.testing.assert_allclose(found, [[-0.6, 0.8, 0], [0.6, -0.8, 0]], atol=1e-7)
+
+
+def test_points_that_are_all_the_same_stay_at_the_centre() -> None:
+    np.testing.assert_array_equal(on_sphere(np.full((5, 3), 0.25)), np.zeros((5, 3)))
+
+
+def test_the_largest_latents_do_not_overflow_on_the_sphere() -> None:
+    found = reduce(np.array([[9e11, 0.0], [-9e11, 0.0]]), ["sphere"], seed=0)
+    np.testing.assert_allclose(found, [[1, 0], [-1, 0]])
+
+
+def test_the_sphere_is_a_step_of_a_chain() -> None:
+    points = cloud()
+    ball = reduce(points, ["sphere"], seed=0)
+    np.testing.assert_array_equal(ball, on_sphere(points))
+    chained = reduce(points, ["sphere", "pca:3"], seed=0)
+    np.testing.assert_array_equal(chained, reduce(ball, ["pca:3"], seed=0))
+    assert reduce(points, ["pca:3", "sphere"], seed=0).shape == (30, 3)
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape", "wanted"),
+    [
+        ((), (8, 256), ()),
+        (("pca:20",), (8, 256), ("pca:8",)),
+        (("pca:20",), (256, 8), ("pca:8",)),
+        (("pca:20",), (20, 20), ("pca:20",)),
+        (("pca:20",), (300, 256), ("pca:20",)),
+        (("sphere", "pca:20"), (2, 256), ("sphere", "pca:2")),
+        (("pca:50", "pca:5"), (10, 30), ("pca:10", "pca:5")),
+        # the others are not PCA, whose size says only how much to keep
+        (("kpca:200", "tsne:2"), (1, 256), ("kpca:200", "tsne:2")),
+    ],
+)
+def test_pca_is_limited_to_what_the_points_allow(
+    steps: tuple[str, ...], shape: tuple[int, int], wanted: tuple[str, ...]
+) -> None:
+    assert limited(steps, shape) == wanted
+    assert limited(list(steps), shape) == wanted
+
+
+@pytest.mark.parametrize(("n", "d"), [(2, 6), (5, 6), (30, 3)])
+def test_a_limited_chain_fits(n: int, d: int) -> None:
+    steps = limited(("sphere", "pca:20"), (n, d))
+    assert reduce(cloud(n, d), steps, seed=0).shape == (n, min(n, d))
+
+
 # -- degenerate points -------------------------------------------------------------------------
 
 SAME = (
@@ -143,7 +235,7 @@ HUGE = (
     "latents: holds values beyond 1e+12, infinity or NaN: the network has diverged;"
     " expected finite latents of ordinary size; train again with a lower --lr"
 )
-STEPS = ["pca:1", "kpca:1", "tsne:2"]
+STEPS = ["sphere", "pca:1", "kpca:1", "tsne:2"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -230,8 +322,8 @@ def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
         ),
         (
             30, 6, "umap:2",
-            "reduction is 'umap:2'; expected METHOD:SIZE with METHOD one of pca, kpca, tsne;"
-            " for example pca:20 or kpca:200,tsne:2, or none",
+            "reduction is 'umap:2'; expected sphere, or METHOD:SIZE with METHOD one of pca, kpca,"
+            " tsne; for example pca:20 or kpca:200,tsne:2, or none",
         ),
     ],
 )  # fmt: skip

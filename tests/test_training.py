@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from aeclust import training
+from aeclust import inference, training
 from aeclust.augment import view
 from aeclust.batches import epoch_batches, step_generator, to_input
 from aeclust.errors import DivergedError, InputError
 from aeclust.losses import Loss, objective
-from aeclust.models import Autoencoder, Output, build, state_arrays
+from aeclust.models import Autoencoder, Output, build, load_state, state_arrays
 from aeclust.recipes import Recipe, named
+from aeclust.selflabel import soft_targets
 from aeclust.training import TERMS, Moment, Snapshot, checkpoint_epochs, train
 
 CPU = torch.device("cpu")
@@ -39,9 +40,11 @@ def pixels(n: int = N, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def tiny(name: str, **changes: object) -> Recipe:
-    """A recipe on 8 x 8 pixels: two epochs of four steps for 20 images."""
+    """A recipe on 8 x 8 pixels: two epochs of four steps for 20 images, and of labels one more."""
     latent = 6 if named(name).latent_size else 0
-    fields = {"image_size": 8, "channels": (4, 8), "latent_size": latent}
+    fields: dict[str, object] = {"image_size": 8, "channels": (4, 8), "latent_size": latent}
+    if named(name).label_epochs:
+        fields |= {"label_epochs": 1, "clusterer": "kmeans", "reduction": "sphere,pca:4"}
     return named(name).override(fields | {"batch_size": 6, "epochs": 2} | changes)
 
 
@@ -52,7 +55,16 @@ RECIPES = {
     "sgd-momentum": tiny("deep", lr=0.01),
     "hybrid": tiny("hybrid"),
     "hybrid-bfloat16": tiny("hybrid", precision="bfloat16"),
+    "hybrid-auto-k": tiny("hybrid", k="auto"),
+    "plain-labels": tiny("vae", contrast=1, label_epochs=1, k=3, lr=1e-3, reduction="none"),
 }
+BOTH_PHASES = ("hybrid", "hybrid-bfloat16", "plain-labels")
+# a step of each epoch, and their ends
+STOPS = [
+    (name, after)
+    for name in RECIPES
+    for after in ((0, 1, 4, 6, 8, 9, 10, 12) if name in BOTH_PHASES else (0, 1, 4, 6, 8))
+]
 
 
 class Stop(Exception):  # noqa: N818 - nothing went wrong
@@ -102,18 +114,40 @@ def weights(network: Autoencoder) -> Bytes:
 
 
 @contextmanager
-def recorded_rates() -> Iterator[list[float]]:
-    """The learning rate of every optimiser step taken meanwhile."""
-    rates: list[float] = []
+def recorded_rates() -> Iterator[list[list[float]]]:
+    """The learning rates of every step taken meanwhile, but for those that fit the head."""
+    rates: list[list[float]] = []
 
     def note(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        rates.extend(group["lr"] for group in optimizer.param_groups)
+        if "initial_lr" in optimizer.param_groups[0]:
+            rates.append([group["lr"] for group in optimizer.param_groups])
 
     handle = register_optimizer_step_pre_hook(note)
     try:
         yield rates
     finally:
         handle.remove()
+
+
+@contextmanager
+def recorded_targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Tensor | None]]:
+    """The targets of every step taken meanwhile."""
+    seen: list[torch.Tensor | None] = []
+
+    def noted(
+        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+    ) -> Loss:
+        seen.append(targets)
+        return objective(output, images, recipe, targets)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "objective", noted)
+        yield seen
+
+
+def targets_of(snapshot: Snapshot) -> NDArray[np.float32]:
+    assert snapshot.targets is not None
+    return snapshot.targets
 
 
 @pytest.fixture(scope="module")
@@ -137,13 +171,41 @@ def finished() -> dict[str, Bytes]:
     ],
 )
 def test_checkpoint_epochs_by_hand(epochs: int, expected: list[int]) -> None:
-    assert checkpoint_epochs(epochs) == expected
+    assert checkpoint_epochs(tiny("baseline", epochs=epochs)) == expected
+
+
+@pytest.mark.parametrize(
+    ("epochs", "label_epochs", "k", "expected"),
+    [
+        (12, 4, 2, [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16]),
+        (10, 3, 2, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]),
+        (10, 3, 0, list(range(11))),
+        (1, 1, 2, [0, 1, 2]),
+        (100, 10, 9, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]),
+        (99, 11, 9, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99, 100, 110]),
+    ],
+)
+def test_the_end_of_the_first_phase_is_a_checkpoint(
+    epochs: int, label_epochs: int, k: int, expected: list[int]
+) -> None:
+    recipe = tiny("hybrid", epochs=epochs, label_epochs=label_epochs, k=k)
+    assert checkpoint_epochs(recipe) == expected
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([0, 2, 10]))
+def test_checkpoints_of_two_phases_are_those_of_one_and_the_boundary(
+    epochs: int, label_epochs: int, k: int
+) -> None:
+    recipe = tiny("hybrid", epochs=epochs, label_epochs=label_epochs, k=k)
+    one = checkpoint_epochs(tiny("baseline", epochs=recipe.total_epochs))
+    assert checkpoint_epochs(recipe) == sorted({*one, epochs})
 
 
 @settings(deadline=None)
 @given(st.integers(1, 5000))
 def test_checkpoints_span_the_run_evenly(epochs: int) -> None:
-    kept = checkpoint_epochs(epochs)
+    kept = checkpoint_epochs(tiny("baseline", epochs=epochs))
     gaps = np.diff(kept)
     assert (kept[0], kept[-1]) == (0, epochs)
     assert gaps.min() >= 1
@@ -181,13 +243,15 @@ def test_one_step_by_hand(optimizer: str, decay: float) -> None:
 def test_the_contrastive_term_sees_two_views_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[torch.Tensor] = []
 
-    def noted(output: Output, images: torch.Tensor, recipe: Recipe) -> Loss:
+    def noted(
+        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+    ) -> Loss:
         batches.append(images)
-        return objective(output, images, recipe)
+        return objective(output, images, recipe, targets)
 
     monkeypatch.setattr(training, "objective", noted)
     fit(RECIPES["hybrid"])
-    assert [len(batch) for batch in batches] == [2 * size for size in (*SIZES, *SIZES)]
+    assert [len(batch) for batch in batches] == [2 * size for size in 3 * SIZES]
     for number, batch in enumerate(batches):
         epoch, step = divmod(number, 4)
         rows = epoch_batches(N, 6, seed=3, epoch=epoch)[step]
@@ -220,43 +284,93 @@ def test_steps_take_their_noise_and_rows_from_seed_epoch_and_step() -> None:
         torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-6)
 
 
-def test_one_cycle_rises_to_the_rate_and_falls_to_nothing() -> None:
-    with recorded_rates() as rates:
-        fit(tiny("hybrid", lr=0.002, epochs=10, schedule="one-cycle"))
+def check_one_cycle(rates: list[float], lr: float) -> None:
+    """Of 40 steps."""
     assert len(rates) == 40
     peak = rates.index(max(rates))
     assert peak == 8, "a fifth of all steps"
-    assert rates[0] == pytest.approx(0.04 * 0.002)
-    assert rates[4] == pytest.approx(0.52 * 0.002)
-    assert rates[peak] == 0.002
-    assert rates[24] == pytest.approx(0.001), "half of the fall"
-    assert 0 < rates[-1] < 0.005 * 0.002
+    assert rates[0] == pytest.approx(0.04 * lr)
+    assert rates[4] == pytest.approx(0.52 * lr)
+    assert rates[peak] == pytest.approx(lr, rel=1e-12)
+    assert rates[24] == pytest.approx(lr / 2), "half of the fall"
+    assert 0 < rates[-1] < 0.005 * lr
     steps = np.diff(rates)
     assert (steps[:peak] > 0).all()
     assert (steps[peak:] < 0).all()
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_one_cycle_rises_to_the_rate_and_falls_to_nothing(optimizer: str) -> None:
+    """Then again to a third of it, for self-labelling."""
+    recipe = tiny("hybrid", lr=0.002, epochs=10, label_epochs=10, optimizer=optimizer)
+    with recorded_rates() as rates:
+        fit(recipe)
+    assert len(rates) == 80
+    check_one_cycle([step[0] for step in rates[:40]], 0.002)
+    check_one_cycle([step[0] for step in rates[40:]], 0.002 / 3)
+    others = [step[1:] for step in rates]
+    expected = [[step[0] / 50] for step in rates] if optimizer == "muon" else [[]] * 80
+    assert others == [pytest.approx(rate) for rate in expected]
+
+
+def test_one_cycle_knows_no_second_phase_without_k() -> None:
+    with recorded_rates() as rates:
+        fit(tiny("hybrid", lr=0.002, epochs=10, label_epochs=10, k="auto"))
+    check_one_cycle([step[0] for step in rates], 0.002)
+
+
 def test_a_constant_rate_is_constant() -> None:
     with recorded_rates() as rates:
         fit(RECIPES["adam"])
-    assert rates == [1e-3] * 8
+    assert rates == [[1e-3]] * 8
 
 
-def test_the_schedule_goes_on_where_it_stopped() -> None:
+def test_a_constant_rate_is_a_third_of_it_for_self_labelling() -> None:
+    """As the documentation of training says of every recipe."""
+    with recorded_rates() as rates:
+        fit(RECIPES["plain-labels"])
+    assert rates == [[1e-3]] * 8 + [[pytest.approx(1e-3 / 3)]] * 4
+
+
+@pytest.mark.parametrize("after", [5, 8, 10])
+def test_the_schedule_goes_on_where_it_stopped(after: int) -> None:
     with recorded_rates() as whole:
         fit(RECIPES["hybrid"])
-    snapshot = stopped(RECIPES["hybrid"], 5)
+    snapshot = stopped(RECIPES["hybrid"], after)
     with recorded_rates() as rest:
         fit(RECIPES["hybrid"], resume=snapshot)
-    assert rest == whole[5:]
+    assert len(whole) == 12
+    assert rest == whole[after:]
 
 
-@pytest.mark.parametrize(("name", "lr"), [("baseline", 0.01), ("deep", 0.1), ("hybrid", 0.01)])
+@pytest.mark.parametrize(
+    ("bf16", "amx", "expected"),
+    [
+        (False, False, "float32"),
+        (True, False, "bfloat16"),
+        (False, True, "bfloat16"),
+        (True, True, "bfloat16"),
+    ],
+)
+def test_automatic_precision_asks_the_processor(
+    bf16: bool, amx: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    auto, float32, bfloat16 = (
+        weights(fit(tiny("hybrid", label_epochs=0, epochs=1, precision=precision)))
+        for precision in ("auto", "float32", "bfloat16")
+    )
+    assert float32 != bfloat16
+    assert auto == {"float32": float32, "bfloat16": bfloat16}[expected]
+
+
+@pytest.mark.parametrize(("name", "lr"), [("baseline", 0.01), ("deep", 0.1), ("hybrid", 0.15)])
 def test_the_loss_falls_on_an_easy_set(name: str, lr: float) -> None:
     """Two plain colours."""
     plain = np.repeat(np.array([[20, 60, 200], [230, 180, 40]], np.uint8), N // 2, axis=0)
     easy = np.broadcast_to(plain[:, None, None], (N, 8, 8, 3))
-    recipe = tiny(name, lr=lr, epochs=15)
+    recipe = tiny(name, lr=lr, epochs=15, label_epochs=0)
     losses = [m.metrics["reconstruction"] for m in watched(recipe, data=easy) if m.metrics]
     assert len(losses) == 15
     assert losses[-1] < losses[0] / 2
@@ -277,7 +391,7 @@ def test_training_moves_every_matrix_and_keeps_all_finite(name: str) -> None:
 def test_grey_images_train_as_well() -> None:
     network = fit(RECIPES["hybrid"], data=pixels(channels=1))
     assert network.image_channels == 1
-    assert network.encode(torch.zeros(2, 1, 8, 8)).shape == (2, 6)
+    assert network.encode(torch.zeros(2, 1, 8, 8)).shape == (2, 8)
 
 
 def test_larger_images_are_resized() -> None:
@@ -289,6 +403,92 @@ def test_larger_images_are_resized() -> None:
     for key, value in fit(RECIPES["adam"], data=large).named_parameters():
         other = fit(RECIPES["adam"], data=data).get_parameter(key)
         torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-4)
+
+
+# -- the second phase -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BOTH_PHASES)
+def test_the_second_phase_learns_the_clusters_of_the_first_ones_latents(name: str) -> None:
+    recipe = RECIPES[name]
+    boundary = stopped(recipe, 8)
+    assert boundary.targets is None
+    network = build(recipe, 3, seed=3)
+    load_state(network, boundary.weights, where="boundary")
+    latents = inference.embed(network, pixels(), image_size=8, device=CPU)
+    expected = soft_targets(latents, recipe, seed=3)
+    assert expected.shape == (N, recipe.k)
+    for after in (9, 12):
+        np.testing.assert_array_equal(targets_of(stopped(recipe, after)), expected)
+
+
+@pytest.mark.parametrize("name", ["hybrid", "plain-labels"])
+def test_every_step_of_the_second_phase_has_its_rows_of_the_targets(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES[name].override({"label_epochs": 2})
+    with recorded_targets(monkeypatch) as seen:
+        snapshot = stopped(recipe, 16)
+    assert seen[:8] == [None] * 8
+    assert len(seen) == 16
+    for number, wanted in enumerate(seen[8:], start=8):
+        epoch, step = divmod(number, 4)
+        rows = epoch_batches(N, 6, seed=3, epoch=epoch)[step]
+        assert wanted is not None
+        np.testing.assert_array_equal(wanted.numpy(), targets_of(snapshot)[rows])
+
+
+def test_the_first_phase_knows_no_k() -> None:
+    """And leaves the head as it was built."""
+    two, five, auto, none = (
+        stopped(tiny("hybrid", **fields), 8).weights
+        for fields in ({"k": 2}, {"k": 5}, {"k": "auto"}, {"label_epochs": 0})
+    )
+    head = {"head.weight", "head.bias"}
+    fresh = state_arrays(build(tiny("hybrid"), 3, seed=3))
+    assert in_bytes({n: two[n] for n in head}) == in_bytes({n: fresh[n] for n in head})
+    bare = in_bytes({n: v for n, v in two.items() if n not in head})
+    assert in_bytes({n: v for n, v in five.items() if n not in head}) == bare
+    assert in_bytes(auto) == bare
+    assert in_bytes(none) == bare
+
+
+def test_without_k_there_is_no_second_phase() -> None:
+    recipe = RECIPES["hybrid-auto-k"].override({"label_epochs": 7})
+    moments = watched(recipe)
+    assert (moments[-1].epoch, moments[-1].step) == (2, 0)
+    assert moments[-1].snapshot().targets is None
+    assert [m.metrics["labels"] for m in moments if m.metrics] == [0, 0]
+    network = fit(recipe)
+    assert network.head is None
+    assert weights(network) == in_bytes(stopped(recipe, 8).weights)
+
+
+def test_labels_cost_nothing_before_the_second_phase_and_fall_within_it() -> None:
+    kinds = np.random.default_rng(1).permutation(np.arange(N) % 2)
+    plain = np.array([[20, 60, 200], [230, 180, 40]])[kinds][:, None, None]
+    noise = np.random.default_rng(0).integers(-20, 21, (N, 8, 8, 3))
+    data = (plain + noise).astype(np.uint8)
+    recipe = tiny("hybrid", label_epochs=6)
+    labels = [m.metrics["labels"] for m in watched(recipe, data=data) if m.metrics]
+    assert labels[:2] == [0, 0]
+    # even chances would cost log 2
+    assert labels[-1] < labels[2] < math.log(2)
+    network = fit(recipe, data=data)
+    latents = inference.embed(network, data, image_size=8, device=CPU)
+    found = inference.assign(network, latents, device=CPU).argmax(1)
+    assert max((found == kinds).mean(), (found != kinds).mean()) == 1
+
+
+def test_the_optimiser_counts_the_heads_steps_from_its_first() -> None:
+    snapshot = stopped(RECIPES["hybrid"], 10)
+    parameters = dict(build(RECIPES["hybrid"], 3, seed=0).named_parameters())
+    assert list(parameters)[-2:] == ["head.weight", "head.bias"]
+    last = len(parameters) - 1
+    assert snapshot.optimizer[f"{last}/exp_avg"].shape == (2,)
+    assert snapshot.optimizer[f"{last}/step"].item() == 2
+    assert snapshot.optimizer[f"{last - 2}/step"].item() == 10
+    assert f"{last}/step" not in stopped(RECIPES["hybrid"], 8).optimizer
 
 
 # -- equal runs -----------------------------------------------------------------------------------
@@ -310,8 +510,7 @@ def test_another_seed_gives_other_weights(
     assert all(other[name] != value for name, value in finished["adam"].items())
 
 
-@pytest.mark.parametrize("after", [0, 1, 4, 6, 8])
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("name", "after"), STOPS)
 def test_a_run_that_stopped_ends_with_the_same_weights(
     name: str,
     after: int,
@@ -326,7 +525,7 @@ def test_a_run_may_stop_again_and_again(
     finished: dict[str, Bytes],
 ) -> None:
     snapshot = None
-    for after in range(1, 9):
+    for after in range(1, 13):
         snapshot = stopped(RECIPES["hybrid"], after, resume=snapshot)
     assert snapshot is not None
     assert in_bytes(snapshot.weights) == finished["hybrid"]
@@ -339,6 +538,15 @@ def test_watching_changes_nothing(
         snapshot = moment.snapshot()
         for array in (*snapshot.weights.values(), *snapshot.optimizer.values()):
             array[...] = 77
+
+    assert weights(fit(RECIPES["hybrid"], observe=spoil)) == finished["hybrid"]
+
+
+def test_neither_do_the_targets_follow_a_snapshot(finished: dict[str, Bytes]) -> None:
+    def spoil(moment: Moment) -> None:
+        snapshot = moment.snapshot()
+        if snapshot.targets is not None:
+            snapshot.targets[...] = 0
 
     assert weights(fit(RECIPES["hybrid"], observe=spoil)) == finished["hybrid"]
 
@@ -388,11 +596,12 @@ def test_a_snapshot_of_another_network_is_refused() -> None:
         ({"epoch": 3}, "epoch 3, step 2"),
         ({"epoch": -1}, "epoch -1, step 2"),
         ({"step": 4}, "epoch 0, step 4"),
-        ({"totals": (1.0,)}, "1 sums instead of 4"),
+        ({"totals": (1.0,)}, "1 sums instead of 5"),
         ({"optimizer": {"0/exp_avg": np.zeros(3)}}, "optimizer state '0/exp_avg' of shape (3,)"),
         ({"optimizer": {"0/step": np.array(1.0)}}, "optimizer state '0/step' of shape ()"),
         ({"optimizer": {"99/step": np.array(1.0)}}, "optimizer state '99/step' of shape ()"),
         ({"optimizer": {"first": np.zeros(3)}}, "optimizer state 'first' of shape (3,)"),
+        ({"targets": np.zeros((N, 2), np.float32)}, "targets of shape (20, 2)"),
     ],
 )
 def test_a_snapshot_that_no_run_saved_is_refused(changes: dict[str, Any], told: str) -> None:
@@ -403,6 +612,40 @@ def test_a_snapshot_that_no_run_saved_is_refused(changes: dict[str, Any], told: 
         f"resume: the state to resume does not fit this run: {told};"
         " expected the state that this run saved; restore it, or train again with --force"
     )
+
+
+WRONG = {
+    "none": None,
+    "of another k": np.full((N, 3), 1 / 3, np.float32),
+    "of other images": np.full((N - 1, 2), 0.5, np.float32),
+    "of one cluster": np.ones(N, np.float32),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("after", [4, 8, 9, 12, 13])
+def test_targets_that_no_run_saved_are_refused(after: int, wrong: str) -> None:
+    """Before the second phase, at the boundary, and in its first epoch and its second."""
+    recipe = tiny("hybrid", label_epochs=2)
+    targets = WRONG[wrong]
+    if targets is None and after <= 8:
+        targets = np.zeros((0, 2), np.float32)
+    snapshot = dataclasses.replace(stopped(recipe, after), targets=targets)
+    with pytest.raises(InputError) as error:
+        fit(recipe, resume=snapshot)
+    shape = None if targets is None else targets.shape
+    assert str(error.value) == (
+        f"resume: the state to resume does not fit this run: targets of shape {shape};"
+        " expected the state that this run saved; restore it, or train again with --force"
+    )
+
+
+def test_targets_have_no_place_in_a_run_without_self_labelling() -> None:
+    recipe = RECIPES["hybrid-auto-k"]
+    targets = np.full((N, 2), 0.5, np.float32)
+    snapshot = dataclasses.replace(stopped(recipe, 8), targets=targets)
+    with pytest.raises(InputError, match=r"targets of shape \(20, 2\); expected the state that"):
+        fit(recipe, resume=snapshot)
 
 
 # -- what observers are told ----------------------------------------------------------------------
@@ -418,6 +661,13 @@ def test_moments_count_epochs_and_steps() -> None:
     assert all(math.isfinite(m.loss) for m in moments[1:])
     assert [number for number, m in enumerate(moments) if m.metrics] == [4, 8]
     assert list(moments[4].metrics) == [*TERMS, "seconds", "images_per_second"]
+
+
+def test_moments_of_both_phases_count_on() -> None:
+    moments = watched(RECIPES["hybrid"])
+    places = [divmod(number, 4) for number in range(13)]
+    assert [(m.epoch, m.step) for m in moments] == places
+    assert [number for number, m in enumerate(moments) if m.metrics] == [4, 8, 12]
 
 
 def test_a_resumed_run_tells_only_what_it_does() -> None:
@@ -438,7 +688,7 @@ def test_metrics_of_a_network_that_stands_still() -> None:
         expected = (network(images).reconstruction - images).square().mean().item()
     assert metrics["loss"] == pytest.approx(expected, rel=1e-5)
     assert metrics["reconstruction"] == metrics["loss"]
-    assert (metrics["kl"], metrics["contrast"]) == (0, 0)
+    assert (metrics["kl"], metrics["contrast"], metrics["labels"]) == (0, 0, 0)
     assert metrics["seconds"] > 0
     assert metrics["seconds"] * metrics["images_per_second"] == pytest.approx(N)
 
@@ -447,8 +697,10 @@ def test_metrics_of_a_network_that_stands_still() -> None:
 def test_metrics_are_means_over_the_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     losses: list[Loss] = []
 
-    def noted(output: Output, images: torch.Tensor, recipe: Recipe) -> Loss:
-        losses.append(objective(output, images, recipe))
+    def noted(
+        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+    ) -> Loss:
+        losses.append(objective(output, images, recipe, targets))
         return losses[-1]
 
     monkeypatch.setattr(training, "objective", noted)
@@ -456,13 +708,14 @@ def test_metrics_are_means_over_the_images(name: str, monkeypatch: pytest.Monkey
     assert [m.loss for m in moments[1:]] == [loss.total.item() for loss in losses]
     for epoch, moment in enumerate(m for m in moments if m.metrics):
         batches = losses[4 * epoch : 4 * epoch + 4]
-        for term, field in zip(TERMS, ("total", "reconstruction", "kl", "contrast"), strict=True):
+        fields = ("total", "reconstruction", "kl", "contrast", "labels")
+        for term, field in zip(TERMS, fields, strict=True):
             values = [getattr(loss, field).item() for loss in batches]
             mean = sum(s * v for s, v in zip(SIZES, values, strict=True)) / N
             assert moment.metrics[term] == pytest.approx(mean, rel=1e-6, abs=1e-12), term
 
 
-@pytest.mark.parametrize("after", [2, 6])
+@pytest.mark.parametrize("after", [2, 6, 8, 10])
 def test_metrics_of_an_interrupted_epoch_are_those_of_the_whole(after: int) -> None:
     recipe = RECIPES["hybrid"]
     whole = watched(recipe)[-1].metrics
@@ -491,7 +744,7 @@ def test_what_an_observer_raises_ends_training(after: int) -> None:
 LOWER = "lower the learning rate (1e+30) with --lr; earlier checkpoints are kept"
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
 def test_a_loss_that_leaves_the_numbers_ends_training(optimizer: str) -> None:
     moments: list[Moment] = []
     recipe = tiny("baseline", optimizer=optimizer, lr=1e30)
@@ -535,7 +788,7 @@ def test_a_weight_that_leaves_the_numbers_is_neither_saved_nor_returned(
     [
         tiny("deep"),
         tiny("hybrid"),
-        tiny("hybrid", contrast=0, batch_norm=False),
+        tiny("hybrid", contrast=0, label_epochs=0, batch_norm=False),
         tiny("baseline", contrast=1),
     ],
     ids=["batch-norm", "hybrid", "residual", "contrast"],
@@ -552,6 +805,9 @@ def test_one_image_is_too_few_where_batches_are_compared(recipe: Recipe) -> None
 
 @pytest.mark.parametrize(("name", "n"), [("baseline", 1), ("vae", 1), ("deep", 2), ("hybrid", 2)])
 def test_the_fewest_images_that_train(name: str, n: int) -> None:
-    moments = watched(tiny(name, lr=1e-3), data=pixels(n))
-    assert [(m.epoch, m.step) for m in moments] == [(0, 0), (1, 0), (2, 0)]
+    recipe = tiny(name, lr=1e-3)
+    moments = watched(recipe, data=pixels(n))
+    assert [(m.epoch, m.step) for m in moments] == [
+        (epoch, 0) for epoch in range(recipe.total_epochs + 1)
+    ]
     assert math.isfinite(moments[-1].metrics["loss"])

@@ -1,0 +1,208 @@
+"""Every sentence of doubt, exactly, and none about a good clustering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.model_selection import cross_val_predict
+
+from aeclust import diagnosis
+from aeclust.clustering import Clustering
+from aeclust.consensus import Member
+from aeclust.diagnosis import doubts, predicted_by_colour
+
+Array = NDArray[Any]
+
+
+def clustering(
+    sizes: tuple[int, ...], *, agreement: float | None = None, members: tuple[Member, ...] = ()
+) -> Clustering:
+    """Clusters of these sizes, in mixed order."""
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    points = np.zeros((len(labels), 2), np.float32)
+    return Clustering(labels, points, agreement=agreement, members=list(members))
+
+
+def coloured(labels: Array, *, noise: float, seed: int = 0) -> Array:
+    """A colour for each cluster, with noise."""
+    rng = np.random.default_rng(seed)
+    palette = np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.9, 0.9, 0.1]])
+    colours = palette[labels] + noise * rng.normal(size=(len(labels), 3))
+    return colours.astype(np.float32)
+
+
+GOOD = Member("kmeans in 20 dimensions", 0.95, False)
+LOST = Member("gmm in 20 dimensions", 0.0, True)
+ALSO = Member("spectral in 10 dimensions", 0.0, True)
+
+
+# -- sentences ---------------------------------------------------------------------------------
+
+
+def test_a_good_clustering_is_not_doubted() -> None:
+    found = clustering((40, 30, 30), agreement=0.97, members=(GOOD,))
+    noise = np.random.default_rng(1).uniform(size=(100, 3))
+    assert doubts(found) == []
+    assert doubts(found, noise) == []
+    # without a consensus nothing is known of agreement
+    assert doubts(clustering((40, 30, 30)), noise) == []
+
+
+@pytest.mark.parametrize(
+    ("agreement", "said"), [(0.75, None), (0.7, "70%"), (0.5, "50%"), (0.0, "0%")]
+)
+def test_low_agreement_is_doubted(agreement: float, said: str | None) -> None:
+    wanted = [
+        f"the members of the consensus agree with it on only {said} of the images: other seeds or"
+        " clusterers may group them otherwise"
+    ]
+    found = clustering((40, 60), agreement=agreement, members=(GOOD,))
+    assert doubts(found) == (wanted if said else [])
+
+
+def test_collapsed_members_are_named() -> None:
+    one = clustering((40, 60), agreement=0.9, members=(GOOD, LOST))
+    assert doubts(one) == [
+        "gmm in 20 dimensions found fewer than 2 clusters and had no vote: 2 may be too many"
+    ]
+    two = clustering((30, 30, 40), agreement=0.9, members=(ALSO, GOOD, LOST))
+    assert doubts(two) == [
+        "spectral in 10 dimensions, gmm in 20 dimensions found fewer than 3 clusters and had no"
+        " vote: 3 may be too many"
+    ]
+
+
+def test_nearly_empty_clusters_are_counted() -> None:
+    # an even share of 400 images in four clusters is 100, and a tenth of it 10
+    assert doubts(clustering((190, 190, 10, 10))) == []
+    assert doubts(clustering((200, 188, 9, 3))) == [
+        "cluster 2 is nearly empty (9 of 400 images)",
+        "cluster 3 is nearly empty (3 of 400 images)",
+    ]
+
+
+def test_clusters_that_are_colours_are_doubted() -> None:
+    found = clustering((50, 50, 50))
+    assert doubts(found, coloured(found.labels, noise=0.01)) == [
+        "mean colour and brightness alone predict 100% of each cluster: the groups may follow"
+        " colour, not content"
+    ]
+    assert doubts(found) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.9, "90%"), (0.934, "93%"), (0.899, None), (None, None)]
+)
+def test_colours_are_told_from_nine_tenths_on(
+    share: float | None, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = clustering((50, 50))
+    colours = np.zeros((100, 3))
+
+    def predicted(given: Array, labels: Array) -> float | None:
+        assert given is colours
+        assert labels is found.labels
+        return share
+
+    monkeypatch.setattr(diagnosis, "predicted_by_colour", predicted)
+    wanted = [
+        f"mean colour and brightness alone predict {said} of each cluster: the groups may follow"
+        " colour, not content"
+    ]
+    assert doubts(found, colours) == (wanted if said else [])
+
+
+def test_all_doubts_are_said_in_order() -> None:
+    found = clustering((300, 95, 5), agreement=0.5, members=(GOOD, LOST))
+    said = doubts(found, coloured(found.labels, noise=0.01))
+    starts = ["the members", "gmm in 20", "cluster 2 is nearly empty (5 of 400", "mean colour"]
+    assert len(said) == 4
+    assert all(text.startswith(start) for text, start in zip(said, starts, strict=True))
+    assert all(text.isprintable() for text in said)
+
+
+# -- colours -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_clusters_that_are_colours_are_predicted(k: int, scale: float) -> None:
+    labels = np.random.default_rng(k).permutation(np.arange(120) % k)
+    assert predicted_by_colour(scale * coloured(labels, noise=0.02), labels) == 1.0
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_noise_predicts_no_better_than_chance(k: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(1_200) % k)
+    share = predicted_by_colour(rng.uniform(size=(1_200, 3)), labels)
+    # a standard deviation of 0.014 for two clusters
+    assert share == pytest.approx(1 / k, abs=0.06)
+
+
+def test_small_clusters_count_as_much_as_large_ones() -> None:
+    # always guessing the larger cluster would find 95% of the images, but half of the clusters
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [950, 50])
+    share = predicted_by_colour(rng.uniform(size=(1_000, 3)), labels)
+    assert share == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_brightness_alone_predicts(channels: int) -> None:
+    labels = np.arange(60) % 2
+    grey = np.repeat((0.2 + 0.6 * labels)[:, np.newaxis], channels, 1)
+    assert predicted_by_colour(grey, labels) == 1.0
+
+
+def test_equal_colours_predict_at_chance() -> None:
+    assert predicted_by_colour(np.full((60, 3), 0.5), np.arange(60) % 2) == 0.5
+    assert predicted_by_colour(np.full((90, 3), 0.5), np.arange(90) % 3) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "known"),
+    [((30, 2), False), ((30, 30, 1), False), ((30,), False), ((3, 3), True), ((30, 3), True)],
+)
+def test_tiny_clusters_are_not_predicted(sizes: tuple[int, ...], known: bool) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    share = predicted_by_colour(coloured(labels, noise=0), labels)
+    assert share == (1.0 if known else None)
+
+
+def test_the_same_colours_give_the_same_answer_whatever_the_clusters_are_called() -> None:
+    labels = np.arange(90) % 3
+    colours = coloured(labels, noise=0.5)
+    share = predicted_by_colour(colours, labels)
+    assert share is not None
+    assert 0.4 < share < 0.95
+    assert predicted_by_colour(colours, labels) == share
+    assert predicted_by_colour(10 * colours + 3, labels) == pytest.approx(share)
+
+
+def test_a_sample_of_many_images_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.arange(200) % 2
+    sizes = []
+
+    def predict(model: Any, colours: Array, given: Array, **rest: Any) -> Any:
+        sizes.append((len(colours), len(given)))
+        return cross_val_predict(model, colours, given, **rest)
+
+    monkeypatch.setattr(diagnosis, "_MOST", 100)
+    monkeypatch.setattr("sklearn.model_selection.cross_val_predict", predict)
+    assert predicted_by_colour(coloured(labels, noise=0.01), labels) == 1.0
+    assert sizes == [(100, 100)]
+
+
+def test_images_that_lie_in_order_are_judged_by_all_of_their_clusters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # colours tell cluster 0 from the others, but not 1 from 2, which come last
+    labels = np.repeat([0, 1, 2], 100)
+    colours = np.where(labels == 0, 0.9, 0.1)[:, np.newaxis]
+    monkeypatch.setattr(diagnosis, "_MOST", 200)
+    share = predicted_by_colour(colours, labels)
+    assert share == pytest.approx(2 / 3, abs=0.1)

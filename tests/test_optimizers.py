@@ -1,0 +1,437 @@
+"""The optimisers: Muon by hand and against oracles, and states that come and go as arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aeclust.models import Autoencoder, build
+from aeclust.optimizers import (
+    Muon,
+    build_optimizer,
+    load_optimizer,
+    misfit,
+    optimizer_arrays,
+    orthogonalised,
+)
+from aeclust.recipes import Recipe, named
+
+# on a busy machine
+PATIENT = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+# bfloat16 has 8 bits, and five iterations add up
+BFLOAT16 = 0.15
+
+
+def tiny(name: str = "hybrid", **changes: object) -> Recipe:
+    fields = {"image_size": 8, "channels": (4, 8)}
+    return named(name).override(fields | changes)
+
+
+RECIPES = {
+    "adam": tiny("baseline", lr=1e-3),
+    "adamw": tiny("baseline", optimizer="adamw", lr=1e-3, weight_decay=0.1),
+    "sgd": tiny("baseline", optimizer="sgd", lr=0.1, momentum=0),
+    "sgd-momentum": tiny("deep", latent_size=6),
+    "muon": tiny(),
+    "muon-without-momentum": tiny(momentum=0),
+    "muon-plain": tiny("baseline", optimizer="muon", lr=0.1),
+}
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def of_values(values: list[float], rows: int, columns: int, seed: int) -> Tensor:
+    """A random matrix with these singular values."""
+    generator = np.random.default_rng(seed)
+    left = np.linalg.qr(generator.normal(size=(rows, rows)))[0][:, : len(values)]
+    right = np.linalg.qr(generator.normal(size=(columns, columns)))[0][:, : len(values)]
+    return torch.from_numpy((left * values) @ right.T).float()
+
+
+def newton_schulz(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What five iterations make of the singular values, its vectors kept, in float64."""
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    values = values / np.linalg.norm(values)
+    for _ in range(5):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    return np.asarray((left * values) @ right)
+
+
+def muon(
+    kernels: list[Tensor],
+    others: list[Tensor],
+    lr: float = 0.1,
+    *,
+    momentum: float = 0.6,
+    weight_decay: float = 0.0,
+) -> Muon:
+    return Muon(kernels, others, lr, momentum=momentum, weight_decay=weight_decay)
+
+
+def pushed(network: Autoencoder, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    """Steps along gradients that their numbers decide; a head gets none."""
+    for step in steps:
+        for number, (name, value) in enumerate(network.named_parameters()):
+            value.grad = None
+            if not name.startswith("head."):
+                value.grad = drawn(*value.shape, seed=1000 * step + number)
+        optimizer.step()
+
+
+def bytes_of(values: dict[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    return {name: (str(v.dtype), v.shape, v.tobytes()) for name, v in values.items()}
+
+
+# -- orthogonalised -------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.data())
+def test_orthogonalised_keeps_the_vectors_and_levels_the_values(data: st.DataObject) -> None:
+    rows, columns = data.draw(st.integers(1, 10)), data.draw(st.integers(1, 10))
+    least = min(rows, columns)
+    values = data.draw(st.lists(st.floats(0.02, 1), min_size=least, max_size=least))
+    matrix = of_values(values, rows, columns, data.draw(st.integers(0, 10**6)))
+    found = orthogonalised(matrix)
+    assert found.shape == matrix.shape
+    assert found.dtype == torch.float32
+    left, _, right = np.linalg.svd(matrix.double().numpy(), full_matrices=False)
+    inner = left.T @ found.double().numpy() @ right.T
+    levels = np.diag(inner)
+    assert np.abs(inner - np.diag(levels)).max() < BFLOAT16, "the vectors are the matrix's"
+    assert levels.min() > 0.6
+    assert levels.max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 9), (9, 3), (1, 5), (5, 1), (1, 1), (16, 27)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_orthogonalised_against_the_polynomial_of_singular_values(
+    shape: tuple[int, int], seed: int
+) -> None:
+    matrix = drawn(*shape, seed=seed)
+    expected = newton_schulz(matrix.double().numpy())
+    np.testing.assert_allclose(orthogonalised(matrix).numpy(), expected, atol=BFLOAT16)
+
+
+def test_no_iteration_only_norms() -> None:
+    matrix = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+    expected = torch.tensor([[0.6, 0.0], [0.0, 0.8]])
+    torch.testing.assert_close(orthogonalised(matrix, 0), expected, rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("scale", [2.0**-10, 2.0**10])
+def test_orthogonalised_forgets_the_scale(scale: float) -> None:
+    matrix = drawn(4, 7)
+    torch.testing.assert_close(
+        orthogonalised(scale * matrix), orthogonalised(matrix), rtol=0, atol=0.02
+    )
+
+
+def test_orthogonalised_turns_with_the_matrix() -> None:
+    matrix = drawn(4, 7)
+    assert torch.equal(orthogonalised(matrix.T), orthogonalised(matrix).T)
+    assert torch.equal(orthogonalised(-matrix), -orthogonalised(matrix))
+
+
+def test_nothing_to_orthogonalise_is_nothing() -> None:
+    assert torch.equal(orthogonalised(torch.zeros(3, 5)), torch.zeros(3, 5))
+
+
+# -- Muon's kernels -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6, 0.95])
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (2, 1, 3, 3), (16, 1, 2, 2)])
+def test_three_steps_of_a_kernel_by_hand(shape: tuple[int, ...], momentum: float) -> None:
+    kernel = drawn(*shape, seed=9)
+    optimizer = muon([kernel], [], 0.2, momentum=momentum)
+    expected = kernel.double().numpy().reshape(shape[0], -1)
+    average = np.zeros_like(expected)
+    for step in range(3):
+        kernel.grad = drawn(*shape, seed=step)
+        slope = kernel.grad.double().numpy().reshape(expected.shape)
+        optimizer.step()
+        average = momentum * average + slope
+        ahead = slope + momentum * average
+        expected = expected * math.sqrt(shape[0]) / np.linalg.norm(expected)
+        expected = expected - 0.2 * newton_schulz(ahead)
+        found = kernel.numpy().reshape(expected.shape)
+        turn = 0.2 * math.sqrt(min(expected.shape))
+        assert np.linalg.norm(found - expected) < 0.1 * turn * (step + 1)
+    stored = optimizer.state[kernel]["momentum_buffer"].numpy().reshape(average.shape)
+    np.testing.assert_allclose(stored, average, rtol=1e-5, atol=1e-6)
+
+
+@PATIENT
+@given(st.integers(1, 8), st.integers(1, 4), st.floats(1e-3, 1e3), st.integers(0, 10**6))
+def test_a_kernel_is_kept_at_its_norm(out: int, into: int, scale: float, seed: int) -> None:
+    """Before its step a kernel is brought to the norm sqrt(out), however large it was."""
+    kernel = scale * drawn(out, into, 3, 3, seed=seed)
+    direction = kernel / kernel.norm()
+    kernel.grad = drawn(out, into, 3, 3, seed=seed + 1)
+    optimizer = muon([kernel], [], 0.0)
+    optimizer.step()
+    assert kernel.norm().item() == pytest.approx(math.sqrt(out), rel=1e-5)
+    torch.testing.assert_close(kernel / kernel.norm(), direction)
+
+
+@PATIENT
+@given(st.sampled_from([2.0**-20, 0.25, 2.0**20]), st.integers(0, 10**6))
+def test_the_scale_of_a_kernel_and_of_its_gradients_means_nothing(scale: float, seed: int) -> None:
+    kernel = drawn(4, 2, 3, 3, seed=seed)
+    scaled = scale * kernel
+    one, other = muon([kernel], []), muon([scaled], [])
+    for step in range(2):
+        kernel.grad = drawn(4, 2, 3, 3, seed=step)
+        scaled.grad = 8 * kernel.grad
+        one.step()
+        other.step()
+    torch.testing.assert_close(scaled, kernel, rtol=0, atol=2e-3)
+
+
+def test_a_step_is_the_learning_rates_share_of_a_kernel() -> None:
+    """A kernel wider than tall, of norm sqrt(out), turns by about lr of that."""
+    kernel = drawn(8, 8, 3, 3)
+    kernel *= math.sqrt(8) / kernel.norm()
+    before = kernel.clone()
+    kernel.grad = drawn(8, 8, 3, 3, seed=1)
+    muon([kernel], [], 0.1).step()
+    share = ((kernel - before).norm() / before.norm()).item()
+    assert 0.6 * 0.1 < share < 1.3 * 0.1
+
+
+def test_a_kernel_of_zeros_without_a_slope_stays_finite() -> None:
+    kernel = torch.zeros(4, 2, 3, 3)
+    kernel.grad = torch.zeros(4, 2, 3, 3)
+    muon([kernel], []).step()
+    assert torch.equal(kernel, torch.zeros(4, 2, 3, 3))
+
+
+def test_the_order_in_memory_means_nothing() -> None:
+    plain, last = drawn(4, 3, 3, 3), drawn(4, 3, 3, 3).to(memory_format=torch.channels_last)
+    assert plain.stride() != last.stride()
+    one, other = muon([plain], []), muon([last], [])
+    for step in range(3):
+        plain.grad = drawn(4, 3, 3, 3, seed=step)
+        last.grad = plain.grad.to(memory_format=torch.channels_last)
+        one.step()
+        other.step()
+    torch.testing.assert_close(last, plain, rtol=0, atol=2e-3)
+
+
+# -- Muon's other parameters ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_the_others_take_the_steps_of_torchs_adamw(decay: float) -> None:
+    """At a fiftieth of the rate; also when the rate changes on the way."""
+    shapes = [(3, 5), (7,), (2, 2, 4, 4), ()]
+    ours, theirs = ([drawn(*s, seed=n) for n, s in enumerate(shapes)] for _ in range(2))
+    kernel = drawn(2, 1, 3, 3)
+    optimizer = muon([kernel], ours, 0.5, weight_decay=decay)
+    oracle = torch.optim.AdamW(theirs, 0.01, weight_decay=decay)
+    for step in range(12):
+        kernel.grad = drawn(2, 1, 3, 3, seed=step)
+        for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
+            own.grad = drawn(*own.shape, seed=100 * step + number)
+            other.grad = own.grad.clone()
+        optimizer.param_groups[1]["lr"] = oracle.param_groups[0]["lr"] = 0.01 / (1 + step)
+        optimizer.step()
+        oracle.step()
+    for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(own, drawn(*own.shape, seed=number), atol=1e-3), "it moved"
+
+
+def test_adams_first_step_by_hand() -> None:
+    """The gradient divided by its size, after decay."""
+    value = torch.tensor([2.0, -4.0])
+    value.grad = torch.tensor([0.001, -7.0])
+    muon([], [value], 0.5, weight_decay=0.1).step()
+    # a rate of 0.01 shrinks by a thousandth
+    torch.testing.assert_close(value, torch.tensor([1.998 - 0.01, -3.996 + 0.01]))
+
+
+def test_what_has_no_gradient_neither_moves_nor_decays() -> None:
+    idle, busy = drawn(4), drawn(4, seed=1)
+    optimizer = muon([], [idle, busy], weight_decay=0.5)
+    busy.grad = torch.ones(4)
+    optimizer.step()
+    assert torch.equal(idle, drawn(4))
+    assert not torch.equal(busy, drawn(4, seed=1))
+    assert list(optimizer_arrays(optimizer)) == ["1/step", "1/exp_avg", "1/exp_avg_sq"]
+    # it begins with a first step of its own, as AdamW does
+    idle.grad, busy.grad = torch.full((4,), 3.0), None
+    optimizer.step()
+    expected = drawn(4) * (1 - 0.002 * 0.5) - 0.002
+    torch.testing.assert_close(idle, expected)
+
+
+# -- built from recipes ---------------------------------------------------------------------------
+
+
+def test_muon_turns_the_encoders_kernels_and_nothing_else() -> None:
+    network = build(tiny(), 3, seed=0)
+    optimizer = build_optimizer(network, tiny())
+    assert isinstance(optimizer, Muon)
+    names = {id(value): name for name, value in network.named_parameters()}
+    kernels, others = ([names[id(p)] for p in g["params"]] for g in optimizer.param_groups)
+    assert kernels == [
+        "encoder.1.weight",
+        "encoder.4.block.0.weight",
+        "encoder.5.weight",
+        "encoder.8.block.0.weight",
+    ]
+    assert sorted(kernels + others) == sorted(names.values())
+    modules = dict(network.encoder.named_modules())
+    convolutions = [m for m in modules.values() if isinstance(m, nn.Conv2d)]
+    assert [m.bias for m in convolutions] == [None] * 4, "batch normalisation follows each"
+
+
+def test_the_groups_of_muon() -> None:
+    recipe = tiny(lr=0.5, momentum=0.7, weight_decay=0.25)
+    first, second = build_optimizer(build(recipe, 3, seed=0), recipe).param_groups
+    assert (first["lr"], first["initial_lr"], first["momentum"]) == (0.5, 0.5, 0.7)
+    assert (second["lr"], second["initial_lr"], second["weight_decay"]) == (0.01, 0.01, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("adam", torch.optim.Adam, {"lr": 1e-3, "weight_decay": 1e-5}),
+        ("adamw", torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.1}),
+        ("sgd", torch.optim.SGD, {"lr": 0.1, "momentum": 0.0, "weight_decay": 1e-5}),
+        ("sgd-momentum", torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}),
+    ],
+)
+def test_the_other_recipes_take_torchs_optimisers(
+    name: str, kind: type[torch.optim.Optimizer], options: dict[str, float]
+) -> None:
+    network = build(RECIPES[name], 3, seed=0)
+    optimizer = build_optimizer(network, RECIPES[name])
+    assert type(optimizer) is kind
+    (group,) = optimizer.param_groups
+    assert {key: group[key] for key in options} == options
+    assert group["initial_lr"] == options["lr"]
+    assert [id(p) for p in group["params"]] == [id(p) for p in network.parameters()]
+
+
+# -- states as arrays -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_state_put_back_goes_on_with_the_same_bytes(name: str) -> None:
+    recipe = RECIPES[name]
+    network, other = (build(recipe, 3, seed=0) for _ in range(2))
+    optimizer = build_optimizer(network, recipe)
+    pushed(network, optimizer, range(3))
+    stored = optimizer_arrays(optimizer)
+    for value in stored.values():
+        value.flags.writeable = False  # as from a mapped file
+    other.load_state_dict(network.state_dict())
+    again = build_optimizer(other, recipe)
+    assert misfit(again, stored) == ""
+    load_optimizer(again, stored)
+    assert bytes_of(optimizer_arrays(again)) == bytes_of(stored)
+    assert [g["initial_lr"] for g in again.param_groups] == [
+        g["initial_lr"] for g in optimizer.param_groups
+    ]
+    before = bytes_of(stored)
+    pushed(network, optimizer, range(3, 6))
+    pushed(other, again, range(3, 6))
+    for key, value in network.named_parameters():
+        assert torch.equal(value, other.get_parameter(key)), key
+    assert bytes_of(optimizer_arrays(again)) == bytes_of(optimizer_arrays(optimizer))
+    assert bytes_of(stored) == before, "arrays follow no optimiser"
+
+
+def slots(parameters: list[int], *names: str) -> set[str]:
+    return {f"{number}/{name}" for number in parameters for name in names}
+
+
+def test_the_state_of_muon_is_a_momentum_or_adams() -> None:
+    network = build(tiny(), 3, seed=0)
+    optimizer = build_optimizer(network, tiny())
+    assert optimizer_arrays(optimizer) == {}
+    pushed(network, optimizer, range(2))
+    stored = optimizer_arrays(optimizer)
+    count = len(list(network.parameters()))
+    # the kernels' group is the first; the head, last, had no gradient
+    numbers = list(range(4, count - 2))
+    assert set(stored) == slots([0, 1, 2, 3], "momentum_buffer") | slots(
+        numbers, "step", "exp_avg", "exp_avg_sq"
+    )
+    assert {stored[f"{number}/step"].item() for number in numbers} == {2}
+    assert stored["0/momentum_buffer"].shape == (4, 12, 3, 3)
+
+
+def full_state(recipe: Recipe) -> tuple[torch.optim.Optimizer, dict[str, NDArray[Any]]]:
+    network = build(recipe, 3, seed=0)
+    optimizer = build_optimizer(network, recipe)
+    pushed(network, optimizer, range(1))
+    return optimizer, optimizer_arrays(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("muon", lambda s: s.pop("5/step"), "'5/exp_avg' of shape (4,)"),
+        (
+            "muon",
+            lambda s: s.update({"0/step": np.array(1.0)}),
+            "'0/step' of shape ()",
+        ),
+        (
+            "muon",
+            lambda s: s.update({"4/momentum_buffer": np.zeros(4)}),
+            "'4/momentum_buffer' of shape (4,)",
+        ),
+        (
+            "muon",
+            lambda s: s.update({"0/momentum_buffer": np.zeros((4, 108))}),
+            "'0/momentum_buffer' of shape (4, 108)",
+        ),
+        ("muon", lambda s: s.update({"99/step": np.array(1.0)}), "'99/step' of shape ()"),
+        ("muon", lambda s: s.update({"first": np.zeros(2)}), "'first' of shape (2,)"),
+        ("adam", lambda s: s.pop("0/exp_avg_sq"), "'0/step' of shape ()"),
+        (
+            "adam",
+            lambda s: s.update({"0/exp_avg": np.zeros((4, 3, 3))}),
+            "'0/exp_avg' of shape (4, 3, 3)",
+        ),
+        (
+            "sgd",
+            lambda s: s.update({"1/momentum_buffer": np.zeros(4)}),
+            "'1/momentum_buffer' of shape (4,)",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_is_named(
+    name: str, change: Callable[[dict[str, NDArray[Any]]], None], told: str
+) -> None:
+    optimizer, stored = full_state(RECIPES[name])
+    assert misfit(optimizer, stored) == ""
+    assert misfit(optimizer, {}) == ""
+    change(stored)
+    assert misfit(optimizer, stored) == f"optimizer state {told}"
+
+
+@pytest.mark.parametrize("other", ["adam", "sgd-momentum"])
+def test_the_state_of_another_optimiser_does_not_fit(other: str) -> None:
+    recipe = tiny()
+    optimizer = build_optimizer(build(recipe, 3, seed=0), recipe)
+    kind = RECIPES[other].optimizer
+    _, stored = full_state(tiny(optimizer=kind, momentum=0.9))
+    assert stored
+    assert misfit(optimizer, stored).startswith("optimizer state '")
