@@ -96,7 +96,15 @@ def checkpoint_curve(
         accuracy = None
         if validation is not None:
             images, truth = validation
-            clusters = label_others(network, images, pixels, recipe, seed=seed, device=device)
+            clusters = label_others(
+                network,
+                images,
+                pixels,
+                recipe,
+                seed=seed,
+                device=device,
+                self_labelled=epoch > recipe.epochs,
+            )
             accuracy = metrics.scores(clusters, truth).accuracy
         points.append(Point(epoch, error, accuracy, found))
     return summarise(points)
@@ -126,6 +134,7 @@ def label_others(
     *,
     seed: int,
     device: torch.device,
+    self_labelled: bool = False,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
@@ -137,7 +146,10 @@ def label_others(
     if recipe.transductive:
         return cluster_latents(latents, recipe, seed=seed, where="validation").labels
     base = inference.embed(network, training, image_size=recipe.image_size, device=device)
-    found = cluster_latents(base, recipe, seed=seed, where="training images")
+    assignments = inference.assign(network, base, device=device) if self_labelled else None
+    found = cluster_latents(
+        base, recipe, seed=seed, assignments=assignments, where="training images"
+    )
     kept = references(len(base), seed=seed)
     return neighbour_vote(latents, base[kept], found.labels[kept], found.k)[0]
 

@@ -233,9 +233,7 @@ def _misfit(resume: Snapshot, recipe: Recipe, n: int, steps: int) -> str:
         return f"{len(resume.totals)} sums instead of {len(TERMS)}"
     begun = resume.epoch > recipe.epochs or (resume.epoch == recipe.epochs and resume.step > 0)
     shape = None if resume.targets is None else resume.targets.shape
-    if shape != ((n, recipe.k) if begun else None) and not (
-        shape and resume.epoch == recipe.epochs
-    ):
+    if shape != ((n, recipe.k) if begun else None):
         return f"targets of shape {shape}"
     return ""
 

@@ -409,9 +409,7 @@ def test_arrays_that_do_not_fit_the_kind_are_refused_before_writing(
         ("labels", "shares", np.zeros(2, np.float32), "1 dimensions instead of 2"),
     ],
 )  # fmt: skip
-def test_optional_datasets_must_fit_as_well(
-    kind: str, name: str, value: Array, told: str
-) -> None:
+def test_optional_datasets_must_fit_as_well(kind: str, name: str, value: Array, told: str) -> None:
     with pytest.raises(ValueError, match=name) as caught:
         encode(artifact(kind, {**SAMPLES[kind], name: value}))
     assert str(caught.value) == f"{kind}: {name!r} has {told}"

@@ -193,7 +193,9 @@ def test_shared_neighbours_by_hand() -> None:
     views = latents.copy()
     views[0] = 12.2  # of whose three nearest, {5, 4, 3}, none is a neighbour of 0
     views[3] = 6.3  # whose three nearest are {3, 2, 4}: of {4, 5} only 4
-    assert shared_neighbours(latents, views, count=2) == pytest.approx((0 + 1 + 1 + 0.5 + 1 + 1) / 6)
+    assert shared_neighbours(latents, views, count=2) == pytest.approx(
+        (0 + 1 + 1 + 0.5 + 1 + 1) / 6
+    )
 
 
 def test_ten_neighbours_are_compared() -> None:

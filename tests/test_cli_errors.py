@@ -203,6 +203,15 @@ def same_rows(run: RunFolder, rows: Any) -> dict[str, Any]:
     return {**arrays, "latents": arrays["latents"][rows]}
 
 
+def five_estimated(run: RunFolder) -> None:
+    arrays = dict(artifacts.read(run.latents_file).arrays)
+    groups = 20 * np.eye(5)[np.arange(60) % 5]
+    noise = np.random.default_rng(0).normal(0, 1, (60, 5))
+    change(run.latents_file, arrays={**arrays, "latents": (groups + noise).astype(np.float32)})
+    flags = ["-k", "auto", "--reduction", "pca:4"]
+    assert run_quietly("cluster", *flags, "--run", run.path).code == 0
+
+
 def huge_latents(run: RunFolder) -> None:
     arrays = dict(artifacts.read(run.latents_file).arrays)
     change(run.latents_file, arrays={**arrays, "latents": arrays["latents"] * 1e14})
@@ -298,7 +307,24 @@ REQUESTS = [
     Case("train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change that field"),
     Case("train --batch-size 0", "batch_size is 0; expected 1 or more"),
     Case("train --batch-size 1", "batch_size is 1; expected 2 or more, because the contrastive"),
-    Case("train -k 1", "k is 1; expected 2 clusters or more"),
+    Case(
+        "train -k 1", "the recipe: k is 1; expected 2 clusters or more, or auto; change that field"
+    ),
+    Case("train -k many", "k is 'many'; expected a whole number"),
+    Case("train -k Auto", "k is 'Auto'; expected a whole number"),
+    Case("cluster -k 2.5", "cluster: k is '2.5'; expected a whole number"),
+    Case("cluster -k=-1", "cluster: k is -1; expected 2 clusters or more, or auto"),
+    Case("train --set label_epochs=-1", "label_epochs is -1; expected 0 or more"),
+    Case(
+        "train --recipe baseline --set label_epochs=2",
+        "label_epochs is 2; expected 0 without a contrastive term, because self-labelling needs "
+        "augmented views",
+    ),
+    Case("train --set contrast=0", "label_epochs is 4; expected 0 without a contrastive term"),
+    Case(
+        "train --set precision=half",
+        "precision is 'half'; expected one of float32, bfloat16, auto; change that field",
+    ),
     Case("train --lr 0", "lr is 0.0; expected a number above 0"),
     Case("train --lr nan", "lr is nan; expected a finite number"),
     Case("train --lr inf", "lr is inf; expected a finite number"),
@@ -308,7 +334,7 @@ REQUESTS = [
     Case("train --set momentum=-0.1", "momentum is -0.1; expected 0 or more"),
     Case("train --set beta=x", "beta is 'x'; expected a finite number"),
     Case("train --set batch_norm=yes", "batch_norm is 'yes'; expected true or false"),
-    Case("train --optimizer lion", "optimizer is 'lion'; expected one of adam, adamw, sgd"),
+    Case("train --optimizer lion", "optimizer is 'lion'; expected one of adam, adamw, sgd, muon"),
     Case("train --loss mae", "loss is 'mae'; expected one of mse, elbo"),
     Case(
         "train --recipe baseline --loss elbo",
@@ -322,22 +348,23 @@ REQUESTS = [
     ),
     Case("train --recipe vae --set latent_size=0", "expected 1 or more for a variational network"),
     Case(
-        "train --set contrast=0 --set reconstruction=0",
+        "train --set label_epochs=0 --set contrast=0 --set reconstruction=0",
         "expected a positive weight for the contrastive or the reconstruction term",
     ),
     Case(
         "train --set reduction=umap:2",
-        "reduction is 'umap:2'; expected METHOD:SIZE with METHOD one of pca, kpca, tsne; "
-        "for example pca:20 or kpca:200,tsne:2, or none",
+        "reduction is 'umap:2'; expected sphere, or METHOD:SIZE with METHOD one of pca, kpca, "
+        "tsne; for example pca:20 or kpca:200,tsne:2, or none",
     ),
-    Case("cluster --reduction pca:0", "cluster: reduction is 'pca:0'; expected METHOD:SIZE"),
-    Case("cluster --reduction pca", "cluster: reduction is 'pca'; expected METHOD:SIZE"),
+    Case("cluster --reduction pca:0", "cluster: reduction is 'pca:0'; expected sphere, or"),
+    Case("cluster --reduction pca", "cluster: reduction is 'pca'; expected sphere, or"),
+    Case("cluster --reduction sphere:3", "cluster: reduction is 'sphere:3'; expected sphere, or"),
     Case(
         "cluster --reduction tsne:4",
         "reduction is 'tsne:4'; expected at most 3 t-SNE dimensions; use tsne:2",
     ),
-    Case("cluster --clusterer dbscan", "clusterer is 'dbscan'; expected one of kmeans, minibatch"),
-    Case("cluster -k 1", "cluster: k is 1; expected 2 clusters or more"),
+    Case("cluster --clusterer dbscan", "clusterer is 'dbscan'; expected one of consensus, kmeans"),
+    Case("cluster -k 1", "cluster: k is 1; expected 2 clusters or more, or auto"),
     Case("cluster --perplexity 0", "perplexity is 0.0; expected a number above 0"),
     Case(
         "train --config nowhere.toml",
@@ -662,6 +689,20 @@ RUNS = [
         "latents.h5: all 60 points are the same: collapsed network or equal images; "
         "expected latents that differ; train again with other images, more epochs, or a lower --lr",
         equal_latents,
+    ),
+    Case(
+        "cluster --clusterer consensus -k 3 --reduction none",
+        "latents.h5: only 2 different points for 3 clusters; expected at least 3 different ones",
+        two_different_latents,
+    ),
+    Case("cluster --clusterer consensus -k 61", "60 images cannot form 61 clusters; expected at"),
+    Case("cluster -k auto --force", "latents.h5: all 60 points are the same", equal_latents),
+    Case("cluster --reduction sphere --force", "all 60 points are the same", equal_latents),
+    Case("cluster --reduction sphere --force", "holds values beyond 1e+12", huge_latents),
+    Case(
+        "predict --invert",
+        "--invert: there are 5 clusters to swap; expected 2 clusters; leave it out",
+        five_estimated,
     ),
     Case("cluster --reduction none --force", "all 60 points are the same", equal_latents),
     Case(

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import RECIPE, Cli, Data, files_of
+from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of
 
 from aeclust import artifacts
 from aeclust.run import RunFolder
@@ -29,7 +29,8 @@ def test_a_file_is_described(cli: Cli, full_run: RunFolder) -> None:
     assert "  reference_latents: float32 (60, 32)" in lines
     parents = ", ".join(f"{name}={digest}" for name, digest in labels.parents.items())
     assert f"  parents: {parents}" in lines
-    assert any(line.startswith("  details: checkpoint=last, epoch=11, run=") for line in lines)
+    details = "  details: agreement=None, checkpoint=last, epoch=11, k=2, members={}, run="
+    assert any(line.startswith(details) for line in lines)
     assert any(line.startswith("  recipe: ") and "name=baseline" in line for line in lines)
     assert any(line.startswith("  versions: aeclust=") for line in lines)
     assert lines[-1] == "  seed: 0"
@@ -54,6 +55,20 @@ def test_json_of_a_file_says_all_of_it(cli: Cli, full_run: RunFolder, name: str)
     assert answer["stale"] == ""
 
 
+def test_what_two_phases_leave_beside_latents_and_labels(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    lines = cli("info", two_phase_run.latents_file).out.splitlines()
+    assert "  assignments: float32 (60, 2)" in lines
+    assert "  colours: float32 (60, 3)" in lines
+    assert "  shares: float32 (60, 2)" in cli("info", two_phase_run.labels_file).out.splitlines()
+    details = json.loads(cli("info", two_phase_run.labels_file, "--json").out)["details"]
+    assert (details["k"], details["agreement"]) == (2, 1.0)
+    assert set(details["members"]) == {
+        f"{kind} in {size} dimensions" for kind in ("kmeans", "gmm", "spectral") for size in (4, 8)
+    }
+
+
 # -- a whole run -------------------------------------------------------------------------------
 
 
@@ -72,6 +87,22 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
         for name, kind in zip([*names, "latents.h5", "labels.h5"], kinds, strict=True)
     ]
     assert files_of(full_run.path) == before
+
+
+def test_a_run_of_two_phases_counts_the_epochs_of_both_as_train_does(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    code, out, _ = cli("info")
+    assert code == 0
+    assert out.startswith("aeclust-run: hybrid, 4 epochs, seed 0, finished\n")
+
+
+def test_a_run_whose_k_is_estimated_is_finished_after_the_first_phase(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
+    code, out, _ = cli("info")
+    assert code == 0
+    assert out.startswith("aeclust-run: hybrid, 2 epochs, seed 0, finished\n")
+    assert json.loads(cli("info", "--json").out)["damaged"] == []
 
 
 @pytest.mark.parametrize("by_flag", [True, False])
@@ -133,6 +164,17 @@ def test_other_images_make_latents_and_labels_stale(
 def test_missing_latents_make_labels_stale(cli: Cli, full_run: RunFolder) -> None:
     full_run.latents_file.unlink()
     assert stale(cli) == {"labels.h5": "the latents are missing"}
+
+
+def test_going_back_to_the_first_phase_leaves_nothing_stale(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    cli("cluster", "-k", 3)
+    assert stale(cli) == {}
+    cli("embed")
+    assert stale(cli) == {"labels.h5": "the latents have changed"}
+    cli("predict")
+    assert stale(cli) == {}
 
 
 def test_a_picture_of_old_latents_is_stale(cli: Cli, full_run: RunFolder) -> None:

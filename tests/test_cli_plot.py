@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data, files_of
+from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
 from aeclust import artifacts, plots
@@ -130,6 +130,35 @@ def test_a_picture_is_made_kept_and_made_anew(
     assert "drawing 60 latents by t-SNE\n" in cli("plot").err
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
+
+
+def test_the_picture_follows_the_phase_that_was_clustered(
+    cli: Cli, two_phase_run: RunFolder, drawn: dict[str, Any]
+) -> None:
+    assert cli("plot").code == 0
+    note = "t-SNE of the latents; clustered by sphere > pca:20 > consensus"
+    assert (drawn["axis_note"], drawn["title"]) == (note, "hybrid: 60 images")
+    kept = artifacts.read(two_phase_run.embedding_file, "embedding")
+    assert kept.details["epoch"] == 4
+    assert BACK in cli("cluster", "-k", 3).err
+    result = cli("plot")
+    assert result.err == "drawing 60 latents by t-SNE\n"
+    kept = artifacts.read(two_phase_run.embedding_file, "embedding")
+    assert kept.details["epoch"] == 2
+    assert kept.parents["latents"] == artifacts.read(two_phase_run.latents_file).digest
+    (panel,) = drawn["panels"]
+    assert list(panel.names.values()) == ["cluster 0", "cluster 1", "cluster 2"]
+    assert np.array_equal(panel.groups, artifacts.read(two_phase_run.labels_file).arrays["labels"])
+
+
+def test_as_many_clusters_as_were_estimated_are_drawn(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    cli("cluster", "-k", "auto")
+    assert "accuracy 1.0000" in cli("plot", "--labels", data.labels).out
+    assert sorted(drawn["panels"][0].names.values()) == ["cluster 0", "cluster 1"]
+    answer = json.loads(cli("plot", data.val_images, "--labels", data.val_labels, "--json").out)
+    assert (answer["accuracy"], len(answer["sizes"])) == (1.0, 2)
 
 
 # -- other images ------------------------------------------------------------------------------

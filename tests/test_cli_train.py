@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data, bytes_of, files_of, one_error, run_quietly
+from conftest import RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of, one_error, run_quietly
 
 from aeclust import artifacts
 from aeclust.images import Source, load
@@ -48,7 +49,8 @@ def test_a_finished_run_holds_nothing_but_its_files(run: RunFolder) -> None:
 def test_metrics_have_one_line_an_epoch(run: RunFolder) -> None:
     lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 12))
-    names = ["epoch", "loss", "reconstruction", "kl", "contrast", "seconds", "images_per_second"]
+    names = ["epoch", "loss", "reconstruction", "kl", "contrast", "labels"]
+    names += ["seconds", "images_per_second"]
     assert all(list(line) == names for line in lines)
     assert all(line["images_per_second"] > 0 for line in lines)
     assert lines[-1]["loss"] < lines[0]["loss"]
@@ -169,6 +171,113 @@ def test_threads_are_set(cli: Cli, data: Data) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(1)
+
+
+# -- two phases --------------------------------------------------------------------------------
+
+
+def weights_of(file: Path) -> dict[str, np.ndarray]:
+    """The state of a network, but for what tells clusters apart."""
+    arrays = artifacts.read(file, "weights").arrays
+    return {name: value for name, value in arrays.items() if "/head." not in name}
+
+
+def test_the_default_recipe_has_two_phases(cli: Cli, data: Data, self_labelled: Path) -> None:
+    code, out, err = cli("train", data.images, *TWO_PHASES, "--json")
+    assert code == 0
+    assert "self-labelling" not in err
+    answer = json.loads(out)
+    assert (answer["recipe"], answer["epochs"]) == ("hybrid", 4)
+    assert answer["checkpoints"] == [0, 1, 2, 3, 4]
+    assert answer["metrics"]["epoch"] == 4
+    run = RunFolder(Path("aeclust-run"))
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert [line["labels"] > 0 for line in lines] == [False, False, True, True]
+    assert all(line["contrast"] > 0 and line["reconstruction"] > 0 for line in lines)
+    for line in lines:
+        parts = 10 * line["reconstruction"] + line["contrast"] + line["labels"]
+        assert line["loss"] == pytest.approx(parts, rel=1e-4)
+    recipe = read_json(run.manifest_file)["recipe"]
+    wanted = {"name": "hybrid", "epochs": 2, "label_epochs": 2, "k": 2, "optimizer": "muon"}
+    wanted |= {"precision": "auto", "clusterer": "consensus", "reduction": ["sphere", "pca:20"]}
+    assert {name: recipe[name] for name in wanted} == wanted
+    # and equal commands give equal bytes in both
+    assert bytes_of(run.path, "weights/*") == bytes_of(self_labelled, "weights/*")
+
+
+def test_its_line_counts_the_epochs_of_both(cli: Cli, data: Data) -> None:
+    code, out, _ = cli("train", data.other, *TWO_PHASES)
+    assert code == 0
+    last = json.loads(Path("aeclust-run/metrics.jsonl").read_text().splitlines()[-1])
+    assert out == f"aeclust-run: hybrid, 4 epochs, loss {last['loss']:.4f}, 5 checkpoints\n"
+
+
+def test_the_end_of_the_first_phase_is_kept_among_the_dozen(cli: Cli, data: Data) -> None:
+    longer = ["--epochs", 14, "--set", "label_epochs=9", "--batch-size", 30]
+    answer = json.loads(cli("train", data.other, *TWO_PHASES, *longer, "--json").out)
+    assert answer["checkpoints"] == [0, 2, 4, 6, 8, 10, 13, 14, 15, 17, 19, 21, 23]
+
+
+@pytest.mark.parametrize("k", ["auto", "3"])
+def test_the_first_phase_knows_no_k(cli: Cli, data: Data, self_labelled: Path, k: str) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", k).code == 0
+    for epoch in (0, 1, 2):
+        name = f"weights/epoch-{epoch:04d}.h5"
+        ours, theirs = weights_of(Path("aeclust-run") / name), weights_of(self_labelled / name)
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_an_estimated_k_leaves_out_the_second_phase_and_says_so(cli: Cli, data: Data) -> None:
+    code, out, err = cli("train", data.images, *TWO_PHASES, "-k", "auto")
+    assert code == 0
+    assert err.splitlines() == [
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "3 checkpoints of 0.0 MB and the state to resume will take up to 0 MB",
+        "k is left to an estimate: no self-labelling, which needs a number of clusters",
+        "next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3",
+    ]
+    run = RunFolder(Path("aeclust-run"))
+    last = json.loads(run.metrics_file.read_text().splitlines()[-1])
+    assert last["labels"] == 0
+    assert out == f"aeclust-run: hybrid, 2 epochs, loss {last['loss']:.4f}, 3 checkpoints\n"
+    assert run.checkpoints() == [0, 1, 2]
+    assert read_json(run.manifest_file)["recipe"]["k"] == 0
+    names = artifacts.read(run.weights_file(2), "weights").arrays
+    assert not [name for name in names if "head" in name]
+    result = cli("train", data.images, *TWO_PHASES, "-k", "auto", "--resume")
+    assert "aeclust-run: finished already, nothing to do\n" in result.err
+    assert result.out == out
+
+
+def test_an_estimated_k_is_no_news_for_a_recipe_of_one_phase(cli: Cli, data: Data) -> None:
+    result = cli("train", data.images, *RECIPE, "-k", "auto", "--epochs", 1)
+    assert result.code == 0
+    assert "estimate" not in result.err
+    assert read_json(Path("aeclust-run/run.json"))["recipe"]["k"] == 0
+
+
+def test_no_self_labelling_can_be_asked_for(cli: Cli, data: Data, self_labelled: Path) -> None:
+    result = cli("train", data.images, *TWO_PHASES, "--set", "label_epochs=0")
+    assert result.out.startswith("aeclust-run: hybrid, 2 epochs, loss ")
+    name = "weights/epoch-0002.h5"
+    ours, theirs = weights_of(Path("aeclust-run") / name), weights_of(self_labelled / name)
+    assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_muon_and_precision_are_fields_like_others(cli: Cli, data: Data, precision: str) -> None:
+    flags = ["--optimizer", "muon", "--lr", 0.05, "--set", "momentum=0.6", "--epochs", 3]
+    flags += ["--set", f"precision={precision}"]
+    assert cli("train", data.images, *RECIPE, *flags).code == 0
+    recipe = read_json(Path("aeclust-run/run.json"))["recipe"]
+    assert (recipe["optimizer"], recipe["precision"]) == ("muon", precision)
+    lines = Path("aeclust-run/metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert losses[2] < losses[0]
+    weights = artifacts.read(Path("aeclust-run/weights/epoch-0003.h5")).group("state_dict/")
+    assert {str(value.dtype) for value in weights.values()} == {"float32"}
 
 
 # -- refused and forced ------------------------------------------------------------------------
@@ -337,6 +446,56 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     wanted = [json.loads(x) for x in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 12))
     assert [line["loss"] for line in lines] == [line["loss"] for line in wanted]
+
+
+@pytest.mark.parametrize("steps", [6, 7, 8, 12])
+def test_a_second_phase_goes_on_as_if_it_had_not_been_interrupted(
+    cli: Cli, data: Data, self_labelled: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, steps)
+        code, out, err = cli("train", data.images, *TWO_PHASES, "-q")
+    epoch, step = divmod(steps + 1, 4)
+    assert (code, out) == (130, "")
+    assert err == (
+        f"interrupted in epoch {epoch + 1} of 4; the state is saved; "
+        "continue with aeclust train --resume and the same flags\n"
+    )
+    run = RunFolder(Path("aeclust-run"))
+    state = artifacts.read(run.resume_file, "resume").arrays
+    assert state["progress"][:2].tolist() == [epoch, step]
+    # what the second phase learns is kept from its first step on
+    begun = (epoch, step) > (2, 0)
+    assert ("targets" in state) is begun
+    if begun:
+        assert state["targets"].shape == (60, 2)
+        assert np.allclose(state["targets"].sum(1), 1)
+    assert cli("train", "--resume").code == 0
+    assert not run.resume_file.exists()
+    assert bytes_of(run.path, "weights/*") == bytes_of(self_labelled, "weights/*")
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    wanted = [json.loads(x) for x in (self_labelled / "metrics.jsonl").read_text().splitlines()]
+    for name in ("epoch", "loss", "labels"):
+        assert [line[name] for line in lines] == [line[name] for line in wanted]
+
+
+@pytest.mark.parametrize("shape", [(60, 3), (59, 2), None])
+def test_a_state_whose_targets_do_not_fit_is_refused(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int] | None
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 8)
+        assert cli("train", data.images, *TWO_PHASES, "-q").code == 130
+    run = RunFolder(Path("aeclust-run"))
+    state = artifacts.read(run.resume_file, "resume")
+    arrays = {name: value for name, value in state.arrays.items() if name != "targets"}
+    if shape is not None:
+        arrays["targets"] = np.full(shape, 0.5, np.float32)
+    artifacts.write(run.resume_file, dataclasses.replace(state, arrays=arrays))
+    before = files_of(run.path)
+    text = one_error(cli("train", "--resume", "-q"))
+    assert f"the state to resume does not fit this run: targets of shape {shape}" in text
+    assert files_of(run.path) == before
 
 
 def test_resume_starts_over_where_nothing_had_been_saved(

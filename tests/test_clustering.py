@@ -22,7 +22,7 @@ from aeclust.clustering import (
     place_by_neighbours,
     references,
 )
-from aeclust.consensus import Member, vote
+from aeclust.consensus import vote
 from aeclust.errors import InputError
 from aeclust.metrics import scores
 from aeclust.recipes import CLUSTERERS, Recipe, named
@@ -132,12 +132,7 @@ def test_duplicates_share_a_cluster(clusterer: str, points: Array, truth: list[i
 @pytest.mark.parametrize(
     ("clusterer", "scale"),
     # a fixed floor under its variances makes the mixture alone blind to small points
-    [
-        (c, scale)
-        for c in SINGLE
-        for scale in (1e-10, 1e-5, 1e5, 1e10)
-        if c != "gmm" or scale > 1
-    ],
+    [(c, scale) for c in SINGLE for scale in (1e-10, 1e-5, 1e5, 1e10) if c != "gmm" or scale > 1],
 )
 def test_the_scale_does_not_matter(clusterer: str, scale: float) -> None:
     points, truth = groups((15, 10))
@@ -236,8 +231,10 @@ def test_clusterers_of_all_pairs_ask_before_they_take_memory(
 @pytest.mark.parametrize("n", range(9, 16))
 def test_spectral_clustering_of_few_points_says_nothing(n: int) -> None:
     # around 5 k + 1 points the solver would fall back on another one, and say so
-    points, truth = groups((n - n // 2, n // 2))
-    assert cluster(points[:, :3], 2, "spectral", seed=0).shape == (n,)
+    points, _ = groups((n - n // 2, n // 2))
+    found = cluster(points[:, :3], 2, "spectral", seed=0)
+    assert found.tolist() == numbered_by_size(found).tolist()
+    assert set(found.tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("n", [6, 12, 20])
@@ -329,28 +326,41 @@ def test_the_members_work_in_all_and_in_half_of_the_dimensions(d: int) -> None:
     ]
 
 
-def test_the_network_is_a_member_if_it_knows_as_many_clusters() -> None:
+def test_the_network_decides_if_it_knows_as_many_clusters() -> None:
     points, truth = groups((40, 25))
-    sure = np.eye(2, dtype=np.float32)[truth]
+    plain = cluster_latents(points, chain(), seed=0)
+    assert plain.agreement is not None
+    # one image of the larger group is put into the smaller, whose number is the lower here
+    own = 1 - numbered_by_size(truth)
+    moved = int(np.flatnonzero(own == 1)[0])
+    own[moved] = 0
+    sure = (0.2 + 0.6 * np.eye(2)[own]).astype(np.float32)
     found = cluster_latents(points, chain(), seed=0, assignments=sure)
-    assert found.members[-1] == Member("network", 1.0, False)
-    assert len(found.members) == 7
+    assert found.labels.tolist() == (1 - own).tolist()
+    assert found.shares is not None
+    np.testing.assert_array_equal(found.shares, sure[:, ::-1])
+    assert found.members == plain.members
+    # where the members were right, they are wrong about that one image
+    assert plain.agreement == 1
+    assert found.agreement == pytest.approx(64 / 65)
+
+
+def test_a_network_that_knows_other_clusters_has_no_say() -> None:
+    points, truth = groups((40, 25))
     plain = cluster_latents(points, chain(), seed=0)
     of_three = np.eye(3, dtype=np.float32)[truth]
-    other = cluster_latents(points, chain(), seed=0, assignments=of_three)
-    assert other.members == plain.members
-    # one that knows nothing is outvoted, and one that has collapsed has no vote
-    wrong = np.eye(2, dtype=np.float32)[np.arange(65) % 2]
-    found = cluster_latents(points, chain(), seed=0, assignments=wrong)
-    np.testing.assert_array_equal(found.labels, plain.labels)
     collapsed = np.tile(np.array([0.6, 0.4], np.float32), (65, 1))
-    found = cluster_latents(points, chain(), seed=0, assignments=collapsed)
-    assert found.members[-1] == Member("network", 0.0, True)
-    np.testing.assert_array_equal(found.labels, plain.labels)
-    # without a consensus it has no say
+    for assignments in (of_three, collapsed):
+        found = cluster_latents(points, chain(), seed=0, assignments=assignments)
+        np.testing.assert_array_equal(found.labels, plain.labels)
+        np.testing.assert_array_equal(found.shares, plain.shares)
+        assert (found.agreement, found.members) == (plain.agreement, plain.members)
+    # nor has any without a consensus
     kmeans = chain(clusterer="kmeans", reduction="pca:2")
+    wrong = np.eye(2, dtype=np.float32)[np.arange(65) % 2]
     alone = cluster_latents(points, kmeans, seed=0, assignments=wrong)
     np.testing.assert_array_equal(alone.labels, cluster(alone.points, 2, "kmeans", seed=0))
+    assert alone.shares is None
 
 
 def test_a_clusterer_that_fails_is_a_collapsed_member() -> None:
@@ -456,22 +466,16 @@ def test_confidence_by_hand() -> None:
     np.testing.assert_allclose(sure, [2 / 3, 2 / 3, 2 / 3, 0])
     shares = np.array([[1.0, 0.0], [0.75, 0.25], [0.6, 0.4], [0.1, 0.9]], np.float32)
     voted = Clustering(labels, latents, shares)
-    np.testing.assert_allclose(
-        confidence(latents, voted, seed=0)[2], [2 / 3, 0.5, 0.4, 0], rtol=1e-6
-    )
-
-
-def test_confidence_is_full_where_neighbours_and_members_agree() -> None:
-    points, _ = groups((40, 30))
-    found = cluster_latents(points, chain(reduction="pca:4"), seed=0)
-    sure = confidence(points, found, seed=0)[2]
-    assert found.shares is not None
-    np.testing.assert_allclose(sure, found.shares.max(1), atol=1e-6)
+    base, base_labels, sure = confidence(latents, voted, seed=0)
+    np.testing.assert_array_equal(base, latents)
+    np.testing.assert_array_equal(base_labels, labels)
+    assert sure.dtype == np.float32
+    np.testing.assert_allclose(sure, [1, 0.75, 0.6, 0.9], rtol=1e-6)
 
 
 def test_references_do_not_vote_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    latents, labels = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
+    latents, labels = rng.normal(size=(50, 3)).astype(np.float32), rng.integers(0, 2, 50)
     labels[:2] = [0, 1]
     limit_references(monkeypatch, 30)
     base, base_labels, sure = confidence(latents, Clustering(labels, latents), seed=4)

@@ -110,6 +110,7 @@ def test_a_vote_by_hand() -> None:
     x, y, z = (wanted**4 for wanted in agreements)
     ones = np.array([0, 0, 0, z, z, x + z, x + y + z, x + y + z, x + y + z, x + y + z])
     ones /= x + y + z
+    assert found.votes.tolist() == [[int(d) for d in text] for text in (a, b, "0001111111")]
     np.testing.assert_allclose(found.shares, np.stack([1 - ones, ones], 1), atol=1e-6)
     assert found.agreement == pytest.approx((1.0 + 0.9 + 0.8) / 3)
 
@@ -125,6 +126,7 @@ def test_a_collapsed_member_has_no_vote() -> None:
     np.testing.assert_array_equal(found.labels, alone.labels)
     np.testing.assert_array_equal(found.shares, alone.shares)
     assert found.agreement == alone.agreement
+    np.testing.assert_array_equal(found.votes, alone.votes)
 
 
 def test_a_member_that_lost_one_of_three_clusters_has_collapsed() -> None:
@@ -177,6 +179,28 @@ def test_a_vote_that_would_lose_a_cluster_falls_back_to_the_best_member() -> Non
     assert found.agreement == pytest.approx((0.7 + 1.0 + 0.7) / 3)
 
 
+# -- a judge from elsewhere --------------------------------------------------------------------
+
+
+def test_a_judge_decides_and_the_members_say_how_far_they_agree() -> None:
+    found = vote(members("00001111", "00011111", "11100000"), 2)
+    # its clusters are called the other way round
+    ones = np.array([0.9, 0.8, 0.7, 0.6, 0.6, 0.1, 0.2, 0.3])
+    judged = found.judged(np.stack([1 - ones, ones], 1))
+    assert judged.labels.dtype == np.int64
+    assert judged.labels.tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    assert judged.shares.dtype == np.float32
+    np.testing.assert_allclose(judged.shares, np.stack([1 - ones, ones], 1), atol=1e-7)
+    assert judged.agreement == pytest.approx((7 / 8 + 6 / 8 + 6 / 8) / 3)
+    assert judged.members == found.members
+    np.testing.assert_array_equal(judged.votes, found.votes)
+
+
+def test_a_collapsed_judge_has_no_say() -> None:
+    found = vote(members("00001111", "00011111", "11100000"), 2)
+    assert found.judged(np.tile([0.6, 0.4], (8, 1))) is found
+
+
 # -- laws --------------------------------------------------------------------------------------
 
 
@@ -207,9 +231,7 @@ def test_whatever_the_members_say_every_cluster_is_kept(
 
 @FEW
 @given(st.integers(2, 4), st.integers(3, 6), st.integers(0, 2**20))
-def test_renaming_the_clusters_of_any_member_changes_nothing(
-    k: int, count: int, seed: int
-) -> None:
+def test_renaming_the_clusters_of_any_member_changes_nothing(k: int, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = whole_labels(50, k, rng)
     voters = {str(i): noisy(truth, k, 0.15, rng) for i in range(count)}

@@ -1117,7 +1117,8 @@ def test_mean_colours_by_hand() -> None:
     pixels[2, 0] = [0, 255, 51]
     found = mean_colours(pixels)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [[1, 1, 1], [0.2, 0.1, 0], [0, 0.5, 0.1]], atol=1e-7)
+    wanted = np.array([[1, 1, 1], [0.2, 0.1, 0], [0, 0.5, 0.1]])
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -350,8 +350,8 @@ def test_a_state_put_back_goes_on_with_the_same_bytes(name: str) -> None:
     before = bytes_of(stored)
     pushed(network, optimizer, range(3, 6))
     pushed(other, again, range(3, 6))
-    for key, value in network.named_parameters():
-        assert torch.equal(value, other.get_parameter(key)), key
+    for key, parameter in network.named_parameters():
+        assert torch.equal(parameter, other.get_parameter(key)), key
     assert bytes_of(optimizer_arrays(again)) == bytes_of(optimizer_arrays(optimizer))
     assert bytes_of(stored) == before, "arrays follow no optimiser"
 

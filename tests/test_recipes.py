@@ -47,6 +47,7 @@ BASELINE: dict[str, Any] = {
     "momentum": 0.0,
     "schedule": "constant",
     "batch_size": 64,
+    "steps": 0,
     "epochs": 100,
     "label_epochs": 0,
     "precision": "float32",
@@ -72,7 +73,7 @@ HYBRID = BASELINE | {
     "network": "residual",
     "batch_norm": True,
     "contrast": 1.0,
-    "temperature": 0.3,
+    "temperature": 0.4,
     "reconstruction": 10.0,
     "optimizer": "muon",
     "lr": 0.15,
@@ -80,6 +81,7 @@ HYBRID = BASELINE | {
     "momentum": 0.6,
     "schedule": "one-cycle",
     "batch_size": 256,
+    "steps": 28,
     "epochs": 12,
     "label_epochs": 4,
     "precision": "auto",
@@ -139,6 +141,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "momentum": draw(st.floats(0, 1, exclude_max=True)),
         "schedule": draw(st.sampled_from(["constant", "one-cycle"])),
         "batch_size": draw(st.integers(2 if contrast or network == "residual" else 1, 4096)),
+        "steps": draw(st.integers(0, 10**6)),
         "epochs": draw(st.integers(1, 10**6)),
         "label_epochs": draw(st.integers(0, 10**6 if contrast else 0)),
         "precision": draw(st.sampled_from(["float32", "bfloat16", "auto"])),
@@ -187,6 +190,53 @@ def test_total_epochs_count_self_labelling_where_k_is_known(
 @pytest.mark.parametrize("name", ["baseline", "vae", "deep"])
 def test_the_reports_recipes_have_one_phase(name: str) -> None:
     assert named(name).total_epochs == named(name).epochs
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (1, 32),
+        (896, 32),
+        (923, 32),
+        (924, 33),
+        (1797, 64),
+        (7167, 255),
+        (7168, 256),
+        (60_000, 256),
+    ],
+)
+def test_few_images_are_cut_into_smaller_batches(n: int, expected: int) -> None:
+    """Into 28 steps, but of 32 images or more."""
+    assert named("hybrid").batch_of(n) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        ("baseline", {}, 64),
+        ("deep", {"batch_size": 7}, 7),
+        ("hybrid", {"steps": 0}, 256),
+        ("hybrid", {"batch_size": 7}, 7),
+        ("hybrid", {"batch_size": 32}, 32),
+        ("hybrid", {"steps": 1}, 100),
+    ],
+)
+def test_the_batch_of_a_hundred_images(
+    name: str, changes: dict[str, object], expected: int
+) -> None:
+    assert named(name).override(changes).batch_of(100) == expected
+
+
+@PATIENT
+@given(recipes(), st.integers(1, 10**6))
+def test_batches_are_cut_no_smaller_than_needed(recipe: Recipe, n: int) -> None:
+    batch = recipe.batch_of(n)
+    assert min(recipe.batch_size, 32) <= batch <= recipe.batch_size
+    if not recipe.steps:
+        assert batch == recipe.batch_size
+    elif batch < recipe.batch_size:
+        assert n // batch >= recipe.steps or batch == 32
+        assert n // (batch + 1) < recipe.steps
 
 
 def test_the_clusterers_and_reductions_of_the_design() -> None:
@@ -253,7 +303,7 @@ def test_json_holds_every_field_and_lists_for_tuples() -> None:
 @given(
     recipes(),
     st.sampled_from(
-        ["lr", "k", "perplexity", "clusterer", "precision", "schedule", "label_epochs"]
+        ["lr", "k", "perplexity", "clusterer", "precision", "schedule", "label_epochs", "steps"]
     ),
 )
 def test_fields_missing_in_json_take_their_defaults(recipe: Recipe, missing: str) -> None:
@@ -463,6 +513,7 @@ REDUCTION = (
         (overriding(momentum="1"), "--set: momentum is 1.0; expected less than 1" + CHANGE),
         (overriding(batch_size=0), "--set: batch_size is 0; expected 1 or more" + CHANGE),
         (overriding(epochs="0"), "--set: epochs is 0; expected 1 or more" + CHANGE),
+        (overriding(steps=-1), "--set: steps is -1; expected 0 or more" + CHANGE),
         (overriding(label_epochs=-1), "--set: label_epochs is -1; expected 0 or more" + CHANGE),
         (
             overriding(label_epochs=1.0),

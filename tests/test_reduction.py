@@ -144,7 +144,8 @@ def test_the_sphere_by_hand() -> None:
     points = np.array([[4.0, 6.0], [-2.0, 6.0], [1.0, -6.0], [1.0, 2.0]])
     found = on_sphere(points)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [[0.6, 0.8], [-0.6, 0.8], [0, -1], [0, 0]], atol=1e-7)
+    wanted = np.array([[0.6, 0.8], [-0.6, 0.8], [0, -1], [0, 0]])
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
 @settings(max_examples=60, deadline=None)

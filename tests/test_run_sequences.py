@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, Cli, Data, bytes_of, files_of
+from conftest import BACK, RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of
 
-from aeclust import artifacts, training
+from aeclust import artifacts, plots, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import Interrupted
 from aeclust.images import Source
@@ -220,3 +220,167 @@ def test_info_where_no_run_is_says_how_to_make_one(cli: Cli) -> None:
     result = cli("info")
     assert result.code == 2
     assert "aeclust-run: there is no run here" in result.err
+
+
+# -- two phases --------------------------------------------------------------------------------
+
+
+def predicted(text: str) -> list[int]:
+    return [int(line.split(",")[1]) for line in text.splitlines()[1:]]
+
+
+def epochs_of(run: RunFolder) -> tuple[int, int]:
+    """After how many epochs the latents and the labels of a run are."""
+    latents = artifacts.read(run.latents_file, "latents")
+    return latents.details["epoch"], labels_of(run).details["epoch"]
+
+
+def test_labels_asked_for_with_another_k_stay_so(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    assert BACK in cli("cluster", "-k", 3).err
+    before = files_of(two_phase_run.path)
+    code, out, err = cli("predict")
+    assert (code, err) == (0, "")
+    assert set(predicted(out)) == {0, 1, 2}
+    assert cli("predict", data.val_images, "-o", "val.csv").code == 0
+    assert cli("info").code == 0
+    assert files_of(two_phase_run.path) == before
+
+
+@pytest.mark.parametrize("k", ["3", "auto"])
+def test_an_embedding_between_does_not_forget_the_k_asked_for(
+    cli: Cli, two_phase_run: RunFolder, k: str
+) -> None:
+    cli("cluster", "-k", k)
+    before = files_of(two_phase_run.path)
+    assert cli("embed").out.endswith("after epoch 4\n")
+    result = cli("predict")
+    assert result.err.startswith(f"{BACK}\n")
+    after = files_of(two_phase_run.path)
+    # the latents came back the same, so the labels were fresh after all
+    assert after["latents.h5"][0] == before["latents.h5"][0]
+    assert after["labels.h5"] == before["labels.h5"]
+    assert epochs_of(two_phase_run) == (2, 2)
+
+
+@pytest.mark.parametrize(("flags", "epoch"), [([], 4), (["-k", 3], 2), (["-k", "auto"], 2)])
+def test_lost_latents_come_back_for_the_right_phase(
+    cli: Cli, two_phase_run: RunFolder, flags: list[object], epoch: int
+) -> None:
+    assert cli("cluster", *flags).code == 0
+    before = files_of(two_phase_run.path)
+    two_phase_run.latents_file.unlink()
+    code, _, err = cli("predict")
+    assert code == 0
+    assert err.startswith("latents are missing: embedding first\n")
+    assert "going back" not in err
+    after = files_of(two_phase_run.path)
+    assert after.pop("latents.h5")[0] == before.pop("latents.h5")[0]
+    assert after == before
+    assert epochs_of(two_phase_run) == (epoch, epoch)
+
+
+def test_lost_latents_come_back_for_a_checkpoint_of_the_second_phase(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    cli("embed", "--checkpoint", 3)
+    cli("cluster", "-k", 3)
+    before = two_phase_run.labels_file.read_bytes()
+    two_phase_run.latents_file.unlink()
+    assert cli("predict").code == 0
+    assert epochs_of(two_phase_run) == (3, 3)
+    assert two_phase_run.labels_file.read_bytes() == before
+
+
+def test_lost_labels_are_made_for_the_runs_own_k(cli: Cli, two_phase_run: RunFolder) -> None:
+    first = bytes_of(two_phase_run.path, "*.h5")
+    cli("cluster", "-k", 3)
+    two_phase_run.labels_file.unlink()
+    result = cli("predict")
+    assert "labels are missing: clustering first\n" in result.err
+    assert set(predicted(result.out)) == {0, 1}
+    assert bytes_of(two_phase_run.path, "*.h5") == first
+
+
+def test_a_checkpoint_asked_for_is_respected_by_all_that_follows(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    cli("embed", "--checkpoint", 1)
+    latents = files_of(two_phase_run.path)["latents.h5"]
+    for flags in (["-k", 3], [], ["-k", "auto"]):
+        assert "going back" not in cli("cluster", *flags).err
+        assert epochs_of(two_phase_run) == (1, 1)
+    assert cli("predict", data.val_images).code == 0
+    assert cli("plot", data.val_images).code == 0
+    assert files_of(two_phase_run.path)["latents.h5"] == latents
+    # until embed is asked for the last one
+    cli("embed")
+    assert cli("cluster").code == 0
+    assert epochs_of(two_phase_run) == (4, 4)
+
+
+def test_training_anew_voids_another_k_and_its_phase(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    cli("cluster", "-k", 3)
+    assert cli("train", data.images, *TWO_PHASES, "--seed", 1, "--force").code == 0
+    result = cli("predict")
+    assert set(predicted(result.out)) == {0, 1}
+    assert "going back" not in result.err
+    made = labels_of(two_phase_run)
+    assert (made.recipe["k"], made.seed, made.details["checkpoint"]) == (2, 1, "last")
+    assert epochs_of(two_phase_run) == (4, 4)
+
+
+def test_training_by_one_phase_leaves_nothing_to_go_back_to(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    cli("cluster", "-k", 3)
+    assert cli("train", data.images, *RECIPE, "--epochs", 2, "--force").code == 0
+    result = cli("cluster", "-k", 3)
+    assert result.code == 0
+    assert "latents are made anew: the weights have changed\n" in result.err
+    assert "going back" not in result.err
+    assert labels_of(two_phase_run).details["checkpoint"] == "last"
+
+
+def test_a_run_interrupted_in_the_second_phase_is_used_and_finished(
+    cli: Cli, self_labelled: Path, two_phase_run: RunFolder, data: Data
+) -> None:
+    """Latents follow the last checkpoint there is, whichever phase it is of."""
+    finished = bytes_of(two_phase_run.path, "weights/*")
+    for epoch in (3, 4):
+        two_phase_run.weights_file(epoch).unlink()
+    assert cli("cluster").code == 0
+    assert epochs_of(two_phase_run) == (2, 2)
+    assert "assignments" not in artifacts.read(two_phase_run.latents_file).arrays
+    # without a checkpoint of the second phase there is nothing to go back from
+    assert "going back" not in cli("cluster", "-k", 3).err
+    assert labels_of(two_phase_run).details["checkpoint"] == "last"
+    assert cli("train", "--resume").code == 0
+    assert bytes_of(two_phase_run.path, "weights/*") == finished
+    result = cli("cluster", "-k", 3)
+    assert "latents are made anew: there is a later checkpoint\n" in result.err
+    assert f"{BACK}\n" in result.err
+    assert epochs_of(two_phase_run) == (2, 2)
+    assert cli("cluster").code == 0
+    assert bytes_of(two_phase_run.path, "l*.h5") == bytes_of(self_labelled, "l*.h5")
+
+
+def test_a_picture_of_others_is_of_the_network_that_labels_them(
+    cli: Cli, two_phase_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[np.ndarray] = []
+    draw = plots.embedding_figure
+
+    def spy(points: np.ndarray, *arguments: Any, **options: Any) -> Any:
+        drawn.append(points)
+        return draw(points, *arguments, **options)
+
+    monkeypatch.setattr(plots, "embedding_figure", spy)
+    cli("cluster", "-k", 3)
+    assert cli("plot", data.val_images).code == 0
+    cli("embed")  # of the last checkpoint; the labels bring the first phase's back
+    assert cli("plot", data.val_images).code == 0
+    assert np.array_equal(drawn[0], drawn[1])
