@@ -178,6 +178,12 @@ class Recipe:
             self.batch_size,
             "2 or more, because the residual network normalises batches",
         )
+        _require(
+            self.optimizer != "muon" or self.network == "residual" or self.batch_norm,
+            "optimizer",
+            self.optimizer,
+            "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
+        )
         for text in self.reduction:
             parse_reduction(text)
 

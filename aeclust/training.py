@@ -152,7 +152,7 @@ def train(
         load_state(network, resume.weights, where="resume")
         load_optimizer(optimizer, resume.optimizer)
         epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
-        targets = resume.targets
+        targets = None if resume.targets is None else resume.targets.copy()
 
     def finite_weights() -> dict[str, NDArray[Any]]:
         weights = state_arrays(network)
@@ -162,7 +162,8 @@ def train(
 
     def snapshot() -> Snapshot:
         arrays = optimizer_arrays(optimizer)
-        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()), targets)
+        learnt = None if targets is None else targets.copy()
+        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()), learnt)
 
     if resume is None:
         observe(Moment(0, 0, steps, 0, math.nan, {}, snapshot))
@@ -240,11 +241,12 @@ def _misfit(resume: Snapshot, recipe: Recipe, n: int, steps: int) -> str:
 
 def _schedule(recipe: Recipe, at: float) -> float:
     """Share of the learning rate after `at` epochs."""
+    labelling = at >= recipe.epochs
+    peak = _LABEL_RATE if labelling else 1.0
     if recipe.schedule == "constant":
-        return 1.0
-    if at < recipe.epochs:
-        return _one_cycle(at / recipe.epochs)
-    return _LABEL_RATE * _one_cycle((at - recipe.epochs) / recipe.label_epochs)
+        return peak
+    progress = (at - recipe.epochs) / recipe.label_epochs if labelling else at / recipe.epochs
+    return peak * _one_cycle(progress)
 
 
 def _one_cycle(progress: float) -> float:

@@ -313,7 +313,8 @@ REQUESTS = [
     Case("train -k many", "k is 'many'; expected a whole number"),
     Case("train -k Auto", "k is 'Auto'; expected a whole number"),
     Case("cluster -k 2.5", "cluster: k is '2.5'; expected a whole number"),
-    Case("cluster -k=-1", "cluster: k is -1; expected 2 clusters or more, or auto"),
+    Case("cluster --clusters=-1", "cluster: k is -1; expected 2 clusters or more, or auto"),
+    Case("train --set steps=-1", "steps is -1; expected 0 or more"),
     Case("train --set label_epochs=-1", "label_epochs is -1; expected 0 or more"),
     Case(
         "train --recipe baseline --set label_epochs=2",

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from aeclust import curve
 from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import cluster, neighbour_vote, references
+from aeclust.clustering import cluster, cluster_latents, neighbour_vote, references
 from aeclust.curve import Curve, Point, checkpoint_curve, indicators, label_others, summarise
 from aeclust.errors import InputError
-from aeclust.inference import embed, embed_views, mean_squared_error
+from aeclust.inference import assign, embed, embed_views, mean_squared_error
 from aeclust.metrics import scores
 from aeclust.models import Autoencoder, build
 from aeclust.recipes import Recipe, named
@@ -139,6 +139,49 @@ def test_others_are_labelled_by_their_neighbours_in_training() -> None:
     labels = cluster(reduce(base, ("pca:2",), seed=0), 2, "kmeans", seed=0)
     np.testing.assert_array_equal(found, neighbour_vote(latents, base, labels, 2)[0])
     assert scores(found, TRUTH).accuracy == 1.0
+
+
+def self_labelling() -> tuple[Recipe, Autoencoder, NDArray[np.float32]]:
+    """A network whose head parts a quarter of the images from the rest, and what it says."""
+    recipe = named("hybrid").override(
+        {"image_size": 8, "channels": (4, 8), "epochs": 2, "label_epochs": 1}
+    )
+    network = build(recipe, 3, seed=0)
+    assert network.head is not None
+    logits = network.head(torch.from_numpy(latents_of(network, TRAINING))).detach()
+    with torch.no_grad():
+        network.head.bias[1] += (logits[:, 0] - logits[:, 1]).quantile(0.25)
+    return recipe, network, assign(network, latents_of(network, TRAINING), device=CPU)
+
+
+def test_a_network_that_labelled_itself_decides() -> None:
+    recipe, network, assignments = self_labelling()
+    base, latents = latents_of(network, TRAINING), latents_of(network, OTHERS)
+    own = cluster_latents(base, recipe, seed=0, assignments=assignments).labels
+    other = cluster_latents(base, recipe, seed=0).labels
+    assert scores(own, assignments.argmax(1)).accuracy == 1.0
+    assert scores(other, own).accuracy < 1.0
+    for labels, flag in ((own, True), (other, False)):
+        found = label_others(
+            network, OTHERS, TRAINING, recipe, seed=0, device=CPU, self_labelled=flag
+        )
+        np.testing.assert_array_equal(found, neighbour_vote(latents, base, labels, 2)[0])
+
+
+def test_checkpoints_of_the_second_phase_are_labelled_by_the_network() -> None:
+    recipe, network, _ = self_labelling()
+    # truths that give away by whom the images were labelled
+    told = [
+        label_others(network, OTHERS, TRAINING, recipe, seed=0, device=CPU, self_labelled=flag)
+        for flag in (False, True)
+    ]
+    assert scores(told[0], told[1]).accuracy < 1.0
+    for truth, wanted in ((told[0], [True, True, False]), (told[1], [False, False, True])):
+        found = checkpoint_curve(
+            [(epoch, network) for epoch in (0, 2, 3)],
+            TRAINING, recipe, seed=0, device=CPU, validation=(OTHERS, truth),
+        )  # fmt: skip
+        assert [point.accuracy == 1.0 for point in found.points] == wanted
 
 
 def test_only_the_references_vote(monkeypatch: pytest.MonkeyPatch) -> None:
