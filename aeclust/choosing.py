@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -43,21 +44,24 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int = LARGEST_K) -> 
     largest : int
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
     generator = np.random.default_rng(seed)
-    different = len(np.unique(points, axis=0))
-    tried = range(2, min(largest, different - 1) + 1)
+    tried = range(2, min(largest, len(points) - 1) + 1)
     if not tried:
         return EstimatedK(2, {})
-    scores = np.empty((_SAMPLES, len(tried)))
+    scores = np.full((_SAMPLES, len(tried)), -1.0)
     for row in range(_SAMPLES):
         sample = np.asarray(points, np.float64)
         if len(points) > _MOST:
             sample = sample[generator.choice(len(points), _MOST, replace=False)]
         for column, k in enumerate(tried):
-            labels = KMeans(k, n_init=3, random_state=seed + row).fit_predict(sample)
-            scores[row, column] = silhouette_score(sample, labels)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # too few different points
+                labels = KMeans(k, n_init=3, random_state=seed + row).fit_predict(sample)
+            if len(np.unique(labels)) == k:
+                scores[row, column] = silhouette_score(sample, labels)
     means = scores.mean(0)
     best = int(means.argmax())
     error = float(scores[:, best].std(ddof=1)) / _SAMPLES**0.5
@@ -100,17 +104,17 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
     Parameters
     ----------
     latents, views : ndarray of shape (n, d)
-        Of images, and of one random view of each; n is at least 2.
+        Of images, and of one random view of each; a single image agrees with itself.
     k : int
         Of k-means; half the number of images if that is less.
     seed : int
     """
-    import warnings
-
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import adjusted_rand_score
 
+    if len(latents) < 2:
+        return Indicators(1.0, 1.0, 1.0, 1.0, 0.0)
     k = min(k, len(latents) // 2)
     latents, views = np.asarray(latents, np.float64), np.asarray(views, np.float64)
     centre = latents.mean(0)
@@ -129,7 +133,7 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
         view_neighbours=shared_neighbours(latents, views),
         view_clusters=float((whole.predict(views) == whole.labels_).mean()),
         seed_agreement=float(adjusted_rand_score(*halves)),
-        separation=1 - float(whole.inertia_) / total if total else 0.0,
+        separation=max(0.0, 1 - float(whole.inertia_) / total) if total else 0.0,
     )
 
 
@@ -149,9 +153,9 @@ def shared_neighbours(latents: NDArray[Any], views: NDArray[Any], count: int = 1
 
     count = min(count, len(latents) - 1)
     index = NearestNeighbors(n_neighbors=count + 1).fit(latents)
-    own, seen = (index.kneighbors(x, return_distance=False) for x in (latents, views))
-    shares = [
-        len(set(a.tolist()) & set(b.tolist()) - {i}) / count
-        for i, (a, b) in enumerate(zip(own, seen, strict=True))
-    ]
+    found = [index.kneighbors(x, return_distance=False).tolist() for x in (latents, views)]
+    shares = []
+    for i, rows in enumerate(zip(*found, strict=True)):
+        own, seen = (set([row for row in nearest if row != i][:count]) for nearest in rows)
+        shares.append(len(own & seen) / count)
     return float(np.mean(shares))

@@ -84,6 +84,7 @@ def cluster_latents(
     if recipe.clusterer == "consensus":
         steps = limited(steps, latents.shape)
     points = reduce(latents, steps, seed=seed, perplexity=recipe.perplexity, where=where)
+    check_spread(points, where)
     k = recipe.k or estimate_k(points, seed=seed).k
     if recipe.clusterer != "consensus":
         return Clustering(cluster(points, k, recipe.clusterer, seed=seed, where=where), points)
@@ -110,17 +111,19 @@ def _members(
     """
     kept = references(len(points), seed=seed)
     found: dict[str, NDArray[np.int64]] = {}
-    for size in sorted({points.shape[1], max(2, points.shape[1] // 2)}, reverse=True):
+    whole = points.shape[1]
+    for size in sorted({whole, min(whole, max(2, whole // 2))}, reverse=True):
         part = points[:, :size]
         for clusterer in ("kmeans", "gmm", "spectral"):
             try:
                 own = cluster(part[kept], k, clusterer, seed=seed, where=where)
             except InputError:
-                if clusterer == "kmeans" and size == points.shape[1]:
+                if clusterer == "kmeans" and size == whole:
                     raise
                 own = np.zeros(len(kept), np.int64)
             if len(kept) < len(points):
-                own = neighbour_vote(part, part[kept], own, k)[0]
+                sampled, own = own, neighbour_vote(part, part[kept], own, k)[0]
+                own[kept] = sampled  # a small cluster is not to be outvoted by its neighbours
             found[f"{clusterer} in {size} dimensions"] = own
     return found
 
@@ -328,7 +331,8 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         "gmm": lambda: GaussianMixture(k, n_init=3, reg_covar=1e-5, random_state=seed),
         "spectral": lambda: skl.SpectralClustering(
             k,
-            eigen_solver="lobpcg",  # the default factorises the graph: 50 times slower
+            # the default factorises the graph: 50 times slower where there are many points
+            eigen_solver="lobpcg" if len(points) > 500 else "arpack",
             affinity="nearest_neighbors",
             n_neighbors=min(10, len(points)),
             assign_labels="cluster_qr",
@@ -340,6 +344,7 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         # too few clusters are an error of our own; a graph in several parts is still a graph
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        warnings.filterwarnings("ignore", "The spectral clustering API has changed", UserWarning)
         warnings.filterwarnings("ignore", "Exited (at iteration|postprocessing)", UserWarning)
         return np.asarray(models[clusterer]().fit_predict(points), np.int64)
 

@@ -79,9 +79,9 @@ def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
 
     Members that lost a cluster are left out. The others vote with the fourth power of their mean
     agreement with each other, so that an outlier counts for little. All are aligned to the member
-    that agrees most, then to the outcome until it stays the same (Dudoit and Fridlyand, "Bagging
-    to improve the accuracy of a clustering procedure", 2003, with weights). Should the vote
-    itself lose a cluster, the member that agrees most decides alone.
+    that agrees most, then to the outcome until it stays the same; a tied vote changes nothing
+    (Dudoit and Fridlyand, "Bagging to improve the accuracy of a clustering procedure", 2003, with
+    weights). Should the vote itself lose a cluster, the member that agrees most decides alone.
 
     Parameters
     ----------
@@ -100,7 +100,9 @@ def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
         shares = np.zeros((assignments.shape[1], k))
         for own, weight in zip(aligned, weights, strict=True):
             shares[np.arange(len(own)), own] += weight
-        outcome = shares.argmax(1)
+        tied = shares >= shares.max(1, keepdims=True) * (1 - 1e-12)
+        stays = np.take_along_axis(tied, before[:, np.newaxis], 1)[:, 0]
+        outcome = np.where(stays, before, shares.argmax(1))
         if np.array_equal(outcome, before):
             break
     if len(np.unique(outcome)) < k:

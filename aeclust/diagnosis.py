@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.clustering import Clustering
+from aeclust.clustering import Clustering, references
 
 # Shares at which a clustering is doubted.
 LOW_AGREEMENT = 0.75
@@ -73,7 +73,8 @@ def predicted_by_colour(colours: NDArray[Any], labels: NDArray[np.int64]) -> flo
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    colours, labels = colours[:_MOST], labels[:_MOST]
+    sample = references(len(labels), seed=0, limit=_MOST)
+    colours, labels = colours[sample], labels[sample]
     _, counts = np.unique(labels, return_counts=True)
     if len(counts) < 2 or counts.min() < _FOLDS:
         return None

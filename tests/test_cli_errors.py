@@ -314,6 +314,11 @@ REQUESTS = [
     Case("train -k Auto", "k is 'Auto'; expected a whole number"),
     Case("cluster -k 2.5", "cluster: k is '2.5'; expected a whole number"),
     Case("cluster --clusters=-1", "cluster: k is -1; expected 2 clusters or more, or auto"),
+    Case(
+        "train --recipe baseline --optimizer muon",
+        "optimizer is 'muon'; expected adam, adamw or sgd, because muon rescales kernels, which "
+        "needs batch normalisation",
+    ),
     Case("train --set steps=-1", "steps is -1; expected 0 or more"),
     Case("train --set label_epochs=-1", "label_epochs is -1; expected 0 or more"),
     Case(

@@ -80,7 +80,8 @@ def test_readme_draws_its_pictures(newcomer: Path) -> None:
             assert picture.width > 900
             assert np.asarray(picture.convert("L")).std() > 10, f"{name} is nearly blank"
     curve = (newcomer / "aeclust-run" / "checkpoint-curve.csv").read_text().splitlines()
-    assert curve[0] == "epoch,mse,validation_accuracy"
+    indicators = "rank,view_neighbours,view_clusters,seed_agreement,separation"
+    assert curve[0] == f"epoch,mse,validation_accuracy,{indicators}"
     assert len(curve) >= 11
 
 

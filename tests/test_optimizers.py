@@ -43,7 +43,7 @@ RECIPES = {
     "sgd-momentum": tiny("deep", latent_size=6),
     "muon": tiny(),
     "muon-without-momentum": tiny(momentum=0),
-    "muon-plain": tiny("baseline", optimizer="muon", lr=0.1),
+    "muon-plain": tiny("baseline", optimizer="muon", lr=0.1, batch_norm=True),
 }
 
 

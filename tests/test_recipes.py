@@ -354,7 +354,6 @@ def test_a_file_from_before_self_labelling_has_none() -> None:
         ("reduction", "", ()),
         ("reduction", ["pca:5"], ("pca:5",)),
         ("optimizer", "sgd", "sgd"),
-        ("optimizer", "sgd", "sgd"),
         ("clusterer", " gmm", "gmm"),
         ("clusterer", "consensus", "consensus"),
         ("precision", "auto", "auto"),
