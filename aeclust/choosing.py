@@ -48,7 +48,8 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int = LARGEST_K) -> 
     from sklearn.metrics import silhouette_score
 
     generator = np.random.default_rng(seed)
-    tried = range(2, min(largest, len(points) - 1) + 1)
+    different = len(np.unique(points, axis=0))
+    tried = range(2, min(largest, different - 1) + 1)
     if not tried:
         return EstimatedK(2, {})
     scores = np.full((_SAMPLES, len(tried)), -1.0)

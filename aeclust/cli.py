@@ -441,6 +441,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say what a file or a run is, verify it, and list what is stale and why."""
+    from aeclust.recipes import Recipe
     from aeclust.run import RunFolder, file_info, run_info
 
     if target is not None and not target.is_dir():
@@ -449,10 +450,11 @@ def info(
         return
     target = run if target is None else target
     whole = run_info(RunFolder(target))
-    recipe, data = whole.manifest["recipe"], whole.manifest["data"]
+    recipe = Recipe.from_json(whole.manifest["recipe"], where=str(target))
+    data = whole.manifest["data"]
     state = "finished" if whole.finished else "interrupted: continue with aeclust train --resume"
     lines = [
-        f"{target}: {recipe['name']}, {recipe['epochs']} epochs,"
+        f"{target}: {recipe.name}, {recipe.total_epochs} epochs,"
         f" seed {whole.manifest['seed']}, {state}",
         f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
     ]

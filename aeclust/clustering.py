@@ -157,11 +157,7 @@ def cluster(
         is too little memory.
     """
     n = len(points)
-    if k > n:
-        raise InputError(
-            f"{n} images cannot form {k} clusters", where=where, expected=f"at most {n}",
-            mend="lower -k",
-        )  # fmt: skip
+    check_k(k, n, where)
     check_spread(points, where)
     # a run of k different points settles it early; only degenerate data need the full count
     if len(np.unique(points[: 4 * k], axis=0)) < k and len(np.unique(points, axis=0)) < k:
@@ -195,6 +191,15 @@ def cluster(
             mend="lower -k or choose another --clusterer",
         )
     return _by_size(labels, k)
+
+
+def check_k(k: int, n: int, where: str) -> None:
+    """Refuse more clusters than images."""
+    if k > n:
+        raise InputError(
+            f"{n} images cannot form {k} clusters", where=where, expected=f"at most {n}",
+            mend="lower -k",
+        )  # fmt: skip
 
 
 def neighbour_vote(

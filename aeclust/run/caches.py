@@ -292,6 +292,8 @@ def cluster(
     manifest = context.folder.manifest()
     recipe = manifest.recipe.override(overrides or {}, where="cluster")
     seed = manifest.seed if seed is None else seed
+    # before the latents of another phase replace those that are there
+    clustering.check_k(recipe.k, manifest.shape[0], str(context.folder.latents_file))
     latents = _latents_for(context, manifest, recipe)
     if not force and file.exists():
         artifact = artifacts.read(file, "labels")
@@ -337,8 +339,7 @@ def _latents_for(
     A checkpoint that ``embed`` was asked for is left as it is.
     """
     latents = current_latents(context, manifest, wish)
-    two_phases = last_checkpoint(context.folder) > manifest.recipe.epochs
-    right = FIRST_PHASE if two_phases and recipe.k != manifest.recipe.k else LAST
+    right = _right_checkpoint(context.folder, manifest, recipe)
     if latents.details.get("checkpoint") in (right, *context.folder.checkpoints()):
         return latents
     if right == FIRST_PHASE:
@@ -346,7 +347,15 @@ def _latents_for(
             f"the network has labelled itself with {manifest.recipe.k} clusters: going back to the"
             f" end of the first phase, epoch {manifest.recipe.epochs}, which knows no k"
         )
+    else:
+        context.say(f"latents are made anew: the network has learnt the {recipe.k} clusters")
     return _make_latents(context, manifest, right).artifact
+
+
+def _right_checkpoint(folder: RunFolder, manifest: Manifest, recipe: Recipe) -> str:
+    """Which latents suit a recipe's k, if no checkpoint was asked for."""
+    two_phases = last_checkpoint(folder) > manifest.recipe.epochs
+    return FIRST_PHASE if two_phases and recipe.k != manifest.recipe.k else LAST
 
 
 @dataclass(frozen=True)
@@ -371,6 +380,8 @@ def current_request(folder: RunFolder, manifest: Manifest) -> Request:
     if folder.latents_file.exists():
         details = artifacts.read(folder.latents_file, "latents").details
         wanted = _checkpoint(folder, manifest, details)
+    if isinstance(wanted, str):
+        wanted = _right_checkpoint(folder, manifest, recipe)
     return Request(recipe, seed, _epoch(folder, manifest, wanted))
 
 

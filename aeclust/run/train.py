@@ -18,7 +18,7 @@ from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, load
 from aeclust.models import build, state_arrays
-from aeclust.recipes import Recipe
+from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run.caches import check_channels
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
@@ -174,8 +174,13 @@ def _train_and_save(
 
 def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
     """An interrupted run goes on with the request it was started with, or not at all."""
+
+    def shown(recipe: Recipe, name: str) -> str:
+        value = getattr(recipe, name)
+        return "'auto'" if (name, value) == ("k", AUTO_K) else repr(value)
+
     changes = [
-        f"{name} was {getattr(old.recipe, name)!r} and is {getattr(new.recipe, name)!r}"
+        f"{name} was {shown(old.recipe, name)} and is {shown(new.recipe, name)}"
         for name in (field.name for field in dataclasses.fields(Recipe))
         if getattr(old.recipe, name) != getattr(new.recipe, name)
     ]
