@@ -330,7 +330,17 @@ def test_grey_images_are_neither_flipped_nor_recoloured() -> None:
     result = view(given, generator())
     steps = result.diff(dim=3)
     assert steps.min() > -1e-6, "rising to the right, every one"
-    torch.testing.assert_close(result, random_crop(given, generator(), flip=False))
+    half_or_more = random_crop(given, generator(), flip=False, area=(0.5, 1.0))
+    torch.testing.assert_close(result, half_or_more)
+
+
+def test_grey_images_show_half_of_their_area_or_more() -> None:
+    """On a ramp of height 1.8 a view's range is 1.8 times the share of the width that it shows."""
+    shown = view(ramp(2_000, 1), generator())
+    widths = (shown.amax((1, 2, 3)) - shown.amin((1, 2, 3))) / 1.8
+    # the narrowest shape has sqrt(3 / 4) of the width of a square
+    assert float(widths.min()) == pytest.approx(0.5**0.5 * 0.75**0.5, abs=0.03)
+    assert float(widths.max()) == pytest.approx(1, abs=0.01)
 
 
 def test_half_of_the_rgb_images_are_flipped() -> None:
