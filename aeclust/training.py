@@ -132,8 +132,6 @@ def train(
             mend="add images or use --recipe baseline",
         )
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
-    if recipe.network == "residual":
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
     optimizer = build_optimizer(network, recipe)
     batch_size = recipe.batch_of(n)
     steps = len(epoch_batches(n, batch_size, seed=seed, epoch=0))

@@ -176,10 +176,10 @@ def test_the_hybrid_is_the_default() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, 16),
-        ({"k": 7}, 16),
-        ({"k": "auto"}, 12),
-        ({"label_epochs": 0}, 12),
+        ({}, 18),
+        ({"k": 7}, 18),
+        ({"k": "auto"}, 14),
+        ({"label_epochs": 0}, 14),
         ({"epochs": 1, "label_epochs": 9}, 10),
         ({"epochs": 5, "label_epochs": 9, "k": 0}, 5),
     ],
@@ -322,7 +322,7 @@ def test_a_name_alone_is_all_defaults() -> None:
 def test_a_file_from_before_self_labelling_has_none() -> None:
     fields = {n: v for n, v in named("hybrid").to_json().items() if n != "label_epochs"}
     read = Recipe.from_json(fields, where="weights.h5")
-    assert (read.label_epochs, read.total_epochs) == (0, 12)
+    assert (read.label_epochs, read.total_epochs) == (0, 14)
 
 
 # -- override -------------------------------------------------------------------------------------
