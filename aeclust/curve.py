@@ -17,7 +17,7 @@ from aeclust.models import Autoencoder
 from aeclust.recipes import Recipe
 
 # Images on which indicators are taken: a share of neighbours needs no more.
-SAMPLE = 2_000
+SAMPLE = 1_000
 
 
 @dataclass(frozen=True)
