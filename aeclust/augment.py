@@ -18,12 +18,12 @@ _AREA = {1: 0.5, 3: 0.25}
 
 
 def view(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A random view of every image: crop and resize, and for RGB images flip and change colours.
+    """A random view of every image: crop, resize, and change of colours or brightness.
 
     Parameters
     ----------
     images : Tensor of shape (n, c, s, s)
-        In [-1, 1]; with c = 1 neither flip nor colour is touched, because grey images are often
+        In [-1, 1]. RGB images (c = 3) are flipped too; grey ones are not, because they are often
         glyphs, whose mirror image means something else.
     generator : torch.Generator
         On the device of `images`.
@@ -36,7 +36,7 @@ def view(images: Tensor, generator: torch.Generator) -> Tensor:
     rgb = images.shape[1] == 3
     area = (_AREA[images.shape[1]], 1.0)
     cropped = random_crop(images, generator, flip=rgb, area=area)
-    return random_colour(cropped, generator) if rgb else cropped
+    return random_colour(cropped, generator) if rgb else random_brightness(cropped, generator)
 
 
 def random_crop(
@@ -107,6 +107,19 @@ def random_colour(
     matrix = torch.where(greyed, to_grey @ matrix, matrix)
     mapped = torch.baddbmm(offset, matrix, images.flatten(2))
     return mapped.clamp(-1, 1).view_as(images)
+
+
+def random_brightness(
+    images: Tensor, generator: torch.Generator, *, strength: float = 0.5, jitter: float = 0.8
+) -> Tensor:
+    """Scale the brightness of grey images (n, 1, s, s) from black, which is -1.
+
+    The factor lies within 1 +- `strength`, for a share `jitter` of the images.
+    """
+    shape = (len(images), 1, 1, 1)
+    factor = _uniform(shape, 1 - strength, 1 + strength, generator)
+    changed = _uniform(shape, 0, 1, generator) < jitter
+    return torch.where(changed, ((images + 1) * factor - 1).clamp(-1, 1), images)
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:

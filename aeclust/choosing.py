@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.consensus import information, refine
+
 _MOST, _SAMPLES = 2_000, 5
 LARGEST_K = 15
 
@@ -83,7 +85,10 @@ class Indicators:
         Share of an image's ten nearest neighbours that a random view of it shares, in [0, 1].
     view_clusters : float
         Share of images whose random view falls into the same k-means cluster, in [0, 1].
-    seed_agreement : float
+    information : float
+        What a k-means cluster, refined among ten neighbours, tells about a neighbour's, as a share
+        of log k, in [0, 1] (:func:`aeclust.consensus.information`).
+    half_agreement : float
         Adjusted Rand index between k-means on two halves of the images, compared on all.
     separation : float
         Share of the variance that lies between k-means clusters, in [0, 1].
@@ -92,7 +97,8 @@ class Indicators:
     rank: float
     view_neighbours: float
     view_clusters: float
-    seed_agreement: float
+    information: float
+    half_agreement: float
     separation: float
 
 
@@ -115,7 +121,7 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
     from sklearn.metrics import adjusted_rand_score
 
     if len(latents) < 2:
-        return Indicators(1.0, 1.0, 1.0, 1.0, 0.0)
+        return Indicators(1.0, 1.0, 1.0, 0.0, 1.0, 0.0)
     k = min(k, len(latents) // 2)
     latents, views = np.asarray(latents, np.float64), np.asarray(views, np.float64)
     centre = latents.mean(0)
@@ -128,12 +134,15 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
             KMeans(k, n_init=3, random_state=seed).fit(latents[part]).predict(latents)
             for part in np.array_split(order, 2)
         ]
+    near, seen = (_nearest(latents, queries) for queries in (latents, views))
+    refined = refine(whole.labels_.astype(np.int64), near, k, seed=seed)
     total = float(np.square(latents).sum())
     return Indicators(
         rank=rank_me(latents),
-        view_neighbours=shared_neighbours(latents, views),
+        view_neighbours=_shared(near, seen),
         view_clusters=float((whole.predict(views) == whole.labels_).mean()),
-        seed_agreement=float(adjusted_rand_score(*halves)),
+        information=information(refined, near, k) / float(np.log(k)) if k > 1 else 0.0,
+        half_agreement=float(adjusted_rand_score(*halves)),
         separation=max(0.0, 1 - float(whole.inertia_) / total) if total else 0.0,
     )
 
@@ -150,13 +159,20 @@ def rank_me(latents: NDArray[Any]) -> float:
 
 def shared_neighbours(latents: NDArray[Any], views: NDArray[Any], count: int = 10) -> float:
     """Mean share of the nearest neighbours that an image and its view have in common."""
+    return _shared(*(_nearest(latents, queries, count) for queries in (latents, views)))
+
+
+def _nearest(latents: NDArray[Any], queries: NDArray[Any], count: int = 10) -> NDArray[np.int64]:
+    """Rows (n, count) of the latents nearest to query i, without latent i itself."""
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, len(latents) - 1)
     index = NearestNeighbors(n_neighbors=count + 1).fit(latents)
-    found = [index.kneighbors(x, return_distance=False).tolist() for x in (latents, views)]
-    shares = []
-    for i, rows in enumerate(zip(*found, strict=True)):
-        own, seen = (set([row for row in nearest if row != i][:count]) for nearest in rows)
-        shares.append(len(own & seen) / count)
-    return float(np.mean(shares))
+    found = index.kneighbors(queries, return_distance=False)
+    rows = [[row for row in own if row != i][:count] for i, own in enumerate(found.tolist())]
+    return np.array(rows, np.int64)
+
+
+def _shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    return float(np.mean([len(set(a) & set(b)) for a, b in pairs]) / first.shape[1])

@@ -70,7 +70,7 @@ def train(
     k: K = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images; hybrid labels itself in 4 more."),
+        typer.Option(help="Passes over the images; hybrid adds its label_epochs to them."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw, sgd or muon.")] = None,

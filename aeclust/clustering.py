@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.choosing import estimate_k
-from aeclust.consensus import Member, vote
+from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
 from aeclust.recipes import Recipe
 from aeclust.reduction import check_memory, check_spread, limited, reduce
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NEIGHBOURS = 15
 MAX_REFERENCES = 10_000
 _ROWS = 1_024
+
+# By this share may another clustering tell more about neighbours before it replaces the network's.
+_CHANCE = 0.006
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def cluster_latents(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities of k clusters. It learnt them from such a consensus, in
-        many views of every image, so they decide; the members say how far they agree.
+        many views of every image, so they decide, unless a cluster has no image or the members
+        now know clearly better; then these say how far they agree.
     where : str
         Named in errors.
 
@@ -88,42 +92,60 @@ def cluster_latents(
     k = recipe.k or estimate_k(points, seed=seed).k
     if recipe.clusterer != "consensus":
         return Clustering(cluster(points, k, recipe.clusterer, seed=seed, where=where), points)
-    agreed = vote(_members(points, k, seed=seed, where=where), k)
-    if assignments is not None and assignments.shape[1] == k:
-        agreed = agreed.judged(assignments)
-    rank = _ranks(agreed.labels, k)
+    kept = references(len(points), seed=seed)
+    members = _members(points[kept], k, seed=seed, where=where)
+    near = neighbours(points[kept])
+    agreed = agree(members, near, k, seed=seed)
+    labels, shares = agreed.labels, agreed.shares
+    if assignments is not None and _stands(assignments[kept], agreed.labels, near, k, seed=seed):
+        agreed = agreed.judged(assignments[kept])
+        labels, shares = assignments.argmax(1), assignments
+    elif len(kept) < len(points):
+        labels, shares = neighbour_vote(points, points[kept], agreed.labels, k)
+        labels[kept], shares[kept] = agreed.labels, agreed.shares
+    rank = _ranks(labels, k)
     return Clustering(
-        rank[agreed.labels],
-        points,
-        agreed.shares[:, np.argsort(rank)],
-        agreed.agreement,
-        agreed.members,
+        rank[labels], points, shares[:, np.argsort(rank)], agreed.agreement, agreed.members
     )
+
+
+def _stands(
+    assignments: NDArray[Any],
+    others: NDArray[np.int64],
+    near: NDArray[np.int64],
+    k: int,
+    *,
+    seed: int,
+) -> bool:
+    """Whether the network's clusters (n, m) stand against the members' outcome (n,).
+
+    They do if all k of them are in use and, refined as the members are, they tell as much about
+    the neighbours, but for a little that is chance.
+    """
+    own = assignments.argmax(1)
+    if assignments.shape[1] != k or len(np.unique(own)) < k:
+        return False
+    told = information(refine(own, near, k, seed=seed), near, k)
+    return information(others, near, k) <= told * (1 + _CHANCE)
 
 
 def _members(
     points: NDArray[Any], k: int, *, seed: int, where: str
 ) -> dict[str, NDArray[np.int64]]:
-    """Three kinds of clusterer on all and on the first half of the dimensions.
+    """Four kinds of clusterer on all and on the first half of the dimensions.
 
-    They are fitted on an even sample that spectral clustering can bear; the neighbours vote for
-    the rest. A clusterer that fails on these points is a collapsed member; k-means must not fail.
+    A clusterer that fails on these points is a collapsed member; k-means must not fail.
     """
-    kept = references(len(points), seed=seed)
     found: dict[str, NDArray[np.int64]] = {}
     whole = points.shape[1]
     for size in sorted({whole, min(whole, max(2, whole // 2))}, reverse=True):
-        part = points[:, :size]
-        for clusterer in ("kmeans", "gmm", "spectral"):
+        for clusterer in ("kmeans", "gmm", "gmm-tied", "spectral"):
             try:
-                own = cluster(part[kept], k, clusterer, seed=seed, where=where)
+                own = cluster(points[:, :size], k, clusterer, seed=seed, where=where)
             except InputError:
                 if clusterer == "kmeans" and size == whole:
                     raise
-                own = np.zeros(len(kept), np.int64)
-            if len(kept) < len(points):
-                sampled, own = own, neighbour_vote(part, part[kept], own, k)[0]
-                own[kept] = sampled  # a small cluster is not to be outvoted by its neighbours
+                own = np.zeros(len(points), np.int64)
             found[f"{clusterer} in {size} dimensions"] = own
     return found
 
@@ -138,9 +160,9 @@ def cluster(
     points : ndarray of shape (n, d)
     k : int
         2 to n.
-    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative"}
-        ``gmm`` is a Gaussian mixture with full covariances, ``spectral`` uses a graph of 10
-        neighbours, ``agglomerative`` is Ward's.
+    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"}
+        ``gmm`` is a Gaussian mixture with full covariances, ``gmm-tied`` one whose clusters share
+        a covariance, ``spectral`` uses a graph of 10 neighbours, ``agglomerative`` is Ward's.
     seed : int
     where : str
         Named in errors.
@@ -249,6 +271,17 @@ def neighbour_vote(
     return labels, shares
 
 
+def neighbours(points: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows (n, 15) of the points nearest to each point, itself not among them."""
+    found = []
+    for start, distances in _distances(points, points):
+        rows = np.arange(len(distances))
+        distances[rows, start + rows] = np.inf
+        count = min(NEIGHBOURS, len(points) - 1)
+        found.append(distances.topk(count, largest=False).indices.numpy())
+    return np.concatenate(found)
+
+
 def confidence(
     latents: NDArray[Any], found: Clustering, *, seed: int
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32]]:
@@ -334,6 +367,9 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         "kmeans": lambda: skl.KMeans(k, n_init=10, random_state=seed),
         "minibatch-kmeans": lambda: skl.MiniBatchKMeans(k, n_init=10, random_state=seed),
         "gmm": lambda: GaussianMixture(k, n_init=3, reg_covar=1e-5, random_state=seed),
+        "gmm-tied": lambda: GaussianMixture(
+            k, covariance_type="tied", n_init=3, reg_covar=1e-5, random_state=seed
+        ),
         "spectral": lambda: skl.SpectralClustering(
             k,
             # the default factorises the graph: 50 times slower where there are many points

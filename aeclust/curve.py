@@ -87,71 +87,61 @@ def checkpoint_curve(
         Labelled images. Labels are used for the score alone.
     """
     points = []
-    sample = pixels[references(len(pixels), seed=seed, limit=SAMPLE)]
+    sample = references(len(pixels), seed=seed, limit=SAMPLE)
+    size = recipe.image_size
     for epoch, network in checkpoints:
-        error = inference.mean_squared_error(
-            network, pixels, image_size=recipe.image_size, device=device
+        latents = inference.embed(network, pixels, image_size=size, device=device)
+        views = inference.embed_views(
+            network, pixels[sample], image_size=size, device=device, seed=seed
         )
-        found = indicators(network, sample, recipe, seed=seed, device=device)
         accuracy = None
         if validation is not None:
             images, truth = validation
-            clusters = label_others(
-                network,
-                images,
-                pixels,
-                recipe,
-                seed=seed,
-                device=device,
-                self_labelled=epoch > recipe.epochs,
-            )
+            others = inference.embed(network, images, image_size=size, device=device)
+            labelled = epoch > recipe.epochs and not recipe.transductive
+            assignments = inference.assign(network, latents, device=device) if labelled else None
+            clusters = label_others(others, latents, recipe, seed=seed, assignments=assignments)
             accuracy = metrics.scores(clusters, truth).accuracy
+        error = inference.mean_squared_error(
+            network, pixels, latents, image_size=size, device=device
+        )
+        found = indicate(latents[sample], views, recipe.k or 2, seed=seed)
         points.append(Point(epoch, error, accuracy, found))
     return summarise(points)
 
 
-def indicators(
-    network: Autoencoder,
-    pixels: NDArray[Any],
-    recipe: Recipe,
-    *,
-    seed: int,
-    device: torch.device,
-) -> Indicators:
-    """What a checkpoint shows of itself without labels, on (n, h, w, c) images."""
-    latents = inference.embed(network, pixels, image_size=recipe.image_size, device=device)
-    views = inference.embed_views(
-        network, pixels, image_size=recipe.image_size, device=device, seed=seed
-    )
-    return indicate(latents, views, recipe.k or 2, seed=seed)
-
-
 def label_others(
-    network: Autoencoder,
     others: NDArray[Any],
     training: NDArray[Any],
     recipe: Recipe,
     *,
     seed: int,
-    device: torch.device,
-    self_labelled: bool = False,
+    assignments: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
     A chain with t-SNE cannot place new points, so the others are clustered by themselves (the
     protocol of the report); any other chain clusters the training images and lets their
     neighbours vote.
+
+    Parameters
+    ----------
+    others : ndarray of shape (m, d)
+        Latents.
+    training : ndarray of shape (n, d)
+        Latents of the training images.
+    recipe : Recipe
+    seed : int
+    assignments : ndarray of shape (n, k), optional
+        The network's own probabilities for the training images, if it labelled itself.
     """
-    latents = inference.embed(network, others, image_size=recipe.image_size, device=device)
     if recipe.transductive:
-        return cluster_latents(latents, recipe, seed=seed, where="validation").labels
-    base = inference.embed(network, training, image_size=recipe.image_size, device=device)
-    assignments = inference.assign(network, base, device=device) if self_labelled else None
+        return cluster_latents(others, recipe, seed=seed, where="validation").labels
     found = cluster_latents(
-        base, recipe, seed=seed, assignments=assignments, where="training images"
+        training, recipe, seed=seed, assignments=assignments, where="training images"
     )
-    kept = references(len(base), seed=seed)
-    return neighbour_vote(latents, base[kept], found.labels[kept], found.k)[0]
+    kept = references(len(training), seed=seed)
+    return neighbour_vote(others, training[kept], found.labels[kept], found.k)[0]
 
 
 def summarise(points: list[Point]) -> Curve:

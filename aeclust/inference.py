@@ -75,12 +75,8 @@ def assign(
     network: Autoencoder, latents: NDArray[Any], *, device: torch.device
 ) -> NDArray[np.float32]:
     """Probabilities (n, k) of the clusters that self-labelling taught, for latents (n, d)."""
-    network.eval()
-    parts = []
     with torch.inference_mode():
-        for start in range(0, len(latents), BATCH):
-            block = torch.from_numpy(np.asarray(latents[start : start + BATCH], np.float32))
-            parts.append(network.assign(block.to(device)).cpu().numpy())
+        parts = [network.assign(block).cpu().numpy() for block in _blocks(network, latents, device)]
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
@@ -112,14 +108,21 @@ def reconstruct(
 
 
 def mean_squared_error(
-    network: Autoencoder, pixels: NDArray[Any], *, image_size: int, device: torch.device
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    latents: NDArray[Any],
+    *,
+    image_size: int,
+    device: torch.device,
 ) -> float:
-    """Mean over images, pixels and channels in [-1, 1], in evaluation mode."""
+    """Mean over images, pixels and channels in [-1, 1] of what is drawn for their latents."""
+    both = zip(
+        _batches(network, pixels, image_size, device),
+        _blocks(network, latents, device),
+        strict=True,
+    )
     with torch.inference_mode():
-        total = sum(
-            float(_errors(batch, network.decode(network.encode(batch))).sum())
-            for batch in _batches(network, pixels, image_size, device)
-        )
+        total = sum(float(_errors(batch, network.decode(block)).sum()) for batch, block in both)
     return total / len(pixels)
 
 
@@ -127,13 +130,10 @@ def decode(
     network: Autoencoder, latents: NDArray[Any], *, device: torch.device
 ) -> NDArray[np.float32]:
     """Images (n, s, s, c) in [0, 1] that the network draws for latents (n, d)."""
-    network.eval()
-    parts = []
     with torch.inference_mode():
-        for start in range(0, len(latents), BATCH):
-            block = torch.from_numpy(np.asarray(latents[start : start + BATCH], np.float32))
-            parts.append(to_unit(network.decode(block.to(device))))
-    return np.concatenate(parts)
+        return np.concatenate(
+            [to_unit(network.decode(block)) for block in _blocks(network, latents, device)]
+        )
 
 
 def _batches(
@@ -142,6 +142,13 @@ def _batches(
     network.eval()
     for start in range(0, len(pixels), BATCH):
         yield to_input(pixels[start : start + BATCH], image_size, device)
+
+
+def _blocks(network: Autoencoder, latents: NDArray[Any], device: torch.device) -> Iterator[Tensor]:
+    network.eval()
+    for start in range(0, len(latents), BATCH):
+        block = torch.from_numpy(np.asarray(latents[start : start + BATCH], np.float32))
+        yield block.to(device)
 
 
 def _errors(images: Tensor, output: Tensor) -> NDArray[np.float64]:

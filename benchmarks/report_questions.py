@@ -26,10 +26,9 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust import demo, inference, metrics, training
-from aeclust.clustering import cluster
+from aeclust.clustering import cluster_latents
 from aeclust.models import build, load_state
 from aeclust.recipes import RECIPES, Recipe
-from aeclust.reduction import reduce
 
 RESULTS = Path(__file__).parent / "results" / "report_questions.jsonl"
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -90,19 +89,23 @@ def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
         load_state(network, weights, where=f"epoch {epoch}")
         size = recipe.image_size
 
-        def accuracy(pixels: NDArray[Any], classes: NDArray[np.int64], size: int = size) -> float:
-            latents = inference.embed(network, pixels, image_size=size, device=CPU)
-            points = reduce(latents, recipe.reduction, seed=seed)
-            found = cluster(points, recipe.k, recipe.clusterer, seed=seed)
-            return metrics.scores(found, classes).accuracy
+        def embed(pixels: NDArray[Any], size: int = size) -> NDArray[np.float32]:
+            return inference.embed(network, pixels, image_size=size, device=CPU)
 
-        mse = inference.mean_squared_error(network, split.pixels, image_size=size, device=CPU)
+        def accuracy(latents: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
+            found = cluster_latents(latents, recipe, seed=seed)
+            return metrics.scores(found.labels, classes).accuracy
+
+        latents = embed(split.pixels)
+        mse = inference.mean_squared_error(
+            network, split.pixels, latents, image_size=size, device=CPU
+        )
         rows.append(
             {
                 "epoch": epoch,
                 "mse": mse,
-                "train": accuracy(split.pixels, split.classes),
-                "val": accuracy(split.val_pixels, split.val_classes),
+                "train": accuracy(latents, split.classes),
+                "val": accuracy(embed(split.val_pixels), split.val_classes),
             }
         )
     return rows

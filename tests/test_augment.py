@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aeclust import augment
-from aeclust.augment import random_colour, random_crop, view
+from aeclust.augment import random_brightness, random_colour, random_crop, view
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 KEEP = 1.0  # a factor that changes nothing
@@ -325,17 +325,47 @@ def test_two_views_from_one_generator_differ() -> None:
     assert bool(((first - second).abs().amax((1, 2, 3)) > 0.01).all())
 
 
-def test_grey_images_are_neither_flipped_nor_recoloured() -> None:
+def test_grey_images_are_cropped_and_change_their_brightness_but_are_not_flipped() -> None:
     given = ramp(100, 1)
     result = view(given, generator())
     steps = result.diff(dim=3)
     assert steps.min() > -1e-6, "rising to the right, every one"
-    half_or_more = random_crop(given, generator(), flip=False, area=(0.5, 1.0))
-    torch.testing.assert_close(result, half_or_more)
+    source = generator()
+    half_or_more = random_crop(given, source, flip=False, area=(0.5, 1.0))
+    assert torch.equal(result, random_brightness(half_or_more, source))
 
 
-def test_grey_images_show_half_of_their_area_or_more() -> None:
+@pytest.mark.parametrize(("factor", "wanted"), [(1.0, 0.2), (0.5, -0.4), (1.5, 0.8)])
+def test_brightness_scales_from_black(
+    factor: float, wanted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, factor, 0.0)
+    given = torch.tensor([-1.0, 0.2]).reshape(1, 1, 1, 2)
+    found = random_brightness(given, generator())
+    torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, wanted]))
+    give(monkeypatch, factor, 1.0)  # not one of those that change
+    assert torch.equal(random_brightness(given, generator()), given)
+
+
+def test_brightness_is_cut_off_at_white(monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, 1.5, 0.0)
+    assert random_brightness(torch.full((1, 1, 2, 2), 0.9), generator()).unique().tolist() == [1.0]
+
+
+def test_how_many_images_change_their_brightness_and_how_far() -> None:
+    given = torch.full((4_000, 1, 1, 1), -0.5)
+    factors = (random_brightness(given, generator()) + 1).flatten() / 0.5
+    assert float((factors != 1).float().mean()) == pytest.approx(0.8, abs=0.03)
+    assert 0.5 <= float(factors.min()) < 0.51
+    assert 1.49 < float(factors.max()) <= 1.5
+    twice = (random_brightness(given, generator(), strength=0.2, jitter=1) + 1).flatten() / 0.5
+    assert 0.8 <= float(twice.min()) < 0.81
+    assert bool((twice != 1).all())
+
+
+def test_grey_images_show_half_of_their_area_or_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a ramp of height 1.8 a view's range is 1.8 times the share of the width that it shows."""
+    monkeypatch.setattr(augment, "random_brightness", lambda cropped, source: cropped)
     shown = view(ramp(2_000, 1), generator())
     widths = (shown.amax((1, 2, 3)) - shown.amin((1, 2, 3))) / 1.8
     # the narrowest shape has sqrt(3 / 4) of the width of a square

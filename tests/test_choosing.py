@@ -225,21 +225,22 @@ def test_neighbours_of_identical_points_are_shared(n: int) -> None:
 def check(found: Indicators, d: int) -> None:
     """The bounds that are promised."""
     assert 1 - 1e-9 <= found.rank <= d + 1e-9
-    for name in ("view_neighbours", "view_clusters", "separation"):
+    for name in ("view_neighbours", "view_clusters", "information", "separation"):
         assert -1e-9 <= getattr(found, name) <= 1 + 1e-9, name
-    assert -0.5 - 1e-9 <= found.seed_agreement <= 1 + 1e-9
+    assert -0.5 - 1e-9 <= found.half_agreement <= 1 + 1e-9
 
 
 def test_the_names_of_the_indicators() -> None:
     assert INDICATORS == (
-        "rank", "view_neighbours", "view_clusters", "seed_agreement", "separation"
+        "rank", "view_neighbours", "view_clusters", "information", "half_agreement", "separation"
     )  # fmt: skip
 
 
 def test_indicators_of_blobs() -> None:
     points, labels = blobs(3, seed=0, n=90, apart=50)
     found = indicate(points + 7, points + 7, 3, seed=0)
-    assert (found.view_neighbours, found.view_clusters, found.seed_agreement) == (1, 1, 1)
+    assert (found.view_neighbours, found.view_clusters, found.half_agreement) == (1, 1, 1)
+    assert found.information == pytest.approx(1)  # even clusters, no neighbour outside
     means = np.stack([points[labels == j].mean(0) for j in range(3)])
     within = np.square(points - means[labels]).sum()
     total = np.square(points - points.mean(0)).sum()
@@ -264,9 +265,10 @@ def test_clusters_of_noise_depend_on_the_images_that_were_taken() -> None:
     noise = np.random.default_rng(0).normal(size=(200, 6))
     other = np.random.default_rng(1).normal(size=(200, 6))
     found = indicate(noise, other, 5, seed=0)
-    assert found.seed_agreement < 0.6
+    assert found.half_agreement < 0.6
     assert found.view_neighbours < 0.15
     assert found.view_clusters < 0.4
+    assert found.information < 0.5
     assert 5.5 < found.rank <= 6
     assert found.separation < 0.5
 
@@ -280,7 +282,7 @@ def test_few_points_have_indicators(n: int, k: int) -> None:
     assert (found.view_neighbours, found.view_clusters) == (1, 1)
     if n < 4:  # one cluster
         assert found.separation == pytest.approx(0)
-        assert found.seed_agreement == 1
+        assert (found.information, found.half_agreement) == (0, 1)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 30])
@@ -288,7 +290,7 @@ def test_points_that_are_all_the_same_have_indicators(n: int) -> None:
     same = np.full((n, 3), 0.5, np.float32)
     found = indicate(same, same, 3, seed=0)
     assert (found.rank, found.separation) == (1, 0)
-    assert (found.view_clusters, found.seed_agreement) == (1, 1)
+    assert (found.view_clusters, found.half_agreement) == (1, 1)
     check(found, 3)
 
 

@@ -22,7 +22,8 @@ from aeclust.choosing import indicate
 from aeclust.run import Context, RunFolder
 from aeclust.run.caches import load_network
 
-INDICATORS = ["rank", "view_neighbours", "view_clusters", "seed_agreement", "separation"]
+INDICATORS = ["rank", "view_neighbours", "view_clusters"]
+INDICATORS += ["information", "half_agreement", "separation"]
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -126,7 +127,7 @@ def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None
         for name in INDICATORS:
             assert found[name][epoch] == pytest.approx(getattr(wanted, name), rel=1e-6), name
     assert all(1 <= rank <= 32 for rank in found["rank"])
-    for name in ("view_neighbours", "view_clusters", "separation"):
+    for name in ("view_neighbours", "view_clusters", "information", "separation"):
         assert all(0 <= value <= 1 for value in found[name])
     labels = ["--val-images", data.noise, "--val-labels", data.noise_labels]
     assert cli("checkpoint-curve", *labels).code == 0
@@ -177,8 +178,8 @@ def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
     out = cli("checkpoint-curve", *flags).out
     lines = out.splitlines()
     assert lines[13] == "Spearman correlation with accuracy:"
-    assert lines[14:20] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
-    assert lines[20] == "accuracy never falls"
+    assert lines[14:21] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
+    assert lines[21] == "accuracy never falls"
     assert table_of(run.path / "checkpoint-curve.csv")[2] == [1.0] * 12
 
 

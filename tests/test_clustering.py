@@ -19,10 +19,11 @@ from aeclust.clustering import (
     cluster_latents,
     confidence,
     neighbour_vote,
+    neighbours,
     place_by_neighbours,
     references,
 )
-from aeclust.consensus import vote
+from aeclust.consensus import agree
 from aeclust.errors import InputError
 from aeclust.metrics import scores
 from aeclust.recipes import CLUSTERERS, Recipe, named
@@ -36,6 +37,7 @@ Array = NDArray[Any]
 # those that `cluster` knows: a consensus is made of them by `cluster_latents`
 SINGLE = [name for name in CLUSTERERS if name != "consensus"]
 HYBRID = named("hybrid")
+KINDS = ("kmeans", "gmm", "gmm-tied", "spectral")
 
 
 def groups(sizes: tuple[int, ...], *, seed: int = 0) -> tuple[NDArray[np.float32], Array]:
@@ -131,8 +133,13 @@ def test_duplicates_share_a_cluster(clusterer: str, points: Array, truth: list[i
 
 @pytest.mark.parametrize(
     ("clusterer", "scale"),
-    # a fixed floor under its variances makes the mixture alone blind to small points
-    [(c, scale) for c in SINGLE for scale in (1e-10, 1e-5, 1e5, 1e10) if c != "gmm" or scale > 1],
+    # a fixed floor under their variances makes the mixtures alone blind to small points
+    [
+        (c, scale)
+        for c in SINGLE
+        for scale in (1e-10, 1e-5, 1e5, 1e10)
+        if not c.startswith("gmm") or scale > 1
+    ],
 )
 def test_the_scale_does_not_matter(clusterer: str, scale: float) -> None:
     points, truth = groups((15, 10))
@@ -276,7 +283,7 @@ def test_a_consensus_finds_obvious_groups(sizes: tuple[int, ...]) -> None:
     # PCA is limited to the four values of a latent
     np.testing.assert_array_equal(found.points, reduce(points, ("sphere", "pca:4"), seed=0))
     assert [member.name for member in found.members] == [
-        f"{name} in {size} dimensions" for size in (4, 2) for name in ("kmeans", "gmm", "spectral")
+        f"{name} in {size} dimensions" for size in (4, 2) for name in KINDS
     ]
     assert not any(member.collapsed for member in found.members[:3])
     assert found.shares is not None
@@ -288,18 +295,20 @@ def test_a_consensus_finds_obvious_groups(sizes: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_consensus_is_the_vote_of_its_members_numbered_by_size(seed: int) -> None:
+def test_a_consensus_is_what_its_members_agree_on_numbered_by_size(seed: int) -> None:
     latents = np.random.default_rng(seed).normal(size=(60, 5)).astype(np.float32)
     recipe = chain(k=3, reduction="pca:5")
     found = cluster_latents(latents, recipe, seed=seed)
     points = reduce(latents, ("pca:5",), seed=seed)
-    agreed = vote(
+    agreed = agree(
         {
             f"{name} in {size} dimensions": cluster(points[:, :size], 3, name, seed=seed)
             for size in (5, 2)
-            for name in ("kmeans", "gmm", "spectral")
+            for name in KINDS
         },
+        neighbours(points),
         3,
+        seed=seed,
     )
     assert found.labels.tolist() == numbered_by_size(agreed.labels).tolist()
     assert (found.agreement, found.members) == (agreed.agreement, agreed.members)
@@ -322,7 +331,7 @@ def test_the_members_work_in_all_and_in_half_of_the_dimensions(d: int) -> None:
     assert scores(found.labels, np.arange(40) % 2).accuracy == 1
     sizes = {1: (1,), 2: (2,), 3: (3, 2), 6: (6, 3)}[d]
     assert [member.name for member in found.members] == [
-        f"{name} in {size} dimensions" for size in sizes for name in ("kmeans", "gmm", "spectral")
+        f"{name} in {size} dimensions" for size in sizes for name in KINDS
     ]
 
 
@@ -430,12 +439,56 @@ def test_a_consensus_of_many_points_is_extended_by_neighbours(
     assert found.labels.tolist() == numbered_by_size(truth).tolist()
     assert found.shares is not None
     assert found.shares.shape == (240, 3)
-    # the members are fitted on the sample, and its points vote for the others
+    # the members agree on the sample, and its points vote for the others
     kept = references(240, seed=0, limit=90)
-    own = cluster(found.points[kept], 3, "kmeans", seed=0)
-    wide = neighbour_vote(found.points, found.points[kept], own, 3)[0]
-    members = clustering._members(found.points, 3, seed=0, where="latents")
-    np.testing.assert_array_equal(members["kmeans in 4 dimensions"], wide)
+    sample = found.points[kept]
+    names = {f"{name} in {size} dimensions": (name, size) for size in (4, 2) for name in KINDS}
+    members = {
+        text: cluster(sample[:, :size], 3, name, seed=0) for text, (name, size) in names.items()
+    }
+    agreed = agree(members, neighbours(sample), 3, seed=0)
+    assert (found.agreement, found.members) == (agreed.agreement, agreed.members)
+    labels, shares = neighbour_vote(found.points, sample, agreed.labels, 3)
+    labels[kept], shares[kept] = agreed.labels, agreed.shares
+    np.testing.assert_array_equal(found.labels, numbered_by_size(labels))
+    for new in range(3):
+        old = int(labels[np.argmax(found.labels == new)])
+        np.testing.assert_array_equal(found.shares[:, new], shares[:, old])
+
+
+def test_the_network_labels_points_beyond_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, truth = groups((60, 80), seed=2)
+    limit_references(monkeypatch, 50)
+    own = truth.copy()
+    own[:9] = 1 - own[:9]
+    sure = (0.1 + 0.8 * np.eye(2)[own]).astype(np.float32)
+    found = cluster_latents(points, chain(k=2), seed=0, assignments=sure)
+    assert found.labels.tolist() == numbered_by_size(own).tolist()
+    assert found.shares is not None
+    np.testing.assert_allclose(found.shares[np.arange(140), found.labels], 0.9, atol=1e-6)
+    # a network that leaves a cluster of the references empty has no say anywhere
+    kept = references(140, seed=0, limit=50)
+    sure[kept] = [0.6, 0.4]
+    found = cluster_latents(points, chain(k=2), seed=0, assignments=sure)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+
+
+@pytest.mark.parametrize("n", [2, 3, 15, 16, 40])
+def test_neighbours_are_the_nearest_others(n: int) -> None:
+    points = np.random.default_rng(n).normal(size=(n, 3))
+    found = neighbours(points)
+    assert found.shape == (n, min(15, n - 1))
+    for i, rows in enumerate(found.tolist()):
+        gaps = np.linalg.norm(points - points[i], axis=1)
+        others = sorted((row for row in range(n) if row != i), key=gaps.__getitem__)
+        assert rows == others[: len(rows)]
+
+
+def test_neighbours_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    whole = neighbours(points)
+    monkeypatch.setattr(clustering, "_ROWS", 7)
+    np.testing.assert_array_equal(neighbours(points), whole)
 
 
 def test_a_small_cluster_survives_its_extension(monkeypatch: pytest.MonkeyPatch) -> None:

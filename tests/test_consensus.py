@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust.consensus import Member, agreement, vote
+from aeclust.consensus import Member, agree, agreement, information, refine, vote
 from aeclust.metrics import scores
 
 # a busy machine is no failure
@@ -193,12 +193,145 @@ def test_a_judge_decides_and_the_members_say_how_far_they_agree() -> None:
     np.testing.assert_allclose(judged.shares, np.stack([1 - ones, ones], 1), atol=1e-7)
     assert judged.agreement == pytest.approx((7 / 8 + 6 / 8 + 6 / 8) / 3)
     assert judged.members == found.members
-    np.testing.assert_array_equal(judged.votes, found.votes)
+    # the votes are written in the judge's names
+    np.testing.assert_array_equal(judged.votes, 1 - found.votes)
 
 
-def test_a_collapsed_judge_has_no_say() -> None:
+def test_labels_that_lead_are_kept_and_the_votes_are_shared_out_among_them() -> None:
     found = vote(members("00001111", "00011111", "11100000"), 2)
-    assert found.judged(np.tile([0.6, 0.4], (8, 1))) is found
+    weights = np.array([m.agreement**4 for m in found.members])
+    assert weights == pytest.approx([(7 / 8) ** 4, (15 / 16) ** 4, (15 / 16) ** 4])
+    own = np.array([1, 1, 1, 1, 1, 0, 0, 0])
+    led = found.led(own, 2)
+    assert led.labels.tolist() == own.tolist()
+    assert led.votes.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0], *2 * [[1, 1, 1, 0, 0, 0, 0, 0]]]
+    assert led.agreement == pytest.approx((7 / 8 + 6 / 8 + 6 / 8) / 3)
+    ones = np.array([1, 1, 1, weights[0] / weights.sum(), 0, 0, 0, 0])
+    np.testing.assert_allclose(led.shares, np.stack([1 - ones, ones], 1), atol=1e-6)
+    assert led.shares.dtype == np.float32
+    assert led.members == found.members
+
+
+# -- neighbours --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "neighbours", "wanted"),
+    [
+        # neighbours share a cluster: the whole entropy
+        ("0011", "1032", np.log(2)),
+        ("012", "012", np.log(3)),
+        # every image has one neighbour in each cluster: nothing is told
+        ("0101", ("01", "01", "23", "23"), 0.0),
+        # one large cluster tells nothing, and a small one less than an even one
+        ("0000", "1032", 0.0),
+        ("0001", "1023", -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))),
+        # pairs 00, 01, 11, 11, both ways: p(0, 0) = 1/4, p(0, 1) = p(1, 0) = 1/8, p(1, 1) = 1/2
+        (
+            "0011",
+            "1232",
+            0.25 * np.log(16 / 9 * 1) + 0.25 * np.log(8 / 15) + 0.5 * np.log(32 / 25),
+        ),
+    ],
+)
+def test_information_by_hand(labels: str, neighbours: Any, wanted: float) -> None:
+    own = np.array([int(digit) for digit in labels])
+    rows = np.array([[int(digit) for digit in row] for row in neighbours])
+    k = max(2, int(own.max()) + 1)
+    assert information(own, rows, k) == pytest.approx(wanted)
+    # names do not matter, nor do clusters that nobody uses
+    assert information(k - 1 - own, rows, k) == pytest.approx(wanted)
+    assert information(own, rows, k + 2) == pytest.approx(wanted)
+
+
+@FEW
+@given(st.integers(2, 40), st.integers(2, 5), st.integers(1, 6), st.integers(0, 2**20))
+def test_information_lies_between_nothing_and_the_entropy(
+    n: int, k: int, m: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels, neighbours = rng.integers(0, k, n), rng.integers(0, n, (n, m))
+    told = information(labels, neighbours, k)
+    assert -1e-12 <= told <= np.log(k) + 1e-12
+    names = rng.permutation(k)
+    assert information(names[labels], neighbours, k) == pytest.approx(told)
+
+
+def rings(sizes: tuple[int, ...], m: int) -> tuple[Array, Array]:
+    """Groups, and m neighbours of each image within its group."""
+    labels, rows, start = [], [], 0
+    for name, size in enumerate(sizes):
+        labels += [name] * size
+        rows += [[start + (i + step) % size for step in range(1, m + 1)] for i in range(size)]
+        start += size
+    return np.array(labels), np.array(rows)
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(0, 2**20))
+def test_refining_mends_scattered_errors(k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, neighbours = rings(tuple(rng.integers(30, 60, k)), 8)
+    wrong = truth.copy()
+    for place in range(0, len(truth), 10):  # never two among an image's neighbours
+        wrong[place] = (truth[place] + rng.integers(1, k)) % k
+    names = rng.permutation(k)
+    before = wrong.copy()
+    found = refine(names[wrong], neighbours, k, seed=seed)
+    np.testing.assert_array_equal(found, names[truth])
+    np.testing.assert_array_equal(wrong, before)
+    assert found.dtype == np.int64
+    # and leaves alone what needs no mending
+    np.testing.assert_array_equal(refine(found, neighbours, k, seed=seed), found)
+
+
+def test_a_small_cluster_is_not_outvoted() -> None:
+    # each of four images has the other three and five of the 96 others for neighbours
+    truth, neighbours = rings((96, 4), 8)
+    for i in range(96, 100):
+        others = [row for row in range(96, 100) if row != i]
+        neighbours[i] = others + [(8 * i + step) % 96 for step in range(5)]
+    plain = np.array([np.bincount(truth[rows], minlength=2).argmax() for rows in neighbours])
+    assert plain[96:].tolist() == [0] * 4
+    np.testing.assert_array_equal(refine(truth, neighbours, 2, seed=0), truth)
+
+
+@FEW
+@given(st.integers(2, 5), st.integers(0, 40), st.integers(1, 5), st.integers(0, 2**20))
+def test_refining_never_loses_a_cluster(k: int, more: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = whole_labels(k + more, k, rng)
+    neighbours = rng.integers(0, k + more, (k + more, m))
+    found = refine(labels, neighbours, k, seed=seed)
+    assert np.unique(found).tolist() == list(range(k))
+    again = refine(labels, neighbours, k, seed=seed)
+    assert found.tobytes() == again.tobytes()
+
+
+def test_refining_keeps_a_collapsed_member_as_it_is() -> None:
+    _, neighbours = rings((6, 6), 2)
+    labels = np.zeros(12, np.int64)
+    np.testing.assert_array_equal(refine(labels, neighbours, 2, seed=0), labels)
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(0, 2**20))
+def test_the_most_informative_clustering_decides(k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth, neighbours = rings(tuple(rng.integers(15, 40, k)), 5)
+    voters = {str(i): noisy(truth, k, share, rng) for i, share in enumerate((0.2, 0.4, 0.6, 0.8))}
+    assume(all(len(np.unique(own)) == k for own in voters.values()))
+    found = agree(voters, neighbours, k, seed=seed)
+    refined = {name: refine(own, neighbours, k, seed=seed) for name, own in voters.items()}
+    voted = vote(refined, k)
+    last = refine(voted.labels, neighbours, k, seed=seed)
+    most = max(information(own, neighbours, k) for own in (*refined.values(), last))
+    assert information(found.labels, neighbours, k) == pytest.approx(most)
+    assert found.members == voted.members
+    np.testing.assert_array_equal(found.shares, voted.led(found.labels, k).shares)
+    assert found.agreement == pytest.approx(
+        np.mean([agreement(own, found.labels, k) for own in refined.values()])
+    )
 
 
 # -- laws --------------------------------------------------------------------------------------

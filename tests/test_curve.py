@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aeclust import curve
 from aeclust.choosing import INDICATORS, Indicators, indicate
 from aeclust.clustering import cluster, cluster_latents, neighbour_vote, references
-from aeclust.curve import Curve, Point, checkpoint_curve, indicators, label_others, summarise
+from aeclust.curve import Curve, Point, checkpoint_curve, label_others, summarise
 from aeclust.errors import InputError
 from aeclust.inference import assign, embed, embed_views, mean_squared_error
 from aeclust.metrics import scores
@@ -55,11 +55,26 @@ def latents_of(network: Autoencoder, pixels: NDArray[Any]) -> NDArray[np.float32
     return embed(network, pixels, image_size=8, device=CPU)
 
 
+def error_of(network: Autoencoder, pixels: NDArray[Any]) -> float:
+    latents = latents_of(network, pixels)
+    return mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
+
+
+def indicators_of(network: Autoencoder, pixels: NDArray[Any], *, k: int, seed: int) -> Indicators:
+    views = embed_views(network, pixels, image_size=8, device=CPU, seed=seed)
+    return indicate(latents_of(network, pixels), views, k, seed=seed)
+
+
 # -- summaries ---------------------------------------------------------------------------------
 
 
 FLAT = Indicators(
-    rank=2.0, view_neighbours=0.5, view_clusters=0.5, seed_agreement=0.5, separation=0.5
+    rank=2.0,
+    view_neighbours=0.5,
+    view_clusters=0.5,
+    information=0.5,
+    half_agreement=0.5,
+    separation=0.5,
 )
 
 
@@ -84,7 +99,8 @@ def test_a_summary_by_hand() -> None:
         "view_neighbours": None,
         # ranks 1, 2, 3, 4: squares 0 + 4 + 1 + 1
         "view_clusters": 1 - 6 * 6 / (4 * 15),
-        "seed_agreement": None,
+        "information": None,
+        "half_agreement": None,
         # ranks 4, 1, 3, 2: squares 9 + 9 + 1 + 1
         "separation": 1 - 6 * 20 / (4 * 15),
     }
@@ -134,8 +150,8 @@ def test_without_labels_there_is_nothing_to_correlate(points: list[Point]) -> No
 
 def test_others_are_labelled_by_their_neighbours_in_training() -> None:
     network = build(PLAIN, 3, seed=0)
-    found = label_others(network, OTHERS, TRAINING, PLAIN, seed=0, device=CPU)
     latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
+    found = label_others(latents, base, PLAIN, seed=0)
     labels = cluster(reduce(base, ("pca:2",), seed=0), 2, "kmeans", seed=0)
     np.testing.assert_array_equal(found, neighbour_vote(latents, base, labels, 2)[0])
     assert scores(found, TRUTH).accuracy == 1.0
@@ -161,19 +177,18 @@ def test_a_network_that_labelled_itself_decides() -> None:
     other = cluster_latents(base, recipe, seed=0).labels
     assert scores(own, assignments.argmax(1)).accuracy == 1.0
     assert scores(other, own).accuracy < 1.0
-    for labels, flag in ((own, True), (other, False)):
-        found = label_others(
-            network, OTHERS, TRAINING, recipe, seed=0, device=CPU, self_labelled=flag
-        )
+    for labels, said in ((own, assignments), (other, None)):
+        found = label_others(latents, base, recipe, seed=0, assignments=said)
         np.testing.assert_array_equal(found, neighbour_vote(latents, base, labels, 2)[0])
 
 
 def test_checkpoints_of_the_second_phase_are_labelled_by_the_network() -> None:
-    recipe, network, _ = self_labelling()
+    recipe, network, assignments = self_labelling()
+    base, latents = latents_of(network, TRAINING), latents_of(network, OTHERS)
     # truths that give away by whom the images were labelled
     told = [
-        label_others(network, OTHERS, TRAINING, recipe, seed=0, device=CPU, self_labelled=flag)
-        for flag in (False, True)
+        label_others(latents, base, recipe, seed=0, assignments=said)
+        for said in (None, assignments)
     ]
     assert scores(told[0], told[1]).accuracy < 1.0
     for truth, wanted in ((told[0], [True, True, False]), (told[1], [False, False, True])):
@@ -190,32 +205,33 @@ def test_only_the_references_vote(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = cluster(reduce(base, ("pca:2",), seed=0), 2, "kmeans", seed=0)
     kept = np.array([0, 2, 4, 5])  # three dark ones and a light one: dark wins everywhere
     monkeypatch.setattr(curve, "references", lambda n, *, seed: kept)
-    found = label_others(network, OTHERS, TRAINING, PLAIN, seed=0, device=CPU)
+    found = label_others(latents_of(network, OTHERS), base, PLAIN, seed=0)
     assert set(found.tolist()) == {int(labels[0])}
 
 
 def test_a_chain_with_tsne_clusters_the_others_by_themselves() -> None:
     network = build(TRANSDUCTIVE, 3, seed=0)
-    found = label_others(network, OTHERS, TRAINING, TRANSDUCTIVE, seed=3, device=CPU)
-    wanted = reduce(latents_of(network, OTHERS), TRANSDUCTIVE.reduction, seed=3, perplexity=5.0)
+    latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
+    found = label_others(latents, base, TRANSDUCTIVE, seed=3)
+    wanted = reduce(latents, TRANSDUCTIVE.reduction, seed=3, perplexity=5.0)
     np.testing.assert_array_equal(found, cluster(wanted, 2, "kmeans", seed=3))
     assert wanted.shape == (24, 2)
     # the training images have no part in it
-    black = np.zeros_like(TRAINING)
-    again = label_others(network, OTHERS, black, TRANSDUCTIVE, seed=3, device=CPU)
+    again = label_others(latents, np.zeros_like(base), TRANSDUCTIVE, seed=3)
     np.testing.assert_array_equal(again, found)
 
 
 def test_errors_say_which_images_they_are_about() -> None:
     network = build(PLAIN, 3, seed=0)
-    same = np.zeros_like(TRAINING)
+    latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
+    same = np.zeros_like(base)
     with pytest.raises(InputError, match=r"^training images: all 40 points are the same") as caught:
-        label_others(network, OTHERS, same, PLAIN, seed=0, device=CPU)
+        label_others(latents, same, PLAIN, seed=0)
     assert caught.value.exit_code == 2
     with pytest.raises(InputError, match=r"^validation: all 40 points are the same"):
-        label_others(network, same, TRAINING, TRANSDUCTIVE, seed=0, device=CPU)
+        label_others(same, base, TRANSDUCTIVE, seed=0)
     with pytest.raises(InputError, match=r"^validation: 5 points are too few for t-SNE"):
-        label_others(network, OTHERS[:5], TRAINING, TRANSDUCTIVE, seed=0, device=CPU)
+        label_others(latents[:5], base, TRANSDUCTIVE, seed=0)
 
 
 # -- the curve ---------------------------------------------------------------------------------
@@ -228,10 +244,11 @@ def test_every_checkpoint_is_measured(recipe: Recipe) -> None:
     )
     assert [point.epoch for point in found.points] == [0, 3, 7]
     for point, (_, network) in zip(found.points, networks(0, 3, 7), strict=True):
-        assert point.error == mean_squared_error(network, TRAINING, image_size=8, device=CPU)
-        clusters = label_others(network, OTHERS, TRAINING, recipe, seed=1, device=CPU)
+        assert point.error == error_of(network, TRAINING)
+        latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
+        clusters = label_others(latents, base, recipe, seed=1)
         assert point.accuracy == scores(clusters, TRUTH).accuracy
-        assert point.indicators == indicators(network, TRAINING, recipe, seed=1, device=CPU)
+        assert point.indicators == indicators_of(network, TRAINING, k=2, seed=1)
     assert found == summarise(found.points)
 
 
@@ -240,9 +257,9 @@ def test_without_labels_errors_and_indicators_are_measured() -> None:
     wanted = [
         Point(
             epoch,
-            mean_squared_error(network, TRAINING, image_size=8, device=CPU),
+            error_of(network, TRAINING),
             None,
-            indicators(network, TRAINING, PLAIN, seed=0, device=CPU),
+            indicators_of(network, TRAINING, k=2, seed=0),
         )
         for epoch, network in networks(0, 1)
     ]
@@ -251,16 +268,16 @@ def test_without_labels_errors_and_indicators_are_measured() -> None:
 
 @pytest.mark.parametrize(("k", "clusters"), [("2", 2), ("5", 5), ("auto", 2)])
 def test_indicators_are_those_of_the_latents_and_of_views(k: str, clusters: int) -> None:
+    (found,) = checkpoint_curve(networks(0), TRAINING, tiny(k=k), seed=4, device=CPU).points
     network = build(PLAIN, 3, seed=0)
-    found = indicators(network, TRAINING, tiny(k=k), seed=4, device=CPU)
-    views = embed_views(network, TRAINING, image_size=8, device=CPU, seed=4)
-    assert found == indicate(latents_of(network, TRAINING), views, clusters, seed=4)
-    assert (found == indicators(network, TRAINING, PLAIN, seed=4, device=CPU)) == (clusters == 2)
+    assert found.indicators == indicators_of(network, TRAINING, k=clusters, seed=4)
+    others = indicators_of(network, TRAINING, k=2, seed=4)
+    assert (found.indicators == others) == (clusters == 2)
 
 
 def test_dark_and_light_images_show_in_the_indicators() -> None:
-    found = indicators(build(PLAIN, 3, seed=0), TRAINING, PLAIN, seed=0, device=CPU)
-    assert found.seed_agreement == 1.0
+    found = indicators_of(build(PLAIN, 3, seed=0), TRAINING, k=2, seed=0)
+    assert found.half_agreement == 1.0
     assert found.separation > 0.5
     # even a view of another brightness stays on its side
     assert found.view_clusters > 0.75
@@ -271,9 +288,9 @@ def test_indicators_are_taken_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> No
     (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3, device=CPU).points
     network = build(PLAIN, 3, seed=0)
     kept = references(40, seed=3, limit=30)
-    assert found.indicators == indicators(network, TRAINING[kept], PLAIN, seed=3, device=CPU)
+    assert found.indicators == indicators_of(network, TRAINING[kept], k=2, seed=3)
     # the error is that of all images
-    assert found.error == mean_squared_error(network, TRAINING, image_size=8, device=CPU)
+    assert found.error == error_of(network, TRAINING)
 
 
 def test_labels_are_used_for_the_score_alone() -> None:

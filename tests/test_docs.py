@@ -80,7 +80,7 @@ def test_readme_draws_its_pictures(newcomer: Path) -> None:
             assert picture.width > 900
             assert np.asarray(picture.convert("L")).std() > 10, f"{name} is nearly blank"
     curve = (newcomer / "aeclust-run" / "checkpoint-curve.csv").read_text().splitlines()
-    indicators = "rank,view_neighbours,view_clusters,seed_agreement,separation"
+    indicators = "rank,view_neighbours,view_clusters,information,half_agreement,separation"
     assert curve[0] == f"epoch,mse,validation_accuracy,{indicators}"
     assert len(curve) >= 11
 

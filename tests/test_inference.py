@@ -69,13 +69,13 @@ def test_batches_do_not_matter(network: Autoencoder, monkeypatch: pytest.MonkeyP
         latents[chosen], one_by_one(network, pixels[chosen]), rtol=1e-4, atol=1e-5
     )
     whole = reconstruct(network, pixels, image_size=8, device=CPU)
-    error = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    error = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
     monkeypatch.setattr(inference, "BATCH", 100)
     parts = reconstruct(network, pixels, image_size=8, device=CPU)
     for i in range(3):
         assert len(parts[i]) == N
         np.testing.assert_allclose(whole[i], parts[i], rtol=1e-4, atol=1e-5)
-    again = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    again = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
     assert error == pytest.approx(again, rel=1e-6)
 
 
@@ -201,8 +201,9 @@ def test_reconstructions_and_errors_by_hand(network: Autoencoder) -> None:
 def test_the_mean_squared_error_is_the_mean_of_the_errors(network: Autoencoder) -> None:
     pixels = images()
     errors = reconstruct(network, pixels, image_size=8, device=CPU)[2]
+    latents = embed(network, pixels, image_size=8, device=CPU)
     network.train()
-    error = mean_squared_error(network, pixels, image_size=8, device=CPU)
+    error = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
     assert not network.training
     assert error == pytest.approx(errors.mean(), rel=1e-12)
 
@@ -217,7 +218,8 @@ def test_a_network_that_draws_grey_has_the_error_of_the_images() -> None:
     _, copies, errors = reconstruct(network, pixels, image_size=8, device=CPU)
     np.testing.assert_array_equal(copies, np.full((2, 8, 8, 3), 0.5))
     assert errors.tolist() == [1.0, 1.0]
-    assert mean_squared_error(network, pixels, image_size=8, device=CPU) == 1.0
+    latents = embed(network, pixels, image_size=8, device=CPU)
+    assert mean_squared_error(network, pixels, latents, image_size=8, device=CPU) == 1.0
 
 
 def test_floats_and_bytes_are_the_same_images(network: Autoencoder) -> None:
@@ -257,7 +259,7 @@ def test_nothing_asks_for_gradients_or_changes_the_weights(network: Autoencoder)
     pixels = images(9)
     latents = embed(network, pixels, image_size=8, device=CPU)
     reconstruct(network, pixels, image_size=8, device=CPU)
-    mean_squared_error(network, pixels, image_size=8, device=CPU)
+    mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
     decode(network, latents, device=CPU)
     embed_views(network, pixels, image_size=8, device=CPU, seed=0)
     if network.head is not None:
