@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aeclust.choosing import estimate_k
 from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
+from aeclust.mixtures import settle
 from aeclust.recipes import Recipe
 from aeclust.reduction import check_memory, check_spread, limited, reduce
 
@@ -74,8 +75,8 @@ def cluster_latents(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities of k clusters. It learnt them from such a consensus, in
-        many views of every image, so they decide, unless a cluster has no image or the members
-        now know clearly better; then these say how far they agree.
+        many views of every image, so the mixtures start from these rather than from the members'
+        outcome, unless a cluster has no image or the members now know clearly better.
     where : str
         Named in errors.
 
@@ -96,13 +97,12 @@ def cluster_latents(
     members = _members(points[kept], k, seed=seed, where=where)
     near = neighbours(points[kept])
     agreed = agree(members, near, k, seed=seed)
-    labels, shares = agreed.labels, agreed.shares
+    start: NDArray[np.floating[Any]] = np.eye(k)[agreed.labels]
     if assignments is not None and _stands(assignments[kept], agreed.labels, near, k, seed=seed):
-        agreed = agreed.judged(assignments[kept])
-        labels, shares = assignments.argmax(1), assignments
-    elif len(kept) < len(points):
-        labels, shares = neighbour_vote(points, points[kept], agreed.labels, k)
-        labels[kept], shares[kept] = agreed.labels, agreed.shares
+        start = assignments[kept]
+    shares = settle(points, kept, start, _sizes(points))
+    agreed = agreed.judged(shares[kept])
+    labels = shares.argmax(1)
     rank = _ranks(labels, k)
     return Clustering(
         rank[labels], points, shares[:, np.argsort(rank)], agreed.agreement, agreed.members
@@ -138,7 +138,7 @@ def _members(
     """
     found: dict[str, NDArray[np.int64]] = {}
     whole = points.shape[1]
-    for size in sorted({whole, min(whole, max(2, whole // 2))}, reverse=True):
+    for size in _sizes(points):
         for clusterer in ("kmeans", "gmm", "gmm-tied", "spectral"):
             try:
                 own = cluster(points[:, :size], k, clusterer, seed=seed, where=where)
@@ -148,6 +148,12 @@ def _members(
                 own = np.zeros(len(points), np.int64)
             found[f"{clusterer} in {size} dimensions"] = own
     return found
+
+
+def _sizes(points: NDArray[Any]) -> list[int]:
+    """All dimensions, and the first half of them."""
+    whole = points.shape[1]
+    return sorted({whole, min(whole, max(2, whole // 2))}, reverse=True)
 
 
 def cluster(

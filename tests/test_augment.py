@@ -336,7 +336,7 @@ def test_grey_images_are_cropped_and_change_their_brightness_but_are_not_flipped
 
 
 @pytest.mark.parametrize(("factor", "wanted"), [(1.0, 0.2), (0.5, -0.4), (1.5, 0.8)])
-def test_brightness_scales_from_black(
+def test_grey_brightness_scales_from_black(
     factor: float, wanted: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(monkeypatch, factor, 0.0)

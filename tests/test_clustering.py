@@ -26,6 +26,7 @@ from aeclust.clustering import (
 from aeclust.consensus import agree
 from aeclust.errors import InputError
 from aeclust.metrics import scores
+from aeclust.mixtures import settle
 from aeclust.recipes import CLUSTERERS, Recipe, named
 from aeclust.reduction import reduce
 
@@ -310,13 +311,15 @@ def test_a_consensus_is_what_its_members_agree_on_numbered_by_size(seed: int) ->
         3,
         seed=seed,
     )
-    assert found.labels.tolist() == numbered_by_size(agreed.labels).tolist()
-    assert (found.agreement, found.members) == (agreed.agreement, agreed.members)
+    shares = settle(points, np.arange(60), np.eye(3)[agreed.labels], [5, 2])
+    labels = shares.argmax(1)
+    assert found.labels.tolist() == numbered_by_size(labels).tolist()
+    assert (found.agreement, found.members) == (agreed.judged(shares).agreement, agreed.members)
     # the columns follow the final numbers
     assert found.shares is not None
     for new in range(3):
-        old = int(agreed.labels[np.argmax(found.labels == new)])
-        np.testing.assert_array_equal(found.shares[:, new], agreed.shares[:, old])
+        old = int(labels[np.argmax(found.labels == new)])
+        np.testing.assert_array_equal(found.shares[:, new], shares[:, old])
     again = cluster_latents(latents, recipe, seed=seed)
     assert again.labels.tobytes() == found.labels.tobytes()
     assert again.shares is not None
@@ -335,23 +338,37 @@ def test_the_members_work_in_all_and_in_half_of_the_dimensions(d: int) -> None:
     ]
 
 
-def test_the_network_decides_if_it_knows_as_many_clusters() -> None:
-    points, truth = groups((40, 25))
-    plain = cluster_latents(points, chain(), seed=0)
-    assert plain.agreement is not None
-    # one image of the larger group is put into the smaller, whose number is the lower here
-    own = 1 - numbered_by_size(truth)
-    moved = int(np.flatnonzero(own == 1)[0])
-    own[moved] = 0
-    sure = (0.2 + 0.6 * np.eye(2)[own]).astype(np.float32)
-    found = cluster_latents(points, chain(), seed=0, assignments=sure)
-    assert found.labels.tolist() == (1 - own).tolist()
-    assert found.shares is not None
-    np.testing.assert_array_equal(found.shares, sure[:, ::-1])
+def square(quarter: Array) -> tuple[Array, Array, Array]:
+    """Four groups that fall into left and right, or into top and bottom; left and right wins."""
+    rng = np.random.default_rng(0)
+    n = len(quarter)
+    sides = np.stack([quarter // 2, quarter % 2], 1)
+    points = (2 * sides - 1) * [12.0, 8.0] + rng.normal(size=(n, 2))
+    return points.astype(np.float32), sides[:, 0], sides[:, 1]
+
+
+def test_the_network_decides_where_it_is_as_good_as_the_members() -> None:
+    points, across, upright = square(np.arange(120) % 4)
+    recipe = chain(reduction="none")
+    plain = cluster_latents(points, recipe, seed=0)
+    assert scores(plain.labels, across).accuracy == 1
+    sure = (0.2 + 0.6 * np.eye(2)[upright]).astype(np.float32)
+    found = cluster_latents(points, recipe, seed=0, assignments=sure)
+    assert found.labels.tolist() == numbered_by_size(upright).tolist()
     assert found.members == plain.members
-    # where the members were right, they are wrong about that one image
-    assert plain.agreement == 1
-    assert found.agreement == pytest.approx(64 / 65)
+    assert plain.agreement is not None
+    assert found.agreement is not None
+    assert found.agreement < 0.8 < plain.agreement
+    # the mixtures start from its probabilities
+    start = sure[:, ::-1] if found.labels[0] != upright[0] else sure
+    np.testing.assert_allclose(found.shares, settle(points, np.arange(120), start, [2]), atol=1e-6)
+
+
+def test_members_that_know_clearly_better_overrule_the_network() -> None:
+    points, across, _ = square(np.arange(120) % 4)
+    chance = np.eye(2, dtype=np.float32)[np.arange(120) // 4 % 2]
+    found = cluster_latents(points, chain(reduction="none"), seed=0, assignments=chance)
+    assert scores(found.labels, across).accuracy == 1
 
 
 def test_a_network_that_knows_other_clusters_has_no_say() -> None:
@@ -430,7 +447,7 @@ def limit_references(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(clustering, "references", partial(references, limit=limit))
 
 
-def test_a_consensus_of_many_points_is_extended_by_neighbours(
+def test_a_consensus_of_many_points_is_extended_by_its_mixtures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     points, truth = groups((60, 80, 100), seed=2)
@@ -447,30 +464,30 @@ def test_a_consensus_of_many_points_is_extended_by_neighbours(
         text: cluster(sample[:, :size], 3, name, seed=0) for text, (name, size) in names.items()
     }
     agreed = agree(members, neighbours(sample), 3, seed=0)
-    assert (found.agreement, found.members) == (agreed.agreement, agreed.members)
-    labels, shares = neighbour_vote(found.points, sample, agreed.labels, 3)
-    labels[kept], shares[kept] = agreed.labels, agreed.shares
-    np.testing.assert_array_equal(found.labels, numbered_by_size(labels))
+    shares = settle(found.points, kept, np.eye(3)[agreed.labels], [4, 2])
+    assert (found.agreement, found.members) == (
+        agreed.judged(shares[kept]).agreement,
+        agreed.members,
+    )
     for new in range(3):
-        old = int(labels[np.argmax(found.labels == new)])
+        old = int(shares.argmax(1)[np.argmax(found.labels == new)])
         np.testing.assert_array_equal(found.shares[:, new], shares[:, old])
 
 
 def test_the_network_labels_points_beyond_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    points, truth = groups((60, 80), seed=2)
-    limit_references(monkeypatch, 50)
-    own = truth.copy()
-    own[:9] = 1 - own[:9]
-    sure = (0.1 + 0.8 * np.eye(2)[own]).astype(np.float32)
-    found = cluster_latents(points, chain(k=2), seed=0, assignments=sure)
-    assert found.labels.tolist() == numbered_by_size(own).tolist()
-    assert found.shares is not None
-    np.testing.assert_allclose(found.shares[np.arange(140), found.labels], 0.9, atol=1e-6)
+    limit_references(monkeypatch, 80)
+    kept = references(180, seed=0, limit=80)
+    quarter = np.arange(180) % 4
+    quarter[kept] = np.arange(80) % 4  # 20 each: no neighbour is in another quarter
+    points, across, upright = square(quarter)
+    recipe = chain(reduction="none")
+    sure = (0.1 + 0.8 * np.eye(2)[upright]).astype(np.float32)
+    found = cluster_latents(points, recipe, seed=0, assignments=sure)
+    assert found.labels.tolist() == numbered_by_size(upright).tolist()
     # a network that leaves a cluster of the references empty has no say anywhere
-    kept = references(140, seed=0, limit=50)
     sure[kept] = [0.6, 0.4]
-    found = cluster_latents(points, chain(k=2), seed=0, assignments=sure)
-    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    found = cluster_latents(points, recipe, seed=0, assignments=sure)
+    assert found.labels.tolist() == numbered_by_size(across).tolist()
 
 
 @pytest.mark.parametrize("n", [2, 3, 15, 16, 40])

@@ -1,0 +1,97 @@
+"""Gaussian mixtures that start from given clusters: where their borders settle, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+_STEPS = 10
+_FLOOR = 1e-4  # of the mean variance, added to every variance
+
+
+def settle(
+    points: NDArray[Any], rows: NDArray[np.int64], start: NDArray[Any], sizes: Iterable[int]
+) -> NDArray[np.float32]:
+    """Probabilities of clusters, from mixtures that are moved a little from a start.
+
+    For the first `size` dimensions of every given size a mixture with a covariance for each
+    cluster, and one with a common covariance, take ten steps of expectation maximisation
+    (Dempster, Laird and Rubin, 1977; Bishop, "Pattern Recognition and Machine Learning", section
+    9.2); the answer is the mean of their posteriors. Ten steps let the borders fall where there
+    are few points and leave the clusters what they were; at convergence they would be others.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, e)
+        Reduced latents; those that matter most first.
+    rows : ndarray of shape (m,)
+        The points that the mixtures are fitted to.
+    start : ndarray of shape (m, k)
+        Probabilities of the clusters of those.
+    sizes : iterable of int
+        1 to e.
+
+    Returns
+    -------
+    ndarray of shape (n, k)
+        float32, rows sum to 1. Should the mixtures lose a cluster, the fitted points keep the
+        start.
+    """
+    k = start.shape[1]
+    total = np.zeros((len(points), k))
+    count = 0
+    for size in sizes:
+        part = np.asarray(points[:, :size], np.float64)
+        floor = _FLOOR * float(part[rows].var(0).mean()) * np.eye(size)
+        for tied in (False, True):
+            shares = np.asarray(start, np.float64)
+            for _ in range(_STEPS):
+                mixture = _maximise(part[rows], shares, floor, tied=tied)
+                shares = _expect(part[rows], *mixture)
+            total += _expect(part, *mixture)
+            count += 1
+    total /= count
+    if len(np.unique(total[rows].argmax(1))) < k:
+        total[rows] = start
+    return total.astype(np.float32)
+
+
+def _maximise(
+    points: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    floor: NDArray[np.float64],
+    *,
+    tied: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (k,), means (k, d) and covariances (k, d, d) of the most likely mixture."""
+    sizes = shares.sum(0) + 1e-9
+    means = shares.T @ points / sizes[:, np.newaxis]
+    covariances = np.empty((len(sizes), *floor.shape))
+    for j, mean in enumerate(means):
+        gaps = points - mean
+        covariances[j] = (shares[:, j, np.newaxis] * gaps).T @ gaps / sizes[j]
+    if tied:
+        covariances[:] = np.average(covariances, axis=0, weights=sizes)
+    return sizes / sizes.sum(), means, covariances + floor
+
+
+def _expect(
+    points: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Posterior probabilities (n, k) of the Gaussians."""
+    logs = np.empty((len(points), len(weights)))
+    for j, (weight, mean, covariance) in enumerate(zip(weights, means, covariances, strict=True)):
+        root = np.linalg.cholesky(covariance)
+        scaled = solve_triangular(root, (points - mean).T, lower=True)
+        logs[:, j] = np.log(weight) - np.log(np.diag(root)).sum() - np.square(scaled).sum(0) / 2
+    logs -= logs.max(1, keepdims=True)
+    shares = np.exp(logs)
+    shares /= shares.sum(1, keepdims=True)
+    return shares

@@ -1,0 +1,151 @@
+"""Borders between clusters, against a plain mixture and by laws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import multivariate_normal
+
+from aeclust.mixtures import settle
+
+Array = NDArray[Any]
+FEW = settings(max_examples=40, deadline=None)
+
+
+def blobs(
+    sizes: tuple[int, ...], *, apart: float, d: int = 4, seed: int = 0
+) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    return apart * np.eye(len(sizes), d)[labels] + rng.normal(size=(len(labels), d)), labels
+
+
+def everything(points: Array) -> Array:
+    return np.arange(len(points))
+
+
+def slow_posterior(points: Array, start: Array, *, tied: bool, steps: int = 10) -> Array:
+    """Expectation maximisation in plain words, by scipy's densities."""
+    shares = start.astype(float)
+    d = points.shape[1]
+    floor = 1e-4 * points.var(0).mean() * np.eye(d)
+    for _ in range(steps):
+        own = []
+        for j in range(shares.shape[1]):
+            mean = np.average(points, axis=0, weights=shares[:, j])
+            own.append((mean, np.cov(points.T, aweights=shares[:, j], ddof=0).reshape(d, d)))
+        weights = shares.mean(0)
+        if tied:
+            common = sum(w * c for w, (_, c) in zip(weights, own, strict=True))
+            own = [(mean, common) for mean, _ in own]
+        densities = np.stack(
+            [
+                w * multivariate_normal(mean, cov + floor).pdf(points)
+                for w, (mean, cov) in zip(weights, own, strict=True)
+            ],
+            1,
+        )
+        shares = densities / densities.sum(1, keepdims=True)
+    return shares
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_mean_of_four_plain_mixtures(k: int) -> None:
+    points, truth = blobs((50, 40, 30)[:k], apart=3)
+    rng = np.random.default_rng(1)
+    start = rng.dirichlet(np.ones(k), len(points)) * 0.3 + 0.7 * np.eye(k)[truth]
+    found = settle(points, everything(points), start, [4, 2])
+    assert found.dtype == np.float32
+    wanted = np.mean(
+        [slow_posterior(points[:, :d], start, tied=tied) for d in (4, 2) for tied in (False, True)],
+        axis=0,
+    )
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@FEW
+@given(st.integers(2, 4), st.integers(0, 2**20))
+def test_clusters_far_apart_stay_as_they_are_and_are_sure(k: int, seed: int) -> None:
+    points, truth = blobs((20, 16, 13, 12)[:k], apart=40, seed=seed)
+    found = settle(points, everything(points), np.eye(k)[truth], [4])
+    np.testing.assert_allclose(found, np.eye(k)[truth], atol=1e-3)
+
+
+def test_a_wrong_start_is_mended_where_the_points_say_so() -> None:
+    points, truth = blobs((100, 80), apart=6)
+    wrong = truth.copy()
+    wrong[:25] = 1 - wrong[:25]
+    found = settle(points, everything(points), np.eye(2)[wrong], [4, 2])
+    assert (wrong == truth).mean() < 0.9
+    assert (found.argmax(1) == truth).mean() > 0.99
+
+
+def test_between_two_clusters_it_is_unsure() -> None:
+    # two even lines of points, mirrored, and one in the middle
+    half = np.linspace(1, 3, 41)[:, np.newaxis]
+    points = np.concatenate([-half, half, [[0.0]]])
+    start = np.concatenate([np.eye(2)[np.repeat([0, 1], 41)], [[0.5, 0.5]]])
+    found = settle(points, everything(points), start, [1])
+    np.testing.assert_allclose(found[-1], [0.5, 0.5], atol=1e-6)
+    assert found[40].max() > 0.99
+    np.testing.assert_allclose(found[:41], found[41:82, ::-1], atol=1e-6)
+
+
+@FEW
+@given(
+    st.integers(2, 30),
+    st.integers(1, 4),
+    st.integers(2, 4),
+    st.floats(-6, 6),
+    st.integers(0, 2**20),
+)
+def test_probabilities_whatever_the_points(n: int, d: int, k: int, scale: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = max(n, k)
+    points = 10**scale * rng.normal(size=(n, d))
+    labels = rng.integers(0, k, n)
+    labels[:k] = np.arange(k)
+    start = np.eye(k)[labels]
+    before = start.copy()
+    found = settle(points, everything(points), start, sorted({d, max(1, d // 2)}))
+    assert found.shape == (n, k)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    # no cluster is lost
+    assert np.unique(found.argmax(1)).tolist() == list(range(k))
+    np.testing.assert_array_equal(start, before)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+def test_neither_scale_nor_place_matters(scale: float) -> None:
+    points, truth = blobs((50, 40), apart=3)
+    start = np.eye(2)[truth]
+    plain = settle(points, everything(points), start, [4, 2])
+    moved = settle(scale * (points + 3), everything(points), start, [4, 2])
+    np.testing.assert_allclose(moved, plain, atol=1e-5)
+    turned = settle(points, everything(points), start[:, ::-1], [4, 2])
+    np.testing.assert_allclose(turned[:, ::-1], plain, atol=1e-6)
+
+
+def test_other_points_are_placed_by_what_the_fitted_ones_say() -> None:
+    points, truth = blobs((60, 50), apart=5)
+    rows = everything(points)[::2]
+    found = settle(points, rows, np.eye(2)[truth[rows]], [4, 2])
+    alone = settle(points[rows], np.arange(len(rows)), np.eye(2)[truth[rows]], [4, 2])
+    np.testing.assert_allclose(found[rows], alone, atol=1e-6)
+    assert (found.argmax(1) == truth).mean() > 0.97
+
+
+def test_where_a_cluster_would_be_lost_the_start_stays() -> None:
+    # a cluster of one point in the very middle of another
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    points[0] = points[1:].mean(0)
+    start = np.full((200, 2), [0.6, 0.4])
+    start[0] = [0.45, 0.55]
+    found = settle(points, everything(points), start, [2])
+    np.testing.assert_allclose(found, start, atol=1e-6)
