@@ -34,7 +34,7 @@ def self_label(
 
 
 def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> NDArray[np.float32]:
-    """Clusters of latents, softened by their neighbours.
+    """Probabilities of clusters of latents.
 
     The targets stay as they are while the network learns them. That is the guard against
     collapse: no cluster can swallow another because it is easier to predict, and none is made
@@ -44,10 +44,12 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
     Returns
     -------
     ndarray of shape (n, k)
-        float32, rows sum to 1: the shares of the clusters among each image's nearest latents, its
-        own not counted.
+        float32, rows sum to 1: those of a consensus, or, of a single clusterer, the shares of the
+        clusters among each image's nearest latents, its own not counted.
     """
     found = cluster_latents(latents, recipe, seed=seed, where="latents after the first phase")
+    if found.shares is not None:
+        return found.shares
     kept = references(len(latents), seed=seed)
     itself = np.full(len(latents), -1)
     itself[kept] = np.arange(len(kept))

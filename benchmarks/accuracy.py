@@ -3,6 +3,7 @@
     python benchmarks/accuracy.py                          # all rows that are missing; many hours
     python benchmarks/accuracy.py --method hybrid --data landscape --seeds 0 1 2 3 4
     python benchmarks/accuracy.py --table                  # the rows measured so far
+    python benchmarks/accuracy.py --figure docs/img/reliability.png
 
 Every finished row is appended to ``benchmarks/results/accuracy.jsonl`` and never measured again:
 the command can be stopped and repeated. ``landscape`` and ``cifar10`` are read from
@@ -11,9 +12,9 @@ the command can be stopped and repeated. ``landscape`` and ``cifar10`` are read 
 ``pip install umap-learn``; for the peer see ``benchmarks/peer.py``, which runs in an environment of
 its own and writes rows of the same kind.
 
-Labels are read after the clustering, to score it. The answers for ``landscape``'s training images
-are held back, so its rows score the 500 validation images: labelled by the vote of their training
-neighbours, or, where the chain has t-SNE, embedded and clustered by themselves (the report's way).
+Labels are read after the clustering, to score it. The answers for ``landscape``'s 8,500 training
+images are held back, so its rows cluster these and the 500 validation images together, and score
+the latter.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aeclust import AutoencoderClusterer, demo, metrics
-from aeclust.clustering import cluster, neighbour_vote
+from aeclust.clustering import cluster
 from aeclust.reduction import reduce
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
@@ -44,32 +46,39 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 @dataclass(frozen=True)
 class Set:
-    """Images to cluster, the images that are scored, and their classes.
+    """Images to cluster, and the classes that score them.
 
     Attributes
     ----------
     pixels : ndarray of shape (n, h, w, c)
-    scored : ndarray of shape (m, h, w, c) or None
-        None scores the images that were clustered.
-    classes : ndarray of shape (m,) or (n,)
+    classes : ndarray of shape (n,)
+        -1 where nobody knows: those images are clustered, but not scored.
     k : int
     """
 
     pixels: NDArray[np.uint8]
-    scored: NDArray[np.uint8] | None
     classes: NDArray[np.int64]
     k: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Labels (n,) of a set's images and, where the method says, how sure they are."""
+
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32] | None = None
 
 
 def landscape() -> Set:
     folder = DATA / "landscape"
     train, val, classes = (np.load(folder / f"{name}.npy") for name in ("trainX", "valX", "valY"))
-    return Set(train, val, classes, 2)
+    unknown = np.full(len(train), -1)
+    return Set(np.concatenate([train, val]), np.concatenate([unknown, classes]), 2)
 
 
 def cifar10() -> Set:
     with np.load(DATA / "cifar10" / "cifar10_test.npz", allow_pickle=False) as file:
-        return Set(file["X"], None, file["y"].astype(np.int64), 10)
+        return Set(file["X"], file["y"].astype(np.int64), 10)
 
 
 def fashion_mnist() -> Set:
@@ -77,78 +86,52 @@ def fashion_mnist() -> Set:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
     with gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz") as file:
         classes = np.frombuffer(file.read(), np.uint8, offset=8).astype(np.int64)
-    return Set(pixels, None, classes, 10)
+    return Set(pixels, classes, 10)
 
 
-def digits() -> Set:
-    images = demo.load("digits")
-    return Set(images.pixels, None, images.labels, 10)
-
-
-def scenes() -> Set:
-    images = demo.load("scenes")
-    return Set(images.pixels, None, images.labels, 2)
+def built_in(name: str) -> Set:
+    images = demo.load(name)
+    return Set(images.pixels, images.labels, len(np.unique(images.labels)))
 
 
 SETS: dict[str, Callable[[], Set]] = {
     "landscape": landscape,
     "cifar10": cifar10,
     "fashion-mnist": fashion_mnist,
-    "demo:digits": digits,
-    "demo:scenes": scenes,
+    "demo:digits": lambda: built_in("digits"),
+    "demo:scenes": lambda: built_in("scenes"),
 }
 
 
-# -- methods: a set and a seed in, labels of the scored images out --------------------------------
+# -- methods: a set and a seed in, labels of its images out ---------------------------------------
 
 
-def flat(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(pixels.reshape(len(pixels), -1) / 255, np.float32)
+def flat(data: Set) -> NDArray[np.float32]:
+    return np.asarray(data.pixels.reshape(len(data.pixels), -1) / 255, np.float32)
 
 
-def by_points(
-    data: Set, points: NDArray[Any], others: NDArray[Any] | None, clusterer: str, seed: int
-) -> NDArray[np.int64]:
-    """Cluster points; scored images that are not among them get their neighbours' vote."""
-    labels = cluster(points, data.k, clusterer, seed=seed)
-    return labels if others is None else neighbour_vote(others, points, labels, data.k)[0]
+def pixels_kmeans(data: Set, seed: int) -> Found:
+    return Found(cluster(flat(data), data.k, "kmeans", seed=seed))
 
 
-def pixels_kmeans(data: Set, seed: int) -> NDArray[np.int64]:
-    others = None if data.scored is None else flat(data.scored)
-    return by_points(data, flat(data.pixels), others, "kmeans", seed)
+def pca_kmeans(data: Set, seed: int) -> Found:
+    points = reduce(flat(data), ("pca:50",), seed=seed)
+    return Found(cluster(points, data.k, "kmeans", seed=seed))
 
 
-def pca_kmeans(data: Set, seed: int) -> NDArray[np.int64]:
-    both = flat(data.pixels if data.scored is None else np.concatenate([data.pixels, data.scored]))
-    points = reduce(both, ("pca:50",), seed=seed)
-    own, others = points[: len(data.pixels)], points[len(data.pixels) :]
-    return by_points(data, own, others if len(others) else None, "kmeans", seed)
-
-
-def recipe(name: str, **settings: object) -> Callable[[Set, int], NDArray[np.int64]]:
+def recipe(name: str, **settings: object) -> Callable[[Set, int], Found]:
     """A recipe of aeclust, by its estimator."""
 
-    def run(data: Set, seed: int) -> NDArray[np.int64]:
+    def run(data: Set, seed: int) -> Found:
         model = AutoencoderClusterer(
             data.k, recipe=name, settings={**settings}, random_state=seed
         ).fit(data.pixels)
-        if data.scored is None:
-            return model.labels_
-        if not model.recipe_.transductive:
-            return model.predict(data.scored)
-        points = reduce(
-            model.transform(data.scored),
-            model.recipe_.reduction,
-            seed=seed,
-            perplexity=model.recipe_.perplexity,
-        )
-        return cluster(points, data.k, model.recipe_.clusterer, seed=seed)
+        return Found(model.labels_, model.confidence_)
 
     return run
 
 
-def umap_gmm(data: Set, seed: int) -> NDArray[np.int64]:
+def umap_gmm(data: Set, seed: int) -> Found:
     """N2D's idea (McConville et al., 2019): autoencoder, UMAP to k dimensions, Gaussian mixture."""
     import umap  # type: ignore[import-not-found]  # an extra of this benchmark alone
 
@@ -164,22 +147,25 @@ def umap_gmm(data: Set, seed: int) -> NDArray[np.int64]:
         },
         random_state=seed,
     ).fit(data.pixels)
-    both = data.pixels if data.scored is None else np.concatenate([data.pixels, data.scored])
     points = umap.UMAP(
         n_components=data.k, n_neighbors=20, min_dist=0.0, random_state=seed
-    ).fit_transform(model.transform(both))
-    own, others = points[: len(data.pixels)], points[len(data.pixels) :]
-    return by_points(data, own, others if len(others) else None, "gmm", seed)
+    ).fit_transform(model.transform(data.pixels))
+    return Found(cluster(points, data.k, "gmm", seed=seed))
 
 
 SHORT = {"epochs": 20, "precision": "auto"}
-METHODS: dict[str, Callable[[Set, int], NDArray[np.int64]]] = {
+METHODS: dict[str, Callable[[Set, int], Found]] = {
     "pixels, k-means": pixels_kmeans,
     "PCA 50, k-means": pca_kmeans,
     "hybrid": recipe("hybrid"),
+    "hybrid, 8 + 3 epochs": recipe("hybrid", epochs=8, label_epochs=3),
+    "hybrid, 60 + 6 epochs": recipe("hybrid", epochs=60, label_epochs=6),
     "baseline, 20 epochs": recipe("baseline", **SHORT),
     "vae, 20 epochs": recipe("vae", **SHORT),
     "deep, 20 epochs": recipe("deep", **SHORT),
+    "baseline": recipe("baseline", precision="auto"),
+    "vae": recipe("vae", precision="auto"),
+    "deep": recipe("deep", precision="auto"),
     "umap": umap_gmm,
     "hybrid, first phase alone": recipe("hybrid", label_epochs=0),
     "hybrid, k-means": recipe("hybrid", clusterer="kmeans"),
@@ -192,7 +178,11 @@ def main() -> None:
     parser.add_argument("--method", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--figure", type=Path, metavar="PICTURE")
     asked = parser.parse_args()
+    if asked.figure:
+        draw_reliability(read(), asked.figure)
+        return
     if asked.table:
         print(table(read()))
         return
@@ -211,9 +201,11 @@ def main() -> None:
 def measure(name: str, data: Set, method: str, seed: int) -> None:
     """Run one row and append it."""
     started = time.monotonic()
-    labels = METHODS[method](data, seed)
+    outcome = METHODS[method](data, seed)
     minutes = (time.monotonic() - started) / 60
-    found = metrics.scores(labels, data.classes)
+    scored = data.classes >= 0
+    classes = data.classes[scored]
+    found = metrics.scores(outcome.labels[scored], classes)
     row = {
         "data": name,
         "method": method,
@@ -221,13 +213,44 @@ def measure(name: str, data: Set, method: str, seed: int) -> None:
         "accuracy": round(found.accuracy, 4),
         "nmi": round(found.nmi, 4),
         "ari": round(found.ari, 4),
-        "sizes": sorted(found.sizes.values(), reverse=True),
+        "sizes": np.sort(np.bincount(outcome.labels))[::-1].tolist(),
         "minutes": round(minutes, 2),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+    if outcome.confidence is not None:
+        row |= reliability(outcome.labels[scored], outcome.confidence[scored], classes)
     print(json.dumps(row), flush=True)
     append(row)
+
+
+def reliability(
+    labels: NDArray[np.int64], confidence: NDArray[np.float32], classes: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Accuracy of the more confident half, and confidence against accuracy in tenths."""
+    names = metrics.best_names(labels, classes, int(max(labels.max(), classes.max())) + 1)
+    right = (names[labels] == classes)[np.argsort(-confidence, kind="stable")]
+    sure = np.sort(confidence)[::-1]
+    tenths = zip(np.array_split(sure, 10), np.array_split(right, 10), strict=True)
+    return {
+        "confident_half": round(float(right[: len(right) // 2].mean()), 4),
+        "tenths": [[round(float(c.mean()), 4), round(float(r.mean()), 4)] for c, r in tenths],
+    }
+
+
+def draw_reliability(rows: list[dict[str, Any]], file: Path) -> None:
+    """Accuracy against confidence of the default recipe: a line for every set, mean over seeds."""
+    figure, axes = plt.subplots(figsize=(3.6, 3.4), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfectly calibrated")
+    markers = iter("osD^v")
+    for data in SETS:
+        tenths = [r["tenths"] for r in rows if (r["data"], r["method"]) == (data, "hybrid")]
+        if tenths:
+            sure, right = np.mean(tenths, axis=0).T
+            axes.plot(sure, right, marker=next(markers), markersize=4, label=data)
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.01), ylim=(0, 1.01))
+    axes.legend(fontsize="small", loc="upper left")
+    figure.savefig(file, dpi=200)
 
 
 def append(row: dict[str, Any]) -> None:
@@ -249,15 +272,16 @@ def key(row: dict[str, Any]) -> tuple[str, str, int]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: mean, spread (half the range) and seeds of every data set and method."""
     lines = [
-        "| data (k) | method | seeds | accuracy | NMI | ARI | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| data (k) | method | seeds | accuracy | confident half | NMI | ARI | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = {name: i for i, name in enumerate(SETS)}
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: (order.get(r["data"], 99), r["method"], r["seed"])):
         groups.setdefault((row["data"], row["method"]), []).append(row)
     for (data, method), group in groups.items():
-        cells = [mean(group, column) for column in ("accuracy", "nmi", "ari")]
+        columns = ("accuracy", "confident_half", "nmi", "ari")
+        cells = [mean(group, column) for column in columns]
         minutes = sum(row["minutes"] for row in group) / len(group)
         seeds = ", ".join(str(row["seed"]) for row in group)
         k = len(group[0]["sizes"])
@@ -266,7 +290,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def mean(group: list[dict[str, Any]], column: str) -> str:
-    values = [row[column] for row in group]
+    values = [row[column] for row in group if column in row]
+    if not values:
+        return ""
     spread = (max(values) - min(values)) / 2
     return f"{sum(values) / len(values):.3f}" + (f" ± {spread:.3f}" if len(values) > 1 else "")
 
