@@ -236,6 +236,7 @@ def neighbour_vote(
     reference_labels: NDArray[np.int64],
     k: int,
     *,
+    reference_shares: NDArray[np.float32] | None = None,
     exclude: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Label points by the vote of their nearest references (Euclidean, 15 of them).
@@ -247,6 +248,8 @@ def neighbour_vote(
     reference_labels : ndarray of shape (m,)
         In 0 to k - 1.
     k : int
+    reference_shares : ndarray of shape (m, k), optional
+        Each reference's probabilities of the clusters, which then are its vote.
     exclude : ndarray of shape (n,), optional
         The reference that is the query itself and has no vote, or -1.
 
@@ -266,9 +269,14 @@ def neighbour_vote(
         stop = start + len(distances)
         if exclude is not None:
             itself = torch.from_numpy(exclude[start:stop])
-            rows = torch.nonzero(itself >= 0)[:, 0]
-            distances[rows, itself[rows]] = torch.inf
-        nearest = reference_labels[distances.topk(count, largest=False).indices.numpy()]
+            own = torch.nonzero(itself >= 0)[:, 0]
+            distances[own, itself[own]] = torch.inf
+        rows = distances.topk(count, largest=False).indices.numpy()
+        if reference_shares is not None:
+            shares[start:stop] = reference_shares[rows].mean(1)
+            labels[start:stop] = shares[start:stop].argmax(1)
+            continue
+        nearest = reference_labels[rows]
         votes = (nearest[:, :, np.newaxis] == np.arange(k)).sum(1)
         tied = votes == votes.max(1, keepdims=True)
         first = np.take_along_axis(tied, nearest, 1).argmax(1)

@@ -141,7 +141,10 @@ def label_others(
         training, recipe, seed=seed, assignments=assignments, where="training images"
     )
     kept = references(len(training), seed=seed)
-    return neighbour_vote(others, training[kept], found.labels[kept], found.k)[0]
+    shares = None if found.shares is None else found.shares[kept]
+    return neighbour_vote(
+        others, training[kept], found.labels[kept], found.k, reference_shares=shares
+    )[0]
 
 
 def summarise(points: list[Point]) -> Curve:

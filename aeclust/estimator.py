@@ -109,12 +109,18 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         self._references, self._reference_labels, self.confidence_ = clustering.confidence(
             latents, found, seed=int(seed)
         )
+        kept = clustering.references(len(latents), seed=int(seed))
+        self._reference_shares = None if found.shares is None else found.shares[kept]
         return self
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of other images, by the vote of their nearest training latents."""
         labels, _ = clustering.neighbour_vote(
-            self.transform(X), self._references, self._reference_labels, self.n_clusters_
+            self.transform(X),
+            self._references,
+            self._reference_labels,
+            self.n_clusters_,
+            reference_shares=self._reference_shares,
         )
         return labels
 

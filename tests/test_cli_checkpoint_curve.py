@@ -82,16 +82,16 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
     ]
     assert lines[13] == "Spearman correlation with accuracy:"
     columns = {"mse": errors, **indicators_of(run.path / "checkpoint-curve.csv")}
-    for line, (name, values) in zip(lines[14:20], columns.items(), strict=True):
+    for line, (name, values) in zip(lines[14:21], columns.items(), strict=True):
         assert line.startswith(f"  {name:16s} ")
         assert said(line.split()[1], values, accuracies)
     falls = -np.diff(accuracies)
     at = int(falls.argmax())
-    assert lines[20] == (
+    assert lines[21] == (
         f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
     )
-    assert lines[21] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
-    assert len(lines) == 22
+    assert lines[22] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
+    assert len(lines) == 23
 
     after = files_of(run.path)
     assert after.keys() - before.keys() == {"checkpoint-curve.png", "checkpoint-curve.csv"}

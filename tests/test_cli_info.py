@@ -65,7 +65,9 @@ def test_what_two_phases_leave_beside_latents_and_labels(
     details = json.loads(cli("info", two_phase_run.labels_file, "--json").out)["details"]
     assert (details["k"], details["agreement"]) == (2, 1.0)
     assert set(details["members"]) == {
-        f"{kind} in {size} dimensions" for kind in ("kmeans", "gmm", "spectral") for size in (4, 8)
+        f"{kind} in {size} dimensions"
+        for kind in ("kmeans", "gmm", "gmm-tied", "spectral")
+        for size in (4, 8)
     }
 
 

@@ -609,6 +609,32 @@ def test_a_tied_vote_goes_to_the_nearest() -> None:
     assert found.tolist() == [2]
 
 
+def test_references_vote_with_their_probabilities() -> None:
+    known = np.array([[0.0], [1.0], [2.0]])
+    labels = np.array([0, 0, 1])
+    probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9]], np.float32)
+    found, shares = neighbour_vote(
+        np.zeros((1, 1)), known, labels, 2, reference_shares=probabilities
+    )
+    # two of three say 0, but one is surer than both of them
+    assert found.tolist() == [1]
+    np.testing.assert_allclose(shares, [[1.3 / 3, 1.7 / 3]], rtol=1e-6)
+    assert shares.dtype == np.float32
+    # sure references vote as their labels do
+    points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    names = np.arange(60) % 3
+    sure = np.eye(3, dtype=np.float32)[names]
+    plain = neighbour_vote(points[:20], points[20:], names[20:], 3)
+    soft = neighbour_vote(points[:20], points[20:], names[20:], 3, reference_shares=sure[20:])
+    np.testing.assert_allclose(soft[1], plain[1], atol=1e-6)
+    # and nobody votes for itself
+    exclude = np.array([0, -1, -1])
+    alone = neighbour_vote(
+        known, known, labels, 2, reference_shares=probabilities, exclude=exclude
+    )[1]
+    np.testing.assert_allclose(alone[0], [0.35, 0.65], rtol=1e-6)
+
+
 def test_only_the_fifteen_nearest_vote() -> None:
     known = np.arange(1.0, 41.0)[:, np.newaxis]
     labels = (np.arange(40) >= 8).astype(np.int64)

@@ -243,7 +243,9 @@ def test_batches_are_cut_no_smaller_than_needed(recipe: Recipe, n: int) -> None:
 
 
 def test_the_clusterers_and_reductions_of_the_design() -> None:
-    kinds = ("consensus", "kmeans", "minibatch-kmeans", "gmm", "spectral", "agglomerative")
+    kinds = (
+        "consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"
+    )  # fmt: skip
     assert kinds == CLUSTERERS
     assert (REDUCTIONS, SPHERE, AUTO_K) == (("pca", "kpca", "tsne"), "sphere", 0)
 
@@ -475,7 +477,7 @@ REDUCTION = (
         (
             overriding(clusterer="dbscan"),
             "--set: clusterer is 'dbscan'; expected one of consensus, kmeans, minibatch-kmeans,"
-            " gmm, spectral, agglomerative" + CHANGE,
+            " gmm, gmm-tied, spectral, agglomerative" + CHANGE,
         ),
         (building(lr=1), "lr is 1; expected a finite number" + CHANGE),
         (building(network="deep"), "network is 'deep'; expected one of plain, residual" + CHANGE),

@@ -585,11 +585,15 @@ def label_images(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
+    known = arrays.get("shares")
+    if known is not None:  # those of the references
+        known = known[clustering.references(len(known), seed=artifact.seed)]
     groups, shares = clustering.neighbour_vote(
         latents,
         arrays["reference_latents"],
         arrays["reference_labels"],
         cluster_count(artifact),
+        reference_shares=known,
     )
     confidence = shares.max(1)
     seen = dict(zip(arrays["fingerprints"].tolist(), own.labels.tolist(), strict=True))
