@@ -39,7 +39,8 @@ class Clustering:
     points : ndarray of shape (n, e)
         float32, the reduced latents that were clustered.
     shares : ndarray of shape (n, k) or None
-        float32, each cluster's share of the members' votes; None without a consensus.
+        float32, probabilities of the clusters by the mixtures that settle a consensus
+        (:func:`aeclust.mixtures.settle`); None without one.
     agreement : float or None
         Of the members with the consensus, in [0, 1].
     members : list of Member
@@ -313,9 +314,8 @@ def confidence(
     references : ndarray of shape (m, d)
     reference_labels : ndarray of shape (m,)
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: an image's own cluster's share of the members' votes or the network's
-        probability of it; without a consensus, its share among the image's nearest references,
-        itself not among them.
+        float32 in [0, 1]: the probability of an image's own cluster; without a consensus, the
+        cluster's share among the image's nearest references, itself not among them.
     """
     kept = references(len(latents), seed=seed)
     base, base_labels = latents[kept], found.labels[kept]
