@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aeclust.choosing import estimate_k
 from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
-from aeclust.mixtures import settle
+from aeclust.mixtures import settle, temper
 from aeclust.recipes import Recipe
 from aeclust.reduction import check_memory, check_spread, limited, reduce
 
@@ -56,6 +56,13 @@ class Clustering:
     def k(self) -> int:
         """Number of clusters."""
         return int(self.labels.max()) + 1
+
+    @property
+    def votes(self) -> NDArray[np.float32] | None:
+        """The shares (n, k), tempered: as sure on average as the members agree."""
+        if self.shares is None or self.agreement is None:
+            return self.shares
+        return temper(self.shares, self.agreement)
 
 
 def cluster_latents(
@@ -314,12 +321,12 @@ def confidence(
     references : ndarray of shape (m, d)
     reference_labels : ndarray of shape (m,)
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: the probability of an image's own cluster; without a consensus, the
-        cluster's share among the image's nearest references, itself not among them.
+        float32 in [0, 1]: the tempered probability of an image's own cluster; without a
+        consensus, the cluster's share among the image's nearest references, itself not among them.
     """
     kept = references(len(latents), seed=seed)
     base, base_labels = latents[kept], found.labels[kept]
-    shares = found.shares
+    shares = found.votes
     if shares is None:
         itself = np.full(len(latents), -1)
         itself[kept] = np.arange(len(kept))

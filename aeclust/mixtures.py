@@ -11,6 +11,8 @@ from scipy.linalg import solve_triangular
 
 _STEPS = 10
 _FLOOR = 1e-4  # of the mean variance, added to every variance
+_LEAST = 1e-12
+_HOTTEST = 1e4
 
 
 def settle(
@@ -58,6 +60,36 @@ def settle(
     if len(np.unique(total[rows].argmax(1))) < k:
         total[rows] = start
     return total.astype(np.float32)
+
+
+def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32]:
+    """Probabilities made less sure, until the largest of a row is `confidence` on average.
+
+    Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
+    takes that back (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2,
+    where labels choose it); labels stay as they are.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n, k)
+        Rows sum to 1.
+    confidence : float
+        Above 1 / k. Probabilities that are no surer than that are left alone.
+    """
+    logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
+
+    def at(temperature: float) -> NDArray[np.float64]:
+        heated: NDArray[np.float64] = np.exp((logs - logs.max(1, keepdims=True)) / temperature)
+        heated /= heated.sum(1, keepdims=True)
+        return heated
+
+    if at(1.0).max(1).mean() <= confidence:
+        return shares
+    low, high = 1.0, _HOTTEST
+    for _ in range(50):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if at(middle).max(1).mean() > confidence else (low, middle)
+    return at(high).astype(np.float32)
 
 
 def _maximise(

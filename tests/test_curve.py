@@ -175,7 +175,7 @@ def test_a_network_that_labelled_itself_has_its_say() -> None:
     base, latents = latents_of(network, TRAINING), latents_of(network, OTHERS)
     for said in (assignments, None):
         wanted = cluster_latents(base, recipe, seed=0, assignments=said)
-        votes = neighbour_vote(latents, base, wanted.labels, 2, reference_shares=wanted.shares)
+        votes = neighbour_vote(latents, base, wanted.labels, 2, reference_shares=wanted.votes)
         found = label_others(latents, base, recipe, seed=0, assignments=said)
         np.testing.assert_array_equal(found, votes[0])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from aeclust.mixtures import settle
+from aeclust.mixtures import settle, temper
 
 Array = NDArray[Any]
 FEW = settings(max_examples=40, deadline=None)
@@ -149,3 +149,41 @@ def test_where_a_cluster_would_be_lost_the_start_stays() -> None:
     start[0] = [0.45, 0.55]
     found = settle(points, everything(points), start, [2])
     np.testing.assert_allclose(found, start, atol=1e-6)
+
+
+# -- confidence --------------------------------------------------------------------------------
+
+
+def test_tempering_by_hand() -> None:
+    # at temperature 2 the odds of 16 to 1 become 4 to 1
+    sure = np.array([[16 / 17, 1 / 17], [1 / 17, 16 / 17]], np.float32)
+    np.testing.assert_allclose(temper(sure, 0.8), [[0.8, 0.2], [0.2, 0.8]], atol=1e-5)
+
+
+@FEW
+@given(st.integers(1, 40), st.integers(2, 5), st.floats(0, 1), st.integers(0, 2**20))
+def test_tempered_probabilities_are_as_sure_as_asked_and_say_the_same(
+    n: int, k: int, share: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(k, 0.3), n).astype(np.float32)
+    before = shares.copy()
+    wanted = 1 / k + 0.05 + share * (0.9 - 1 / k)
+    found = temper(shares, wanted)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    np.testing.assert_array_equal(shares, before)
+    np.testing.assert_array_equal(found.argmax(1), shares.argmax(1))
+    if shares.max(1).mean() <= wanted:
+        np.testing.assert_array_equal(found, shares)
+    elif not (np.sort(shares, 1)[:, -2:].min() < 1e-9):
+        assert found.max(1).mean() == pytest.approx(wanted, abs=1e-4)
+    # who was surer stays surer, if there are but two clusters
+    if k == 2:
+        order = np.argsort(shares.max(1))
+        assert (np.diff(found.max(1)[order]) >= -1e-6).all()
+
+
+def test_certainty_beyond_all_digits_can_be_tempered() -> None:
+    found = temper(np.eye(3, dtype=np.float32), 0.9)
+    np.testing.assert_allclose(found.max(1), 0.9, atol=1e-5)

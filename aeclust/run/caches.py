@@ -428,8 +428,8 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
             "reference_latents": base,
             "reference_labels": base_labels,
         }
-        if found.shares is not None:
-            arrays["shares"] = found.shares
+        if found.votes is not None:
+            arrays["shares"] = found.votes
         if found.points.shape[1] == 2 and recipe.reduction:
             arrays["embedding"] = found.points
         doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
