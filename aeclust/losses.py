@@ -53,7 +53,7 @@ def objective(
         base = reconstruction
     total = recipe.reconstruction * base
     if output.projection is not None and recipe.contrast > 0:
-        contrast = nt_xent(output.projection.float(), recipe.contrast_temperature)
+        contrast = nt_xent(output.projection.float(), recipe.temperature)
         total = total + recipe.contrast * contrast
     if targets is not None and output.logits is not None:
         labels = F.cross_entropy(output.logits.float(), targets.repeat(2, 1))

@@ -57,8 +57,8 @@ class Recipe:
     beta : float
         Weight of the KL term of the bound.
     contrast, temperature : float
-        Weight and temperature of the contrastive term between two augmented views. Weight 0 trains
-        without views; temperature 0 is chosen by k, see :attr:`contrast_temperature`.
+        Weight and temperature of the contrastive term between two augmented views; 0 trains
+        without views.
     reconstruction : float
         Weight of the reconstruction loss.
     optimizer : {"adam", "adamw", "sgd", "muon"}
@@ -125,11 +125,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name))
-        for name in ("lr", "perplexity"):
+        for name in ("lr", "temperature", "perplexity"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
-        for name in (
-            "beta", "weight_decay", "momentum", "contrast", "temperature", "reconstruction"
-        ):  # fmt: skip
+        for name in ("beta", "weight_decay", "momentum", "contrast", "reconstruction"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("lr", "weight_decay"):  # PyTorch refuses steps beyond float32
             _require(getattr(self, name) <= 1e30, name, getattr(self, name), "1e30 or less")
@@ -212,20 +210,6 @@ class Recipe:
     def total_epochs(self) -> int:
         """Epochs of both phases; self-labelling needs a number of clusters."""
         return self.epochs + (0 if self.k == AUTO_K else self.label_epochs)
-
-    @property
-    def contrast_temperature(self) -> float:
-        """Temperature of the contrastive term: 0.5 for two clusters, falling with k^-0.2.
-
-        A high temperature keeps images of a broad group together, a low one tells finer kinds
-        apart (Kukleva et al., "Temperature Schedules for Self-Supervised Contrastive Methods on
-        Long-Tail Data", 2023), so it follows the number of groups that are wanted; ``auto`` counts
-        as 5. A temperature that the recipe states is used as it stands.
-
-        >>> round(named("hybrid").override({"k": 10}).contrast_temperature, 2)
-        0.36
-        """
-        return self.temperature or 0.5 * (2 / (self.k or 5)) ** 0.2
 
     @property
     def transductive(self) -> bool:
@@ -405,7 +389,7 @@ RECIPES: dict[str, Recipe] = {
         channels=(64, 128, 256),
         batch_norm=True,
         contrast=1.0,
-        temperature=0.0,
+        temperature=0.4,
         reconstruction=10.0,
         optimizer="muon",
         lr=0.15,

@@ -73,7 +73,7 @@ HYBRID = BASELINE | {
     "network": "residual",
     "batch_norm": True,
     "contrast": 1.0,
-    "temperature": 0.0,
+    "temperature": 0.4,
     "reconstruction": 10.0,
     "optimizer": "muon",
     "lr": 0.15,
@@ -495,8 +495,8 @@ REDUCTION = (
         (overriding(lr="0"), "--set: lr is 0.0; expected a number above 0" + CHANGE),
         (overriding(lr=1e31), "--set: lr is 1e+31; expected 1e30 or less" + CHANGE),
         (
-            overriding(temperature=-1),
-            "--set: temperature is -1.0; expected 0 or more" + CHANGE,
+            overriding(temperature=0),
+            "--set: temperature is 0.0; expected a number above 0" + CHANGE,
         ),
         (
             overriding(perplexity=-1),
