@@ -27,6 +27,7 @@ ROOMS = {
         "optimizers",
         "metrics",
         "consensus",
+        "mixtures",
         "choosing",
         "demo",
     ),
@@ -65,7 +66,8 @@ ARROWS = {
 NEEDS = {
     "optimizers": {"models", "recipes"},
     "consensus": {"metrics"},
-    "choosing": set[str](),
+    "choosing": {"consensus"},
+    "mixtures": set[str](),
     "diagnosis": {"clustering"},
     "selflabel": {"inference", "clustering", "models", "recipes"},
 }
