@@ -87,6 +87,7 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "reference_latents": _Dataset("float32", ("m", "d")),
         "reference_labels": _Dataset("int64", ("m",)),
         "shares": _Dataset("float32", ("n", "k"), required=False),
+        "reference_shares": _Dataset("float32", ("m", "k"), required=False),
         "embedding": _Dataset("float32", ("n", "e"), required=False),
     },
     "embedding": {

@@ -141,7 +141,7 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
         rank=rank_me(latents),
         view_neighbours=_shared(near, seen),
         view_clusters=float((whole.predict(views) == whole.labels_).mean()),
-        information=information(refined, near, k) / float(np.log(k)) if k > 1 else 0.0,
+        information=_share_of_log(information(refined, near, k), k),
         half_agreement=float(adjusted_rand_score(*halves)),
         separation=max(0.0, 1 - float(whole.inertia_) / total) if total else 0.0,
     )
@@ -155,6 +155,11 @@ def rank_me(latents: NDArray[Any]) -> float:
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _share_of_log(told: float, k: int) -> float:
+    """Information as a share of the most that k clusters can tell; one cluster tells nothing."""
+    return min(1.0, max(0.0, told / float(np.log(k)))) if k > 1 else 0.0
 
 
 def shared_neighbours(latents: NDArray[Any], views: NDArray[Any], count: int = 10) -> float:

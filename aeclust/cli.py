@@ -216,7 +216,9 @@ def cluster(
     ] = None,
     clusterer: Annotated[
         str | None,
-        typer.Option(help="consensus, kmeans, minibatch-kmeans, gmm, spectral or agglomerative."),
+        typer.Option(
+            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative."
+        ),
     ] = None,
     perplexity: Annotated[float | None, typer.Option(help="Of t-SNE.")] = None,
     output: Output = None,

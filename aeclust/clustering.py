@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Clustering:
         float32, probabilities of the clusters by the mixtures that settle a consensus
         (:func:`aeclust.mixtures.settle`); None without one.
     agreement : float or None
-        Of the members with the consensus, in [0, 1].
+        Of the members, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
     """
 
@@ -57,9 +58,9 @@ class Clustering:
         """Number of clusters."""
         return int(self.labels.max()) + 1
 
-    @property
-    def votes(self) -> NDArray[np.float32] | None:
-        """The shares (n, k), tempered: as sure on average as the members agree."""
+    @cached_property
+    def tempered(self) -> NDArray[np.float32] | None:
+        """The shares (n, k), made no surer on average than the members agree."""
         if self.shares is None or self.agreement is None:
             return self.shares
         return temper(self.shares, self.agreement)
@@ -109,6 +110,10 @@ def cluster_latents(
     if assignments is not None and _stands(assignments[kept], agreed.labels, near, k, seed=seed):
         start = assignments[kept]
     shares = settle(points, kept, start, _sizes(points))
+    if shares is None:
+        sure = np.asarray(start, np.float32)
+        shares = neighbour_vote(points, points[kept], sure.argmax(1), k, reference_shares=sure)[1]
+        shares[kept] = sure
     agreed = agreed.judged(shares[kept])
     labels = shares.argmax(1)
     rank = _ranks(labels, k)
@@ -257,14 +262,15 @@ def neighbour_vote(
         In 0 to k - 1.
     k : int
     reference_shares : ndarray of shape (m, k), optional
-        Each reference's probabilities of the clusters, which then are its vote.
+        Each reference's probabilities of the clusters, which then are its vote, not its label.
     exclude : ndarray of shape (n,), optional
         The reference that is the query itself and has no vote, or -1.
 
     Returns
     -------
     labels : ndarray of shape (n,)
-        A tied vote goes to the nearest reference among the tied clusters.
+        A tied vote goes to the nearest reference among the tied clusters; of probabilities, to
+        the lower number.
     shares : ndarray of shape (n, k)
         float32, the share of the votes for each cluster; rows sum to 1.
     """
@@ -326,7 +332,7 @@ def confidence(
     """
     kept = references(len(latents), seed=seed)
     base, base_labels = latents[kept], found.labels[kept]
-    shares = found.votes
+    shares = found.tempered
     if shares is None:
         itself = np.full(len(latents), -1)
         itself[kept] = np.arange(len(kept))

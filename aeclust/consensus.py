@@ -18,7 +18,7 @@ _RARE = 1e-9
 
 @dataclass(frozen=True)
 class Member:
-    """One clustering of an ensemble.
+    """One clustering of an ensemble, refined among neighbours.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def information(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int
 def refine(
     labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int, *, seed: int
 ) -> NDArray[np.int64]:
-    """Move images between clusters until each has the cluster that its neighbours point to.
+    """Move images to the clusters that their neighbours point to, in at most thirty sweeps.
 
     A neighbour in cluster b speaks for cluster a with their pointwise mutual information,
     log p(a, b) / p(a) p(b), so that a small cluster is not outvoted for being small. A random half

@@ -141,7 +141,7 @@ def label_others(
         training, recipe, seed=seed, assignments=assignments, where="training images"
     )
     kept = references(len(training), seed=seed)
-    shares = None if found.votes is None else found.votes[kept]
+    shares = None if found.tempered is None else found.tempered[kept]
     return neighbour_vote(
         others, training[kept], found.labels[kept], found.k, reference_shares=shares
     )[0]

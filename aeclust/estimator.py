@@ -110,7 +110,7 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
             latents, found, seed=int(seed)
         )
         kept = clustering.references(len(latents), seed=int(seed))
-        self._reference_shares = None if found.votes is None else found.votes[kept]
+        self._reference_shares = None if found.tempered is None else found.tempered[kept]
         return self
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ _HOTTEST = 1e4
 
 def settle(
     points: NDArray[Any], rows: NDArray[np.int64], start: NDArray[Any], sizes: Iterable[int]
-) -> NDArray[np.float32]:
+) -> NDArray[np.float32] | None:
     """Probabilities of clusters, from mixtures that are moved a little from a start.
 
     For the first `size` dimensions of every given size a mixture with a covariance for each
@@ -39,16 +39,19 @@ def settle(
 
     Returns
     -------
-    ndarray of shape (n, k)
-        float32, rows sum to 1. Should the mixtures lose a cluster, the fitted points keep the
-        start.
+    ndarray of shape (n, k) or None
+        float32, rows sum to 1; None if the mixtures lose a cluster among the fitted points.
     """
     k = start.shape[1]
+    spread = float(points[rows].var(0, dtype=np.float64).mean())
     total = np.zeros((len(points), k))
     count = 0
     for size in sizes:
         part = np.asarray(points[:, :size], np.float64)
-        floor = _FLOOR * float(part[rows].var(0).mean()) * np.eye(size)
+        own = float(part[rows].var(0).mean())
+        if own <= _LEAST * spread:  # nothing to see in the first of these dimensions
+            continue
+        floor = _FLOOR * own * np.eye(size)
         for tied in (False, True):
             shares = np.asarray(start, np.float64)
             for _ in range(_STEPS):
@@ -58,7 +61,7 @@ def settle(
             count += 1
     total /= count
     if len(np.unique(total[rows].argmax(1))) < k:
-        total[rows] = start
+        return None
     return total.astype(np.float32)
 
 
@@ -67,7 +70,7 @@ def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32
 
     Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
     takes that back (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2,
-    where labels choose it); labels stay as they are.
+    where labels choose it); which cluster is the likeliest does not change, but for ties.
 
     Parameters
     ----------

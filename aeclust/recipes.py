@@ -90,7 +90,7 @@ class Recipe:
         Of t-SNE.
     clusterer : {"consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", \
         "agglomerative"}
-        ``consensus`` lets several of the others vote, see :mod:`aeclust.consensus`.
+        ``consensus`` makes one clustering of several others, see :mod:`aeclust.consensus`.
     """
 
     name: str

@@ -244,7 +244,8 @@ def draw_reliability(rows: list[dict[str, Any]], file: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfectly calibrated")
     markers = iter("osD^v")
     for data in SETS:
-        tenths = [r["tenths"] for r in rows if (r["data"], r["method"]) == (data, "hybrid")]
+        own = [r for r in rows if (r["data"], r["method"]) == (data, "hybrid")]
+        tenths = [r["tenths"] for r in own if "tenths" in r]
         if tenths:
             sure, right = np.mean(tenths, axis=0).T
             axes.plot(sure, right, marker=next(markers), markersize=4, label=data)

@@ -12,15 +12,12 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from accuracy import METHODS, SETS, Set, flat, key, measure, read
+from accuracy import METHODS, SETS, Found, Set, flat, key, measure, read
 from clustpy.deep import IDEC  # type: ignore[import-not-found]
-from numpy.typing import NDArray
 
 
-def idec(data: Set, seed: int) -> NDArray[np.int64]:
-    model = IDEC(data.k, random_state=seed).fit(flat(data.pixels))
-    labels = model.labels_ if data.scored is None else model.predict(flat(data.scored))
-    return np.asarray(labels, np.int64)
+def idec(data: Set, seed: int) -> Found:
+    return Found(np.asarray(IDEC(data.k, random_state=seed).fit(flat(data)).labels_, np.int64))
 
 
 def main() -> None:

@@ -293,10 +293,10 @@ def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder
     labels = labels_of(full_run)
     recipe = Recipe.from_json(labels.recipe, where="labels")
     found = cluster_latents(values, recipe, seed=0)
-    assert found.votes is not None
+    assert found.tempered is not None
     assert np.array_equal(labels.arrays["labels"], found.labels)
-    assert np.array_equal(labels.arrays["shares"], found.votes)
-    assert np.array_equal(labels.arrays["confidence"], found.votes.max(1))
+    assert np.array_equal(labels.arrays["shares"], found.tempered)
+    assert np.array_equal(labels.arrays["confidence"], found.tempered.max(1))
     kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
     names = [f"{kind} in {size} dimensions" for size in (6, 3) for kind in kinds]
     assert labels.details["members"].keys() == set(names)
@@ -410,9 +410,9 @@ def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) 
     found = cluster_latents(values, recipe, seed=0, assignments=chances)
     assert np.array_equal(labels.arrays["labels"], found.labels)
     assert scores(found.labels, chances.argmax(1)).accuracy == 1.0
-    assert found.votes is not None
-    assert np.array_equal(labels.arrays["shares"], found.votes)
-    assert np.array_equal(labels.arrays["confidence"], found.votes.max(1))
+    assert found.tempered is not None
+    assert np.array_equal(labels.arrays["shares"], found.tempered)
+    assert np.array_equal(labels.arrays["confidence"], found.tempered.max(1))
     assert labels.details.items() >= {"checkpoint": "last", "epoch": 4, "k": 2}.items()
     assert labels.details["agreement"] == 1.0
     assert labels.parents == {**latents.parents, "latents": latents.digest}

@@ -26,7 +26,7 @@ from aeclust.clustering import (
 from aeclust.consensus import agree
 from aeclust.errors import InputError
 from aeclust.metrics import scores
-from aeclust.mixtures import settle
+from aeclust.mixtures import settle as settle_or_not
 from aeclust.recipes import CLUSTERERS, Recipe, named
 from aeclust.reduction import reduce
 
@@ -39,6 +39,12 @@ Array = NDArray[Any]
 SINGLE = [name for name in CLUSTERERS if name != "consensus"]
 HYBRID = named("hybrid")
 KINDS = ("kmeans", "gmm", "gmm-tied", "spectral")
+
+
+def settle(points: Array, rows: Array, start: Array, sizes: list[int]) -> Array:
+    found = settle_or_not(points, rows, start, sizes)
+    assert found is not None
+    return found
 
 
 def groups(sizes: tuple[int, ...], *, seed: int = 0) -> tuple[NDArray[np.float32], Array]:
@@ -286,7 +292,7 @@ def test_a_consensus_finds_obvious_groups(sizes: tuple[int, ...]) -> None:
     assert [member.name for member in found.members] == [
         f"{name} in {size} dimensions" for size in (4, 2) for name in KINDS
     ]
-    assert not any(member.collapsed for member in found.members[:3])
+    assert not any(member.collapsed for member in found.members[: len(KINDS)])
     assert found.shares is not None
     assert found.shares.dtype == np.float32
     np.testing.assert_array_equal(found.shares.argmax(1), found.labels)
@@ -509,7 +515,7 @@ def test_neighbours_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(neighbours(points), whole)
 
 
-def test_a_small_cluster_survives_its_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_cluster_survives_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     # k-means finds six outliers, which fifteen neighbours would outvote
     rng = np.random.default_rng(0)
     points = rng.normal(size=(110, 2))
@@ -517,9 +523,39 @@ def test_a_small_cluster_survives_its_extension(monkeypatch: pytest.MonkeyPatch)
     limit_references(monkeypatch, 100)
     assert len(set(references(110, seed=0, limit=100)) & set(range(6))) >= 4
     found = cluster_latents(points, chain(k=2, reduction="none"), seed=0)
-    kmeans = found.members[0]
-    assert kmeans.name == "kmeans in 2 dimensions"
-    assert not kmeans.collapsed
+    assert found.labels.tolist() == [1] * 6 + [0] * 104
+
+
+def test_where_the_mixtures_lose_a_cluster_the_start_is_extended_by_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, truth = groups((60, 80), seed=2)
+    limit_references(monkeypatch, 50)
+    monkeypatch.setattr(clustering, "settle", lambda *rest: None)
+    found = cluster_latents(points, chain(k=2), seed=0)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    assert found.shares is not None
+    np.testing.assert_array_equal(found.shares, np.eye(2)[found.labels])
+
+
+def test_empty_dimensions_are_no_obstacle() -> None:
+    points, truth = groups((20, 16))
+    wide = np.concatenate([np.zeros_like(points), points], 1)
+    found = cluster_latents(wide, chain(k=2, reduction="none"), seed=0)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+
+
+def test_tempered_shares_are_no_surer_than_the_members_agree() -> None:
+    # in as many dimensions mixtures are surer of noise than they should be
+    latents = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
+    found = cluster_latents(latents, chain(k=3), seed=0)
+    assert found.shares is not None
+    assert found.tempered is not None
+    assert found.agreement is not None
+    assert found.agreement < found.shares.max(1).mean()
+    assert found.tempered.max(1).mean() == pytest.approx(found.agreement, abs=1e-4)
+    sure = confidence(latents, found, seed=0)[2]
+    np.testing.assert_array_equal(sure, found.tempered.max(1))
 
 
 # -- confidence --------------------------------------------------------------------------------

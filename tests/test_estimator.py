@@ -121,7 +121,7 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     assert fitted.n_clusters_ == 2
     base, labels, sure = clustering.confidence(latents, found, seed=0)
     np.testing.assert_array_equal(fitted.confidence_, sure)
-    wanted = clustering.neighbour_vote(latents, base, labels, 2, reference_shares=found.votes)[0]
+    wanted = clustering.neighbour_vote(latents, base, labels, 2, reference_shares=found.tempered)[0]
     np.testing.assert_array_equal(fitted.predict(images), wanted)
 
 

@@ -428,8 +428,11 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
             "reference_latents": base,
             "reference_labels": base_labels,
         }
-        if found.votes is not None:
-            arrays["shares"] = found.votes
+        if found.tempered is not None:
+            arrays["shares"] = found.tempered
+            arrays["reference_shares"] = found.tempered[
+                clustering.references(len(values), seed=seed)
+            ]
         if found.points.shape[1] == 2 and recipe.reduction:
             arrays["embedding"] = found.points
         doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
@@ -470,8 +473,8 @@ class Prediction:
     labels : ndarray of shape (n,)
         int64, 0 to k - 1.
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: the share of the neighbours' votes; 1 for an exact duplicate of a
-        training image.
+        float32 in [0, 1]: that of the clustering; for other images the share of their neighbours'
+        votes, and 1 for an exact duplicate of a training image.
     """
 
     ids: NDArray[np.int64] | NDArray[np.str_]
@@ -585,15 +588,12 @@ def label_images(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    known = arrays.get("shares")
-    if known is not None:  # those of the references
-        known = known[clustering.references(len(known), seed=artifact.seed)]
     groups, shares = clustering.neighbour_vote(
         latents,
         arrays["reference_latents"],
         arrays["reference_labels"],
         cluster_count(artifact),
-        reference_shares=known,
+        reference_shares=arrays.get("reference_shares"),
     )
     confidence = shares.max(1)
     seen = dict(zip(arrays["fingerprints"].tolist(), own.labels.tolist(), strict=True))
