@@ -3,9 +3,9 @@
     python benchmarks/indicators.py            # the runs that are missing, about 3 minutes each
     python benchmarks/indicators.py --table    # the table of the runs measured so far
 
-Two recipes are trained on at most 1,500 images of each set, with three seeds; each of their checkpoints is
-measured as ``aeclust checkpoint-curve`` does, its accuracy on 500 other images. A run's row holds
-Spearman's rank correlation of every indicator with accuracy over its checkpoints. Rows are kept in
+Two recipes are trained on at most 1,500 images of each set, with three seeds; each of their
+checkpoints is measured as ``aeclust checkpoint-curve`` does, its accuracy on 500 other images. A
+run's row holds Spearman's rank correlation of every indicator with accuracy. Rows are kept in
 ``benchmarks/results/indicators.jsonl`` and never measured twice. ``landscape`` and ``cifar10`` are
 read from ``AECLUST_DATA`` (or ``../shared/data``) and left out where they are absent.
 """

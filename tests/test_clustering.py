@@ -364,6 +364,7 @@ def test_the_network_decides_where_it_is_as_good_as_the_members() -> None:
     assert found.members == plain.members
     assert plain.agreement is not None
     assert found.agreement is not None
+    assert found.shares is not None
     assert found.agreement < 0.8 < plain.agreement
     # the mixtures start from its probabilities
     start = sure[:, ::-1] if found.labels[0] != upright[0] else sure
