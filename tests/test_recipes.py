@@ -73,7 +73,7 @@ HYBRID = BASELINE | {
     "network": "residual",
     "batch_norm": True,
     "contrast": 1.0,
-    "temperature": 0.4,
+    "temperature": 0.35,
     "reconstruction": 10.0,
     "optimizer": "muon",
     "lr": 0.15,
