@@ -114,8 +114,8 @@ def cluster_latents(
         sure = np.asarray(start, np.float32)
         shares = neighbour_vote(points, points[kept], sure.argmax(1), k, reference_shares=sure)[1]
         shares[kept] = sure
-    agreed = agreed.judged(shares[kept])
     labels = shares.argmax(1)
+    agreed = agreed.led(labels[kept], k)
     rank = _ranks(labels, k)
     return Clustering(
         rank[labels], points, shares[:, np.argsort(rank)], agreed.agreement, agreed.members

@@ -71,11 +71,6 @@ class Consensus:
             votes=votes,
         )
 
-    def judged(self, probabilities: NDArray[np.floating[Any]]) -> Consensus:
-        """The same members under labels of probabilities (n, k) that come from elsewhere."""
-        decided = self.led(probabilities.argmax(1), probabilities.shape[1])
-        return replace(decided, shares=probabilities.astype(np.float32))
-
 
 def agree(
     members: Mapping[str, NDArray[np.int64]], neighbours: NDArray[np.int64], k: int, *, seed: int

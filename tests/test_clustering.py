@@ -320,7 +320,7 @@ def test_a_consensus_is_what_its_members_agree_on_numbered_by_size(seed: int) ->
     shares = settle(points, np.arange(60), np.eye(3)[agreed.labels], [5, 2])
     labels = shares.argmax(1)
     assert found.labels.tolist() == numbered_by_size(labels).tolist()
-    assert (found.agreement, found.members) == (agreed.judged(shares).agreement, agreed.members)
+    assert (found.agreement, found.members) == (agreed.led(labels, 3).agreement, agreed.members)
     # the columns follow the final numbers
     assert found.shares is not None
     for new in range(3):
@@ -474,7 +474,7 @@ def test_a_consensus_of_many_points_is_extended_by_its_mixtures(
     agreed = agree(members, neighbours(sample), 3, seed=0)
     shares = settle(found.points, kept, np.eye(3)[agreed.labels], [4, 2])
     assert (found.agreement, found.members) == (
-        agreed.judged(shares[kept]).agreement,
+        agreed.led(shares[kept].argmax(1), 3).agreement,
         agreed.members,
     )
     for new in range(3):

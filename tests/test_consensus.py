@@ -179,22 +179,7 @@ def test_a_vote_that_would_lose_a_cluster_falls_back_to_the_best_member() -> Non
     assert found.agreement == pytest.approx((0.7 + 1.0 + 0.7) / 3)
 
 
-# -- a judge from elsewhere --------------------------------------------------------------------
-
-
-def test_a_judge_decides_and_the_members_say_how_far_they_agree() -> None:
-    found = vote(members("00001111", "00011111", "11100000"), 2)
-    # its clusters are called the other way round
-    ones = np.array([0.9, 0.8, 0.7, 0.6, 0.6, 0.1, 0.2, 0.3])
-    judged = found.judged(np.stack([1 - ones, ones], 1))
-    assert judged.labels.dtype == np.int64
-    assert judged.labels.tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
-    assert judged.shares.dtype == np.float32
-    np.testing.assert_allclose(judged.shares, np.stack([1 - ones, ones], 1), atol=1e-7)
-    assert judged.agreement == pytest.approx((7 / 8 + 6 / 8 + 6 / 8) / 3)
-    assert judged.members == found.members
-    # the votes are written in the judge's names
-    np.testing.assert_array_equal(judged.votes, 1 - found.votes)
+# -- labels from elsewhere ---------------------------------------------------------------------
 
 
 def test_labels_that_lead_are_kept_and_the_votes_are_shared_out_among_them() -> None:
