@@ -371,6 +371,17 @@ def test_the_network_decides_where_it_is_as_good_as_the_members() -> None:
     np.testing.assert_allclose(found.shares, settle(points, np.arange(120), start, [2]), atol=1e-6)
 
 
+@pytest.mark.parametrize(("top", "stands"), [(47, True), (44, False)])
+def test_how_much_better_the_members_must_know(top: int, stands: bool) -> None:
+    # left and right are even; top and bottom have 2 * top and 200 - 2 * top points, which tells
+    # 0.3 % and 1.0 % less: the entropies of .47 and of .44 against that of .5
+    quarter = np.repeat([0, 1, 2, 3], [100 - top, top, 100 - top, top])
+    points, across, upright = square(quarter)
+    sure = (0.2 + 0.6 * np.eye(2)[upright]).astype(np.float32)
+    found = cluster_latents(points, chain(reduction="none"), seed=0, assignments=sure)
+    assert scores(found.labels, upright if stands else across).accuracy == 1
+
+
 def test_members_that_know_clearly_better_overrule_the_network() -> None:
     points, across, _ = square(np.arange(120) % 4)
     # one quarter against three tells less about a neighbour than two against two
