@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +41,7 @@ from aeclust.flags import (
     parse_indices,
     source_of,
 )
-from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
+from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
@@ -130,9 +130,9 @@ def train(
         seed = begun.seed if seed is None else seed
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
-        deferred_signals() as signalled,
+        deferred_signals() as signals,
         _context(
-            run, device, threads, quiet, epochs=chosen.total_epochs, signal=signalled
+            run, device, threads, quiet, epochs=chosen.total_epochs, signals=signals
         ) as context,
     ):
         from aeclust.run import train as train_run
@@ -507,7 +507,7 @@ def _context(
     quiet: bool,
     *,
     epochs: int = 0,
-    signal: Callable[[], int | None] = lambda: None,
+    signals: Signals | None = None,
 ) -> Iterator[Context]:
     """The surroundings of a command; the terminal is left tidy whatever happens."""
     import torch
@@ -517,6 +517,7 @@ def _context(
     if threads is not None:
         torch.set_num_threads(threads)
     terminal = Terminal(quiet=quiet, epochs=epochs)
+    signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     try:
         yield Context(
             folder=RunFolder(run),
@@ -524,7 +525,8 @@ def _context(
             say=terminal.say,
             observe=terminal.observe,
             progress=terminal.progress,
-            signal=signal,
+            signal=signals.noted,
+            rest=signals.rest,
         )
     finally:
         terminal.close()

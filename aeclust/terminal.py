@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from aeclust.errors import printable
+from aeclust.errors import Interrupted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,24 +104,47 @@ class Terminated(BaseException):
     """SIGTERM, where nothing has to be saved first."""
 
 
-@contextmanager
-def deferred_signals() -> Iterator[Callable[[], int | None]]:
-    """Within it Ctrl-C and SIGTERM are only noted; a second Ctrl-C interrupts at once.
+class Signals:
+    """Ctrl-C and SIGTERM while training: noted while it works, obeyed at once while it rests.
 
-    Yields
-    ------
-    callable
-        The number of the signal noted, or None.
+    Attributes
+    ----------
+    resting : str or None
+        What to say of an interrupt at a time when nothing would be lost by it; None while a signal
+        has to wait until the state is saved.
     """
-    noted: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if noted:
+    def __init__(self) -> None:
+        self.resting: str | None = None
+        self._noted: int | None = None
+
+    def noted(self) -> int | None:
+        """The number of the signal that came, or None."""
+        return self._noted
+
+    def rest(self, what: str | None) -> None:
+        """From now on a signal ends the command with this sentence; with None it waits."""
+        self.resting = what
+
+    def receive(self, number: int) -> None:
+        """A signal: the second one does not wait in any case."""
+        if self._noted is not None:
             raise KeyboardInterrupt
-        noted.append(number)
+        self._noted = number
+        if self.resting is not None:
+            raise Interrupted(number, self.resting)
 
-    with _handlers({signal.SIGINT: note, signal.SIGTERM: note}):
-        yield lambda: noted[0] if noted else None
+
+@contextmanager
+def deferred_signals() -> Iterator[Signals]:
+    """Within it Ctrl-C and SIGTERM go to the :class:`Signals` that it yields."""
+    signals = Signals()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signals.receive(number)
+
+    with _handlers({signal.SIGINT: handle, signal.SIGTERM: handle}):
+        yield signals
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import BACK, RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of
+from numpy.typing import NDArray
 
 from aeclust import artifacts, plots, training
 from aeclust.artifacts import Artifact
-from aeclust.errors import Interrupted
-from aeclust.images import Source
+from aeclust.images import Images, Source
 from aeclust.losses import Loss, objective
-from aeclust.recipes import Recipe
-from aeclust.run import Context, RunFolder
-from aeclust.run import train as train_run
+from aeclust.run import RunFolder
 
 
 def labels_of(run: RunFolder) -> Artifact:
@@ -102,14 +102,46 @@ def test_a_picture_of_others_by_a_chain_with_tsne_takes_the_clusters_asked_for(
 
 
 def test_an_interrupt_before_the_first_step_changes_nothing(
-    full_run: RunFolder, data: Data
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files_of(full_run.path)
-    context = Context(folder=full_run, signal=lambda: 2)
-    recipe = Recipe(name="baseline", channels=(4, 8), image_size=8)
-    with pytest.raises(Interrupted, match="interrupted before training began; nothing was changed"):
-        train_run(context, Source(location=str(data.images)), recipe, seed=1, force=True)
+
+    def slow(source: Source) -> Images:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("it went on loading")
+
+    monkeypatch.setattr(import_module("aeclust.run.train"), "load", slow)
+    result = cli("train", data.images, *RECIPE, "--force")
+    assert (result.code, result.out) == (143, "")
+    assert result.err == "interrupted before training began; nothing was changed\n"
     assert files_of(full_run.path) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_between_the_phases_does_not_wait_and_loses_nothing(
+    cli: Cli,
+    data: Data,
+    self_labelled: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    def slow(*arguments: object, **settings: object) -> NDArray[np.float32]:
+        signal.raise_signal(number)
+        raise AssertionError("it went on clustering")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aeclust.training.self_label", slow)
+        result = cli("train", data.images, *TWO_PHASES)
+    assert result.code == code
+    assert result.err.endswith(
+        "interrupted in epoch 3 of 4; the state is saved;"
+        " continue with aeclust train --resume and the same flags\n"
+    )
+    run = RunFolder(Path("aeclust-run"))
+    assert run.checkpoints() == [0, 1, 2]
+    assert cli("train", data.images, *TWO_PHASES, "--resume").code == 0
+    assert bytes_of(run.path, "weights/*") == bytes_of(self_labelled, "weights/*")
 
 
 def test_resume_needs_no_flag_repeated(cli: Cli, run: RunFolder) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
+from aeclust.errors import Interrupted
 from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
 from aeclust.training import Moment, Snapshot
 
@@ -166,22 +167,21 @@ def handlers() -> list[object]:
     return [signal.getsignal(number) for number in SIGNALS]
 
 
-def noted_twice(first: signal.Signals, second: signal.Signals) -> Callable[[], int | None]:
+def noted_twice(first: signal.Signals, second: signal.Signals) -> None:
     with deferred_signals() as asked:
         signal.raise_signal(first)
-        assert asked() == first
+        assert asked.noted() == first
         signal.raise_signal(second)
-    return asked
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_only_noted(number: signal.Signals) -> None:
     before = handlers()
     with deferred_signals() as asked:
-        assert asked() is None
+        assert asked.noted() is None
         signal.raise_signal(number)
-        assert asked() == number
-        assert asked() == number
+        assert asked.noted() == number
+        assert asked.noted() == number
     assert handlers() == before
 
 
@@ -194,11 +194,30 @@ def test_a_second_signal_interrupts_at_once(first: signal.Signals, second: signa
     assert handlers() == before
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_rest_ends_the_command_at_once(number: signal.Signals) -> None:
+    before = handlers()
+    with deferred_signals() as asked:
+        asked.rest("nothing is lost")
+        with pytest.raises(Interrupted, match="nothing is lost") as caught:
+            signal.raise_signal(number)
+    assert caught.value.signal_number == number
+    assert handlers() == before
+
+
+def test_after_a_rest_signals_wait_again() -> None:
+    with deferred_signals() as asked:
+        asked.rest("nothing is lost")
+        asked.rest(None)
+        signal.raise_signal(signal.SIGINT)
+        assert asked.noted() == signal.SIGINT
+
+
 def test_signals_of_one_command_are_not_those_of_the_next() -> None:
     with deferred_signals() as asked:
         signal.raise_signal(signal.SIGINT)
     with deferred_signals() as again:
-        assert (asked(), again()) == (signal.SIGINT, None)
+        assert (asked.noted(), again.noted()) == (signal.SIGINT, None)
 
 
 def test_termination_is_an_exception_that_nothing_catches_by_accident() -> None:
@@ -234,6 +253,6 @@ def test_handlers_nest() -> None:
         outer = handlers()
         with deferred_signals() as asked:
             signal.raise_signal(signal.SIGTERM)
-        assert asked() == signal.SIGTERM
+        assert asked.noted() == signal.SIGTERM
         assert handlers() == outer
     assert handlers() == before

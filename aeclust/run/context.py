@@ -30,6 +30,9 @@ class Context:
         Takes (what, done, total) of other long work.
     signal : callable
         The number of a signal that asks training to stop, or None.
+    rest : callable
+        Takes what to say if a signal ends the command from now on, because nothing would be lost;
+        None if a signal must wait again until training asks for it.
     """
 
     folder: RunFolder
@@ -38,6 +41,7 @@ class Context:
     observe: Callable[[Moment], None] = lambda moment: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
+    rest: Callable[[str | None], None] = lambda what: None
 
 
 def tell_about(context: Context, images: Images, recipe: Recipe) -> None:

@@ -62,6 +62,7 @@ def train(
         If the disk has too little room or a file cannot be written.
     """
     folder = context.folder
+    context.rest("interrupted before training began; nothing was changed")
     images = load(source)
     tell_about(context, images, recipe)
     manifest = Manifest(
@@ -85,9 +86,6 @@ def train(
         others = load(Source(location=val_images))
         check_channels(others, manifest)
         labels.load(val_labels).aligned(others.ids)
-    stop = context.signal()
-    if stop:
-        raise Interrupted(stop, "interrupted before training began; nothing was changed")
     with folder.lock():
         snapshot = None
         if folder.exists():
@@ -117,6 +115,7 @@ def train(
                 mend="restore run.json, replace all with --force, or change --run",
             )
         _check_disk(context, manifest)  # before anything is removed
+        context.rest(None)
         if not (resume and folder.exists()):
             _clear(folder)
         folder.write_manifest(manifest)
@@ -144,22 +143,30 @@ def _train_and_save(
 
     def keep(moment: training.Moment) -> None:
         nonlocal saved_at
+        context.rest(None)
         if moment.metrics:
             lines.append(json.dumps({"epoch": moment.epoch, **moment.metrics}))
             artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
         if moment.step == 0 and moment.epoch in kept:
             _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
-        stop, finished = context.signal(), moment.epoch == total
-        if not finished and (stop or time.monotonic() - saved_at > _RESUME_EVERY):
+        finished = moment.epoch == total
+        # what the second phase learns from takes a while to find, and would keep a signal waiting
+        between = moment.step == 0 and moment.epoch == recipe.epochs and not finished
+        due = between or time.monotonic() - saved_at > _RESUME_EVERY
+        stop = context.signal()
+        if not finished and (due or stop):
             _write_snapshot(folder, manifest, moment.snapshot())
             saved_at = time.monotonic()
         context.observe(moment)
+        told = (
+            f"interrupted in epoch {moment.epoch + 1} of {total}; the state is saved;"
+            " continue with aeclust train --resume and the same flags"
+        )
+        if between:
+            context.rest(told)
+            stop = context.signal()
         if stop and not finished:
-            raise Interrupted(
-                stop,
-                f"interrupted in epoch {moment.epoch + 1} of {total}; the state is saved",
-                mend="continue with aeclust train --resume and the same flags",
-            )
+            raise Interrupted(stop, told)
 
     training.train(
         images.pixels,
