@@ -97,6 +97,9 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
 }
 KINDS = tuple(_SCHEMAS)
 
+# What a killed process may leave beside FILE; nobody but its writer ever reads it.
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -217,6 +220,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed writers of files with such names left; only for who locks the folder."""
+    with contextlib.suppress(OSError):  # no folder, nothing left
+        for file in folder.iterdir():
+            match = _TEMPORARY.fullmatch(file.name)
+            if match and names.fullmatch(match[1]):
+                file.unlink()
 
 
 def read(path: Path, kind: str | None = None) -> Artifact:

@@ -173,3 +173,15 @@ def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
         holder.communicate()
     assert (full_run.path / ".lock").read_text() == str(holder.pid)
     assert cli("cluster", "--force").code == 0
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "weights").mkdir()
+    left = [".labels.h5.k2j_x9ab.tmp", "weights/.epoch-0003.h5.abcdefgh.tmp"]
+    left += [".run.json.00000000.tmp", ".embedding.png.abcdefgh.tmp"]
+    own = [".notes.txt.abcdefgh.tmp", ".labels.h5.tmp", "labels.h5.abcdefgh.tmp", "labels.h5"]
+    for name in left + own:
+        (tmp_path / name).write_bytes(b"x")
+    with folder.lock():
+        assert sorted(f.name for f in tmp_path.rglob("*") if f.is_file()) == sorted([*own, ".lock"])

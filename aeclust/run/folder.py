@@ -20,6 +20,10 @@ from aeclust.recipes import Recipe
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
+_OWN = re.compile(
+    r"run\.json|metrics\.jsonl|(resume|latents|labels|embedding|epoch-\d{4,9})\.h5"
+    r"|(reconstruction|embedding|checkpoint-curve)\.(png|csv)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +147,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for writing; a second process gets a BusyError naming the first.
 
-        The lock belongs to the process and is freed by the operating system however it ends.
+        The lock belongs to the process and is freed by the operating system however it ends. What
+        a killed holder left half-written is removed.
         """
         if self._held:
             self._held += 1
@@ -154,11 +159,19 @@ class RunFolder:
             return
         with self._open_lock() as file:
             self._held = 1
+            for place in (self.path, self.path / "weights"):
+                artifacts.remove_leftovers(place, _OWN)
             try:
                 yield
             finally:
                 self._held = 0
                 file.truncate(0)
+
+    def write(self, file: Path, data: bytes) -> None:
+        """Put bytes at a path whole or not at all; under the lock, if it lies in the folder."""
+        inside = self.path.resolve() in file.resolve().parents
+        with self.lock() if inside else contextlib.nullcontext():
+            artifacts.write_bytes(file, data)
 
     @contextlib.contextmanager
     def _open_lock(self) -> Iterator[Any]:
@@ -183,9 +196,9 @@ class RunFolder:
                     where=str(self.path),
                     mend="wait for it to end, or use another folder with --run",
                 ) from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: held all the same, by an unknown
+                file.truncate(0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             yield file
 
 
