@@ -1,0 +1,162 @@
+"""Whatever bytes a file holds, reading it gives a value or one line, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_artifacts import HEADER, SAMPLES, artifact, sign, within
+from test_images import VALID, npy
+
+from aeclust import artifacts, images, labels, recipes
+from aeclust.errors import InputError
+from aeclust.images import Source
+from aeclust.recipes import named
+from aeclust.run import Manifest, RunFolder
+
+TOML = b"""recipe = "hybrid"
+lr = 3e-3
+channels = [4, 8]
+epochs = 5
+reduction = ["sphere", "pca:20"]
+clusterer = "consensus"
+schedule = "one-cycle"
+"""
+CSV = b'id,label\n0,1\n1,0\n"a,b",2\n\xc3\xa9.png,3\n'
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A valid file, how it is read, and whether its digest is made to fit what was damaged."""
+
+    content: bytes
+    read: Callable[[Path], object]
+    signed: bool = False
+
+
+def read_images(path: Path) -> object:
+    location = str(path.parent if path.suffix in (".png", ".jpg") else path)
+    return images.load(Source(location=location)).pixels.ndim
+
+
+def read_labels(path: Path) -> object:
+    return labels.load(str(path)).values.dtype
+
+
+def read_recipe(path: Path) -> object:
+    fields = recipes.read_toml(path)
+    return named(str(fields.pop("recipe", "hybrid"))).override(fields, where=str(path))
+
+
+def read_manifest(path: Path) -> object:
+    return RunFolder(path.parent).manifest()
+
+
+def manifest() -> bytes:
+    made = Manifest(
+        source=Source(location="demo:scenes", range="0:255"),
+        data_digest="ab" * 32,
+        shape=(3, 8, 8, 3),
+        recipe=named("hybrid"),
+        seed=3,
+        val_labels="labels.npy",
+    )
+    return json.dumps(made.to_json(), indent=2).encode()
+
+
+def kinds() -> dict[str, Kind]:
+    found = {name: Kind(content, read_images) for name, content in VALID.items()}
+    for kind in SAMPLES:
+        content, _ = artifacts.encode(artifact(kind))
+        found[f"{kind}.h5"] = Kind(content, artifacts.read, signed=True)
+    found["labels.csv"] = Kind(CSV, read_labels)
+    found["labels.npy"] = Kind(npy(np.arange(5)), read_labels)
+    found["labels-of-a-run.h5"] = Kind(
+        artifacts.encode(artifact("labels"))[0], read_labels, signed=True
+    )
+    found["recipe.toml"] = Kind(TOML, read_recipe)
+    found["run/run.json"] = Kind(manifest(), read_manifest)
+    return found
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """One to four of: other bytes, extreme numbers, a part cut out, doubled, or put in."""
+    data = bytearray(content)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data) + 1)
+        length = rng.choice((1, 2, 4, 8, 64))
+        some = bytes(data[at : at + length])
+        data[at : at + (0 if rng.random() < 0.2 else length)] = rng.choice(
+            (
+                rng.randbytes(length),
+                bytes([rng.choice((0, 0x7F, 0x80, 0xFF))]) * length,
+                b"",
+                some + some,
+                rng.choice((b"\x1b[2J", b"[" * 400, b"{" * 400, b"nan", b"-1", b"9" * 400, b"\n")),
+            )
+        )
+    return bytes(data)
+
+
+def feed(name: str, kind: Kind, folder: Path, seed: int) -> bool:
+    """Damage a file, read it, and say whether it was refused in one line."""
+    rng = random.Random(f"{name} {seed}")
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind.signed:
+        path.write_bytes(kind.content[:512] + damaged(kind.content[512:], rng))
+        sign(path)
+    else:
+        path.write_bytes(damaged(kind.content, rng))
+    try:
+        with within(20):
+            kind.read(path)
+    except InputError as error:
+        told = str(error)
+        assert told.isprintable()
+        assert len(told) < 2_000, f"{name}, seed {seed}: {len(told)} characters"
+        return True
+    except Exception as error:
+        raise AssertionError(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error
+    finally:
+        path.unlink()
+    return False
+
+
+KINDS = kinds()
+
+
+def feed_all(folder: Path, seeds: range) -> dict[str, float]:
+    """Share of the inputs of each kind that were refused."""
+    return {
+        name: float(np.mean([feed(name, kind, folder, seed) for seed in seeds]))
+        for name, kind in KINDS.items()
+    }
+
+
+def test_the_files_to_be_damaged_are_read(tmp_path: Path) -> None:
+    for name, kind in KINDS.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(kind.content)
+        assert kind.read(path) is not None
+    assert artifacts.read(tmp_path / "weights.h5").seed == HEADER["seed"]
+
+
+def test_damaged_files_of_every_kind_are_read_or_refused(tmp_path: Path) -> None:
+    seeds = range(30)
+    assert len(KINDS) * len(seeds) >= 500
+    refused = feed_all(tmp_path, seeds)
+    assert min(refused.values()) > 0, f"never refused: {refused}"
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("start", range(0, 1_200, 100))
+def test_twenty_thousand_damaged_files_are_read_or_refused(tmp_path: Path, start: int) -> None:
+    assert len(KINDS) * 1_200 >= 20_000
+    feed_all(tmp_path, range(1_000 + start, 1_100 + start))
