@@ -53,7 +53,7 @@ _MAX_OBJECTS = 4_096
 _MAX_DEPTH = 8
 _MAX_JSON_DEPTH = 32
 _MAX_BYTES = 64 * 2**30
-_MAX_EXPANSION = 1_100  # of gzip, at its very best
+_GZIP = 1_100  # times smaller than its content, at the very best
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def read(path: Path, kind: str | None = None) -> Artifact:
     digest = _verify(data, where)
     refuse = partial(_damaged, where)
     with _opened(io.BytesIO(data), refuse) as file:
-        names = _inspect(file, refuse, stored=len(data))
+        names = _inspect(file, refuse, stored=len(data), expansion=1)  # nothing is compressed
         found = _text(file, "kind", where)
         if found not in _SCHEMAS:
             raise _damaged(where, f"kind {found!r} is unknown")
@@ -308,7 +308,7 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     size = _regular_size(path)
     refuse = partial(_unfit, where)
     with _opened(path, refuse) as file:
-        names = _inspect(file, refuse, stored=size)
+        names = _inspect(file, refuse, stored=size, expansion=_GZIP)
         if key is None:
             key = only_key({name: file[name].ndim for name in names}, axes, where)
         elif key not in names:
@@ -485,11 +485,12 @@ def _opened(source: io.BytesIO | Path, refuse: Refuse) -> Iterator[h5py.File]:
         raise refuse(f"HDF5 cannot read it ({reason})") from error
 
 
-def _inspect(file: h5py.File, refuse: Refuse, *, stored: int) -> list[str]:
+def _inspect(file: h5py.File, refuse: Refuse, *, stored: int, expansion: int) -> list[str]:
     """Every dataset name, after looking at all there is without following anything.
 
     Only hard links, plain filters and plain numbers pass, each object once, within bounds on
-    depth, count and bytes: a file must not open other files nor grow beyond its own size.
+    depth, count and bytes: a file must not open other files, nor hold more than `expansion` times
+    the bytes that are `stored`.
     """
     import h5py
 
@@ -517,7 +518,7 @@ def _inspect(file: h5py.File, refuse: Refuse, *, stored: int) -> list[str]:
                 raise refuse(f"{full!r} is neither group nor dataset")
             total += _inspect_dataset(item, full, refuse)
             names.append(full)
-    if total > min(_MAX_BYTES, stored * _MAX_EXPANSION):
+    if total > min(_MAX_BYTES, stored * expansion):
         raise refuse(f"it declares {total} bytes of data in {stored} bytes")
     return sorted(names)
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -747,6 +748,12 @@ HOSTILE: dict[str, tuple[Build, str]] = {
             "latents", shape=(3, 10**7), dtype="f4", chunks=(3, 10**6), compression="gzip")),
         "it declares 120000048 bytes of data in ",
     ),
+    "bomb": (
+        instead("latents", lambda f: f.create_dataset(
+            "latents", data=np.zeros((3, 2 * 10**7), "f4"), chunks=(3, 10**6),
+            compression="gzip")),
+        "it declares 240000048 bytes of data in ",
+    ),
     "texts of any length": (instead("ids", _texts), "'ids' has dtype object"),
     "compound": (instead("latents", _compound), "'latents' has dtype [('a', '<f4')]"),
     "half precision": (_set("latents", np.zeros((3, 2), "f2")), "'latents' has dtype float16"),
@@ -814,6 +821,39 @@ def test_signed_hostile_files_are_refused(malice: str, tmp_path: Path) -> None:
     build, told = HOSTILE[malice]
     with within(30):
         assert refusal(forge(tmp_path / "a.h5", build)).startswith(f"{DAMAGED}{told}")
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from aeclust import artifacts
+from aeclust.errors import InputError
+
+import h5py
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = peak()
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        artifacts.read(path)
+        print("taken:", path)
+    except InputError:
+        pass
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count ru_maxrss otherwise")
+def test_hostile_files_take_no_memory(tmp_path: Path) -> None:
+    for i, (build, _) in enumerate(HOSTILE.values()):
+        forge(tmp_path / f"{i}.h5", build)
+    assert len(HOSTILE) >= 30
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 64, done.stdout  # megabytes, and nothing was taken
 
 
 def test_an_attribute_in_dense_storage_is_not_loaded(tmp_path: Path) -> None:
