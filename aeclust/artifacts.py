@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import memory
 from aeclust.errors import InputError, WriteError
 
 if TYPE_CHECKING:
@@ -313,6 +314,8 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
             key = only_key({name: file[name].ndim for name in names}, axes, where)
         elif key not in names:
             raise missing_key(key, names, where)
+        needed = int(file[key].size) * int(file[key].dtype.itemsize)
+        memory.check(needed, f"{key!r}", where, "save it as .npy, which is read in parts")
         return key, np.asarray(file[key][()])
 
 

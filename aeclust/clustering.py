@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import memory
 from aeclust.choosing import estimate_k
 from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
 from aeclust.mixtures import settle, temper
 from aeclust.recipes import Recipe
-from aeclust.reduction import check_memory, check_spread, limited, reduce
+from aeclust.reduction import check_spread, limited, reduce
 
 if TYPE_CHECKING:
     import torch
@@ -208,10 +209,16 @@ def cluster(
             expected=f"at least {k} different ones",
             mend="lower -k, or remove duplicate images",
         )
-    if clusterer in ("spectral", "agglomerative"):
-        needed = 8.0 * n * n * (2 if clusterer == "spectral" else 1)
-        check_memory(
-            needed, f"{clusterer} clustering of {n} points", where, "use --clusterer kmeans"
+    needed = {
+        "spectral": memory.spectral(*points.shape, k),
+        "agglomerative": memory.agglomerative(n),
+    }
+    if clusterer in needed:
+        memory.check(
+            needed[clusterer],
+            f"{clusterer} clustering of {n} points",
+            where,
+            "use --clusterer kmeans",
         )
     if k == n:  # the only way, which spectral and mini-batch clustering miss
         return np.arange(n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import struct
 import tokenize
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from aeclust import artifacts, demo
+from aeclust import artifacts, demo, memory
 from aeclust.errors import InputError, printable
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
@@ -261,20 +262,24 @@ def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, N
     with zipfile.ZipFile(path) as archive:
         names = [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
         if key is None:
-            shapes = {name: _npz_ndim(archive, f"{name}.npy") for name in names}
-            key = artifacts.only_key(shapes, axes, path)
+            axes_of = {name: len(_npz_header(archive, f"{name}.npy")[0]) for name in names}
+            key = artifacts.only_key(axes_of, axes, path)
         elif key not in names:
             raise artifacts.missing_key(key, names, path)
+        shape, dtype = _npz_header(archive, f"{key}.npy")
+        needed = math.prod(shape) * dtype.itemsize
+        memory.check(needed, repr(key), path, "save it as .npy, which is read in parts")
         with archive.open(f"{key}.npy") as file:
             return f"{path}::{key}", np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _npz_ndim(archive: zipfile.ZipFile, member: str) -> int:
+def _npz_header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            return len(np.lib.format.read_array_header_1_0(file)[0])
-        return len(np.lib.format.read_array_header_2_0(file)[0])
+        if np.lib.format.read_magic(file) == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        return shape, dtype
 
 
 def _refuse_stated(source: Source, *names: str) -> None:
@@ -441,6 +446,13 @@ def _load_folder(folder: Path, source: Source) -> Images:
         try:
             decoded.append(_decode(folder / name, source.size))
             ids.append(name)
+            if len(decoded) == 1:
+                memory.check(
+                    2.0 * len(files) * decoded[0].size,  # one by one, and then together
+                    f"{len(files)} images of {_by(decoded[0].shape)}",
+                    str(folder),
+                    "make them smaller, for example --size 32",
+                )
         except _BAD_IMAGE as error:
             reason = printable((str(error) or type(error).__name__).splitlines()[0])
             if not source.skip_bad:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import memory
 from aeclust.errors import InputError
 from aeclust.recipes import SPHERE, parse_reduction
 
@@ -111,20 +111,6 @@ def check_spread(points: NDArray[Any], where: str) -> None:
         )
 
 
-def check_memory(bytes_needed: float, what: str, where: str, mend: str) -> None:
-    """Refuse a step that would not fit into the machine's memory."""
-    if not hasattr(os, "sysconf"):  # Windows does not tell this way
-        return
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if bytes_needed > total:
-        raise InputError(
-            f"{what} needs about {bytes_needed / 1e9:.0f} GB of memory",
-            where=where,
-            expected=f"at most {total / 1e9:.0f} GB, all that this machine has",
-            mend=mend,
-        )
-
-
 def _spread(points: NDArray[Any]) -> float:
     with np.errstate(over="ignore"):  # beyond the largest number is spread enough
         return float(np.ptp(points, axis=0).max())
@@ -147,7 +133,10 @@ def _kpca(
 
     n = len(points)
     _check_size("kpca", size, n, "images", where)
-    check_memory(4 * 8.0 * n * n, f"kernel PCA of {n} points", where, "use --reduction pca:20")
+    memory.check(
+        memory.kernel_pca(*points.shape), f"kernel PCA of {n} points", where,
+        "use --reduction pca:20",
+    )  # fmt: skip
     model = KernelPCA(size, kernel="rbf", eigen_solver="dense", random_state=seed, copy_X=False)
     try:
         reduced = model.fit_transform(points.astype(np.float64))
@@ -168,6 +157,10 @@ def _tsne(
             expected=f"more than {perplexity:g}",
             mend="lower --perplexity, or use --reduction pca:2",
         )
+    memory.check(
+        memory.tsne(len(points), perplexity), f"t-SNE of {len(points)} points", where,
+        "use --reduction pca:20",
+    )  # fmt: skip
     # the PCA start needs as many directions as dimensions asked for
     init = "pca" if min(points.shape) >= size else "random"
     model = TSNE(size, perplexity=perplexity, init=init, random_state=seed, n_jobs=-1)

@@ -102,6 +102,11 @@ def one_error(result: Result, code: int = 2) -> str:
     return result.err.removeprefix("error: ").rstrip("\n")
 
 
+def give_memory(monkeypatch: pytest.MonkeyPatch, there: float) -> None:
+    """A machine of so many bytes."""
+    monkeypatch.setattr("aeclust.memory.machine", lambda: int(there))
+
+
 def run_quietly(*arguments: object) -> Result:
     """One command outside a test, where no fixture catches the streams."""
     out, err = io.StringIO(), io.StringIO()

@@ -19,6 +19,7 @@ PACKAGE = Path(aeclust.__file__).parent
 ROOMS = {
     "pure": (
         "errors",
+        "memory",
         "recipes",
         "batches",
         "models",
@@ -68,6 +69,7 @@ NEEDS = {
     "consensus": {"metrics"},
     "choosing": {"consensus"},
     "mixtures": set[str](),
+    "memory": {"errors"},
     "diagnosis": {"clustering"},
     "selflabel": {"inference", "clustering", "models", "recipes"},
 }
@@ -80,8 +82,8 @@ KEEPERS = {
     "rich": {"terminal"},
 }
 SILENT = ("pure", "stages", "plots")
-# the TOML of --config is read where its fields are known
-READS_A_FILE = {"recipes"}
+# the TOML of --config is read where its fields are known, and the system tells some things in files
+READS_A_FILE = {"recipes", "memory"}
 
 
 @dataclass(frozen=True)

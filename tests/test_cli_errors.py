@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import RECIPE, Cli, Data, files_of, make_images, one_error, run_quietly
+from conftest import RECIPE, Cli, Data, files_of, give_memory, make_images, one_error, run_quietly
 from PIL import Image
 
 from aeclust import artifacts
@@ -796,7 +796,7 @@ def test_weights_that_change_behind_the_labels_are_noticed(
 def test_too_large_a_step_is_refused_before_it_starts(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sysconf", lambda name: 100)
+    give_memory(monkeypatch, 100)
     before = files_of(full_run.path)
     text = one_error(cli("cluster", "--clusterer", "spectral", "-q"))
     assert text == (

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import give_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import clustering
+from aeclust import clustering, memory
 from aeclust.clustering import (
     Clustering,
     cluster,
@@ -222,24 +222,24 @@ def test_a_mixture_of_flat_gaussians_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(("clusterer", "matrices"), [("spectral", 2), ("agglomerative", 1)])
+@pytest.mark.parametrize("clusterer", ["spectral", "agglomerative"])
 def test_clusterers_of_all_pairs_ask_before_they_take_memory(
-    clusterer: str, matrices: int, monkeypatch: pytest.MonkeyPatch
+    clusterer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points, truth = groups((15, 10))
-    needed = 8 * 25 * 25 * matrices
-    for there in (needed, needed - 1):
-        sizes = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": there}
-        monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
-        assert cluster(points, 2, "kmeans", seed=0).tolist() == numbered_by_size(truth).tolist()
-        if there == needed:
-            found = cluster(points, 2, clusterer, seed=0)
-            assert found.tolist() == numbered_by_size(truth).tolist()
-        else:
-            assert refused(points, 2, clusterer) == (
-                f"latents: {clusterer} clustering of 25 points needs about 0 GB of memory;"
-                " expected at most 0 GB, all that this machine has; use --clusterer kmeans"
-            )
+    wanted = numbered_by_size(truth).tolist()
+    needed = {
+        "spectral": memory.spectral(25, points.shape[1], 2),
+        "agglomerative": memory.agglomerative(25),
+    }[clusterer]
+    give_memory(monkeypatch, needed + 1)
+    assert cluster(points, 2, clusterer, seed=0).tolist() == wanted
+    give_memory(monkeypatch, needed - 1)
+    assert cluster(points, 2, "kmeans", seed=0).tolist() == wanted
+    assert refused(points, 2, clusterer) == (
+        f"latents: {clusterer} clustering of 25 points needs about 0 GB of memory;"
+        " expected at most 0 GB, all that this machine has; use --clusterer kmeans"
+    )
 
 
 @pytest.mark.parametrize("n", range(9, 16))

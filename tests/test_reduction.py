@@ -3,18 +3,18 @@ laws, and refusals."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import give_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import reduction
+from aeclust import memory, reduction
 from aeclust.errors import InputError
-from aeclust.reduction import check_memory, check_spread, limited, on_sphere, picture, reduce
+from aeclust.reduction import check_spread, limited, on_sphere, picture, reduce
 
 Points = NDArray[np.float32]
 
@@ -360,37 +360,20 @@ def test_errors_name_where_the_points_came_from() -> None:
         check_spread(np.ones((3, 2)), "validation")
 
 
-def give_memory(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
-    sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": pages}
-    monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
-
-
-def test_a_step_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_memory(monkeypatch, 4_000_000)
-    check_memory(4e9, "it", "here", "use less")
-    with pytest.raises(InputError) as caught:
-        check_memory(5.4e9, "it", "here", "use less")
-    assert caught.value.exit_code == 2
-    assert str(caught.value) == (
-        "here: it needs about 5 GB of memory;"
-        " expected at most 4 GB, all that this machine has; use less"
-    )
-
-
 def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    # four matrices of 30 x 30 doubles
-    give_memory(monkeypatch, 28)
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape) - 1)
     line = refused(cloud(), "kpca:2")
     assert line.startswith("latents: kernel PCA of 30 points needs about 0 GB of memory;")
     assert line.endswith("; use --reduction pca:20")
-    give_memory(monkeypatch, 29)
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape))
     assert reduce(cloud(), ["kpca:2"], seed=0).shape == (30, 2)
 
 
-def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sysconf", raising=False)
-    check_memory(1e30, "it", "here", "use less")
-    assert not hasattr(os, "sysconf")
+def test_tsne_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_memory(monkeypatch, memory.tsne(30, 5) - 1)
+    with pytest.raises(InputError, match="t-SNE of 30 points needs about 0 GB of memory") as caught:
+        reduce(cloud(), ["tsne:2"], seed=0, perplexity=5)
+    assert str(caught.value).endswith("; use --reduction pca:20")
 
 
 # -- the picture -------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""How much memory a step will take, known before it is taken.
+
+Every estimate is of the most that a step holds at a time beside what was there before, in bytes;
+``tests/test_memory.py`` compares it with what the system counts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aeclust.errors import InputError
+
+_CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use of its machine
+
+
+def check(needed: float, what: str, where: str, mend: str) -> None:
+    """Refuse a step that would not fit into the machine's memory.
+
+    Raises
+    ------
+    InputError
+        If `needed` bytes are more than the machine has.
+    """
+    there = machine()
+    if there is not None and needed > there:
+        raise InputError(
+            f"{what} needs about {needed / 1e9:.0f} GB of memory",
+            where=where,
+            expected=f"at most {there / 1e9:.0f} GB, all that this machine has",
+            mend=mend,
+        )
+
+
+def machine() -> int | None:
+    """Bytes of memory of this machine, or of the container; None where the system does not tell."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return None
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CGROUP.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def kernel_pca(n: int, d: int) -> float:
+    """The kernel and what LAPACK makes of it, and two copies of n points of d values."""
+    return 16.0 * n * n + 16.0 * n * d
+
+
+def tsne(n: int, perplexity: float) -> float:
+    """Distances and probabilities of 3 x perplexity neighbours, and a tree of n points."""
+    return n * (450 + 190 * perplexity)
+
+
+def spectral(n: int, d: int, k: int) -> float:
+    """A graph of ten neighbours, k eigenvectors and the search for them, by n points."""
+    return n * (730 + 8.3 * d + 150 * k)
+
+
+def agglomerative(n: int) -> float:
+    """All distances, twice."""
+    return 8.0 * n * n
