@@ -210,7 +210,7 @@ def cluster(
             mend="lower -k, or remove duplicate images",
         )
     needed = {
-        "spectral": memory.spectral(*points.shape, k),
+        "spectral": memory.spectral(n, points.shape[1], k),
         "agglomerative": memory.agglomerative(n),
     }
     if clusterer in needed:

@@ -134,7 +134,7 @@ def _kpca(
     n = len(points)
     _check_size("kpca", size, n, "images", where)
     memory.check(
-        memory.kernel_pca(*points.shape), f"kernel PCA of {n} points", where,
+        memory.kernel_pca(n, points.shape[1]), f"kernel PCA of {n} points", where,
         "use --reduction pca:20",
     )  # fmt: skip
     model = KernelPCA(size, kernel="rbf", eigen_solver="dense", random_state=seed, copy_X=False)
