@@ -133,6 +133,11 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     return result
 
 
+def all_equal(pixels: NDArray[Any]) -> bool:
+    """Whether there is nothing to tell apart; of images that differ, the first are enough."""
+    return all(bool((block == pixels[0]).all()) for block in blocks(pixels))
+
+
 def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """The mean colour (n, c) of every image, in [0, 1]."""
     scale = 255.0 if pixels.dtype == np.uint8 else 1.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aeclust import artifacts, labels, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
-from aeclust.images import Images, Source, load
+from aeclust.images import Images, Source, all_equal, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run.caches import check_channels
@@ -80,6 +80,13 @@ def train(
             where=source.location,
             expected=f"at least {recipe.k} images",
             mend="add images or lower -k",
+        )
+    if all_equal(images.pixels):
+        raise InputError(
+            f"all {len(images)} images are the same",
+            where=source.location,
+            expected="images that differ",
+            mend="check how they were made",
         )
     if val_images is not None and val_labels is not None:
         # used only by later commands, but better refused before hours of training than after
