@@ -149,7 +149,8 @@ def train(
             )
         load_state(network, resume.weights, where="resume")
         load_optimizer(optimizer, resume.optimizer)
-        epoch, step, totals = resume.epoch, resume.step, np.array(resume.totals)
+        epoch, step = resume.epoch, resume.step
+        totals[: len(resume.totals)] = resume.totals  # an older version had fewer terms
         targets = None if resume.targets is None else resume.targets.copy()
 
     def finite_weights() -> dict[str, NDArray[Any]]:
@@ -228,7 +229,7 @@ def _misfit(resume: Snapshot, recipe: Recipe, n: int, steps: int) -> str:
     """What keeps a snapshot's place and sums from going on in this run, or an empty text."""
     if not (0 <= resume.epoch <= recipe.total_epochs and 0 <= resume.step < steps):
         return f"epoch {resume.epoch}, step {resume.step}"
-    if len(resume.totals) != len(TERMS):
+    if len(resume.totals) > len(TERMS):
         return f"{len(resume.totals)} sums instead of {len(TERMS)}"
     begun = resume.epoch > recipe.epochs or (resume.epoch == recipe.epochs and resume.step > 0)
     shape = None if resume.targets is None else resume.targets.shape

@@ -613,7 +613,7 @@ def test_a_snapshot_of_another_network_is_refused() -> None:
         ({"epoch": 3}, "epoch 3, step 2"),
         ({"epoch": -1}, "epoch -1, step 2"),
         ({"step": 4}, "epoch 0, step 4"),
-        ({"totals": (1.0,)}, "1 sums instead of 5"),
+        ({"totals": (1.0,) * 6}, "6 sums instead of 5"),
         ({"optimizer": {"0/exp_avg": np.zeros(3)}}, "optimizer state '0/exp_avg' of shape (3,)"),
         ({"optimizer": {"0/step": np.array(1.0)}}, "optimizer state '0/step' of shape ()"),
         ({"optimizer": {"99/step": np.array(1.0)}}, "optimizer state '99/step' of shape ()"),

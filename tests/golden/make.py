@@ -1,0 +1,55 @@
+"""Makes a run of every kind of artifact, to be kept and read by later versions.
+
+    python tests/golden/make.py FOLDER RECIPE
+
+``1-first`` was made by the first version that wrote format 1 (baseline), ``1-two-phases`` by the
+first whose labels hold probabilities (hybrid). They are never made anew: a version that cannot read
+them has broken a promise. A change of the format gets a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from aeclust.errors import Interrupted
+from aeclust.images import Source
+from aeclust.recipes import named
+from aeclust.run import Context, RunFolder, cluster, plot, train
+
+
+def main(folder: Path, recipe_name: str) -> None:
+    folder.mkdir()
+    os.chdir(folder)  # so that the run remembers its images by a relative path
+    rng = np.random.default_rng(0)
+    kinds = np.arange(24) % 2
+    noise = rng.integers(-30, 31, (24, 8, 8, 3))
+    colours = np.array([[50, 80, 170], [200, 160, 60]])
+    np.save("images.npy", (colours[kinds][:, None, None] + noise).astype(np.uint8))
+    small: dict[str, object] = {"channels": (4, 8), "image_size": 8, "batch_size": 8, "epochs": 1}
+    if recipe_name == "hybrid":
+        small["label_epochs"] = 1
+    else:
+        small |= {"reduction": "pca:2", "clusterer": "kmeans"}
+    recipe = named(recipe_name).override(small)
+    source = Source(location="images.npy")
+    context = Context(folder=RunFolder(Path("run")))
+    train(context, source, recipe, seed=0)
+    cluster(context)
+    plot(context)
+    seen: list[object] = []
+    stopped = Context(
+        folder=RunFolder(Path("stopped")), observe=seen.append, signal=lambda: 2 if seen else None
+    )
+    with contextlib.suppress(Interrupted):
+        train(stopped, source, recipe, seed=0)
+    for extra in (*Path().rglob("*.png"), *Path().rglob(".lock")):
+        extra.unlink()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
