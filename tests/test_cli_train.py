@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -499,6 +501,28 @@ def test_a_state_whose_targets_do_not_fit_is_refused(
     assert (bytes_of(run.path, "*.*"), bytes_of(run.path, "weights/*")) == before
 
 
+@pytest.mark.parametrize("seconds", [1, 7, 25])
+def test_the_state_is_never_older_than_a_minute(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    module = import_module("aeclust.run.train")
+    now, saved = [0], [0]
+
+    def observe(terminal: Terminal, moment: Moment) -> None:  # every step takes so long
+        now.append(now[-1] + seconds)
+
+    def save(*arguments: object) -> None:
+        assert now[-1] - saved[-1] <= 60
+        saved.append(now[-1])
+
+    monkeypatch.setattr(Terminal, "observe", observe)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(now[-1])))
+    monkeypatch.setattr(module, "_write_snapshot", save)
+    assert cli("train", data.images, *RECIPE).code == 0
+    assert len(saved) > 1
+    assert now[-2] - saved[-1] <= 60  # at the last step, whose checkpoint replaces the state
+
+
 def test_resume_starts_over_where_nothing_had_been_saved(
     cli: Cli, run: RunFolder, data: Data, trained: Path
 ) -> None:
@@ -594,7 +618,9 @@ def test_signals_save_the_state_and_resume_ends_with_the_same_bytes(
             assert time.monotonic() < deadline
             time.sleep(0.01)
         os.kill(process.pid, number)
+        asked = time.monotonic()
         out, err = process.communicate(timeout=PATIENCE)
+        assert time.monotonic() - asked < 10
     finally:
         process.kill()
         process.communicate()

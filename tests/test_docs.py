@@ -105,6 +105,18 @@ def test_readme_python_block_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("[")
 
 
+@pytest.mark.parametrize("document", ["README.md", "SECURITY.md"])
+def test_the_tests_that_a_promise_names_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    names = set(re.findall(r"tests/test_\w+\.py", text))
+    assert len(names) >= 2
+    assert all((ROOT / name).exists() for name in names)
+    for file, words in re.findall(r'pytest (\S+) -k "([^"]+)"', text):
+        content = (ROOT / file).read_text(encoding="utf-8")
+        for word in words.split(" or "):
+            assert re.search(rf"def test_\w*{word}", content), word
+
+
 def test_report_script_makes_every_picture_and_table(tmp_path: Path) -> None:
     done = shell(f"{ROOT / 'examples' / 'report.sh'} --quick out", tmp_path)
     assert done.returncode == 0, done.stderr
