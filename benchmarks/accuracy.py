@@ -5,9 +5,9 @@
     python benchmarks/accuracy.py --table                  # the rows measured so far
     python benchmarks/accuracy.py --figure docs/img/reliability.png
 
-Every finished row is appended to ``benchmarks/results/accuracy.jsonl`` and never measured again:
-the command can be stopped and repeated. ``landscape`` and ``cifar10`` are read from
-``AECLUST_DATA`` (or ``../shared/data``), ``fashion-mnist`` from the Debian package
+Every finished row is appended to ``benchmarks/results/accuracy.jsonl`` and not measured again while
+its recipe stays what it was: the command can be stopped and repeated. ``landscape`` and ``cifar10``
+are read from ``AECLUST_DATA`` (or ``../shared/data``), ``fashion-mnist`` from the Debian package
 ``dataset-fashion-mnist``; what is absent is left out, and said. ``umap`` needs
 ``pip install umap-learn``; for the peer see ``benchmarks/peer.py``, which runs in an environment of
 its own and writes rows of the same kind.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
 import sys
@@ -34,12 +35,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rows import Row, append_row, read_rows
 
 from aeclust import AutoencoderClusterer, demo, metrics
 from aeclust.clustering import cluster
+from aeclust.recipes import named
 from aeclust.reduction import reduce
 
-RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -119,16 +121,30 @@ def pca_kmeans(data: Set, seed: int) -> Found:
     return Found(cluster(points, data.k, "kmeans", seed=seed))
 
 
-def recipe(name: str, **settings: object) -> Callable[[Set, int], Found]:
-    """A recipe of aeclust, by its estimator."""
+@dataclass(frozen=True)
+class Trained:
+    """A recipe of aeclust with some fields changed, by its estimator."""
 
-    def run(data: Set, seed: int) -> Found:
+    name: str
+    settings: dict[str, object]
+
+    def __call__(self, data: Set, seed: int) -> Found:
         model = AutoencoderClusterer(
-            data.k, recipe=name, settings={**settings}, random_state=seed
+            data.k, recipe=self.name, settings=self.settings, random_state=seed
         ).fit(data.pixels)
         return Found(model.labels_, model.confidence_)
 
-    return run
+
+def recipe(name: str, **settings: object) -> Trained:
+    return Trained(name, settings)
+
+
+def digest(method: object) -> str | None:
+    """What a method's recipe is today; None for methods without one."""
+    if not isinstance(method, Trained):
+        return None
+    values = named(method.name).override(method.settings).to_json()
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def umap_gmm(data: Set, seed: int) -> Found:
@@ -210,6 +226,7 @@ def measure(name: str, data: Set, method: str, seed: int) -> None:
         "data": name,
         "method": method,
         "seed": seed,
+        "recipe": digest(METHODS[method]),
         "accuracy": round(found.accuracy, 4),
         "nmi": round(found.nmi, 4),
         "ari": round(found.ari, 4),
@@ -220,8 +237,7 @@ def measure(name: str, data: Set, method: str, seed: int) -> None:
     }
     if outcome.confidence is not None:
         row |= reliability(outcome.labels[scored], outcome.confidence[scored], classes)
-    print(json.dumps(row), flush=True)
-    append(row)
+    append_row("accuracy", row)
 
 
 def reliability(
@@ -238,13 +254,13 @@ def reliability(
     }
 
 
-def draw_reliability(rows: list[dict[str, Any]], file: Path) -> None:
+def draw_reliability(found: list[Row], file: Path) -> None:
     """Accuracy against confidence of the default recipe: a line for every set, mean over seeds."""
     figure, axes = plt.subplots(figsize=(3.6, 3.4), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfectly calibrated")
     markers = iter("osD^v")
     for data in SETS:
-        own = [r for r in rows if (r["data"], r["method"]) == (data, "hybrid")]
+        own = [r for r in found if (r["data"], r["method"]) == (data, "hybrid")]
         tenths = [r["tenths"] for r in own if "tenths" in r]
         if tenths:
             sure, right = np.mean(tenths, axis=0).T
@@ -254,31 +270,28 @@ def draw_reliability(rows: list[dict[str, Any]], file: Path) -> None:
     figure.savefig(file, dpi=200)
 
 
-def append(row: dict[str, Any]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with open(RESULTS, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+def read() -> list[Row]:
+    """The rows that hold: those of a recipe that has changed since do not."""
+    return [
+        row
+        for row in read_rows("accuracy")
+        if row.get("recipe") == digest(METHODS.get(row["method"]))
+    ]
 
 
-def read() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
-def key(row: dict[str, Any]) -> tuple[str, str, int]:
+def key(row: Row) -> tuple[str, str, int]:
     return row["data"], row["method"], row["seed"]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(found: list[Row]) -> str:
     """Markdown: mean, spread (half the range) and seeds of every data set and method."""
     lines = [
         "| data (k) | method | seeds | accuracy | confident half | NMI | ARI | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = {name: i for i, name in enumerate(SETS)}
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in sorted(rows, key=lambda r: (order.get(r["data"], 99), r["method"], r["seed"])):
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(found, key=lambda r: (order.get(r["data"], 99), r["method"], r["seed"])):
         groups.setdefault((row["data"], row["method"]), []).append(row)
     for (data, method), group in groups.items():
         columns = ("accuracy", "confident_half", "nmi", "ari")
@@ -290,7 +303,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def mean(group: list[dict[str, Any]], column: str) -> str:
+def mean(group: list[Row], column: str) -> str:
     values = [row[column] for row in group if column in row]
     if not values:
         return ""

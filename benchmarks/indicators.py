@@ -12,7 +12,6 @@ read from ``AECLUST_DATA`` (or ``../shared/data``) and left out where they are a
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rows import append_row, read_rows
 
 from aeclust import demo, training
 from aeclust.choosing import INDICATORS
@@ -30,7 +30,6 @@ from aeclust.curve import checkpoint_curve
 from aeclust.models import build, load_state
 from aeclust.recipes import named
 
-RESULTS = Path(__file__).parent / "results" / "indicators.jsonl"
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")
 TRAINED, SCORED = 1_500, 500
@@ -114,7 +113,7 @@ def measure(split: Split, method: str, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     if "--table" in sys.argv[1:]:
-        print(table(read()))
+        print(table(read_rows("indicators")))
         return
     for method in RECIPES:
         for data, load in SETS.items():
@@ -124,22 +123,14 @@ def main() -> None:
                 print(f"{data} is left out: {error.filename} is absent", file=sys.stderr)
                 continue
             for seed in SEEDS:
-                if any((r["data"], r["method"], r["seed"]) == (data, method, seed) for r in read()):
+                done = {(r["data"], r["method"], r["seed"]) for r in read_rows("indicators")}
+                if (data, method, seed) in done:
                     continue
                 started = time.monotonic()
                 row = {"data": data, "method": method, "seed": seed}
                 row |= measure(split, method, seed)
                 row["minutes"] = round((time.monotonic() - started) / 60, 2)
-                print(json.dumps(row), flush=True)
-                RESULTS.parent.mkdir(exist_ok=True)
-                with open(RESULTS, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-
-
-def read() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+                append_row("indicators", row)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -12,7 +12,6 @@ clustered by the recipe's own chain (the report's protocol). Rows are kept in
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -24,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rows import append_row, read_rows
 
 from aeclust import demo, inference, metrics, training
 from aeclust.clustering import cluster_latents
 from aeclust.models import build, load_state
 from aeclust.recipes import RECIPES, Recipe
 
-RESULTS = Path(__file__).parent / "results" / "report_questions.jsonl"
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")
 EPOCHS = 11
@@ -112,11 +111,10 @@ def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
 
 
 def main() -> None:
-    done = read()
+    done = read_rows("report_questions")
     if "--table" in sys.argv:
         print(table(done))
         return
-    RESULTS.parent.mkdir(exist_ok=True)
     for data, split, variants in sets():
         for variant in variants:
             if any((row["data"], row["variant"]) == (data, variant) for row in done):
@@ -136,15 +134,8 @@ def main() -> None:
                 "minutes": minutes,
                 "points": points,
             }
-            with open(RESULTS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row("report_questions", row)
             print(table([row]), flush=True)
-
-
-def read() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -1,0 +1,26 @@
+"""Measured rows: one JSON object a line, appended when it is known and never lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+RESULTS = Path(__file__).parent / "results"
+
+
+def read_rows(name: str) -> list[Row]:
+    """The rows of ``results/NAME.jsonl``."""
+    file = RESULTS / f"{name}.jsonl"
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def append_row(name: str, row: Row) -> None:
+    """Keep one more row, and print it."""
+    print(json.dumps(row), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
