@@ -599,6 +599,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
+        if code == 130:  # typer's own answer to Ctrl-C, without a word
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Interrupted as stop:
         typer.echo(str(stop), err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -236,3 +237,63 @@ def test_an_output_elsewhere_is_the_old_or_the_new_one(
         output.write_bytes(b"old")
         die(request, last)
         assert output.read_bytes() in (b"old", new)
+
+
+# -- signals to what does not save first -------------------------------------------------------
+
+
+class Signalled(Mortal):
+    """A process that gets a signal in act number `last`, and lives to tidy up."""
+
+    number = signal.SIGTERM
+
+    def act(self, name: str) -> None:
+        self.acts.append(name)
+        if len(self.acts) - 1 == self.last:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "terminated\n")],
+)
+@pytest.mark.parametrize(
+    "command",
+    [["embed", "--force"], ["cluster", "-k", 3], ["plot"]],
+    ids=lambda command: command[0],
+)
+def test_a_signal_ends_a_later_stage_at_once_and_leaves_nothing_half_written(
+    command: list[object],
+    number: signal.Signals,
+    code: int,
+    told: str,
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Signalled, "number", number)
+    # a shell starts background jobs with Ctrl-C ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = tmp_path / "run"
+    shutil.copytree(labelled, run)
+    old = files(run)
+    arguments = [*command, "--run", run, "-q"]
+    try:
+        run_quietly(*arguments)  # libraries that it loads may write caches of their own
+        shutil.rmtree(run)
+        shutil.copytree(labelled, run)
+        acts, _ = die(arguments)
+        new = files(run)
+        for last in range(len(acts)):
+            shutil.rmtree(run)
+            shutil.copytree(labelled, run)
+            with pytest.MonkeyPatch.context() as patch:
+                Signalled(patch, last)
+                result = run_quietly(*arguments)
+            assert (result.code, result.out, result.err) == (code, "", told)
+            assert old.keys() <= files(run).keys()
+            for name, content in files(run).items():
+                assert content in (old.get(name), new.get(name)), f"{name} after {acts[last]}"
+            assert not hidden(run)
+    finally:
+        signal.signal(signal.SIGINT, before)
