@@ -20,6 +20,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import stat
@@ -252,7 +253,7 @@ def read(path: Path, kind: str | None = None) -> Artifact:
     digest = _verify(data, where)
     refuse = partial(_damaged, where)
     with _opened(io.BytesIO(data), refuse) as file:
-        names = _inspect(file, refuse, stored=len(data), expansion=1)  # nothing is compressed
+        names = list(_inspect(file, refuse, most=len(data), chunks=False))
         found = _text(file, "kind", where)
         if found not in _SCHEMAS:
             raise _damaged(where, f"kind {found!r} is unknown")
@@ -309,13 +310,12 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     size = _regular_size(path)
     refuse = partial(_unfit, where)
     with _opened(path, refuse) as file:
-        names = _inspect(file, refuse, stored=size, expansion=_GZIP)
+        sizes = _inspect(file, refuse, most=size * _GZIP, chunks=True)
         if key is None:
-            key = only_key({name: file[name].ndim for name in names}, axes, where)
-        elif key not in names:
-            raise missing_key(key, names, where)
-        needed = int(file[key].size) * int(file[key].dtype.itemsize)
-        memory.check(needed, f"{key!r}", where, "save it as .npy, which is read in parts")
+            key = only_key({name: file[name].ndim for name in sizes}, axes, where)
+        elif key not in sizes:
+            raise missing_key(key, list(sizes), where)
+        memory.check(sizes[key], repr(key), where, "save it as .npy, which is read in parts")
         return key, np.asarray(file[key][()])
 
 
@@ -488,23 +488,25 @@ def _opened(source: io.BytesIO | Path, refuse: Refuse) -> Iterator[h5py.File]:
         raise refuse(f"HDF5 cannot read it ({reason})") from error
 
 
-def _inspect(file: h5py.File, refuse: Refuse, *, stored: int, expansion: int) -> list[str]:
-    """Every dataset name, after looking at all there is without following anything.
+def _inspect(file: h5py.File, refuse: Refuse, *, most: int, chunks: bool) -> dict[str, int]:
+    """Every dataset's name and what it takes in bytes, after a look that follows nothing.
 
     Only hard links, plain filters and plain numbers pass, each object once, within bounds on
-    depth, count and bytes: a file must not open other files, nor hold more than `expansion` times
-    the bytes that are `stored`.
+    depth, count and bytes: a file must not open other files, nor hold more than `most` bytes. What
+    aeclust writes itself is never stored in `chunks`.
     """
     import h5py
 
-    names: list[str] = []
+    sizes: dict[str, int] = {}
     seen: set[Any] = set()
-    total = 0
     pending: list[tuple[h5py.Group, str, int]] = [(file, "", 0)]
     while pending:
         group, prefix, depth = pending.pop()
         for name in group:
             full = prefix + name
+            # before it is looked up, or it would be followed as a path
+            if "/" in name or name == ".":
+                raise refuse(f"{full!r} is no name")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise refuse(f"{full!r} is a link to somewhere else")
             item = group[name]
@@ -519,27 +521,31 @@ def _inspect(file: h5py.File, refuse: Refuse, *, stored: int, expansion: int) ->
                 continue
             if not isinstance(item, h5py.Dataset):
                 raise refuse(f"{full!r} is neither group nor dataset")
-            total += _inspect_dataset(item, full, refuse)
-            names.append(full)
-    if total > min(_MAX_BYTES, stored * expansion):
-        raise refuse(f"it declares {total} bytes of data in {stored} bytes")
-    return sorted(names)
+            sizes[full] = _inspect_dataset(item, full, refuse, chunks=chunks)
+    most = min(_MAX_BYTES, most)
+    if sum(sizes.values()) > most:
+        raise refuse(f"it declares {sum(sizes.values())} bytes of data, more than {most}")
+    return dict(sorted(sizes.items()))
 
 
-def _inspect_dataset(item: h5py.Dataset, full: str, refuse: Refuse) -> int:
+def _inspect_dataset(item: h5py.Dataset, full: str, refuse: Refuse, *, chunks: bool) -> int:
     """Refuse what reads other files or holds more than plain values; the size in bytes."""
     import h5py
 
     plist = item.id.get_create_plist()
     if item.is_virtual or plist.get_external_count():
         raise refuse(f"{full!r} keeps its data in other files")
+    if item.chunks is not None and not chunks:
+        raise refuse(f"{full!r} is stored in chunks")
     filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
     allowed = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
     if filters - allowed:
         raise refuse(f"{full!r} uses filter {min(filters - allowed)}")
     if item.shape is None or not _plain(item.dtype):
         raise refuse(f"{full!r} has dtype {item.dtype}")
-    return int(item.size) * int(item.dtype.itemsize)
+    # a chunk is read whole, however little of it the dataset has
+    values = max(int(item.size), math.prod(item.chunks or ()))
+    return values * int(item.dtype.itemsize)
 
 
 def _plain(dtype: np.dtype[Any]) -> bool:

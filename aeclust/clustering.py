@@ -211,7 +211,7 @@ def cluster(
         )
     needed = {
         "spectral": memory.spectral(n, points.shape[1], k),
-        "agglomerative": memory.agglomerative(n),
+        "agglomerative": memory.agglomerative(n, points.shape[1]),
     }
     if clusterer in needed:
         memory.check(

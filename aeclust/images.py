@@ -426,6 +426,7 @@ def _rescale(
         )  # fmt: skip
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
+    memory.check(4.0 * images.size, "its copy in [0, 1]", where, "save it in that range")
     result = np.empty(images.shape, np.float32)
     for start in range(0, len(images), _BLOCK):
         block = images[start : start + _BLOCK]
@@ -447,17 +448,10 @@ def _load_folder(folder: Path, source: Source) -> Images:
     decoded: list[NDArray[np.uint8]] = []
     ids: list[str] = []
     skipped: list[str] = []
+    channels = 0
     for name in files:
         try:
-            decoded.append(_decode(folder / name, source.size))
-            ids.append(name)
-            if len(decoded) == 1:
-                memory.check(
-                    2.0 * len(files) * decoded[0].size,  # one by one, and then together
-                    f"{len(files)} images of {_by(decoded[0].shape)}",
-                    str(folder),
-                    "make them smaller, for example --size 32",
-                )
+            image = _decode(folder / name, source.size)
         except _BAD_IMAGE as error:
             reason = printable((str(error) or type(error).__name__).splitlines()[0])
             if not source.skip_bad:
@@ -468,21 +462,30 @@ def _load_folder(folder: Path, source: Source) -> Images:
                     mend="remove it, or leave such files out with --skip-bad",
                 ) from error
             skipped.append(f"{printable(name)}: {reason}")
+            continue
+        decoded.append(image)
+        ids.append(name)
+        # at once, and not after all of them have been taken into memory
+        if image.shape[:2] != decoded[0].shape[:2]:
+            raise InputError(
+                f"images have different sizes ({ids[0]} is {_by(decoded[0].shape)},"
+                f" {name} is {_by(image.shape)})",
+                where=str(folder),
+                expected="one size",
+                mend="resize all of them with --size, for example --size 32",
+            )
+        if image.shape[2] > channels:  # grey among RGB becomes RGB
+            channels = image.shape[2]
+            memory.check(
+                2.0 * len(files) * channels * image[..., 0].size,  # one by one, and then together
+                f"{len(files)} images of {_by(image.shape)}",
+                str(folder),
+                "make them smaller, for example --size 32",
+            )
     if not decoded:
         raise InputError(
             f"none of its {len(files)} images can be read", where=str(folder), expected="images"
         )
-    sizes = [image.shape[:2] for image in decoded]
-    odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
-    if odd is not None:
-        first, other = (f"{ids[i]} is {_by(sizes[i])}" for i in (0, odd))
-        raise InputError(
-            f"images have different sizes ({first}, {other})",
-            where=str(folder),
-            expected="one size",
-            mend="resize all of them with --size, for example --size 32",
-        )
-    channels = max(image.shape[2] for image in decoded)  # grey among RGB becomes RGB
     pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in decoded])
     return Images(pixels, np.array(ids, dtype=np.str_), source, tuple(skipped))
 

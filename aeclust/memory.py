@@ -49,9 +49,9 @@ def kernel_pca(n: int, d: int) -> float:
     return 16.0 * n * n + 16.0 * n * d
 
 
-def tsne(n: int, perplexity: float) -> float:
-    """Distances and probabilities of 3 x perplexity neighbours, and a tree of n points."""
-    return n * (450 + 190 * perplexity)
+def tsne(n: int, d: int, perplexity: float) -> float:
+    """Distances and probabilities of 3 x perplexity neighbours, a tree, and a copy of n points."""
+    return n * (450 + 190 * perplexity + 8 * d)
 
 
 def spectral(n: int, d: int, k: int) -> float:
@@ -59,6 +59,6 @@ def spectral(n: int, d: int, k: int) -> float:
     return n * (730 + 8.3 * d + 150 * k)
 
 
-def agglomerative(n: int) -> float:
-    """All distances, twice."""
-    return 8.0 * n * n
+def agglomerative(n: int, d: int) -> float:
+    """All distances, twice, and a copy of n points of d values."""
+    return 8.0 * n * n + 8.0 * n * d

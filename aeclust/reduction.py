@@ -157,10 +157,9 @@ def _tsne(
             expected=f"more than {perplexity:g}",
             mend="lower --perplexity, or use --reduction pca:2",
         )
-    memory.check(
-        memory.tsne(len(points), perplexity), f"t-SNE of {len(points)} points", where,
-        "use --reduction pca:20",
-    )  # fmt: skip
+    n, d = points.shape
+    needed = memory.tsne(n, d, perplexity)
+    memory.check(needed, f"t-SNE of {n} points", where, "use --reduction pca:20")
     # the PCA start needs as many directions as dimensions asked for
     init = "pca" if min(points.shape) >= size else "random"
     model = TSNE(size, perplexity=perplexity, init=init, random_state=seed, n_jobs=-1)

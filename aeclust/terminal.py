@@ -123,8 +123,13 @@ class Signals:
         return self._noted
 
     def rest(self, what: str | None) -> None:
-        """From now on a signal ends the command with this sentence; with None it waits."""
+        """From now on a signal ends the command with this sentence; with None it waits.
+
+        One that waits already ends it now.
+        """
         self.resting = what
+        if what is not None and self._noted is not None:
+            raise Interrupted(self._noted, what)
 
     def receive(self, number: int) -> None:
         """A signal: the second one does not wait in any case."""

@@ -339,8 +339,8 @@ def test_what_cannot_be_removed_exits_4(cli: Cli, run: RunFolder, data: Data) ->
     run.weights_file(3).unlink()
     run.weights_file(3).mkdir()
     text = one_error(cli("train", data.images, *RECIPE, "--force", "-q"), 4)
-    assert text.startswith("aeclust-run: cannot be removed (")
-    assert text.endswith("; check permissions")
+    assert text.startswith("aeclust-run: the former run cannot be replaced (")
+    assert text.endswith("; check permissions and space, and repeat")
 
 
 def test_divergence_exits_3_and_keeps_what_was_good(cli: Cli, data: Data) -> None:
@@ -487,7 +487,7 @@ def test_a_state_whose_targets_do_not_fit_is_refused(
     cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int] | None
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 8)
+        interrupt_after(patch, 9)
         assert cli("train", data.images, *TWO_PHASES, "-q").code == 130
     run = RunFolder(Path("aeclust-run"))
     state = artifacts.read(run.resume_file, "resume")

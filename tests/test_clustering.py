@@ -230,7 +230,7 @@ def test_clusterers_of_all_pairs_ask_before_they_take_memory(
     wanted = numbered_by_size(truth).tolist()
     needed = {
         "spectral": memory.spectral(25, points.shape[1], 2),
-        "agglomerative": memory.agglomerative(25),
+        "agglomerative": memory.agglomerative(25, points.shape[1]),
     }[clusterer]
     give_memory(monkeypatch, needed + 1)
     assert cluster(points, 2, clusterer, seed=0).tolist() == wanted

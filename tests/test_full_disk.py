@@ -23,6 +23,10 @@ UNHARMED = (
     "could not be written ({}); free space or choose another place; what was there before is "
     "unharmed"
 )
+REPEAT = (
+    "the former run cannot be replaced (No space left on device); "
+    "check permissions and space, and repeat"
+)
 LATER = [
     ["embed", "--force"],
     ["cluster", "--force"],
@@ -104,18 +108,33 @@ def test_a_full_disk_at_any_write_exits_4_and_harms_nothing(
             shutil.copytree(labelled, run)
         result, _ = full(arguments, kind, room)
         if kind == "fsync" and result.code == 0:
-            continue  # of a folder, after the file is in place
+            assert room == needed - 1  # of the folder, after the last file is in place
+            continue
         assert result.code == 4
         error = result.err.splitlines()[-1]
         assert error.startswith(f"error: {run}")
-        assert error.endswith(UNHARMED.format("No space left on device"))
+        if not error.endswith(REPEAT):  # at the last step of beginning a run
+            assert error.endswith(UNHARMED.format("No space left on device"))
         after = files_of(run)
         assert not [name for name in after if name.endswith(".tmp")]
-        for name, (content, _) in before.items():
-            if name not in ("latents.h5", "labels.h5") or command[0] == "plot":
-                assert after[name][0] == content
+        for name, (content, _) in before.items():  # and what was made anew has the same bytes
+            assert after[name][0] == content
         for file in run.rglob("*.h5"):
             artifacts.read(file)
+
+
+@pytest.mark.parametrize("kind", ["write", "fsync", "replace"])
+def test_a_run_is_not_replaced_where_nothing_can_be_written(
+    kind: str, data: Data, labelled: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(labelled, run)
+    before = files_of(run)
+    command: list[object] = ["train", data.images, *SHORT, "--force", "--run", run, "-q"]
+    result, _ = full(command, kind, 0)
+    told = f"{run}/run.json.next: {UNHARMED.format('No space left on device')}"
+    assert one_error(result, 4) == told
+    assert files_of(run) == before
 
 
 def test_a_limit_on_file_sizes_is_one_line_and_harms_nothing(cli: Cli, full_run: RunFolder) -> None:
@@ -188,11 +207,15 @@ def test_a_disk_that_is_really_full_and_one_that_is_read_only(data: Data, tmp_pa
         told = one_error(result, 4)
         assert told.startswith("disk/run/")
         assert told.endswith(UNHARMED.format("No space left on device"))
-    for result in frozen:
-        assert one_error(result, 4) == (
-            "disk/run: cannot be written to (Read-only file system); "
-            "choose another folder with --run"
-        )
+    for arguments, result in zip(LATER, frozen, strict=True):
+        told = one_error(result, 4)
+        if arguments[0] in ("embed", "cluster"):  # which lock the folder first
+            assert told == (
+                "disk/run: cannot be written to (Read-only file system); "
+                "choose another folder with --run"
+            )
+        else:
+            assert told.endswith(UNHARMED.format("Read-only file system"))
     assert "MB are free and" in one_error(refused, 4)
     for result in (intact, still):
         assert result.code == 0

@@ -103,9 +103,11 @@ def test_a_kept_state_is_resumed(cli: Cli, kept: Path) -> None:
     result = cli("train", "--resume", "--run", "stopped", "--threads", 1)
     assert result.code == 0, result.err
     last = RunFolder(kept / "run").checkpoints()[-1]
-    wanted = weights(kept / "run", last)
-    found = weights(kept / "stopped", last)
+    first, wanted, found = (
+        weights(kept / run, e) for run, e in (("run", 0), ("run", last), ("stopped", last))
+    )
     assert found.keys() == wanted.keys()
-    for name, values in wanted.items():
-        # another machine or version of PyTorch rounds otherwise
-        np.testing.assert_allclose(found[name], values, atol=2e-2, err_msg=name)
+    # another machine or version of PyTorch rounds otherwise, but by far less than was learnt
+    missed = sum(float(np.abs(found[n] - wanted[n]).sum()) for n in wanted)
+    learnt = sum(float(np.abs(first[n] - wanted[n]).sum()) for n in wanted)
+    assert missed < 0.1 * learnt

@@ -21,7 +21,11 @@ from aeclust.errors import InputError
 from aeclust.run import RunFolder
 
 # A fork has everything loaded already, so that a kill meets the command and not its imports.
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+# From Python 3.12 on it warns of threads; those here belong to pytest and wait.
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
 
 
 def work(arguments: list[object], answer: Path) -> None:
@@ -76,7 +80,9 @@ def test_a_kill_at_any_moment_breaks_nothing(
     started(arguments, answer).join()
     needed = time.monotonic() - clock
     killed = 0
-    for i in range(KILLS):
+    for i in range(5 * KILLS):  # some end before they are killed
+        if killed == KILLS:
+            break
         prepare()
         answer.unlink(missing_ok=True)
         process = started(arguments, answer)
@@ -85,14 +91,14 @@ def test_a_kill_at_any_moment_breaks_nothing(
         process.join()
         killed += not answer.exists()
         for file, content in files(run).items():
-            if file not in ("metrics.jsonl", "resume.h5"):
+            if file not in ("metrics.jsonl", "resume.h5", "run.json.next"):
                 assert content in (old.get(file), new.get(file)), f"kill {i}: {file}"
         assert old.keys() <= files(run).keys()
         result = run_quietly(*again)
         assert result.code == 0, f"kill {i}: {result.err}"
         assert files(run) == new, f"kill {i}"
         assert not hidden(run)
-    assert killed > KILLS / 2, "most of the commands had ended before"
+    assert killed == KILLS, "most of the commands had ended before"
 
 
 # -- two in one folder -------------------------------------------------------------------------
@@ -101,6 +107,8 @@ def test_a_kill_at_any_moment_breaks_nothing(
 @contextlib.contextmanager
 def both(first: list[object], second: list[object], folder: Path) -> Iterator[list[BaseProcess]]:
     """Two commands at the same time; they answer in files ``0`` and ``1``."""
+    for name in ("0", "1"):
+        (folder / name).unlink(missing_ok=True)
     processes = [started(first, folder / "0"), started(second, folder / "1")]
     try:
         yield processes

@@ -370,7 +370,7 @@ def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_tsne_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_memory(monkeypatch, memory.tsne(30, 5) - 1)
+    give_memory(monkeypatch, memory.tsne(30, cloud().shape[1], 5) - 1)
     with pytest.raises(InputError, match="t-SNE of 30 points needs about 0 GB of memory") as caught:
         reduce(cloud(), ["tsne:2"], seed=0, perplexity=5)
     assert str(caught.value).endswith("; use --reduction pca:20")

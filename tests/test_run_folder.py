@@ -179,8 +179,14 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
     folder = RunFolder(tmp_path)
     (tmp_path / "weights").mkdir()
     left = [".labels.h5.k2j_x9ab.tmp", "weights/.epoch-0003.h5.abcdefgh.tmp"]
-    left += [".run.json.00000000.tmp", ".embedding.png.abcdefgh.tmp"]
-    own = [".notes.txt.abcdefgh.tmp", ".labels.h5.tmp", "labels.h5.abcdefgh.tmp", "labels.h5"]
+    left += [".run.json.00000000.tmp", ".run.json.next.abcdefgh.tmp", ".metrics.jsonl.abcdefgh.tmp"]
+    own = [
+        ".embedding.png.abcdefgh.tmp",
+        ".notes.txt.abcdefgh.tmp",
+        ".labels.h5.tmp",
+        "labels.h5.abcdefgh.tmp",
+        "labels.h5",
+    ]
     for name in left + own:
         (tmp_path / name).write_bytes(b"x")
     with folder.lock():

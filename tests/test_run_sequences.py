@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import signal
@@ -101,19 +102,33 @@ def test_a_picture_of_others_by_a_chain_with_tsne_takes_the_clusters_asked_for(
     assert '"2": ' in result.out
 
 
+@pytest.mark.parametrize("moment", ["while libraries load", "while images load", "before the lock"])
 def test_an_interrupt_before_the_first_step_changes_nothing(
-    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     before = files_of(full_run.path)
+    module = import_module("aeclust.run.train")
 
     def slow(source: Source) -> Images:
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("it went on loading")
 
-    monkeypatch.setattr(import_module("aeclust.run.train"), "load", slow)
-    result = cli("train", data.images, *RECIPE, "--force")
-    assert (result.code, result.out) == (143, "")
-    assert result.err == "interrupted before training began; nothing was changed\n"
+    def early(name: str) -> torch.device:
+        signal.raise_signal(signal.SIGTERM)
+        return torch.device("cpu")
+
+    def swallowed(*arguments: object) -> None:
+        with contextlib.suppress(Exception):
+            signal.raise_signal(signal.SIGTERM)
+
+    if moment == "while libraries load":
+        monkeypatch.setattr("aeclust.run.choose_device", early)
+    elif moment == "while images load":
+        monkeypatch.setattr(module, "load", slow)
+    else:
+        monkeypatch.setattr(module, "_check_disk", swallowed)
+    result = cli("train", data.images, *RECIPE, "--force", "-q")
+    assert result == (143, "", "interrupted before training began; nothing was changed\n")
     assert files_of(full_run.path) == before
 
 
@@ -130,14 +145,15 @@ def test_an_interrupt_between_the_phases_does_not_wait_and_loses_nothing(
         signal.raise_signal(number)
         raise AssertionError("it went on clustering")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("aeclust.training.self_label", slow)
-        result = cli("train", data.images, *TWO_PHASES)
-    assert result.code == code
-    assert result.err.endswith(
+    told = (
         "interrupted in epoch 3 of 4; the state is saved;"
         " continue with aeclust train --resume and the same flags\n"
     )
+    with monkeypatch.context() as patch:
+        patch.setattr("aeclust.training.self_label", slow)
+        for flags in ([], ["--resume"]):
+            result = cli("train", data.images, *TWO_PHASES, *flags, "-q")
+            assert result == (code, "", told)
     run = RunFolder(Path("aeclust-run"))
     assert run.checkpoints() == [0, 1, 2]
     assert cli("train", data.images, *TWO_PHASES, "--resume").code == 0
@@ -416,3 +432,11 @@ def test_a_picture_of_others_is_of_the_network_that_labels_them(
     cli("embed")  # of the last checkpoint; the labels bring the first phase's back
     assert cli("plot", data.val_images).code == 0
     assert np.array_equal(drawn[0], drawn[1])
+
+
+def test_one_image_is_not_called_equal_to_the_others(cli: Cli, data: Data) -> None:
+    np.save("one.npy", np.load(data.images)[:1])
+    result = cli("train", "one.npy", *TWO_PHASES, "-k", "auto", "-q")
+    assert result.code == 2
+    assert "1 image to train on; expected 2 or more" in result.err
+    assert cli("train", "one.npy", *RECIPE, "-k", "auto", "--force").code == 0

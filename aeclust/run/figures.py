@@ -99,7 +99,7 @@ def reconstruct(
     from aeclust import plots
 
     figure = plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids])
-    _save(context, file, figure)
+    _save(file, figure)
     return Reconstructed(file, ids, errors.tolist(), epoch)
 
 
@@ -162,7 +162,7 @@ def checkpoint_curve(
         way = "clustered by themselves" if recipe.transductive else "labelled by their neighbours"
         note = f"{len(validation[1])} validation images, {way}"
     table = file.with_suffix(".csv")
-    context.folder.write(table, _curve_csv(curve).encode())
+    artifacts.write_bytes(table, _curve_csv(curve).encode())
     from aeclust import plots
 
     accuracies = [p.accuracy for p in curve.points if p.accuracy is not None]
@@ -173,7 +173,7 @@ def checkpoint_curve(
         note=note,
         title=f"{recipe.name}, {len(images)} images",
     )
-    _save(context, file, figure)
+    _save(file, figure)
     return CurveFiles(curve, file, table)
 
 
@@ -276,9 +276,7 @@ def plot(
             ),
         ]
     title = f"{manifest.recipe.name}: {len(points)} images"
-    _save(
-        context, file, plots.embedding_figure(points, panels, title=title, axis_note=embedded.note)
-    )
+    _save(file, plots.embedding_figure(points, panels, title=title, axis_note=embedded.note))
     return Plotted(file, scores)
 
 
@@ -387,7 +385,7 @@ def _picture(default: Path, output: Path | None) -> Path:
     return file
 
 
-def _save(context: Context, file: Path, figure: Figure) -> None:
+def _save(file: Path, figure: Figure) -> None:
     kind = file.suffix.lower().lstrip(".")
     buffer = io.BytesIO()
     # neither a date nor a version: equal runs draw equal bytes
@@ -397,4 +395,4 @@ def _save(context: Context, file: Path, figure: Figure) -> None:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }[kind]
     figure.savefig(buffer, format=kind, metadata=metadata)
-    context.folder.write(file, buffer.getvalue())
+    artifacts.write_bytes(file, buffer.getvalue())

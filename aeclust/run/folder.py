@@ -20,9 +20,9 @@ from aeclust.recipes import Recipe
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
+# what is written under the lock alone
 _OWN = re.compile(
-    r"run\.json|metrics\.jsonl|(resume|latents|labels|embedding|epoch-\d{4,9})\.h5"
-    r"|(reconstruction|embedding|checkpoint-curve)\.(png|csv)"
+    r"run\.json(\.next)?|metrics\.jsonl|(resume|latents|labels|embedding|epoch-\d{4,9})\.h5"
 )
 
 
@@ -80,6 +80,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest_file = path / "run.json"
+        self.next_file = path / "run.json.next"
         self.resume_file = path / "resume.h5"
         self.metrics_file = path / "metrics.jsonl"
         self.latents_file = path / "latents.h5"
@@ -90,17 +91,25 @@ class RunFolder:
     def weights_file(self, epoch: int) -> Path:
         return self.path / "weights" / f"epoch-{epoch:04d}.h5"
 
+    def state_files(self) -> list[Path]:
+        """What training has written: the weights, and the state to resume."""
+        return [*(self.weights_file(epoch) for epoch in self.checkpoints()), self.resume_file]
+
     def checkpoints(self) -> list[int]:
         """Epochs that have a weights file, ascending."""
         names = (re.fullmatch(r"epoch-(\d{4,9})\.h5", p.name) for p in self.path.glob("weights/*"))
         return sorted(int(match[1]) for match in names if match)
 
     def exists(self) -> bool:
-        return self.manifest_file.exists()
+        return self.manifest_file.exists() or self.next_file.exists()
 
     def manifest(self) -> Manifest:
-        """What the run was started for; InputError without a run or with a damaged one."""
-        where = str(self.manifest_file)
+        """What the run was started for; InputError without a run or with a damaged one.
+
+        While a run is being replaced, it is what the next one is started for.
+        """
+        file = self.next_file if self.next_file.exists() else self.manifest_file
+        where = str(file)
         if not self.exists():
             raise InputError(
                 "there is no run here",
@@ -109,8 +118,8 @@ class RunFolder:
                 mend="run aeclust train first, or name the folder with --run",
             )
         try:
-            with open(self.manifest_file, "rb") as file:
-                values = json.loads(file.read(_MAX_BYTES))
+            with open(file, "rb") as handle:
+                values = json.loads(handle.read(_MAX_BYTES))
             if values["format"] != _FORMAT:
                 raise InputError(
                     f"is of format {values['format']!r}",
@@ -137,6 +146,31 @@ class RunFolder:
                 where=where,
                 expected="the file as aeclust train wrote it",
                 mend="restore a copy, or train again with --force",
+            ) from error
+
+    def begin(self, manifest: Manifest) -> None:
+        """Make this the folder of a new run, or of the one that goes on.
+
+        What a former run left is removed once the new manifest is safe in ``run.json.next``, which
+        takes its place at last: whenever the process dies, the folder belongs to one of the two.
+        """
+        text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
+        artifacts.write_bytes(self.next_file, f"{text}\n".encode())
+        self.finish_replacing()
+
+    def finish_replacing(self) -> None:
+        """Go on where a process died while it replaced a run; nothing if none did."""
+        if not self.next_file.exists():
+            return
+        try:
+            for file in (self.metrics_file, *self.state_files()):
+                file.unlink(missing_ok=True)
+            os.replace(self.next_file, self.manifest_file)
+        except OSError as error:
+            raise WriteError(
+                f"the former run cannot be replaced ({error.strerror})",
+                where=str(self.path),
+                mend="check permissions and space, and repeat",
             ) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -166,12 +200,6 @@ class RunFolder:
             finally:
                 self._held = 0
                 file.truncate(0)
-
-    def write(self, file: Path, data: bytes) -> None:
-        """Put bytes at a path whole or not at all; under the lock, if it lies in the folder."""
-        inside = self.path.resolve() in file.resolve().parents
-        with self.lock() if inside else contextlib.nullcontext():
-            artifacts.write_bytes(file, data)
 
     @contextlib.contextmanager
     def _open_lock(self) -> Iterator[Any]:

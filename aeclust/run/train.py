@@ -7,7 +7,6 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
+_UNCHANGED = "interrupted before training began; nothing was changed"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def train(
         If the disk has too little room or a file cannot be written.
     """
     folder = context.folder
-    context.rest("interrupted before training began; nothing was changed")
+    context.rest(_UNCHANGED)
     images = load(source)
     tell_about(context, images, recipe)
     manifest = Manifest(
@@ -81,7 +81,7 @@ def train(
             expected=f"at least {recipe.k} images",
             mend="add images or lower -k",
         )
-    if all_equal(images.pixels):
+    if len(images) > 1 and all_equal(images.pixels):
         raise InputError(
             f"all {len(images)} images are the same",
             where=source.location,
@@ -95,6 +95,8 @@ def train(
         labels.load(val_labels).aligned(others.ids)
     with folder.lock():
         snapshot = None
+        if resume:
+            folder.finish_replacing()
         if folder.exists():
             if resume:
                 _refuse_other(folder.manifest(), manifest, folder)
@@ -122,10 +124,14 @@ def train(
                 mend="restore run.json, replace all with --force, or change --run",
             )
         _check_disk(context, manifest)  # before anything is removed
+        stop = context.signal()
+        if stop:
+            raise Interrupted(stop, _UNCHANGED)
         context.rest(None)
-        if not (resume and folder.exists()):
-            _clear(folder)
-        folder.write_manifest(manifest)
+        if resume and folder.exists():
+            folder.write_manifest(manifest)
+        else:
+            folder.begin(manifest)
         _train_and_save(context, images, manifest, snapshot)
         return _trained(folder, manifest, did_train=True)
 
@@ -148,6 +154,16 @@ def _train_and_save(
     lines = _metrics_up_to(folder, snapshot.epoch if snapshot else 0)
     saved_at = time.monotonic()
 
+    def told(epoch: int) -> str:
+        return (
+            f"interrupted in epoch {epoch + 1} of {total}; the state is saved;"
+            " continue with aeclust train --resume and the same flags"
+        )
+
+    def between(epoch: int, step: int) -> bool:
+        """Whether what the second phase learns is looked for now, which takes a while."""
+        return (epoch, step) == (recipe.epochs, 0) and epoch < total
+
     def keep(moment: training.Moment) -> None:
         nonlocal saved_at
         context.rest(None)
@@ -156,25 +172,19 @@ def _train_and_save(
             artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
         if moment.step == 0 and moment.epoch in kept:
             _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
-        finished = moment.epoch == total
-        # what the second phase learns from takes a while to find, and would keep a signal waiting
-        between = moment.step == 0 and moment.epoch == recipe.epochs and not finished
-        due = between or time.monotonic() - saved_at > _RESUME_EVERY
-        stop = context.signal()
-        if not finished and (due or stop):
+        stop, finished = context.signal(), moment.epoch == total
+        due = time.monotonic() - saved_at > _RESUME_EVERY
+        if not finished and (stop or due or between(moment.epoch, moment.step)):
             _write_snapshot(folder, manifest, moment.snapshot())
             saved_at = time.monotonic()
         context.observe(moment)
-        told = (
-            f"interrupted in epoch {moment.epoch + 1} of {total}; the state is saved;"
-            " continue with aeclust train --resume and the same flags"
-        )
-        if between:
-            context.rest(told)
-            stop = context.signal()
         if stop and not finished:
-            raise Interrupted(stop, told)
+            raise Interrupted(stop, told(moment.epoch))
+        if between(moment.epoch, moment.step):
+            context.rest(told(moment.epoch))
 
+    if snapshot is not None and between(snapshot.epoch, snapshot.step):
+        context.rest(told(snapshot.epoch))
     training.train(
         images.pixels,
         recipe,
@@ -213,24 +223,6 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
         )
 
 
-def _clear(folder: RunFolder) -> None:
-    """Remove what a former run left, its manifest first, so that no half of it looks like a run."""
-    try:
-        for file in (folder.manifest_file, folder.metrics_file, *_state_files(folder)):
-            file.unlink(missing_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"cannot be removed ({error.strerror})",
-            where=str(folder.path),
-            mend="check permissions",
-        ) from error
-
-
-def _state_files(folder: RunFolder) -> list[Path]:
-    weights = [folder.weights_file(epoch) for epoch in folder.checkpoints()]
-    return [*weights, folder.resume_file]
-
-
 def _check_disk(context: Context, manifest: Manifest) -> None:
     recipe = manifest.recipe
     network = build(recipe, manifest.shape[3], seed=0)
@@ -244,7 +236,7 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
     )
     free = shutil.disk_usage(context.folder.path).free
     # what a former run takes will be freed, what an interrupted one takes need not be written again
-    free += sum(f.stat().st_size for f in _state_files(context.folder) if f.exists())
+    free += sum(f.stat().st_size for f in context.folder.state_files() if f.exists())
     if free < needed:
         raise WriteError(
             f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
