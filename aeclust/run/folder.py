@@ -149,13 +149,12 @@ class RunFolder:
             ) from error
 
     def begin(self, manifest: Manifest) -> None:
-        """Make this the folder of a new run, or of the one that goes on.
+        """Make this the folder of a new run.
 
         What a former run left is removed once the new manifest is safe in ``run.json.next``, which
         takes its place at last: whenever the process dies, the folder belongs to one of the two.
         """
-        text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
-        artifacts.write_bytes(self.next_file, f"{text}\n".encode())
+        _write(self.next_file, manifest)
         self.finish_replacing()
 
     def finish_replacing(self) -> None:
@@ -174,8 +173,8 @@ class RunFolder:
             ) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
-        text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
-        artifacts.write_bytes(self.manifest_file, f"{text}\n".encode())
+        """The same run from now on with this manifest, whose images may lie elsewhere."""
+        _write(self.manifest_file, manifest)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -228,6 +227,11 @@ class RunFolder:
                 file.truncate(0)
                 os.write(file.fileno(), str(os.getpid()).encode())
             yield file
+
+
+def _write(file: Path, manifest: Manifest) -> None:
+    text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
+    artifacts.write_bytes(file, f"{text}\n".encode())
 
 
 if sys.platform == "win32":
