@@ -364,11 +364,13 @@ def checkpoint_curve(
             output=output,
         )
         curve = made.curve
-        lines = ["epoch     MSE  accuracy"]
-        lines += [
-            f"{p.epoch:5d}  {p.error:.4f}  {'' if p.accuracy is None else f'{p.accuracy:8.3f}'}"
-            for p in curve.points
-        ]
+        lines = ["epoch     MSE  accuracy  view_neighbours"]
+        for point in curve.points:
+            accuracy = "" if point.accuracy is None else f"{point.accuracy:.3f}"
+            views = point.indicators.view_neighbours
+            lines.append(f"{point.epoch:5d}  {point.error:.4f}  {accuracy:>8s}  {views:15.3f}")
+        best = max(curve.points, key=lambda point: point.indicators.view_neighbours)
+        lines.append(f"view_neighbours, which needs no labels, is highest after epoch {best.epoch}")
         if curve.points[0].accuracy is not None:
             lines.append("Spearman correlation with accuracy:")
             for name, rho in curve.correlations.items():

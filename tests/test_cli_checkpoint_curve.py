@@ -75,23 +75,27 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
         assert accuracies[epoch] == pytest.approx(accuracy)
 
     lines = out.splitlines()
-    assert lines[0] == "epoch     MSE  accuracy"
-    assert lines[1:13] == [
-        f"{epoch:5d}  {error:.4f}  {accuracy:8.3f}"
-        for epoch, error, accuracy in zip(epochs, errors, accuracies, strict=True)
-    ]
-    assert lines[13] == "Spearman correlation with accuracy:"
     columns = {"mse": errors, **indicators_of(run.path / "checkpoint-curve.csv")}
-    for line, (name, values) in zip(lines[14:21], columns.items(), strict=True):
+    views = columns["view_neighbours"]
+    assert lines[0] == "epoch     MSE  accuracy  view_neighbours"
+    assert lines[1:13] == [
+        f"{epoch:5d}  {error:.4f}  {accuracy:8.3f}  {view:15.3f}"
+        for epoch, error, accuracy, view in zip(epochs, errors, accuracies, views, strict=True)
+    ]
+    assert lines[13] == (
+        f"view_neighbours, which needs no labels, is highest after epoch {int(np.argmax(views))}"
+    )
+    assert lines[14] == "Spearman correlation with accuracy:"
+    for line, (name, values) in zip(lines[15:22], columns.items(), strict=True):
         assert line.startswith(f"  {name:16s} ")
         assert said(line.split()[1], values, accuracies)
     falls = -np.diff(accuracies)
     at = int(falls.argmax())
-    assert lines[21] == (
+    assert lines[22] == (
         f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
     )
-    assert lines[22] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
-    assert len(lines) == 23
+    assert lines[23] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
+    assert len(lines) == 24
 
     after = files_of(run.path)
     assert after.keys() - before.keys() == {"checkpoint-curve.png", "checkpoint-curve.csv"}
@@ -159,11 +163,11 @@ def test_a_run_whose_k_is_estimated_is_measured(cli: Cli, data: Data) -> None:
     assert accuracies[2] == 1.0
 
 
-def test_without_labels_the_error_alone_is_shown(cli: Cli, run: RunFolder) -> None:
+def test_without_labels_the_accuracy_is_left_out(cli: Cli, run: RunFolder) -> None:
     code, out, err = cli("checkpoint-curve")
     assert code == 0
     assert err == ("no validation labels: accuracy is left out (see --val-images, --val-labels)\n")
-    assert re.fullmatch(r" {4}0  \d\.\d{4}", out.splitlines()[1].rstrip())
+    assert re.fullmatch(r" {4}0  \d\.\d{4} {22}\d\.\d{3}", out.splitlines()[1])
     assert "Spearman" not in out
     rows = rows_of(run.path / "checkpoint-curve.csv")
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
@@ -177,9 +181,9 @@ def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
     flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
     out = cli("checkpoint-curve", *flags).out
     lines = out.splitlines()
-    assert lines[13] == "Spearman correlation with accuracy:"
-    assert lines[14:21] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
-    assert lines[21] == "accuracy never falls"
+    assert lines[14] == "Spearman correlation with accuracy:"
+    assert lines[15:22] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
+    assert lines[22] == "accuracy never falls"
     assert table_of(run.path / "checkpoint-curve.csv")[2] == [1.0] * 12
 
 
