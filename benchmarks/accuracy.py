@@ -266,7 +266,7 @@ def draw_reliability(found: list[Row], file: Path) -> None:
             sure, right = np.mean(tenths, axis=0).T
             axes.plot(sure, right, marker=next(markers), markersize=4, label=data)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.01), ylim=(0, 1.01))
-    axes.legend(fontsize="small", loc="upper left")
+    axes.legend(fontsize="x-small", loc="lower right")
     figure.savefig(file, dpi=200)
 
 
