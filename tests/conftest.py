@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,12 +110,32 @@ def give_memory(monkeypatch: pytest.MonkeyPatch, there: float) -> None:
     monkeypatch.setattr("aeclust.memory.machine", lambda: int(there))
 
 
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A script in a folder, where `aeclust` is the one under test."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if k != "AECLUST_RUN"} | {"PATH": path}
+    environment["OMP_NUM_THREADS"] = "1"  # the other core tests as well
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def run_quietly(*arguments: object) -> Result:
     """One command outside a test, where no fixture catches the streams."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(argument) for argument in arguments])
     return Result(code, out.getvalue(), err.getvalue())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The README first: it takes one of the two processes for most of the time."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,17 +1,15 @@
-"""Every command of the README and of examples/ is run as it stands."""
+"""Every command of the README is run as it stands."""
 
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from conftest import shell
 from PIL import Image
 
 from aeclust import demo
@@ -23,19 +21,6 @@ ROOT = Path(__file__).parent.parent
 def blocks(document: str, language: str) -> list[str]:
     text = (ROOT / document).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {k: v for k, v in os.environ.items() if k != "AECLUST_RUN"} | {"PATH": path}
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -115,30 +100,3 @@ def test_the_tests_that_a_promise_names_exist(document: str) -> None:
         content = (ROOT / file).read_text(encoding="utf-8")
         for word in words.split(" or "):
             assert re.search(rf"def test_\w*{word}", content), word
-
-
-def test_report_script_makes_every_picture_and_table(tmp_path: Path) -> None:
-    done = shell(f"{ROOT / 'examples' / 'report.sh'} --quick out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    out = tmp_path / "out"
-    for recipe in ("baseline", "vae", "deep"):
-        assert len((out / f"{recipe}.csv").read_text().splitlines()) == 501
-        for picture in ("validation", "reconstruction"):
-            with Image.open(out / f"{recipe}-{picture}.png") as image:
-                assert image.width > 900
-    assert (out / "baseline-curve.csv").read_text().count("\n") == 4
-    assert "Spearman" in done.stdout
-
-
-def test_report_script_explains_itself_without_arguments(tmp_path: Path) -> None:
-    done = shell(str(ROOT / "examples" / "report.sh"), tmp_path)
-    assert done.returncode == 2
-    assert "--quick" in done.stderr
-
-
-def test_report_through_python_scores_all_three_recipes(tmp_path: Path) -> None:
-    done = shell(f"'{sys.executable}' '{ROOT / 'examples' / 'report.py'}' --quick", tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = re.findall(r"^(\w+): accuracy (0\.\d+), .* drew \(6, 32, 32, 3\)", done.stdout, re.M)
-    assert [name for name, _ in found] == ["baseline", "vae", "deep"]
-    assert all(0.5 <= float(accuracy) <= 1 for _, accuracy in found)

@@ -1,0 +1,39 @@
+"""Every script of examples/ is run as it stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from conftest import shell
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_report_script_makes_every_picture_and_table(tmp_path: Path) -> None:
+    done = shell(f"{ROOT / 'examples' / 'report.sh'} --quick out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    for recipe in ("baseline", "vae", "deep"):
+        assert len((out / f"{recipe}.csv").read_text().splitlines()) == 501
+        for picture in ("validation", "reconstruction"):
+            with Image.open(out / f"{recipe}-{picture}.png") as image:
+                assert image.width > 900
+    assert (out / "baseline-curve.csv").read_text().count("\n") == 4
+    assert "Spearman" in done.stdout
+
+
+def test_report_script_explains_itself_without_arguments(tmp_path: Path) -> None:
+    done = shell(str(ROOT / "examples" / "report.sh"), tmp_path)
+    assert done.returncode == 2
+    assert "--quick" in done.stderr
+
+
+def test_report_through_python_scores_all_three_recipes(tmp_path: Path) -> None:
+    done = shell(f"'{sys.executable}' '{ROOT / 'examples' / 'report.py'}' --quick", tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(\w+): accuracy (0\.\d+), .* drew \(6, 32, 32, 3\)", done.stdout, re.M)
+    assert [name for name, _ in found] == ["baseline", "vae", "deep"]
+    assert all(0.5 <= float(accuracy) <= 1 for _, accuracy in found)
