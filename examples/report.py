@@ -1,7 +1,7 @@
 """The report on NTU ML2020 homework 9 through Python: three networks and their validation accuracy.
 
 python examples/report.py FOLDER     # trainX.npy, valX.npy and valY.npy; hours on two cores
-python examples/report.py --quick    # 500 built-in images and two epochs, only to see it run
+python examples/report.py --quick    # 500 built-in images and one epoch, only to see it run
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(folder: str) -> None:
     if folder == "--quick":
         train, val = demo.load("scenes-val"), demo.scenes(100, seed=2)
         images, val_images, val_labels = train.pixels, val.pixels, val.labels
-        settings = {"epochs": 2}
+        settings = {"epochs": 1}
     else:
         images, val_images, val_labels = (
             np.load(Path(folder) / name) for name in ("trainX.npy", "valX.npy", "valY.npy")

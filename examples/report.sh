@@ -3,12 +3,12 @@
 # embedding and six reconstructions, and for the baseline the curve of twelve checkpoints.
 #
 #   examples/report.sh FOLDER [OUT]     FOLDER holds trainX.npy, valX.npy and valY.npy; hours
-#   examples/report.sh --quick [OUT]    500 built-in images and two epochs, only to see it run
+#   examples/report.sh --quick [OUT]    500 built-in images and one epoch, only to see it run
 set -euo pipefail
 
 if [ "${1:-}" = --quick ]; then
     images=demo:scenes-val val_images=demo:scenes-val val_labels=demo:scenes-val
-    length=(--epochs 2)
+    length=(--epochs 1)
 elif [ -d "${1:-}" ]; then
     images=$1/trainX.npy val_images=$1/valX.npy val_labels=$1/valY.npy
     length=()

@@ -160,6 +160,7 @@ def test_kernel_pca_takes_what_was_estimated(n: int) -> None:
 
 
 @linux
+@pytest.mark.endurance
 @pytest.mark.parametrize("n", [5_000, 10_000, 20_000])
 def test_spectral_clustering_takes_what_was_estimated(n: int) -> None:
     step = "lambda n: cluster(points(n, 20), 10, 'spectral', seed=0)"
@@ -167,6 +168,7 @@ def test_spectral_clustering_takes_what_was_estimated(n: int) -> None:
 
 
 @linux
+@pytest.mark.endurance
 @pytest.mark.parametrize("n", [1_500, 2_000, 3_000])
 def test_agglomerative_clustering_takes_what_was_estimated(n: int) -> None:
     step = "lambda n: cluster(points(n, 20), 10, 'agglomerative', seed=0)"
@@ -182,6 +184,7 @@ def test_tsne_takes_what_was_estimated(n: int) -> None:
 
 
 @linux
+@pytest.mark.endurance
 @pytest.mark.parametrize("n", [5_000, 10_000, 20_000])
 @pytest.mark.parametrize("kind", ["npz", "h5"])
 def test_an_array_takes_what_was_estimated(n: int, kind: str, tmp_path: Path) -> None:
@@ -200,6 +203,7 @@ def test_an_array_takes_what_was_estimated(n: int, kind: str, tmp_path: Path) ->
 
 
 @linux
+@pytest.mark.endurance
 @pytest.mark.parametrize("side", [300, 450, 600])
 def test_a_folder_takes_what_was_estimated(side: int, tmp_path: Path) -> None:
     for name, count, size in (("small", 2, 8), ("large", 40, side)):

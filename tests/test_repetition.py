@@ -31,8 +31,10 @@ def hashes(run: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "recipe",
-    [[*TWO_PHASES, "--epochs", "1", "--set", "label_epochs=1"], [*RECIPE, "--epochs", "2"]],
-    ids=["hybrid", "baseline"],
+    [
+        pytest.param([*TWO_PHASES, "--epochs", "1", "--set", "label_epochs=1"], id="hybrid"),
+        pytest.param([*RECIPE, "--epochs", "2"], id="baseline", marks=pytest.mark.endurance),
+    ],
 )
 def test_ten_repetitions_of_every_stage_give_one_hash(
     cli: Cli, data: Data, recipe: list[str]
