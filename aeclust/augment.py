@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aeclust.batches import Draws
+
 # Grey value of an RGB colour (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -17,7 +19,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _AREA = {1: 0.5, 3: 0.25}
 
 
-def view(images: Tensor, generator: torch.Generator) -> Tensor:
+def view(images: Tensor, draws: Draws) -> Tensor:
     """A random view of every image: crop, resize, and change of colours or brightness.
 
     Parameters
@@ -25,7 +27,7 @@ def view(images: Tensor, generator: torch.Generator) -> Tensor:
     images : Tensor of shape (n, c, s, s)
         In [-1, 1]. RGB images (c = 3) are flipped too; grey ones are not, because they are often
         glyphs, whose mirror image means something else.
-    generator : torch.Generator
+    draws : Draws
         On the device of `images`.
 
     Returns
@@ -35,13 +37,13 @@ def view(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     rgb = images.shape[1] == 3
     area = (_AREA[images.shape[1]], 1.0)
-    cropped = random_crop(images, generator, flip=rgb, area=area)
-    return random_colour(cropped, generator) if rgb else random_brightness(cropped, generator)
+    cropped = random_crop(images, draws, flip=rgb, area=area)
+    return random_colour(cropped, draws) if rgb else random_brightness(cropped, draws)
 
 
 def random_crop(
     images: Tensor,
-    generator: torch.Generator,
+    draws: Draws,
     *,
     flip: bool,
     area: tuple[float, float] = (0.25, 1.0),
@@ -51,13 +53,13 @@ def random_crop(
     The part has a share of the area drawn from `area` and an aspect ratio between 3/4 and 4/3.
     """
     n = len(images)
-    share = _uniform((n,), *area, generator)
-    ratio = torch.exp(_uniform((n,), math.log(3 / 4), math.log(4 / 3), generator))
+    share = draws.uniform((n,), *area)
+    ratio = torch.exp(draws.uniform((n,), math.log(3 / 4), math.log(4 / 3)))
     width, height = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
-    x = _uniform((n,), -1, 1, generator) * (1 - width)
-    y = _uniform((n,), -1, 1, generator) * (1 - height)
+    x = draws.uniform((n,), -1, 1) * (1 - width)
+    y = draws.uniform((n,), -1, 1) * (1 - height)
     if flip:
-        width = torch.where(_uniform((n,), 0, 1, generator) < 0.5, -width, width)
+        width = torch.where(draws.uniform((n,), 0, 1) < 0.5, -width, width)
     zero = torch.zeros_like(x)
     affine = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
@@ -66,7 +68,7 @@ def random_crop(
 
 def random_colour(
     images: Tensor,
-    generator: torch.Generator,
+    draws: Draws,
     *,
     strength: float = 0.4,
     hue: float = 0.1,
@@ -91,8 +93,8 @@ def random_colour(
     eye = torch.eye(3, device=device)
     to_grey = luma.expand(3, 3)
     low, high = 1 - strength, 1 + strength
-    brightness, contrast, saturation = (_uniform((n, 1, 1), low, high, generator) for _ in range(3))
-    angle = _uniform((n, 1, 1), -hue, hue, generator) * 2 * math.pi
+    brightness, contrast, saturation = (draws.uniform((n, 1, 1), low, high) for _ in range(3))
+    angle = draws.uniform((n, 1, 1), -hue, hue) * 2 * math.pi
     # a turn about the grey axis (Rodrigues): K is the cross product with (1, 1, 1) / sqrt(3)
     k = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
     turn = eye + torch.sin(angle) * k + (1 - torch.cos(angle)) * (k @ k)
@@ -101,27 +103,22 @@ def random_colour(
     # contrast turns about the mean grey value, brightness scales from black, which is -1
     mean = (images.mean((2, 3)) @ luma)[:, None, None]
     offset = brightness * (1 + (1 - contrast) * mean) - 1
-    changed = _uniform((n, 1, 1), 0, 1, generator) < jitter
+    changed = draws.uniform((n, 1, 1), 0, 1) < jitter
     matrix, offset = torch.where(changed, matrix, eye), torch.where(changed, offset, 0 * offset)
-    greyed = _uniform((n, 1, 1), 0, 1, generator) < grey
+    greyed = draws.uniform((n, 1, 1), 0, 1) < grey
     matrix = torch.where(greyed, to_grey @ matrix, matrix)
     mapped = torch.baddbmm(offset, matrix, images.flatten(2))
     return mapped.clamp(-1, 1).view_as(images)
 
 
 def random_brightness(
-    images: Tensor, generator: torch.Generator, *, strength: float = 0.5, jitter: float = 0.8
+    images: Tensor, draws: Draws, *, strength: float = 0.5, jitter: float = 0.8
 ) -> Tensor:
     """Scale the brightness of grey images (n, 1, s, s) from black, which is -1.
 
     The factor lies within 1 +- `strength`, for a share `jitter` of the images.
     """
     shape = (len(images), 1, 1, 1)
-    factor = _uniform(shape, 1 - strength, 1 + strength, generator)
-    changed = _uniform(shape, 0, 1, generator) < jitter
+    factor = draws.uniform(shape, 1 - strength, 1 + strength)
+    changed = draws.uniform(shape, 0, 1) < jitter
     return torch.where(changed, ((images + 1) * factor - 1).clamp(-1, 1), images)
-
-
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    unit = torch.rand(shape, generator=generator, device=generator.device)
-    return low + (high - low) * unit

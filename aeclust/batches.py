@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+from aeclust.distributed import Share
 
 
 def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
@@ -55,7 +59,41 @@ def epoch_batches(n: int, batch_size: int, *, seed: int, epoch: int) -> list[NDA
     return np.split(order, cuts)
 
 
-def step_generator(device: torch.device, *, seed: int, epoch: int, step: int) -> torch.Generator:
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers for the rows of a batch.
+
+    Attributes
+    ----------
+    generator : torch.Generator
+    share : Share or None
+        The part of the batch that they are for: numbers are drawn for all of it, so that an image
+        gets the same ones however a batch is shared. None if there are no other rows.
+    """
+
+    generator: torch.Generator
+    share: Share | None = None
+
+    def uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
+        """Of `shape`, whose first axis is the rows; float32 in [low, high)."""
+        return low + (high - low) * self._own(torch.rand, shape, torch.float32)
+
+    def normal(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Of `shape`, whose first axis is the rows; mean 0, variance 1."""
+        return self._own(torch.randn, shape, dtype)
+
+    def _own(
+        self, draw: Callable[..., Tensor], shape: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
+        options = {"generator": self.generator, "device": self.generator.device, "dtype": dtype}
+        if self.share is None:
+            return draw(shape, **options)
+        return draw((self.share.total, *shape[1:]), **options)[self.share.rows]
+
+
+def step_draws(
+    device: torch.device, *, seed: int, epoch: int, step: int, share: Share | None = None
+) -> Draws:
     """Randomness of one training step, from (seed, epoch, step) alone, so that a run can resume."""
     state = np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) >> 1)
+    return Draws(torch.Generator(device).manual_seed(int(state) >> 1), share)

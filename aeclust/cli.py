@@ -132,7 +132,13 @@ def train(
     with (
         deferred_signals() as signals,
         _context(
-            run, device, threads, quiet, epochs=chosen.total_epochs, signals=signals
+            run,
+            device,
+            threads,
+            quiet,
+            together=True,
+            epochs=chosen.total_epochs,
+            signals=signals,
         ) as context,
     ):
         from aeclust.run import train as train_run
@@ -147,6 +153,8 @@ def train(
             resume=resume,
             force=force,
         )
+        if not context.team.leads:
+            return
         metrics = trained.metrics
         _print_result(
             as_json,
@@ -508,30 +516,46 @@ def _context(
     threads: int | None,
     quiet: bool,
     *,
+    together: bool = False,
     epochs: int = 0,
     signals: Signals | None = None,
 ) -> Iterator[Context]:
-    """The surroundings of a command; the terminal is left tidy whatever happens."""
+    """The surroundings of a command; the terminal is left tidy whatever happens.
+
+    Only what can be done `together` may be started as several processes, of which one speaks.
+    """
     import torch
 
+    from aeclust.distributed import joined
     from aeclust.run import Context, RunFolder, choose_device
+
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started > 1 and not together:
+        raise InputError(
+            f"{started} processes were started",
+            where="torchrun",
+            expected="several for aeclust train alone",
+            mend="run this command without torchrun",
+        )
 
     if threads is not None:
         torch.set_num_threads(threads)
-    terminal = Terminal(quiet=quiet, epochs=epochs)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
-    try:
-        yield Context(
-            folder=RunFolder(run),
-            device=choose_device(device),
-            say=terminal.say,
-            observe=terminal.observe,
-            progress=terminal.progress,
-            signal=signals.noted,
-            rest=signals.rest,
-        )
-    finally:
-        terminal.close()
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    with joined(choose_device(device), size=started, local_rank=place) as team:
+        terminal = Terminal(quiet=quiet or not team.leads, epochs=epochs)
+        try:
+            yield Context(
+                folder=RunFolder(run),
+                team=team,
+                say=terminal.say,
+                observe=terminal.observe,
+                progress=terminal.progress,
+                signal=signals.noted,
+                rest=signals.rest,
+            )
+        finally:
+            terminal.close()
 
 
 # -- from results to streams -------------------------------------------------------------------
@@ -605,10 +629,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Interrupted as stop:
-        typer.echo(str(stop), err=True)
+        typer.echo(f"{_speaker()}{stop}", err=True)
         return 128 + stop.signal_number
     except AeclustError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"{_speaker()}error: {error}", err=True)
         return error.exit_code
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).rstrip(".")
@@ -625,6 +649,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         typer.echo("terminated", err=True)
         return 143
+
+
+def _speaker() -> str:
+    """Which of several processes says something; empty for the first and for one alone."""
+    rank = os.environ.get("RANK", "0")
+    return "" if rank == "0" else f"process {rank}: "
 
 
 if __name__ == "__main__":

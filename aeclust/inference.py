@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aeclust.augment import view
-from aeclust.batches import step_generator, to_input, to_unit
+from aeclust.batches import step_draws, to_input, to_unit
+from aeclust.distributed import ALONE, Team
 from aeclust.models import Autoencoder
 
 BATCH = 256
@@ -23,6 +24,7 @@ def embed(
     *,
     image_size: int,
     device: torch.device,
+    team: Team = ALONE,
     report: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
     """Latents of images.
@@ -36,6 +38,8 @@ def embed(
     image_size : int
         Pixels a side inside the network.
     device : torch.device
+    team : Team
+        The processes that embed together; each gets the whole.
     report : callable
         Told the number of images done after every batch.
 
@@ -44,12 +48,16 @@ def embed(
     ndarray of shape (n, d)
         float32; the mean of a variational code.
     """
+    network.eval()
     parts = []
     done = 0
     with torch.inference_mode():
-        for batch in _batches(network, pixels, image_size, device):
-            parts.append(network.encode(batch).cpu().numpy())
-            done += len(batch)
+        for start in range(0, len(pixels), BATCH * team.size):
+            block = pixels[start : start + BATCH * team.size]
+            share = team.share(len(block))
+            own = network.encode(to_input(block[share.rows], image_size, device))
+            parts.append(share.gather(own).cpu().numpy())
+            done += len(block)
             report(done)
     return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -66,8 +74,8 @@ def embed_views(
     parts = []
     with torch.inference_mode():
         for step, batch in enumerate(_batches(network, pixels, image_size, device)):
-            generator = step_generator(device, seed=seed, epoch=0, step=step)
-            parts.append(network.encode(view(batch, generator)).cpu().numpy())
+            draws = step_draws(device, seed=seed, epoch=0, step=step)
+            parts.append(network.encode(view(batch, draws)).cpu().numpy())
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aeclust.distributed import ALONE, Share
 from aeclust.models import Output
 from aeclust.recipes import Recipe
 
@@ -24,7 +25,12 @@ class Loss:
 
 
 def objective(
-    output: Output, images: Tensor, recipe: Recipe, targets: Tensor | None = None
+    output: Output,
+    images: Tensor,
+    recipe: Recipe,
+    targets: Tensor | None = None,
+    *,
+    share: Share | None = None,
 ) -> Loss:
     """The loss of a recipe.
 
@@ -38,6 +44,8 @@ def objective(
     recipe : Recipe
     targets : Tensor of shape (m, k), optional
         Probabilities of the clusters of m images, whose two views make up the rows.
+    share : Share, optional
+        The part of the batch that this process has, if it is not all of it.
     """
     images = images[: len(output.reconstruction)]
     kl = reconstruction = contrast = labels = output.latent.new_zeros((), dtype=torch.float32)
@@ -53,7 +61,7 @@ def objective(
         base = reconstruction
     total = recipe.reconstruction * base
     if output.projection is not None and recipe.contrast > 0:
-        contrast = nt_xent(output.projection.float(), recipe.temperature)
+        contrast = nt_xent(output.projection.float(), recipe.temperature, share)
         total = total + recipe.contrast * contrast
     if targets is not None and output.logits is not None:
         labels = F.cross_entropy(output.logits.float(), targets.repeat(2, 1))
@@ -78,7 +86,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
 
 
-def nt_xent(projections: Tensor, temperature: float) -> Tensor:
+def nt_xent(projections: Tensor, temperature: float, share: Share | None = None) -> Tensor:
     """Normalised temperature-scaled cross-entropy between two views.
 
     Every view must find its partner among all other views by cosine similarity.
@@ -91,6 +99,8 @@ def nt_xent(projections: Tensor, temperature: float) -> Tensor:
         Row i and row m + i are views of the same image.
     temperature : float
         Above 0.
+    share : Share, optional
+        The part of the batch that these are; partners and others are sought in all of it.
 
     Returns
     -------
@@ -98,7 +108,9 @@ def nt_xent(projections: Tensor, temperature: float) -> Tensor:
         Mean over the 2 m views, in nats; log(2 m - 1) when all projections are equal.
     """
     unit = F.normalize(projections, dim=1)
-    similarity = unit @ unit.T / temperature
-    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    partner = torch.arange(len(unit), device=unit.device).roll(len(unit) // 2)
+    everyone, rows = (share or ALONE.share(len(unit) // 2)).gather_views(unit)
+    similarity = unit @ everyone.T / temperature
+    numbers = torch.arange(len(everyone), device=unit.device)
+    itself = rows[:, None] == numbers
+    partner = (rows + len(everyone) // 2) % len(everyone)
     return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)

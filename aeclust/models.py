@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aeclust.batches import Draws
 from aeclust.errors import InputError
 from aeclust.recipes import Recipe
 
@@ -93,23 +94,26 @@ class Autoencoder(nn.Module):
         assigned: Tensor = self.head(latents).softmax(1)
         return assigned
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
+    def forward(
+        self, images: Tensor, draws: Draws | None = None, *, labelling: bool = True
+    ) -> Output:
         """One training pass.
 
-        `generator` draws the noise of a variational code, None decodes its mean. With a
+        `draws` gives the noise of a variational code, None decodes its mean. With a
         contrastive term the images are two views, first half and second, and one is decoded.
+        Without `labelling` the head is left alone.
         """
         latent, log_variance = self._codes(images)
         code = latent
-        if log_variance is not None and generator is not None:
-            noise = torch.randn(
-                latent.shape, generator=generator, device=latent.device, dtype=latent.dtype
-            )
+        if log_variance is not None and draws is not None:
+            views = 1 if self.projector is None else 2
+            rows = (len(latent) // views, latent.shape[1])
+            noise = torch.cat([draws.normal(rows, latent.dtype) for _ in range(views)])
             code = latent + torch.exp(0.5 * log_variance) * noise
         if self.projector is None:
             return Output(latent, log_variance, self.decode(code), None)
         first = code[: (len(code) + 1) // 2]
-        logits = None if self.head is None else self.head(latent)
+        logits = self.head(latent) if labelling and self.head is not None else None
         return Output(latent, log_variance, self.decode(first), self.projector(latent), logits)
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from aeclust import inference
 from aeclust.clustering import cluster_latents, neighbour_vote, references
+from aeclust.distributed import ALONE, Team
 from aeclust.models import Autoencoder
 from aeclust.recipes import Recipe
 
@@ -25,12 +26,20 @@ def self_label(
     *,
     seed: int,
     device: torch.device,
+    team: Team = ALONE,
 ) -> NDArray[np.float32]:
-    """Targets (n, k) of the second phase; the network's head is set to predict them."""
-    latents = inference.embed(network, pixels, image_size=recipe.image_size, device=device)
-    targets = soft_targets(latents, recipe, seed=seed)
-    fit_head(network, latents, targets)
-    return targets
+    """Targets (n, k) of the second phase; the network's head is set to predict them.
+
+    A team embeds together, then its leader finds the targets for all and sets its own head.
+    """
+    latents = inference.embed(
+        network, pixels, image_size=recipe.image_size, device=device, team=team
+    )
+    targets = np.empty(0, np.float32)
+    if team.leads:
+        targets = soft_targets(latents, recipe, seed=seed)
+        fit_head(network, latents, targets)
+    return team.tell(targets)
 
 
 def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> NDArray[np.float32]:

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust.augment import view
-from aeclust.batches import epoch_batches, step_generator, to_input
+from aeclust.batches import epoch_batches, step_draws, to_input
+from aeclust.distributed import ALONE, Team
 from aeclust.errors import DivergedError, InputError
 from aeclust.losses import objective
 from aeclust.models import Autoencoder, build, load_state, state_arrays
@@ -89,6 +90,7 @@ def train(
     seed: int,
     device: torch.device,
     resume: Snapshot | None = None,
+    team: Team = ALONE,
     observe: Callable[[Moment], None] = lambda moment: None,
 ) -> Autoencoder:
     """Train the network of a recipe on images.
@@ -109,6 +111,9 @@ def train(
     device : torch.device
     resume : Snapshot, optional
         Where to go on.
+    team : Team
+        The processes that train together, all with the same images and settings: each takes its
+        share of every batch, and the weights become those of one process but for rounding.
     observe : callable
         Called with a :class:`Moment` after each step; what it raises ends training.
 
@@ -122,7 +127,7 @@ def train(
     DivergedError
         If the loss or a weight stops being finite.
     InputError
-        If there are too few images for the network's batch statistics.
+        If there are too few images for the network's batch statistics, or for the team.
     """
     n = len(pixels)
     if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network == "residual"):
@@ -131,10 +136,17 @@ def train(
             expected="2 or more, because this recipe normalises or compares batches",
             mend="add images or use --recipe baseline",
         )
+    batch_size = recipe.batch_of(n)
+    sizes = [len(rows) for rows in epoch_batches(n, batch_size, seed=seed, epoch=0)]
+    steps = len(sizes)
+    if min(sizes) < team.size:
+        raise InputError(
+            f"a batch of {min(sizes)} images cannot be shared by {team.size} processes",
+            expected="an image for each of them in every batch",
+            mend="change --batch-size, or start fewer processes",
+        )
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     optimizer = build_optimizer(network, recipe)
-    batch_size = recipe.batch_of(n)
-    steps = len(epoch_batches(n, batch_size, seed=seed, epoch=0))
     half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
     targets: NDArray[np.float32] | None = None
@@ -152,6 +164,7 @@ def train(
         epoch, step = resume.epoch, resume.step
         totals[: len(resume.totals)] = resume.totals  # an older version had fewer terms
         targets = None if resume.targets is None else resume.targets.copy()
+    parallel = team.parallel(network, idle=network.head if targets is None else None)
 
     def finite_weights() -> dict[str, NDArray[Any]]:
         weights = state_arrays(network)
@@ -168,28 +181,31 @@ def train(
         observe(Moment(0, 0, steps, 0, math.nan, {}, snapshot))
     while epoch < recipe.total_epochs:
         if epoch >= recipe.epochs and targets is None:
-            targets = self_label(network, pixels, recipe, seed=seed, device=device)
+            targets = self_label(network, pixels, recipe, seed=seed, device=device, team=team)
+            parallel = team.parallel(network)
         network.train()
         started, done_before = time.monotonic(), step
         batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
         for rows in batches[step:]:
-            generator = step_generator(device, seed=seed, epoch=epoch, step=step)
-            images = to_input(pixels[rows], recipe.image_size, device)
+            share = team.share(len(rows))
+            own = rows[share.rows]
+            draws = step_draws(device, seed=seed, epoch=epoch, step=step, share=share)
+            images = to_input(pixels[own], recipe.image_size, device)
             if recipe.contrast:
-                images = torch.cat([view(images, generator), view(images, generator)])
+                images = torch.cat([view(images, draws), view(images, draws)])
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                output = network(images, generator)
-            wanted = None if targets is None else torch.from_numpy(targets[rows]).to(device)
-            loss = objective(output, images, recipe, wanted)
+                output = parallel(images, draws, labelling=targets is not None)
+            wanted = None if targets is None else torch.from_numpy(targets[own]).to(device)
+            loss = objective(output, images, recipe, wanted, share=share)
             parts = (loss.total, loss.reconstruction, loss.kl, loss.contrast, loss.labels)
-            terms = np.array([part.item() for part in parts])
+            terms = share.mean(np.array([part.item() for part in parts]))
             if not np.isfinite(terms).all():
                 raise _diverged(epoch, step, "the loss", recipe)
             rate = _schedule(recipe, epoch + step / steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * rate
             optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()  # type: ignore[no-untyped-call]
+            (share.weight * loss.total).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             totals += len(rows) * terms
             step += 1

@@ -21,6 +21,7 @@ ROOMS = {
         "errors",
         "memory",
         "recipes",
+        "distributed",
         "batches",
         "models",
         "losses",
@@ -71,7 +72,8 @@ NEEDS = {
     "mixtures": set[str](),
     "memory": {"errors"},
     "diagnosis": {"clustering"},
-    "selflabel": {"inference", "clustering", "models", "recipes"},
+    "distributed": {"errors"},
+    "selflabel": {"inference", "clustering", "distributed", "models", "recipes"},
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
 KEEPERS = {

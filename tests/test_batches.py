@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from aeclust.batches import epoch_batches, step_generator, to_input, to_unit
+from aeclust.batches import epoch_batches, step_draws, to_input, to_unit
 
 CPU = torch.device("cpu")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -167,16 +167,15 @@ def test_other_steps_draw_other_numbers(
 ) -> None:
     assume(first != second)
     a, b = (
-        step_generator(CPU, seed=seed, epoch=epoch, step=step)
-        for seed, epoch, step in (first, second)
+        step_draws(CPU, seed=seed, epoch=epoch, step=step) for seed, epoch, step in (first, second)
     )
-    assert a.initial_seed() != b.initial_seed()
-    assert not torch.equal(torch.rand(4, generator=a), torch.rand(4, generator=b))
+    assert a.generator.initial_seed() != b.generator.initial_seed()
+    assert not torch.equal(a.uniform((4,), 0, 1), b.uniform((4,), 0, 1))
 
 
 def test_neighbouring_steps_draw_other_numbers() -> None:
     seeds = {
-        step_generator(CPU, seed=seed, epoch=epoch, step=step).initial_seed()
+        step_draws(CPU, seed=seed, epoch=epoch, step=step).generator.initial_seed()
         for seed in range(10)
         for epoch in range(10)
         for step in range(10)
@@ -188,5 +187,5 @@ def test_neighbouring_steps_draw_other_numbers() -> None:
 @given(TRIPLES)
 def test_a_step_always_draws_the_same_numbers(triple: tuple[int, int, int]) -> None:
     seed, epoch, step = triple
-    first, again = (step_generator(CPU, seed=seed, epoch=epoch, step=step) for _ in range(2))
-    assert torch.equal(torch.randn(8, generator=first), torch.randn(8, generator=again))
+    first, again = (step_draws(CPU, seed=seed, epoch=epoch, step=step) for _ in range(2))
+    assert torch.equal(first.normal((8,), torch.float32), again.normal((8,), torch.float32))

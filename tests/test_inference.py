@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aeclust import inference
 from aeclust.augment import view
-from aeclust.batches import step_generator, to_input
+from aeclust.batches import step_draws, to_input
 from aeclust.inference import (
     BATCH,
     assign,
@@ -110,7 +110,7 @@ def test_views_are_drawn_by_seed_and_batch(network: Autoencoder) -> None:
             network.encode(
                 view(
                     to_input(pixels[part], 8, CPU),
-                    step_generator(CPU, seed=5, epoch=0, step=step),
+                    step_draws(CPU, seed=5, epoch=0, step=step),
                 )
             )
             for step, part in enumerate((slice(0, BATCH), slice(BATCH, None)))

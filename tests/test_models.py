@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aeclust.batches import Draws
 from aeclust.errors import InputError
 from aeclust.models import Autoencoder, build, load_state, state_arrays
 from aeclust.recipes import Recipe, named
@@ -221,7 +222,7 @@ def test_reconstructions_have_the_images_shape_and_range(
 ) -> None:
     network = build(small(name, image_size=size), channels, seed=0)
     given = images(6, channels=channels, size=size)
-    reconstruction = network(given, torch.Generator()).reconstruction
+    reconstruction = network(given, Draws(torch.Generator())).reconstruction
     assert reconstruction.shape[1:] == given.shape[1:]
     assert len(reconstruction) == (3 if name == "hybrid" else 6), "the first view of two"
     assert -1 <= reconstruction.min() < reconstruction.max() <= 1
@@ -341,7 +342,7 @@ def test_a_generator_changes_nothing_without_variance(name: str) -> None:
     network = build(small(name), 3, seed=0).eval()
     generator = torch.Generator().manual_seed(3)
     before = generator.get_state()
-    noisy, plain = network(images(6), generator), network(images(6))
+    noisy, plain = network(images(6), Draws(generator)), network(images(6))
     assert torch.equal(noisy.reconstruction, plain.reconstruction)
     assert torch.equal(generator.get_state(), before)
 
@@ -356,7 +357,7 @@ def test_noise_has_the_variance_that_the_network_says() -> None:
     assert network.expand is not None
     network.expand.register_forward_pre_hook(lambda _, given: codes.append(given[0]))
     with torch.no_grad():
-        output = network(images(4000), torch.Generator().manual_seed(0))
+        output = network(images(4000), Draws(torch.Generator().manual_seed(0)))
     noise = (codes[0] - output.latent) / wanted.sqrt()
     # standard errors of 4000 draws: 0.016 for the mean, 0.022 for the variance
     assert noise.mean(0).abs().max() < 0.08
@@ -369,7 +370,8 @@ def test_the_generator_decides_the_noise() -> None:
     network = build(small("vae"), 3, seed=0).eval()
 
     def reconstruct(seed: int) -> Tensor:
-        output: Tensor = network(images(), torch.Generator().manual_seed(seed)).reconstruction
+        draws = Draws(torch.Generator().manual_seed(seed))
+        output: Tensor = network(images(), draws).reconstruction
         return output
 
     assert torch.equal(reconstruct(1), reconstruct(1))

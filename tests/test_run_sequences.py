@@ -232,8 +232,8 @@ def test_non_finite_parts_of_a_loss_count_as_divergence(
 ) -> None:
     """The KL term is no part of the squared error, but is told and stored beside it."""
 
-    def with_infinite_kl(*arguments: Any) -> Loss:
-        loss = objective(*arguments)
+    def with_infinite_kl(*arguments: Any, **options: Any) -> Loss:
+        loss = objective(*arguments, **options)
         return dataclasses.replace(loss, kl=torch.tensor(torch.inf))
 
     monkeypatch.setattr(training, "objective", with_infinite_kl)

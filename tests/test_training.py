@@ -20,7 +20,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from aeclust import inference, training
 from aeclust.augment import view
-from aeclust.batches import epoch_batches, step_generator, to_input
+from aeclust.batches import epoch_batches, step_draws, to_input
+from aeclust.distributed import Share
 from aeclust.errors import DivergedError, InputError
 from aeclust.losses import Loss, objective
 from aeclust.models import Autoencoder, Output, build, load_state, state_arrays
@@ -142,10 +143,15 @@ def recorded_targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Ten
     seen: list[torch.Tensor | None] = []
 
     def noted(
-        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+        output: Output,
+        images: torch.Tensor,
+        recipe: Recipe,
+        targets: torch.Tensor | None,
+        *,
+        share: Share,
     ) -> Loss:
         seen.append(targets)
-        return objective(output, images, recipe, targets)
+        return objective(output, images, recipe, targets, share=share)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "objective", noted)
@@ -251,10 +257,15 @@ def test_the_contrastive_term_sees_two_views_of_the_batch(monkeypatch: pytest.Mo
     batches: list[torch.Tensor] = []
 
     def noted(
-        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+        output: Output,
+        images: torch.Tensor,
+        recipe: Recipe,
+        targets: torch.Tensor | None,
+        *,
+        share: Share,
     ) -> Loss:
         batches.append(images)
-        return objective(output, images, recipe, targets)
+        return objective(output, images, recipe, targets, share=share)
 
     monkeypatch.setattr(training, "objective", noted)
     fit(RECIPES["hybrid"])
@@ -263,7 +274,7 @@ def test_the_contrastive_term_sees_two_views_of_the_batch(monkeypatch: pytest.Mo
         epoch, step = divmod(number, 4)
         rows = epoch_batches(N, 6, seed=3, epoch=epoch)[step]
         images = to_input(pixels()[rows], 8, CPU)
-        source = step_generator(CPU, seed=3, epoch=epoch, step=step)
+        source = step_draws(CPU, seed=3, epoch=epoch, step=step)
         first, second = view(images, source), view(images, source)
         assert torch.equal(batch, torch.cat([first, second]))
         assert not torch.equal(first, second)
@@ -275,7 +286,7 @@ def test_steps_take_their_noise_and_rows_from_seed_epoch_and_step() -> None:
     network = build(recipe, 3, seed=3)
     for epoch in range(2):
         for step, rows in enumerate(epoch_batches(N, 6, seed=3, epoch=epoch)):
-            noise = step_generator(CPU, seed=3, epoch=epoch, step=step)
+            noise = step_draws(CPU, seed=3, epoch=epoch, step=step)
             images = to_input(pixels()[rows], 8, CPU)
             output = network(images, noise)
             squares = F.mse_loss(output.reconstruction, images, reduction="sum") / 2
@@ -715,9 +726,14 @@ def test_metrics_are_means_over_the_images(name: str, monkeypatch: pytest.Monkey
     losses: list[Loss] = []
 
     def noted(
-        output: Output, images: torch.Tensor, recipe: Recipe, targets: torch.Tensor | None
+        output: Output,
+        images: torch.Tensor,
+        recipe: Recipe,
+        targets: torch.Tensor | None,
+        *,
+        share: Share,
     ) -> Loss:
-        losses.append(objective(output, images, recipe, targets))
+        losses.append(objective(output, images, recipe, targets, share=share))
         return losses[-1]
 
     monkeypatch.setattr(training, "objective", noted)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
+from aeclust.distributed import ALONE, Team
 from aeclust.errors import InputError
 from aeclust.images import Images
 from aeclust.recipes import Recipe
@@ -21,7 +22,8 @@ class Context:
     Attributes
     ----------
     folder : RunFolder
-    device : torch.device
+    team : Team
+        The processes that do this together.
     say : callable
         Takes one line for the user.
     observe : callable
@@ -36,12 +38,17 @@ class Context:
     """
 
     folder: RunFolder
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    team: Team = ALONE
     say: Callable[[str], None] = lambda line: None
     observe: Callable[[Moment], None] = lambda moment: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks of this process work."""
+        return self.team.device
 
 
 def tell_about(context: Context, images: Images, recipe: Recipe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -61,7 +62,7 @@ def train(
     WriteError
         If the disk has too little room or a file cannot be written.
     """
-    folder = context.folder
+    folder, team = context.folder, context.team
     context.rest(_UNCHANGED)
     images = load(source)
     tell_about(context, images, recipe)
@@ -93,47 +94,72 @@ def train(
         others = load(Source(location=val_images))
         check_channels(others, manifest)
         labels.load(val_labels).aligned(others.ids)
-    with folder.lock():
-        snapshot = None
-        if resume:
-            folder.finish_replacing()
-        if folder.exists():
-            if resume:
-                _refuse_other(folder.manifest(), manifest, folder)
-                if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
-                    context.say(f"{folder.path}: finished already, nothing to do")
-                    return _trained(folder, manifest, did_train=False)
-                snapshot = _read_snapshot(folder, manifest)
-                if snapshot is None:
-                    # the same steps again give the same checkpoints, so those stay
-                    context.say(
-                        f"{folder.path}: no state was saved yet, starting from the first step"
-                    )
-            elif not force:
-                raise InputError(
-                    "a run is here already",
-                    where=str(folder.path),
-                    expected="an empty or new folder",
-                    mend="continue it with --resume, replace it with --force, or change --run",
-                )
-        elif folder.checkpoints() and not force:
-            raise InputError(
-                "there are checkpoints here, but no run.json",
-                where=str(folder.path),
-                expected="an empty or new folder, or a whole run",
-                mend="restore run.json, replace all with --force, or change --run",
-            )
-        _check_disk(context, manifest)  # before anything is removed
-        stop = context.signal()
-        if stop:
-            raise Interrupted(stop, _UNCHANGED)
+    if team.tell(manifest.identity) != manifest.identity:
+        raise InputError(
+            "these are not the images and settings of process 0",
+            where=source.location,
+            expected="the same for all processes",
+            mend="start all of them with the same files and flags",
+        )
+    with folder.lock() if team.leads else contextlib.nullcontext():
+        start = _Start()
+        if team.leads:
+            start = _prepare(context, manifest, resume=resume, force=force)
+        start = team.tell(start)
         context.rest(None)
-        if resume and folder.exists():
-            folder.write_manifest(manifest)
-        else:
-            folder.begin(manifest)
-        _train_and_save(context, images, manifest, snapshot)
-        return _trained(folder, manifest, did_train=True)
+        if not start.finished:
+            _train_and_save(context, images, manifest, start.snapshot)
+        return _trained(folder, manifest, did_train=not start.finished)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where training starts: nowhere if it is finished, at the first step without a snapshot."""
+
+    finished: bool = False
+    snapshot: training.Snapshot | None = None
+
+
+def _prepare(context: Context, manifest: Manifest, *, resume: bool, force: bool) -> _Start:
+    """Make the folder that of this run, whose lock is held."""
+    folder, recipe = context.folder, manifest.recipe
+    snapshot = None
+    if resume:
+        folder.finish_replacing()
+    if folder.exists():
+        if resume:
+            _refuse_other(folder.manifest(), manifest, folder)
+            if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
+                context.say(f"{folder.path}: finished already, nothing to do")
+                return _Start(finished=True)
+            snapshot = _read_snapshot(folder, manifest)
+            if snapshot is None:
+                # the same steps again give the same checkpoints, so those stay
+                context.say(f"{folder.path}: no state was saved yet, starting from the first step")
+        elif not force:
+            raise InputError(
+                "a run is here already",
+                where=str(folder.path),
+                expected="an empty or new folder",
+                mend="continue it with --resume, replace it with --force, or change --run",
+            )
+    elif folder.checkpoints() and not force:
+        raise InputError(
+            "there are checkpoints here, but no run.json",
+            where=str(folder.path),
+            expected="an empty or new folder, or a whole run",
+            mend="restore run.json, replace all with --force, or change --run",
+        )
+    _check_disk(context, manifest)  # before anything is removed
+    stop = context.signal()
+    if stop:
+        raise Interrupted(stop, _UNCHANGED)
+    context.rest(None)
+    if resume and folder.exists():
+        folder.write_manifest(manifest)
+    else:
+        folder.begin(manifest)
+    return _Start(snapshot=snapshot)
 
 
 def _trained(folder: RunFolder, manifest: Manifest, *, did_train: bool) -> Trained:
@@ -146,8 +172,11 @@ def _trained(folder: RunFolder, manifest: Manifest, *, did_train: bool) -> Train
 def _train_and_save(
     context: Context, images: Images, manifest: Manifest, snapshot: training.Snapshot | None
 ) -> None:
-    """Run the loop with an observer that keeps metrics, checkpoints and the state to resume."""
-    folder, recipe = context.folder, manifest.recipe
+    """Run the loop with an observer that keeps metrics, checkpoints and the state to resume.
+
+    All processes of a team run it; the leader keeps.
+    """
+    folder, recipe, team = context.folder, manifest.recipe, context.team
     kept, total = set(training.checkpoint_epochs(recipe)), recipe.total_epochs
     if total < recipe.epochs + recipe.label_epochs:
         context.say("k is left to an estimate: no self-labelling, which needs a number of clusters")
@@ -167,14 +196,16 @@ def _train_and_save(
     def keep(moment: training.Moment) -> None:
         nonlocal saved_at
         context.rest(None)
-        if moment.metrics:
+        if moment.metrics and team.leads:
             lines.append(json.dumps({"epoch": moment.epoch, **moment.metrics}))
             artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
-        if moment.step == 0 and moment.epoch in kept:
+        if moment.step == 0 and moment.epoch in kept and team.leads:
             _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
-        stop, finished = context.signal(), moment.epoch == total
+        # a signal to any of the processes ends all after the same step
+        stop, finished = team.most(context.signal() or 0), moment.epoch == total
         due = time.monotonic() - saved_at > _RESUME_EVERY
-        if not finished and (stop or due or between(moment.epoch, moment.step)):
+        needed = stop or due or between(moment.epoch, moment.step)
+        if needed and not finished and team.leads:
             _write_snapshot(folder, manifest, moment.snapshot())
             saved_at = time.monotonic()
         context.observe(moment)
@@ -191,9 +222,11 @@ def _train_and_save(
         seed=manifest.seed,
         device=context.device,
         resume=snapshot,
+        team=team,
         observe=keep,
     )
-    folder.resume_file.unlink(missing_ok=True)
+    if team.leads:
+        folder.resume_file.unlink(missing_ok=True)
 
 
 def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
