@@ -1,4 +1,8 @@
-"""Scores of a clustering, and of two curves against each other."""
+"""Scores of a clustering, and of two curves against each other.
+
+scipy and scikit-learn are imported where they are used: most commands end without them, and loading
+them takes longer than all that these do.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import spearmanr
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ def scores(clusters: NDArray[Any], classes: NDArray[Any]) -> Scores:
     clusters, classes : ndarray of shape (n,)
         Integers; the numbers themselves do not matter. n is at least 1.
     """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
     table = contingency(clusters, classes)
     rows, columns = linear_sum_assignment(table, maximize=True)
     names, counts = np.unique(clusters, return_counts=True)
@@ -78,6 +82,8 @@ def best_names(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray
     ndarray of shape (k,)
         A permutation of 0 to k - 1; what no label decides keeps its own number where it can.
     """
+    from scipy.optimize import linear_sum_assignment
+
     table = np.zeros((k, k))
     np.add.at(table, (clusters, classes), 1.0)
     # a preference too weak to overrule any label
@@ -91,6 +97,8 @@ def rank_correlation(x: NDArray[Any], y: NDArray[Any]) -> float | None:
     """Spearman's rho of two curves, or None where it is undefined (constant, or under 3 points)."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
+    from scipy.stats import spearmanr
+
     return float(spearmanr(x, y).statistic)
 
 

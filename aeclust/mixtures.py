@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 _STEPS = 10
 _FLOOR = 1e-4  # of the mean variance, added to every variance
@@ -121,6 +120,8 @@ def _expect(
     covariances: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Posterior probabilities (n, k) of the Gaussians."""
+    from scipy.linalg import solve_triangular
+
     logs = np.empty((len(points), len(weights)))
     for j, (weight, mean, covariance) in enumerate(zip(weights, means, covariances, strict=True)):
         root = np.linalg.cholesky(covariance)

@@ -57,6 +57,17 @@ def test_help_and_version_load_nothing_heavy(arguments: Sequence[str]) -> None:
     assert done.stderr.splitlines()[-1] == f"{code} []"
 
 
+def test_a_fresh_predict_loads_no_library_that_it_does_not_use(labelled: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, "predict", "--run", str(labelled), "-q"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("id,label\n0,")
+    assert done.stderr.splitlines()[-1] == "0 ['torch', 'h5py', 'numpy', 'PIL']"
+
+
 def test_help_names_every_command_and_the_first_run(cli: Cli) -> None:
     code, out, err = cli("--help")
     assert (code, err) == (0, "")
