@@ -21,6 +21,7 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import re
 import stat
@@ -252,14 +253,21 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
                 file.unlink()
 
 
-def read(path: Path, kind: str | None = None) -> Artifact:
+def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifact:
     """Read and verify a whole artifact.
+
+    The bytes that were verified are those that are used: the file is opened once, and neither a
+    path nor a byte is looked up again.
 
     Parameters
     ----------
     path : Path
     kind : str, optional
         The kind expected; None takes any.
+    mapped : bool
+        Leave the arrays in the file and map them into memory. They stay those of this file if
+        another takes its name, as every writer here does it, but show what a foreign program
+        writes into it later. Windows replaces no file that is mapped: there they are read.
 
     Raises
     ------
@@ -268,11 +276,10 @@ def read(path: Path, kind: str | None = None) -> Artifact:
         or holds anything that the format does not have.
     """
     where = str(path)
-    memory_file = io.BytesIO(_read_regular(path))
-    data = memory_file.getbuffer()  # what is verified is what is used: nothing is read twice
+    source, data = _contents(path, mapped=mapped and os.name != "nt")
     digest = _verify(data, where)
     refuse = partial(_damaged, where)
-    with _opened(memory_file, refuse) as file:
+    with _opened(source, refuse) as file:
         names = list(_inspect(file, refuse, most=len(data), chunks=False))
         found = _text(file, "kind", where)
         if found not in _SCHEMAS:
@@ -366,7 +373,9 @@ def missing_key(key: str, names: Iterator[str] | list[str], where: str) -> Input
 
 def encode_ids(ids: Array) -> Array:
     """Ids as stored: int64, or UTF-8 bytes of one width."""
-    return np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64)
+    return (
+        np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64, copy=False)
+    )
 
 
 def decode_ids(ids: Array) -> Array:
@@ -660,14 +669,20 @@ def _regular_size(path: Path) -> int:
     return status.st_size
 
 
-def _read_regular(path: Path) -> bytes:
+def _contents(path: Path, *, mapped: bool) -> tuple[io.BytesIO | mmap.mmap, memoryview]:
+    """A whole file as a file object and as its bytes, which are the same memory; never written."""
     size = _regular_size(path)
     try:
         with open(path, "rb") as file:
-            return file.read(size + 1)
-    except OSError as error:
+            if mapped and size:
+                mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+                return mapping, memoryview(mapping)
+            memory_file = io.BytesIO(file.read(size + 1))
+            return memory_file, memory_file.getbuffer()
+    except (OSError, ValueError) as error:  # the latter if it shrank meanwhile
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"cannot be read ({error.strerror})", where=str(path), mend="check its permissions"
+            f"cannot be read ({reason})", where=str(path), mend="check its permissions"
         ) from error
 
 
@@ -696,7 +711,7 @@ def _verify(data: memoryview, where: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(source: io.BytesIO | Path, refuse: Refuse) -> Iterator[h5py.File]:
+def _opened(source: io.BytesIO | mmap.mmap | Path, refuse: Refuse) -> Iterator[h5py.File]:
     import h5py
 
     try:

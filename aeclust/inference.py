@@ -44,14 +44,24 @@ def embed(
     ndarray of shape (n, d)
         float32; the mean of a variational code.
     """
-    parts = []
-    done = 0
-    with torch.inference_mode():
-        for batch in _batches(network, pixels, image_size, device):
-            parts.append(network.encode(batch).cpu().numpy())
-            done += len(batch)
-            report(done)
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    done, result = 0, np.empty((0, 0), np.float32)
+    for block in embed_blocks(network, pixels, image_size=image_size, device=device):
+        if not done:
+            result = np.empty((len(pixels), block.shape[1]), np.float32)
+        result[done : done + len(block)] = block
+        done += len(block)
+        report(done)
+    return result
+
+
+def embed_blocks(
+    network: Autoencoder, pixels: NDArray[Any], *, image_size: int, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of :func:`embed`, at most 256 at a time, so that only these are in memory."""
+    for batch in _batches(network, pixels, image_size, device):
+        with torch.inference_mode():  # not for whoever takes the block
+            block = network.encode(batch).cpu().numpy()
+        yield block.astype(np.float32, copy=False)
 
 
 def embed_views(
