@@ -134,7 +134,7 @@ def train(
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     optimizer = build_optimizer(network, recipe)
     batch_size = recipe.batch_of(n)
-    steps = len(epoch_batches(n, batch_size, seed=seed, epoch=0))
+    steps = len(epoch_batches(n, batch_size, seed=seed, epoch=0, row_bytes=pixels[:1].nbytes))
     half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
     targets: NDArray[np.float32] | None = None
@@ -171,7 +171,7 @@ def train(
             targets = self_label(network, pixels, recipe, seed=seed, device=device)
         network.train()
         started, done_before = time.monotonic(), step
-        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
+        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch, row_bytes=pixels[:1].nbytes)
         for rows in batches[step:]:
             generator = step_generator(device, seed=seed, epoch=epoch, step=step)
             images = to_input(pixels[rows], recipe.image_size, device)
