@@ -60,7 +60,9 @@ _MAX_JSON_DEPTH = 32
 _MAX_BYTES = 64 * 2**30
 _PAGE = 4_096
 _CHUNK = 2**20  # bytes written, read back and looked at in one go
+_IN_PARTS = "save it as .npy, which is read in parts"
 _SPOILT = "what was read back differs from what was written"
+_SHARE = 0.25  # of the machine's memory, for what is decoded and can as well lie on disk
 _GZIP = 1_100  # times smaller than its content, at the very best
 
 
@@ -329,6 +331,10 @@ def claimed_digest(path: Path) -> str:
 def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
     """A dataset from any HDF5 file: the one called `key`, or the only one with so many axes.
 
+    What is stored in one piece is mapped into memory, never read whole. What is stored in chunks
+    is decoded: into memory, or, if that takes more than a quarter of it, block by block into a
+    temporary file without a name, which is mapped.
+
     Returns
     -------
     (str, ndarray)
@@ -337,14 +343,29 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     where = str(path)
     size = _regular_size(path)
     refuse = partial(_unfit, where)
-    with _opened(path, refuse) as file:
+    try:
+        source = open(path, "rb")  # noqa: SIM115 - closed by the with below
+    except OSError as error:
+        raise refuse(f"it cannot be opened ({error.strerror})") from error
+    with source, _opened(source, refuse) as file:
         sizes = _inspect(file, refuse, most=size * _GZIP, chunks=True)
         if key is None:
             key = only_key({name: file[name].ndim for name in sizes}, axes, where)
         elif key not in sizes:
             raise missing_key(key, list(sizes), where)
-        memory.check(sizes[key], repr(key), where, "save it as .npy, which is read in parts")
-        return key, np.asarray(file[key][()])
+        check = partial(memory.check, what=repr(key), where=where, mend=_IN_PARTS)
+        item, there = file[key], memory.machine()
+        start = _place(item)
+        if start is not None and item.ndim:
+            return key, np.memmap(source, item.dtype, "r", start, item.shape)
+        if item.chunks and item.size and there is not None and sizes[key] > there * _SHARE:
+            # rows of whole chunks, so that each is decoded once, of about 16 MiB
+            rows, row = int(item.chunks[0]), item.nbytes // len(item)
+            rows *= max(1, 16 * _CHUNK // (rows * row))
+            check(rows * row + math.prod(item.chunks) * item.dtype.itemsize)
+            return key, _decoded(item, rows)
+        check(sizes[key])
+        return key, np.asarray(item[()])
 
 
 def only_key(dimensions: Mapping[str, int], axes: tuple[int, ...], where: str) -> str:
@@ -711,7 +732,9 @@ def _verify(data: memoryview, where: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(source: io.BytesIO | mmap.mmap | Path, refuse: Refuse) -> Iterator[h5py.File]:
+def _opened(
+    source: io.BytesIO | io.BufferedReader | mmap.mmap, refuse: Refuse
+) -> Iterator[h5py.File]:
     import h5py
 
     try:
@@ -804,6 +827,20 @@ def _place(item: h5py.Dataset) -> int | None:
         and item.id.get_type() == h5py.h5t.py_create(item.dtype, logical=True)
     )
     return int(item.id.get_offset()) if plain else None
+
+
+def _decoded(item: h5py.Dataset, rows: int) -> Array:
+    """The values of a dataset in a temporary file, which lasts as long as its memory map."""
+    folder = Path(tempfile.gettempdir())
+    with _told(folder):
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the with below
+    with file:
+        for start in range(0, len(item), rows):
+            block = np.ascontiguousarray(item[start : start + rows])
+            with _told(folder):
+                file.write(block.data)
+                file.flush()
+        return np.memmap(file, item.dtype, "r", 0, item.shape)
 
 
 def _plain(dtype: np.dtype[Any]) -> bool:
