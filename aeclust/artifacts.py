@@ -9,8 +9,8 @@ so that any flipped bit is found. Root attributes say what the file is (``kind``
 ``seed``, ``parents``, ``versions``, ``details``; all but ``kind`` are JSON), datasets hold the
 arrays. Nothing in a file depends on the clock or on a path: equal content gives equal bytes.
 
-Writing builds the bytes in memory and puts them in place whole or not at all. Reading goes through
-one gate that trusts nothing in the file.
+Writing lays a file out, fills it with whole arrays and with blocks of rows, and puts it in place
+whole or not at all. Reading goes through one gate that trusts nothing in the file.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +58,11 @@ _MAX_OBJECTS = 4_096
 _MAX_DEPTH = 8
 _MAX_JSON_DEPTH = 32
 _MAX_BYTES = 64 * 2**30
+_PAGE = 4_096
+_CHUNK = 2**20  # bytes written, read back and looked at in one go
+_IN_PARTS = "save it as .npy, which is read in parts"
+_SPOILT = "what was read back differs from what was written"
+_SHARE = 0.25  # of the machine's memory, for what is decoded and can as well lie on disk
 _GZIP = 1_100  # times smaller than its content, at the very best
 
 
@@ -148,41 +156,74 @@ class Artifact:
         }
 
 
-def encode(artifact: Artifact) -> tuple[bytes, str]:
-    """The bytes of a file and their digest.
+def write(path: Path, artifact: Artifact) -> str:
+    """Write an artifact whole or not at all; returns its digest.
 
     Raises
     ------
     ValueError
         If an array does not fit the schema of the kind, or holds NaN or infinity: nothing of the
         sort may reach a disk.
+    WriteError
+        As for :func:`write_bytes`.
     """
-    import h5py
-
-    problem = _misfit(artifact.kind, artifact.arrays)
-    if problem:
-        raise ValueError(f"{artifact.kind}: {problem}")
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", userblock_size=_BLOCK) as file:
-        file.attrs["kind"] = np.bytes_(artifact.kind.encode())
-        for name in ("recipe", "seed", "parents", "details"):
-            file.attrs[name] = _json_bytes(getattr(artifact, name))
-        file.attrs["versions"] = _json_bytes(_library_versions())
-        for name in sorted(artifact.arrays):
-            # contiguous and without times: the same arrays, the same bytes
-            file.create_dataset(name, data=_storable(artifact.arrays[name]), track_times=False)
-    payload = buffer.getbuffer()
-    digest = hashlib.sha256(payload[_BLOCK:]).hexdigest()
-    payload[:_BLOCK] = _user_block(digest)
-    del payload
-    return buffer.getvalue(), digest
+    return write_blocks(path, artifact, 0, ())
 
 
-def write(path: Path, artifact: Artifact) -> str:
-    """Write an artifact whole or not at all; returns its digest."""
-    data, digest = encode(artifact)
-    write_bytes(path, data)
-    return digest
+def write_blocks(
+    path: Path, artifact: Artifact, rows: int, blocks: Iterable[Mapping[str, Array]]
+) -> str:
+    """Write an artifact with more values than memory holds, whole or not at all.
+
+    The bytes are those that :func:`write` gives for the same content.
+
+    Parameters
+    ----------
+    path : Path
+    artifact : Artifact
+        Its arrays are written as they are.
+    rows : int
+        Rows of every further dataset.
+    blocks : iterable of mapping of str to ndarray
+        Consecutive rows of the further datasets, each block with all of them.
+
+    Returns
+    -------
+    str
+        The digest.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`write`, and if the blocks do not fit each other or have other rows in total.
+    WriteError
+        As for :func:`write_bytes`.
+    """
+    rest = iter(blocks)
+    first = next(rest, {})
+    kind, whole = artifact.kind, {name: _storable(a) for name, a in artifact.arrays.items()}
+    shapes = {name: _Shape(a.dtype, a.shape) for name, a in whole.items()}
+    shapes |= {name: _Shape(a.dtype, (rows, *a.shape[1:])) for name, a in first.items()}
+    _refuse_to_write(kind, _misfit(kind, shapes) or _bad_values(whole))
+    parts = _lay_out(artifact, shapes)
+    with _replacing(path) as file:
+        draft = _Draft(file, parts)
+        with _told(path):
+            draft.begin(whole)
+        done = 0
+        for block in chain([first] if first else [], rest):
+            counts = {len(a) for a in block.values()}
+            fitting = {n: _Shape(a.dtype, (rows, *a.shape[1:])) for n, a in block.items()}
+            done += max(counts)
+            if len(counts) > 1 or done > rows or fitting != {n: shapes[n] for n in first}:
+                raise ValueError(f"{kind}: a block does not fit those before it, or {rows} rows")
+            _refuse_to_write(kind, _bad_values(block))
+            with _told(path):
+                draft.append(block)
+        if first and done != rows:
+            raise ValueError(f"{kind}: the blocks have {done} rows instead of {rows}")
+        with _told(path):
+            return draft.finish()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -196,32 +237,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     WriteError
         If any of it fails; an existing file stays as it was and no temporary file remains.
     """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-        )
-        with os.fdopen(handle, "w+b") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            if not _same(file, data):
-                raise OSError("what was read back differs from what was written")
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise WriteError(
-            f"could not be written ({error.strerror or error})",
-            where=str(path),
-            mend="free space or choose another place; what was there before is unharmed",
-        ) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+    with _replacing(path) as file, _told(path):
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        if not _same(file, data):
+            raise OSError(_SPOILT)
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
@@ -233,14 +255,21 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
                 file.unlink()
 
 
-def read(path: Path, kind: str | None = None) -> Artifact:
+def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifact:
     """Read and verify a whole artifact.
+
+    The bytes that were verified are those that are used: the file is opened once, and neither a
+    path nor a byte is looked up again.
 
     Parameters
     ----------
     path : Path
     kind : str, optional
         The kind expected; None takes any.
+    mapped : bool
+        Leave the arrays in the file and map them into memory. They stay those of this file if
+        another takes its name, as every writer here does it, but show what a foreign program
+        writes into it later. Windows replaces no file that is mapped: there they are read.
 
     Raises
     ------
@@ -249,10 +278,10 @@ def read(path: Path, kind: str | None = None) -> Artifact:
         or holds anything that the format does not have.
     """
     where = str(path)
-    data = _read_regular(path)
+    source, data = _contents(path, mapped=mapped and os.name != "nt")
     digest = _verify(data, where)
     refuse = partial(_damaged, where)
-    with _opened(io.BytesIO(data), refuse) as file:
+    with _opened(source, refuse) as file:
         names = list(_inspect(file, refuse, most=len(data), chunks=False))
         found = _text(file, "kind", where)
         if found not in _SCHEMAS:
@@ -271,8 +300,9 @@ def read(path: Path, kind: str | None = None) -> Artifact:
         for name, value in header.items():
             if type(value) is not (int if name == "seed" else dict):  # True is no seed
                 raise _damaged(where, f"attribute {name!r} has the wrong type")
-        arrays = {name: np.asarray(file[name][()]) for name in names}
-    problem = _misfit(found, arrays)
+        arrays = {name: _values(file[name], data) for name in names}
+    problem = _misfit(found, {name: _Shape(a.dtype, a.shape) for name, a in arrays.items()})
+    problem = problem or _bad_values(arrays)
     if problem:
         raise _damaged(where, problem)
     return Artifact(kind=found, arrays=arrays, digest=digest, **header)
@@ -301,6 +331,10 @@ def claimed_digest(path: Path) -> str:
 def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
     """A dataset from any HDF5 file: the one called `key`, or the only one with so many axes.
 
+    What is stored in one piece is mapped into memory, never read whole. What is stored in chunks
+    is decoded: into memory, or, if that takes more than a quarter of it, block by block into a
+    temporary file without a name, which is mapped.
+
     Returns
     -------
     (str, ndarray)
@@ -309,14 +343,29 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     where = str(path)
     size = _regular_size(path)
     refuse = partial(_unfit, where)
-    with _opened(path, refuse) as file:
+    try:
+        source = open(path, "rb")  # noqa: SIM115 - closed by the with below
+    except OSError as error:
+        raise refuse(f"it cannot be opened ({error.strerror})") from error
+    with source, _opened(source, refuse) as file:
         sizes = _inspect(file, refuse, most=size * _GZIP, chunks=True)
         if key is None:
             key = only_key({name: file[name].ndim for name in sizes}, axes, where)
         elif key not in sizes:
             raise missing_key(key, list(sizes), where)
-        memory.check(sizes[key], repr(key), where, "save it as .npy, which is read in parts")
-        return key, np.asarray(file[key][()])
+        check = partial(memory.check, what=repr(key), where=where, mend=_IN_PARTS)
+        item, there = file[key], memory.machine()
+        start = _place(item)
+        if start is not None and item.ndim:
+            return key, np.memmap(source, item.dtype, "r", start, item.shape)
+        if item.chunks and item.size and there is not None and sizes[key] > there * _SHARE:
+            # rows of whole chunks, so that each is decoded once, of about 16 MiB
+            rows, row = int(item.chunks[0]), item.nbytes // len(item)
+            rows *= max(1, 16 * _CHUNK // (rows * row))
+            check(rows * row + math.prod(item.chunks) * item.dtype.itemsize)
+            return key, _decoded(item, rows)
+        check(sizes[key])
+        return key, np.asarray(item[()])
 
 
 def only_key(dimensions: Mapping[str, int], axes: tuple[int, ...], where: str) -> str:
@@ -345,7 +394,9 @@ def missing_key(key: str, names: Iterator[str] | list[str], where: str) -> Input
 
 def encode_ids(ids: Array) -> Array:
     """Ids as stored: int64, or UTF-8 bytes of one width."""
-    return np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64)
+    return (
+        np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64, copy=False)
+    )
 
 
 def decode_ids(ids: Array) -> Array:
@@ -354,6 +405,206 @@ def decode_ids(ids: Array) -> Array:
 
 
 # -- writing -----------------------------------------------------------------------------------
+
+
+class _Shape(NamedTuple):
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of a file: the values of the dataset `name`, or else HDF5's `own` bytes."""
+
+    start: int
+    length: int
+    name: str = ""
+    own: bytes = b""
+
+
+def _lay_out(artifact: Artifact, shapes: Mapping[str, _Shape]) -> list[_Part]:
+    """All that follows the user block, in order; HDF5 builds it but for the values."""
+    import h5py
+
+    skeleton = _Skeleton()
+    values: list[_Part] = []
+    with h5py.File(skeleton, "w", userblock_size=_BLOCK) as file:
+        file.attrs["kind"] = np.bytes_(artifact.kind.encode())
+        for name in ("recipe", "seed", "parents", "details"):
+            file.attrs[name] = _json_bytes(getattr(artifact, name))
+        file.attrs["versions"] = _json_bytes(_library_versions())
+        for name in sorted(shapes):
+            dtype, shape = shapes[name]
+            # contiguous and without times: the same arrays, the same bytes
+            dataset = file.create_dataset(name, shape, dtype, track_times=False)
+            if dataset.size:
+                dataset[(0,) * len(shape)] = np.zeros((), dtype)  # with a value it gets its place
+                values.append(_Part(dataset.id.get_offset(), dataset.nbytes, name))
+    parts, start = [], _BLOCK
+    for part in (*sorted(values, key=lambda part: part.start), _Part(skeleton.size, 0)):
+        skeleton.seek(start)
+        own = skeleton.read(part.start - start) or b""
+        parts += [_Part(start, len(own), own=own), part]
+        start = part.start + part.length
+    return [part for part in parts if part.length]
+
+
+class _Skeleton(io.RawIOBase):
+    """A file in memory of which only the pages that were written take any."""
+
+    def __init__(self) -> None:
+        self._pages: defaultdict[int, bytearray] = defaultdict(lambda: bytearray(_PAGE))
+        self._at = self.size = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self.size)[whence]
+        return self._at
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self._at if size is None else size
+        return self.size
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        for page, inside, outside in self._spans(len(view)):
+            self._pages[page][inside] = view[outside]
+        self._at += len(view)
+        self.size = max(self.size, self._at)
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self.size - self._at))
+        for page, inside, outside in self._spans(count):
+            view[outside] = self._pages[page][inside]
+        self._at += count
+        return count
+
+    def _spans(self, count: int) -> Iterator[tuple[int, slice, slice]]:
+        done = 0
+        while done < count:
+            page, start = divmod(self._at + done, _PAGE)
+            length = min(_PAGE - start, count - done)
+            yield page, slice(start, start + length), slice(done, done + length)
+            done += length
+
+
+class _Draft:
+    """A file that is being filled, part by part."""
+
+    def __init__(self, file: io.BufferedRandom, parts: list[_Part]) -> None:
+        self._file, self._parts = file, parts
+        self._hashes = {part.name: hashlib.sha256() for part in parts}  # of what was handed over
+        self._next = {part.name: part.start for part in parts}  # where its next rows go
+
+    def begin(self, whole: Mapping[str, Array]) -> None:
+        """Write HDF5's own bytes and whole arrays, in the order of the file."""
+        pieces: list[Iterable[tuple[int, memoryview]]] = []
+        for part in self._parts:
+            if not part.name:
+                self._hashes[""].update(part.own)
+                pieces.append([(part.start, memoryview(part.own))])
+            elif part.name in whole:
+                pieces.append(self._pieces(part.name, whole[part.name]))
+        self._write(chain.from_iterable(pieces))
+
+    def append(self, block: Mapping[str, Array]) -> None:
+        """Write the next rows of some datasets."""
+        self._write(
+            chain.from_iterable(self._pieces(n, block[n]) for n in block if n in self._next)
+        )
+
+    def finish(self) -> str:
+        """Seal the file, force it to disk, and compare what it holds with what was handed over."""
+        digest, _ = self._read_back()
+        self._file.seek(0)
+        self._file.write(_user_block(digest))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        handed = {name: found.hexdigest() for name, found in self._hashes.items()}
+        same = self._read_back() == (digest, handed)
+        self._file.seek(0)
+        if not same or self._file.read(_BLOCK) != _user_block(digest):
+            raise OSError(_SPOILT)
+        return digest
+
+    def _pieces(self, name: str, rows: Array) -> Iterator[tuple[int, memoryview]]:
+        view = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+        start = self._next[name]
+        self._next[name] += len(view)
+        for at in range(0, len(view), _CHUNK):
+            self._hashes[name].update(view[at : at + _CHUNK])
+            yield start + at, view[at : at + _CHUNK]
+
+    def _write(self, pieces: Iterable[tuple[int, memoryview]]) -> None:
+        start, joined = 0, bytearray()  # what lies side by side is written together
+        for at, piece in pieces:
+            if at != start + len(joined) or len(joined) >= _CHUNK:
+                self._write_at(start, joined)
+                start, joined = at, bytearray()
+            joined += piece
+        self._write_at(start, joined)
+        self._file.flush()
+
+    def _write_at(self, start: int, data: bytearray) -> None:
+        if data:
+            self._file.seek(start)
+            self._file.write(data)
+
+    def _read_back(self) -> tuple[str, dict[str, str]]:
+        """SHA-256 of all that follows the user block, and of every dataset."""
+        whole, each = hashlib.sha256(), {name: hashlib.sha256() for name in self._hashes}
+        self._file.seek(_BLOCK)
+        for part in self._parts:
+            for at in range(0, part.length, _CHUNK):
+                data = self._file.read(min(_CHUNK, part.length - at))
+                whole.update(data)
+                each[part.name].update(data)
+        whole.update(self._file.read(1))  # there should be no more
+        return whole.hexdigest(), {name: found.hexdigest() for name, found in each.items()}
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[io.BufferedRandom]:
+    """A new file beside `path`, which takes its place if the body ends well."""
+    temporary = ""
+    try:
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(
+                prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+            )
+            file = os.fdopen(handle, "w+b")
+        try:
+            yield file
+        finally:
+            with contextlib.suppress(OSError):  # what could not be written is tried once more
+                file.close()
+        with _told(path):
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(
+            f"could not be written ({error.strerror or error})",
+            where=str(path),
+            mend="free space or choose another place; what was there before is unharmed",
+        ) from error
+
+
+def _refuse_to_write(kind: str, problem: str) -> None:
+    if problem:
+        raise ValueError(f"{kind}: {problem}")
 
 
 def _storable(value: Array) -> Array:
@@ -439,27 +690,34 @@ def _regular_size(path: Path) -> int:
     return status.st_size
 
 
-def _read_regular(path: Path) -> bytes:
+def _contents(path: Path, *, mapped: bool) -> tuple[io.BytesIO | mmap.mmap, memoryview]:
+    """A whole file as a file object and as its bytes, which are the same memory; never written."""
     size = _regular_size(path)
     try:
         with open(path, "rb") as file:
-            return file.read(size + 1)
-    except OSError as error:
+            if mapped and size:
+                mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+                return mapping, memoryview(mapping)
+            memory_file = io.BytesIO(file.read(size + 1))
+            return memory_file, memory_file.getbuffer()
+    except (OSError, ValueError) as error:  # the latter if it shrank meanwhile
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"cannot be read ({error.strerror})", where=str(path), mend="check its permissions"
+            f"cannot be read ({reason})", where=str(path), mend="check its permissions"
         ) from error
 
 
-def _verify(data: bytes, where: str) -> str:
+def _verify(data: memoryview, where: str) -> str:
     """Compare the user block with the one that the rest of the file calls for."""
-    if not data.startswith(_MAGIC):
+    block = bytes(data[:_BLOCK])
+    if not block.startswith(_MAGIC):
         raise InputError(
             "is not an aeclust artifact",
             where=where,
             expected="a file written by aeclust",
             mend="check the path",
         )
-    version = data[len(_MAGIC) : _BLOCK].split(b" ")[0]
+    version = block[len(_MAGIC) :].split(b" ")[0]
     if version != str(FORMAT).encode() and version.isdigit() and len(version) < 9:
         raise InputError(
             f"is of format {int(version)}",
@@ -467,14 +725,16 @@ def _verify(data: bytes, where: str) -> str:
             expected=f"format {FORMAT}",
             mend="read it with a newer aeclust",
         )
-    digest = hashlib.sha256(memoryview(data)[_BLOCK:]).hexdigest()
-    if data[:_BLOCK] != _user_block(digest):
+    digest = hashlib.sha256(data[_BLOCK:]).hexdigest()
+    if block != _user_block(digest):
         raise _damaged(where, "its bytes do not match its SHA-256")
     return digest
 
 
 @contextlib.contextmanager
-def _opened(source: io.BytesIO | Path, refuse: Refuse) -> Iterator[h5py.File]:
+def _opened(
+    source: io.BytesIO | io.BufferedReader | mmap.mmap, refuse: Refuse
+) -> Iterator[h5py.File]:
     import h5py
 
     try:
@@ -548,6 +808,41 @@ def _inspect_dataset(item: h5py.Dataset, full: str, refuse: Refuse, *, chunks: b
     return values * int(item.dtype.itemsize)
 
 
+def _values(item: h5py.Dataset, data: memoryview) -> Array:
+    """The values of a dataset within the `data` of its file, copied only if they must be."""
+    start = _place(item)
+    if start is None:
+        return np.asarray(item[()])
+    values = np.frombuffer(data, item.dtype, int(item.size), start).reshape(item.shape)
+    return values if values.flags.aligned else values.copy()
+
+
+def _place(item: h5py.Dataset) -> int | None:
+    """Where a file holds the values of a dataset one after the other as numpy would, if it does."""
+    import h5py
+
+    plain = (
+        item.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+        and item.id.get_storage_size() == item.nbytes > 0
+        and item.id.get_type() == h5py.h5t.py_create(item.dtype, logical=True)
+    )
+    return int(item.id.get_offset()) if plain else None
+
+
+def _decoded(item: h5py.Dataset, rows: int) -> Array:
+    """The values of a dataset in a temporary file, which lasts as long as its memory map."""
+    folder = Path(tempfile.gettempdir())
+    with _told(folder):
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the with below
+    with file:
+        for start in range(0, len(item), rows):
+            block = np.ascontiguousarray(item[start : start + rows])
+            with _told(folder):
+                file.write(block.data)
+                file.flush()
+        return np.memmap(file, item.dtype, "r", 0, item.shape)
+
+
 def _plain(dtype: np.dtype[Any]) -> bool:
     sizes = _DTYPES.get(dtype.kind, ())
     return sizes is None or dtype.itemsize in sizes
@@ -585,8 +880,8 @@ def _json(text: str, where: str) -> Json:
         raise _damaged(where, f"its JSON does not parse ({error})") from None
 
 
-def _misfit(kind: str, arrays: Mapping[str, Array]) -> str:
-    """What keeps `arrays` from being a file of this kind, or an empty text."""
+def _misfit(kind: str, arrays: Mapping[str, _Shape]) -> str:
+    """What keeps arrays so shaped from being a file of this kind, or an empty text."""
     schema = _SCHEMAS[kind]
     groups = tuple(name for name in schema if name.endswith("/"))
     missing = [
@@ -603,21 +898,31 @@ def _misfit(kind: str, arrays: Mapping[str, Array]) -> str:
     for name, value in arrays.items():
         if not _plain(value.dtype):
             return f"{name!r} has dtype {value.dtype}"
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            return f"{name!r} holds NaN or infinity"
         spec = schema.get(name)
         if spec is None:
             continue
         wanted = value.dtype.kind == "S" or value.dtype == np.int64
         if not (wanted if spec.dtype == "ids" else value.dtype == np.dtype(spec.dtype)):
             return f"{name!r} has dtype {value.dtype} instead of {spec.dtype}"
-        if value.dtype.kind == "S" and not _is_utf8(value):
-            return f"{name!r} is not UTF-8"
-        if value.ndim != len(spec.shape):
-            return f"{name!r} has {value.ndim} dimensions instead of {len(spec.shape)}"
+        if len(value.shape) != len(spec.shape):
+            return f"{name!r} has {len(value.shape)} dimensions instead of {len(spec.shape)}"
         for letter, length in zip(spec.shape, value.shape, strict=True):
             if lengths.setdefault(letter, length) != length:
                 return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
+    return ""
+
+
+def _bad_values(arrays: Mapping[str, Array]) -> str:
+    """Which of them holds what no file may hold, or an empty text."""
+    for name, value in arrays.items():
+        step = max(1, _CHUNK // max(1, value.dtype.itemsize))
+        flat = value.reshape(-1)
+        for start in range(0, flat.size, step):
+            some = flat[start : start + step]
+            if some.dtype.kind == "f" and not np.isfinite(some).all():
+                return f"{name!r} holds NaN or infinity"
+            if some.dtype.kind == "S" and not _is_utf8(some):
+                return f"{name!r} is not UTF-8"
     return ""
 
 

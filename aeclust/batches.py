@@ -14,6 +14,12 @@ from torch.nn import functional as F
 
 from aeclust.distributed import Share
 
+# Images up to so many bytes are shuffled as one; of larger sets, this much at a time, made of
+# pieces of this size. They depend on the data alone: the same data, the same weights anywhere.
+_WHOLE = 4 * 2**30
+_WINDOW = 2**30
+_PIECE = 2**20
+
 
 def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
     """Images as the networks take them.
@@ -47,16 +53,58 @@ def to_unit(batch: Tensor) -> NDArray[np.float32]:
     return np.asarray(unit.clamp(0, 1).cpu().numpy(), dtype=np.float32)
 
 
-def epoch_batches(n: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_batches(
+    n: int, batch_size: int, *, seed: int, epoch: int, row_bytes: int = 0
+) -> list[NDArray[np.int64]]:
     """The rows of every batch of an epoch: a permutation that depends on (seed, epoch) alone.
+
+    Of rows that take more than 4 GiB together, it is one that reads a disk in pieces, see
+    :func:`windowed_order`: windows of 1 GiB from pieces of 1 MiB.
 
     A single row left over joins the batch before it, because batch statistics need two images.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(n)
+    rng = np.random.default_rng([seed, epoch])
+    if n * row_bytes <= _WHOLE:
+        order = rng.permutation(n)
+    else:
+        piece = max(1, _PIECE // row_bytes)
+        order = windowed_order(n, piece=piece, window=_WINDOW // (piece * row_bytes) or 1, rng=rng)
     cuts = list(range(batch_size, n, batch_size))
     if cuts and n - cuts[-1] == 1:
         cuts.pop()
     return np.split(order, cuts)
+
+
+def windowed_order(
+    n: int, *, piece: int, window: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """A permutation that needs only a part of the rows in memory at a time.
+
+    The rows are cut into pieces of consecutive ones, at other places each time. The pieces are
+    dealt out at random into windows of equal numbers, and the rows of a window are permuted. So a
+    batch comes from pieces all over the set, and every piece is read from disk once; but rows of
+    one piece always meet in one window, and those of different windows in no batch but the one
+    between them.
+
+    Parameters
+    ----------
+    n : int
+        Rows in all.
+    piece : int
+        Consecutive rows that are read together.
+    window : int
+        Pieces of a window, at most.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    edges = np.unique(np.r_[0, np.arange(rng.integers(1, piece + 1), n, piece), n])
+    pieces = rng.permutation(len(edges) - 1)
+    windows = np.array_split(pieces, -(-len(pieces) // window))
+    rows = [np.concatenate([np.arange(edges[i], edges[i + 1]) for i in some]) for some in windows]
+    return np.concatenate([rng.permutation(some) for some in rows])
 
 
 @dataclass(frozen=True)

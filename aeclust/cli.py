@@ -190,7 +190,7 @@ def embed(
 ) -> None:
     """Turn images into latents (latents.h5)."""
     source = optional_source(data, layout, range_, size, skip_bad)
-    with _context(run, device, threads, quiet) as context:
+    with _context(run, device, threads, quiet, together=True) as context:
         from aeclust.run import embed as embed_own
         from aeclust.run import embed_others
 
@@ -201,7 +201,9 @@ def embed(
             file = output if made is not None and output is not None else file
         if made is None:
             made = embed_own(context, checkpoint=checkpoint, force=force)
-            file = _copy(file, output)
+            file = _copy(file, output) if context.team.leads else file
+        if not context.team.leads:
+            return
         shape = made.artifact.arrays["latents"].shape
         epoch = made.artifact.details["epoch"]
         _print_result(
@@ -534,7 +536,7 @@ def _context(
         raise InputError(
             f"{started} processes were started",
             where="torchrun",
-            expected="several for aeclust train alone",
+            expected="several for aeclust train and aeclust embed alone",
             mend="run this command without torchrun",
         )
 

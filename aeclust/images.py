@@ -100,7 +100,9 @@ class Images:
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
         sha = hashlib.sha256(f"{self.pixels.shape} {self.pixels.dtype.str}".encode())
-        sha.update("\0".join(str(i) for i in self.ids.tolist()).encode())
+        for start in range(0, len(self.ids), _BLOCK):
+            names = map(str, self.ids[start : start + _BLOCK].tolist())
+            sha.update(("\0" * (start > 0) + "\0".join(names)).encode())
         for block in blocks(self.pixels):
             sha.update(np.ascontiguousarray(block).data)
         return sha.hexdigest()

@@ -48,18 +48,34 @@ def embed(
     ndarray of shape (n, d)
         float32; the mean of a variational code.
     """
+    done, result = 0, np.empty((0, 0), np.float32)
+    for block in embed_blocks(network, pixels, image_size=image_size, device=device, team=team):
+        if not done:
+            result = np.empty((len(pixels), block.shape[1]), np.float32)
+        result[done : done + len(block)] = block
+        done += len(block)
+        report(done)
+    return result
+
+
+def embed_blocks(
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    *,
+    image_size: int,
+    device: torch.device,
+    team: Team = ALONE,
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of :func:`embed`, at most 256 of each process at a time, so that only these are in
+    memory."""
     network.eval()
-    parts = []
-    done = 0
-    with torch.inference_mode():
-        for start in range(0, len(pixels), BATCH * team.size):
-            block = pixels[start : start + BATCH * team.size]
-            share = team.share(len(block))
-            own = network.encode(to_input(block[share.rows], image_size, device))
-            parts.append(share.gather(own).cpu().numpy())
-            done += len(block)
-            report(done)
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    for start in range(0, len(pixels), BATCH * team.size):
+        rows = pixels[start : start + BATCH * team.size]
+        share = team.share(len(rows))
+        with torch.inference_mode():  # not for whoever takes the block
+            own = network.encode(to_input(rows[share.rows], image_size, device))
+            block = share.gather(own).cpu().numpy()
+        yield block.astype(np.float32, copy=False)
 
 
 def embed_views(

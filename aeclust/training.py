@@ -137,11 +137,12 @@ def train(
             mend="add images or use --recipe baseline",
         )
     batch_size = recipe.batch_of(n)
-    sizes = [len(rows) for rows in epoch_batches(n, batch_size, seed=seed, epoch=0)]
-    steps = len(sizes)
-    if min(sizes) < team.size:
+    row_bytes = pixels[:1].nbytes
+    first = epoch_batches(n, batch_size, seed=seed, epoch=0, row_bytes=row_bytes)
+    steps, least = len(first), min(len(rows) for rows in first)
+    if least < team.size:
         raise InputError(
-            f"a batch of {min(sizes)} images cannot be shared by {team.size} processes",
+            f"a batch of {least} images cannot be shared by {team.size} processes",
             expected="an image for each of them in every batch",
             mend="change --batch-size, or start fewer processes",
         )
@@ -185,7 +186,7 @@ def train(
             parallel = team.parallel(network)
         network.train()
         started, done_before = time.monotonic(), step
-        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch)
+        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch, row_bytes=row_bytes)
         for rows in batches[step:]:
             share = team.share(len(rows))
             own = rows[share.rows]

@@ -149,7 +149,7 @@ def digest(method: object) -> str | None:
 
 def umap_gmm(data: Set, seed: int) -> Found:
     """N2D's idea (McConville et al., 2019): autoencoder, UMAP to k dimensions, Gaussian mixture."""
-    import umap  # type: ignore[import-not-found]  # an extra of this benchmark alone
+    import umap  # an extra of this benchmark alone
 
     model = AutoencoderClusterer(
         data.k,

@@ -14,7 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -32,12 +34,12 @@ from aeclust.artifacts import (
     Artifact,
     claimed_digest,
     decode_ids,
-    encode,
     encode_ids,
     is_artifact,
     read,
     read_array,
     write,
+    write_blocks,
     write_bytes,
 )
 from aeclust.errors import InputError, WriteError
@@ -107,6 +109,14 @@ def artifact(kind: str = "latents", arrays: dict[str, Array] | None = None) -> A
         for name, value in (SAMPLES[kind] if arrays is None else arrays).items()
     }
     return Artifact(kind=kind, arrays=stored, **HEADER)
+
+
+def encode(made: Artifact) -> tuple[bytes, str]:
+    """The bytes of a file and their digest."""
+    with TemporaryDirectory() as folder:
+        digest = write(Path(folder) / "a.h5", made)
+        assert os.listdir(folder) == ["a.h5"]
+        return (Path(folder) / "a.h5").read_bytes(), digest
 
 
 def sign(path: Path) -> None:
@@ -345,6 +355,128 @@ def test_any_texts_can_be_ids(ids: list[str], folder: Path) -> None:
     assert decode_ids(read(folder / "ids.h5").arrays["ids"]).tolist() == ids
 
 
+# -- in blocks ---------------------------------------------------------------------------------
+
+
+def plainly(made: Artifact) -> bytes:
+    """The file that HDF5 makes by itself, all at once and in memory, behind the user block."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=512) as file:
+        file.attrs["kind"] = np.bytes_(made.kind.encode())
+        for name in ("recipe", "seed", "parents", "details"):
+            file.attrs[name] = artifacts._json_bytes(getattr(made, name))
+        file.attrs["versions"] = artifacts._json_bytes(artifacts._library_versions())
+        for name in sorted(made.arrays):
+            file.create_dataset(name, data=made.arrays[name], track_times=False)
+    payload = buffer.getvalue()[512:]
+    return artifacts._user_block(hashlib.sha256(payload).hexdigest()) + payload
+
+
+def split(arrays: dict[str, Array], cuts: list[int]) -> list[dict[str, Array]]:
+    """The rows between the cuts, some of them perhaps none."""
+    edges = [0, *sorted(cuts), max(map(len, arrays.values()), default=0)]
+    return [{name: a[i:j] for name, a in arrays.items()} for i, j in pairwise(edges)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_is_laid_out_as_hdf5_does_it(kind: str) -> None:
+    assert encode(artifact(kind))[0] == plainly(artifact(kind))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(0, 300),
+    widths=st.tuples(st.integers(1, 3), st.integers(0, 900)),
+    cuts=st.lists(st.integers(0, 300), max_size=5),
+    texts=st.booleans(),
+    streamed=st.sets(st.sampled_from(["latents", "fingerprints", "colours", "ids"]), min_size=1),
+    seed=st.integers(0, 99),
+)
+def test_blocks_give_the_bytes_of_the_whole(
+    rows: int,
+    widths: tuple[int, int],
+    cuts: list[int],
+    texts: bool,
+    streamed: set[str],
+    seed: int,
+    folder: Path,
+) -> None:
+    rng = np.random.default_rng(seed)
+    ids = np.array([f"{i:x}\u00fc.png" for i in range(rows)], np.str_) if texts else np.arange(rows)
+    arrays: dict[str, Array] = {
+        "latents": rng.normal(size=(rows, widths[1])).astype(np.float32)[:, ::-1],
+        "ids": encode_ids(ids),
+        "fingerprints": rng.integers(0, 2**64, rows, np.uint64),
+        "colours": rng.random((rows, widths[0]), np.float32),
+    }
+    if texts and not rows:
+        arrays["ids"] = np.array([], "S1")
+    made = Artifact("latents", arrays, **HEADER)
+    rest = {name: a for name, a in arrays.items() if name not in streamed}
+    parts = {name: arrays[name] for name in sorted(streamed)}
+    blocks = split(parts, [min(cut, rows) for cut in cuts])
+    digest = write_blocks(
+        folder / "blocks.h5", Artifact("latents", rest, **HEADER), rows, iter(blocks)
+    )
+    written = (folder / "blocks.h5").read_bytes()
+    assert written == plainly(made)
+    assert digest == hashlib.sha256(written[512:]).hexdigest()
+    found = read(folder / "blocks.h5", "latents").arrays
+    assert {n: a.tolist() for n, a in found.items()} == {n: a.tolist() for n, a in arrays.items()}
+
+
+def test_more_values_than_are_handled_at_a_time(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(3_000, 700)).astype(np.float32)  # 8 MB
+    arrays: dict[str, Array] = {"embedding": values, "ids": np.arange(3_000)}
+    made = Artifact("embedding", arrays, **HEADER)
+    blocks = split({"embedding": values}, [0, 1, 2_900])
+    rest = Artifact("embedding", {"ids": np.arange(3_000)}, **HEADER)
+    write_blocks(tmp_path / "a.h5", rest, 3_000, blocks)
+    assert (tmp_path / "a.h5").read_bytes() == encode(made)[0] == plainly(made)
+    assert np.array_equal(read(tmp_path / "a.h5").arrays["embedding"], values)
+
+
+POINTS = np.arange(8, dtype=np.float32).reshape(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "told"),
+    [
+        ([POINTS[:2], POINTS[2:3]], "the blocks have 3 rows instead of 4"),
+        ([POINTS[:3], POINTS[:2]], "a block does not fit those before it, or 4 rows"),
+        ([POINTS[:2], POINTS[2:, :1]], "a block does not fit those before it, or 4 rows"),
+        ([POINTS[:2], POINTS[2:].astype(int)], "a block does not fit those before it, or 4 rows"),
+        ([POINTS.astype(np.float64)], "'embedding' has dtype float64 instead of float32"),
+        ([POINTS[:, 0]], "'embedding' has 1 dimensions instead of 2"),
+        ([], "missing embedding, unexpected nothing"),
+        ([POINTS[:2], POINTS[2:] * np.inf], "'embedding' holds NaN or infinity"),
+    ],
+)
+def test_blocks_that_do_not_fit_leave_the_old_file(
+    blocks: list[Array], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.h5").write_bytes(b"old")
+    made = Artifact("embedding", {"ids": np.arange(4)}, **HEADER)
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(ValueError, match=f"^embedding: {told}$"),
+    ):
+        write_blocks(tmp_path / "a.h5", made, 4, ({"embedding": block} for block in blocks))
+    assert os.listdir(tmp_path) == ["a.h5"]
+    assert (tmp_path / "a.h5").read_bytes() == b"old"
+
+
+def test_what_fails_between_two_blocks_is_not_a_failure_to_write(tmp_path: Path) -> None:
+    def blocks() -> Iterator[dict[str, Array]]:
+        yield {"embedding": POINTS[:2]}
+        raise OSError("the images are gone")
+
+    made = Artifact("embedding", {"ids": np.arange(4)}, **HEADER)
+    with pytest.raises(OSError, match=r"^the images are gone$"):
+        write_blocks(tmp_path / "a.h5", made, 4, blocks())
+    assert os.listdir(tmp_path) == []
+
+
 def test_ids_are_stored_as_utf8_of_one_width_or_as_int64() -> None:
     stored = encode_ids(np.array(["a.png", "été/日本.png"]))
     assert stored.dtype == "S16"  # e-acute takes 2 bytes, each ideograph 3
@@ -362,8 +494,8 @@ def test_ids_are_stored_as_utf8_of_one_width_or_as_int64() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_and_infinity_are_refused_before_writing(kind: str, bad: float, tmp_path: Path) -> None:
     floating = next(name for name, value in SAMPLES[kind].items() if value.dtype.kind == "f")
-    value = np.ones_like(SAMPLES[kind][floating], shape=(2, 2))
-    value[1, 1] = bad
+    value = np.ones_like(SAMPLES[kind][floating])
+    value.flat[-1] = bad
     with pytest.raises(ValueError, match=f"^{kind}: '{floating}' holds NaN or infinity$"):
         write(tmp_path / "a.h5", artifact(kind, {**SAMPLES[kind], floating: value}))
     assert list(tmp_path.iterdir()) == []
@@ -475,6 +607,60 @@ FAULTS: dict[str, tuple[str, Callable[..., Any], str]] = {
         }.items()
     },
 }
+
+
+@pytest.mark.parametrize("stage", FAULTS)
+@pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])
+def test_a_fault_under_an_artifact_leaves_the_old_file_and_nothing_else(
+    stage: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.h5"
+    path.write_bytes(b"old")
+    target, fault, reason = FAULTS[stage]
+    made = Artifact("embedding", {"ids": np.arange(2 * count)}, **HEADER)
+    with monkeypatch.context() as patch:
+        patch.setattr(target, fault)
+        with pytest.raises(WriteError) as caught:
+            write_blocks(
+                path, made, 2 * count, [{"embedding": np.ones((count, 2), np.float32)}] * 2
+            )
+    assert str(caught.value) == f"{path}: could not be written ({reason}); {UNHARMED}"
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", [0, 511, 512, 1_500, -1])
+def test_a_byte_that_the_disk_changes_anywhere_is_noticed(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = encode(artifact())
+    where = place % len(whole)
+    other = bytes([whole[where] ^ 1])
+    monkeypatch.setattr("os.fsync", lambda handle: os.pwrite(handle, other, where))
+    with pytest.raises(WriteError, match="what was read back differs from what was written"):
+        write(tmp_path / "a.h5", artifact())
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_byte_that_changes_before_the_file_is_sealed_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest would be right, but it is not what was handed over."""
+
+    class Spoiling(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data).replace(POINTS.tobytes(), POINTS[::-1].tobytes()))
+
+    def opened(handle: int, mode: str) -> io.BufferedRandom:
+        return io.BufferedRandom(Spoiling(handle, mode))
+
+    monkeypatch.setattr("os.fdopen", opened)
+    with pytest.raises(WriteError, match="what was read back differs from what was written"):
+        write(
+            tmp_path / "a.h5",
+            Artifact("embedding", {"embedding": POINTS, "ids": np.arange(4)}, **HEADER),
+        )
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("stage", FAULTS)
@@ -984,7 +1170,7 @@ def mixed(tmp_path: Path) -> Path:
     with h5py.File(path, "w") as file:
         file["group/images"] = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
         file["labels"] = [5, 6]
-        file["more"] = [7, 8]
+        file.create_dataset("more", data=[7, 8], chunks=(1,))
     return path
 
 
@@ -1042,3 +1228,106 @@ def test_more_than_the_memory_holds_is_told_and_not_a_traceback(
     monkeypatch.setattr(h5py.Dataset, "__getitem__", raising(MemoryError()))
     with pytest.raises(InputError, match=r"cannot be used: HDF5 cannot read it \(MemoryError\)"):
         read_array(mixed, "more", (1,))
+
+
+def test_what_lies_in_one_piece_is_mapped_and_stays_that_of_its_file(mixed: Path) -> None:
+    name, values = read_array(mixed, "group/images", (3,))
+    assert name == "group/images"
+    assert isinstance(values, np.memmap)
+    assert not values.flags.writeable
+    other = mixed.with_name("other.h5")
+    with h5py.File(other, "w") as file:
+        file["group/images"] = np.zeros((2, 2, 2), np.uint8)
+    os.replace(other, mixed)
+    assert values.tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+
+
+@pytest.mark.parametrize("block", [0, 512, 2_048])
+@pytest.mark.parametrize("dtype", ["u1", "<f4", ">i2", "<f8", "?"])
+def test_a_map_holds_what_hdf5_reads(block: int, dtype: str, tmp_path: Path) -> None:
+    wanted = np.random.default_rng(0).integers(0, 2, (7, 3, 5)).astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=block) as file:
+        file["odd"] = np.zeros(3, np.uint8)
+        file["images"] = wanted
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert isinstance(values, np.memmap)
+    assert values.dtype == wanted.dtype
+    assert np.array_equal(values, wanted)
+
+
+def _compact(file: Any) -> None:
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.COMPACT)
+    space = h5py.h5s.create_simple((2, 2, 2))
+    h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, space, plist)
+    file["images"][...] = np.arange(8).reshape(2, 2, 2)
+
+
+def _twelve_bits(file: Any) -> None:  # in two bytes, which numpy has no type for
+    narrow = h5py.h5t.NATIVE_INT16.copy()
+    narrow.set_precision(12)
+    h5py.h5d.create(file.id, b"images", narrow, h5py.h5s.create_simple((2, 2, 2)))
+    file["images"][...] = np.arange(-4, 4).reshape(2, 2, 2)
+
+
+NOT_MAPPED: dict[str, tuple[Build, list[int]]] = {
+    "compact": (_compact, list(range(8))),
+    "twelve bits": (_twelve_bits, list(range(-4, 4))),
+    "never written": (lambda f: f.create_dataset("images", (2, 2, 2), "u1"), [0] * 8),
+    "in chunks": (
+        lambda f: f.create_dataset("images", data=np.arange(8).reshape(2, 2, 2), chunks=(1, 2, 1)),
+        list(range(8)),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", NOT_MAPPED)
+def test_what_cannot_be_mapped_is_read(way: str, tmp_path: Path) -> None:
+    build, wanted = NOT_MAPPED[way]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        build(file)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert not isinstance(values, np.memmap)
+    assert values.ravel().tolist() == wanted
+
+
+def test_a_dataset_that_ends_behind_its_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = np.zeros((20, 20, 20), np.uint8)
+    size = (tmp_path / "a.h5").stat().st_size
+    os.truncate(tmp_path / "a.h5", size - 100)
+    with pytest.raises(InputError, match="cannot be used: HDF5 cannot read it"):
+        read_array(tmp_path / "a.h5", None, (3,))
+
+
+@pytest.mark.parametrize("chunks", [(1, 4, 3), (7, 2, 5), (64, 6, 5)])
+def test_large_chunked_data_is_decoded_to_disk_block_by_block(
+    chunks: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = np.random.default_rng(0).integers(0, 256, (500, 6, 5), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=wanted, chunks=chunks, compression="gzip")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(artifacts, "_CHUNK", 64)
+    give_memory(monkeypatch, 4 * wanted.nbytes)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert not isinstance(values, np.memmap)
+    give_memory(monkeypatch, 4 * wanted.nbytes - 4)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert isinstance(values, np.memmap)
+    assert np.array_equal(values, wanted)
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_no_room_for_decoded_data_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=np.ones((9, 6, 5)), chunks=(2, 6, 5))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    give_memory(monkeypatch, 2_000)
+    monkeypatch.setattr(artifacts, "_CHUNK", 1)
+    with pytest.raises(WriteError) as caught:
+        read_array(tmp_path / "a.h5", None, (3,))
+    assert str(caught.value) == (
+        f"{tmp_path / 'none'}: could not be written (No such file or directory); {UNHARMED}"
+    )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from aeclust.batches import epoch_batches, step_draws, to_input, to_unit
+from aeclust import batches as module
+from aeclust.batches import epoch_batches, step_draws, to_input, to_unit, windowed_order
 
 CPU = torch.device("cpu")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -155,6 +156,72 @@ def test_the_order_depends_on_seed_and_epoch_alone(seed: int, epoch: int, batch_
         # equal by chance once in 100!
         different = epoch_batches(100, 100, seed=other[0], epoch=other[1])[0]
         assert not np.array_equal(different, whole)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(1, 30), st.integers(1, 9), st.integers(1, 40), SEEDS)
+def test_a_batch_comes_from_the_pieces_of_one_window_or_two(
+    n: int, piece: int, window: int, batch: int, seed: int
+) -> None:
+    order = windowed_order(n, piece=piece, window=window, rng=np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(n))
+    # the edges between pieces lie `piece` rows apart; the generator tells the first
+    first = int(np.random.default_rng(seed).integers(1, piece + 1))
+    pieces = ((order - first) // piece).tolist()
+    ranks = {one: rank for rank, one in enumerate(dict.fromkeys(pieces))}
+    sizes = [len(some) for some in np.array_split(range(len(ranks)), -(-len(ranks) // window))]
+    assert max(sizes) <= window
+    assert max(sizes) - min(sizes) <= 1
+    windows = np.searchsorted(np.cumsum(sizes), [ranks[one] for one in pieces], "right")
+    assert (np.diff(windows) >= 0).all()  # one after the other
+    if batch <= min(np.bincount(windows)):
+        for start in range(0, n, batch):
+            assert len(set(windows[start : start + batch].tolist())) <= 2
+
+
+def test_a_window_mixes_rows_from_all_over_the_set() -> None:
+    n, piece, window = 60_000, 50, 200
+    order = windowed_order(n, piece=piece, window=window, rng=np.random.default_rng(0))
+    for start in range(0, 54_000, 600):  # batches of a set that is sorted by three classes
+        share = np.bincount(order[start : start + 600] // 20_000, minlength=3) / 600
+        assert np.abs(share - 1 / 3).max() < 0.15  # of 200 pieces a third each, and of 600 rows
+        assert len(set((order[start : start + 600] // piece).tolist())) > 150
+
+
+def test_pieces_are_cut_elsewhere_in_another_epoch() -> None:
+    firsts = set()
+    for epoch in range(20):
+        rng = np.random.default_rng([5, epoch])
+        firsts |= {min(windowed_order(500, piece=50, window=1, rng=rng)[:40].tolist()) % 50}
+    assert len(firsts) > 8
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 80), SEEDS, SMALL)
+def test_what_fits_is_shuffled_as_one_as_ever(n: int, size: int, seed: int, epoch: int) -> None:
+    """Weights of former versions are made again to the same bytes."""
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    for row_bytes in (0, 3_072, 2**32 // n):
+        batches = epoch_batches(n, size, seed=seed, epoch=epoch, row_bytes=row_bytes)
+        assert np.concatenate(batches).tolist() == order.tolist()
+
+
+def test_only_more_than_four_gibibytes_are_shuffled_in_windows() -> None:
+    n, row = 4_097, 2**20  # every row a piece of its own, 1,024 to a window
+    assert n * row > 4 * 2**30
+    rows = np.concatenate(epoch_batches(n, 64, seed=1, epoch=2, row_bytes=row))
+    wanted = windowed_order(n, piece=1, window=1_024, rng=np.random.default_rng([1, 2]))
+    assert rows.tolist() == wanted.tolist()
+    assert sorted(rows.tolist()) == list(range(n))
+    again = np.concatenate(epoch_batches(n, 64, seed=1, epoch=2, row_bytes=row - 2**10))
+    assert again.tolist() == np.random.default_rng([1, 2]).permutation(n).tolist()
+
+
+def test_an_image_larger_than_a_window_is_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_WHOLE", 100), ("_WINDOW", 10), ("_PIECE", 5)):
+        monkeypatch.setattr(module, name, value)
+    rows = np.concatenate(epoch_batches(9, 2, seed=0, epoch=0, row_bytes=12))
+    assert sorted(rows.tolist()) == list(range(9))
 
 
 TRIPLES = st.tuples(SEEDS, SMALL, SMALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
 from aeclust import artifacts, inference
 from aeclust.images import Source, load
-from aeclust.run import Context, RunFolder
+from aeclust.run import Context, RunFolder, embed_others
 from aeclust.run.caches import load_network
 
 FRESH = " (fresh, nothing to do)\n"
@@ -263,3 +264,20 @@ def test_an_output_that_cannot_be_written_exits_4(cli: Cli, full_run: RunFolder)
         "free space or choose another place; what was there before is unharmed"
     )
     assert files_of(Path()) == before
+
+
+def test_memory_does_not_grow_with_the_images(cli: Cli, run: RunFolder, tmp_path: Path) -> None:
+    peaks = []
+    for n in (16_384, 32_768):
+        pixels = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+        np.save(tmp_path / f"{n}.npy", pixels)
+        del pixels
+        source = Source(location=str(tmp_path / f"{n}.npy"))
+        tracemalloc.start()
+        made = embed_others(Context(run), source, tmp_path / f"{n}.h5")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert made is not None
+        assert made.artifact.arrays["latents"].shape == (n, 32)
+    # a row number for every image, 8 bytes; its latents would take 128
+    assert peaks[1] - peaks[0] < 16 * 16_384, peaks

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from aeclust import inference
+from aeclust import artifacts, inference
 from aeclust.batches import step_draws
 from aeclust.distributed import ALONE, Share, Team, joined
 from aeclust.errors import InputError, Interrupted
@@ -334,11 +334,13 @@ TINY += ["--lr", "0.001"]
 
 
 def torchrun(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    """A command as two processes."""
-    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    start += ["-m", "--", "aeclust"]
+    """A command as two processes, started as docs/distributed.md says."""
+    page = (Path(__file__).parents[1] / "docs" / "distributed.md").read_text("utf-8")
+    found = re.search(r"^(torchrun .* aeclust) train images.npy --run shared-run$", page, re.M)
+    assert found, "the page has lost its first command"
+    start = found[1].replace("torchrun", f"{sys.executable} -m torch.distributed.run").split()
     return subprocess.Popen(
-        [sys.executable, *start, *map(str, arguments)],
+        [*start, *map(str, arguments)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -361,18 +363,29 @@ def test_other_commands_refuse_several_processes(
     assert result.code == 2
     assert result.err == (
         "process 1: error: torchrun: 2 processes were started; expected several for aeclust train "
-        "alone; run this command without torchrun\n"
+        "and aeclust embed alone; run this command without torchrun\n"
     )
 
 
-def test_torchrun_trains_and_one_process_speaks(cli: Cli, data: Data, tmp_path: Path) -> None:
+def test_torchrun_trains_and_embeds_by_the_word_of_one(
+    cli: Cli, data: Data, tmp_path: Path
+) -> None:
     assert cli("train", data.images, *TINY, "--run", "one").code == 0
+    assert cli("embed", "--run", "one").code == 0
     process = torchrun(tmp_path, "train", data.images, *TINY, "--run", "two")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert re.fullmatch(r"two: hybrid, 4 epochs, loss \d\.\d{4}, 5 checkpoints\n", out)
     assert err.count("images, 8 x 8 RGB, uint8") == 1
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-4)
+    process = torchrun(tmp_path, "embed", "--run", "two")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out == "two/latents.h5: 60 latents of 8 values after epoch 4\n"
+    one, two = (artifacts.read(tmp_path / run / "latents.h5", "latents") for run in ("one", "two"))
+    np.testing.assert_array_equal(two.arrays["ids"], one.arrays["ids"])
+    np.testing.assert_array_equal(two.arrays["fingerprints"], one.arrays["fingerprints"])
+    np.testing.assert_allclose(two.arrays["latents"], one.arrays["latents"], rtol=1e-2, atol=1e-2)
 
 
 def test_a_signal_to_one_process_ends_all_once_the_state_is_saved(

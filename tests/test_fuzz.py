@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_artifacts import HEADER, SAMPLES, artifact, sign, within
+from test_artifacts import HEADER, SAMPLES, artifact, encode, sign, within
 from test_images import VALID, npy
 
 from aeclust import artifacts, images, labels, recipes
@@ -72,13 +72,11 @@ def manifest() -> bytes:
 def kinds() -> dict[str, Kind]:
     found = {name: Kind(content, read_images) for name, content in VALID.items()}
     for kind in SAMPLES:
-        content, _ = artifacts.encode(artifact(kind))
+        content, _ = encode(artifact(kind))
         found[f"{kind}.h5"] = Kind(content, artifacts.read, signed=True)
     found["labels.csv"] = Kind(CSV, read_labels)
     found["labels.npy"] = Kind(npy(np.arange(5)), read_labels)
-    found["labels-of-a-run.h5"] = Kind(
-        artifacts.encode(artifact("labels"))[0], read_labels, signed=True
-    )
+    found["labels-of-a-run.h5"] = Kind(encode(artifact("labels"))[0], read_labels, signed=True)
     found["recipe.toml"] = Kind(TOML, read_recipe)
     found["run/run.json"] = Kind(manifest(), read_manifest)
     return found

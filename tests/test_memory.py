@@ -47,7 +47,7 @@ def test_a_container_has_what_it_is_given(
     assert memory.machine() == there
 
 
-@pytest.mark.parametrize("name", ["x.npz", "x.h5", "folder"])
+@pytest.mark.parametrize("name", ["x.npz", "folder"])
 def test_images_ask_before_they_take_memory(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,11 +56,6 @@ def test_images_ask_before_they_take_memory(
     needed = pixels.nbytes
     if name == "x.npz":
         np.savez(where, x=pixels)
-    elif name == "x.h5":
-        import h5py
-
-        with h5py.File(where, "w") as file:
-            file["x"] = pixels
     else:
         where.mkdir()
         for i, image in enumerate(pixels):

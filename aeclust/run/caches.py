@@ -6,8 +6,9 @@ with the one at hand; a later command takes it as it stands, as long as its ance
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,11 +135,15 @@ def check_channels(images: Images, manifest: Manifest) -> None:
 
 
 def embed(context: Context, *, checkpoint: int | None = None, force: bool = False) -> Made:
-    """Latents of the run's images after `checkpoint` epochs (the last kept, if None)."""
+    """Latents of the run's images after `checkpoint` epochs (the last kept, if None).
+
+    The processes of a team share the images: all of them see the folder and decide alike, because
+    nothing is written before each has embedded its part; then one writes.
+    """
     manifest = context.folder.manifest()
     wanted = LAST if checkpoint is None else checkpoint
     if not force and context.folder.latents_file.exists():
-        artifact = artifacts.read(context.folder.latents_file, "latents")
+        artifact = artifacts.read(context.folder.latents_file, "latents", mapped=True)
         reason = stale_latents(context.folder, manifest, artifact.parents, artifact.details)
         if artifact.details.get("checkpoint") != wanted:
             reason = f"they are of checkpoint {artifact.details.get('checkpoint')}"
@@ -160,7 +165,7 @@ def current_latents(
     if not folder.latents_file.exists():
         context.say("latents are missing: embedding first")
         return _make_latents(context, manifest, _checkpoint(folder, manifest, wish or {})).artifact
-    artifact = artifacts.read(folder.latents_file, "latents")
+    artifact = artifacts.read(folder.latents_file, "latents", mapped=True)
     reason = stale_latents(folder, manifest, artifact.parents, artifact.details)
     if not reason:
         check_data(context, manifest)
@@ -231,7 +236,7 @@ def embed_others(
 def _make_latents(context: Context, manifest: Manifest, wanted: int | str) -> Made:
     images = run_images(context, manifest)
     tell_about(context, images, manifest.recipe)
-    with context.folder.lock():
+    with context.folder.lock() if context.team.leads else contextlib.nullcontext():
         return _embed_into(context, manifest, images, wanted, context.folder.latents_file)
 
 
@@ -240,30 +245,50 @@ def _embed_into(
 ) -> Made:
     epoch = _epoch(context.folder, manifest, wanted)
     network, digest = load_network(context, manifest, epoch)
-    latents = inference.embed(
-        network,
-        images.pixels,
-        image_size=manifest.recipe.image_size,
-        device=context.device,
-        report=lambda done: context.progress("embed", done, len(images)),
-    )
-    arrays: dict[str, NDArray[Any]] = {
-        "latents": latents,
-        "ids": artifacts.encode_ids(images.ids),
-        "fingerprints": fingerprints(images.pixels),
-        "colours": mean_colours(images.pixels),
-    }
-    if epoch > manifest.recipe.epochs:  # before, the network knows no clusters
-        arrays["assignments"] = inference.assign(network, latents, device=context.device)
     artifact = Artifact(
         kind="latents",
-        arrays=arrays,
+        arrays={"ids": artifacts.encode_ids(images.ids)},
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest(), "weights": digest},
         details={"checkpoint": wanted, "epoch": epoch, "run": manifest.identity},
     )
-    return Made(_write(file, artifact), fresh=False)
+    # before the first label, the network knows no clusters
+    labelled = epoch > manifest.recipe.epochs
+    blocks = _latent_blocks(context, network, images.pixels, manifest.recipe, labelled=labelled)
+    if context.team.leads:
+        artifacts.write_blocks(file, artifact, len(images), blocks)
+    else:
+        for _ in blocks:
+            pass
+    context.team.tell("written")
+    return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
+
+
+def _latent_blocks(
+    context: Context,
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    recipe: Recipe,
+    *,
+    labelled: bool,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What an artifact of latents says of consecutive images; no more than a block in memory."""
+    done = 0
+    for latents in inference.embed_blocks(
+        network, pixels, image_size=recipe.image_size, device=context.device, team=context.team
+    ):
+        images = pixels[done : done + len(latents)]
+        done += len(latents)
+        block: dict[str, NDArray[Any]] = {
+            "latents": latents,
+            "fingerprints": fingerprints(images),
+            "colours": mean_colours(images),
+        }
+        if labelled:
+            block["assignments"] = inference.assign(network, latents, device=context.device)
+        context.progress("embed", done, len(pixels))
+        yield block
 
 
 # -- cluster -----------------------------------------------------------------------------------

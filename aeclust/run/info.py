@@ -72,7 +72,7 @@ class RunInfo:
 
 def file_info(file: Path) -> FileInfo:
     """Read and verify one artifact."""
-    return _describe(file, artifacts.read(file), "")
+    return _describe(file, artifacts.read(file, mapped=True), "")
 
 
 def run_info(folder: RunFolder) -> RunInfo:
@@ -86,7 +86,7 @@ def run_info(folder: RunFolder) -> RunInfo:
     for file in files:
         if file.exists():
             try:
-                artifact = artifacts.read(file)
+                artifact = artifacts.read(file, mapped=True)
                 found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
             except InputError as error:
                 damaged.append(str(error))
