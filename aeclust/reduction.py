@@ -13,6 +13,7 @@ from aeclust.errors import InputError
 from aeclust.recipes import SPHERE, parse_reduction
 
 _SMALLEST, _LARGEST = 1e-12, 1e12
+_ROWS = 1_024  # of many points at a time, so that no step holds another copy of all
 
 
 def reduce(
@@ -71,9 +72,14 @@ def reduce(
 
 def on_sphere(points: NDArray[Any]) -> NDArray[np.float32]:
     """Unit vectors (n, d) from the mean of points (n, d) towards each; a point on it stays 0."""
-    centred = np.asarray(points, np.float64) - points.mean(0, dtype=np.float64)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(norms > 0, norms, 1), np.float32)
+    centre = points.mean(0, dtype=np.float64)
+    found = np.empty(points.shape, np.float32)
+    for first in range(0, len(points), _ROWS):
+        block = slice(first, first + _ROWS)
+        centred = points[block] - centre
+        norms = np.linalg.norm(centred, axis=1, keepdims=True)
+        found[block] = centred / np.where(norms > 0, norms, 1)
+    return found
 
 
 def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:

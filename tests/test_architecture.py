@@ -30,6 +30,7 @@ ROOMS = {
         "consensus",
         "mixtures",
         "choosing",
+        "nearest",
         "demo",
     ),
     "plots": ("plots",),
@@ -70,8 +71,9 @@ NEEDS = {
     "choosing": {"consensus"},
     "mixtures": set[str](),
     "memory": {"errors"},
+    "nearest": set[str](),
     "diagnosis": {"clustering"},
-    "selflabel": {"inference", "clustering", "models", "recipes"},
+    "selflabel": {"inference", "clustering", "models", "nearest", "recipes"},
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
 KEEPERS = {

@@ -12,21 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import clustering, memory
+from aeclust import clustering, memory, nearest
 from aeclust.clustering import (
     Clustering,
     cluster,
     cluster_latents,
     confidence,
-    neighbour_vote,
-    neighbours,
-    place_by_neighbours,
-    references,
 )
 from aeclust.consensus import agree
 from aeclust.errors import InputError
 from aeclust.metrics import scores
 from aeclust.mixtures import settle as settle_or_not
+from aeclust.nearest import neighbour_vote, neighbours, place_by_neighbours, references
 from aeclust.recipes import CLUSTERERS, Recipe, named
 from aeclust.reduction import reduce
 
@@ -523,7 +520,7 @@ def test_neighbours_are_the_nearest_others(n: int) -> None:
 def test_neighbours_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     whole = neighbours(points)
-    monkeypatch.setattr(clustering, "_ROWS", 7)
+    monkeypatch.setattr(nearest, "_ROWS", 7)
     np.testing.assert_array_equal(neighbours(points), whole)
 
 
@@ -703,7 +700,7 @@ def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
     exclude = np.arange(30) % 30
     whole = neighbour_vote(known, known, labels, 2, exclude=exclude)
     placed = place_by_neighbours(known, known, known[:, :2].astype(np.float32))
-    monkeypatch.setattr(clustering, "_ROWS", 7)
+    monkeypatch.setattr(nearest, "_ROWS", 7)
     parts = neighbour_vote(known, known, labels, 2, exclude=exclude)
     np.testing.assert_array_equal(parts[0], whole[0])
     np.testing.assert_array_equal(parts[1], whole[1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, inference, labels, metrics, reduction
+from aeclust import artifacts, clustering, inference, labels, metrics, nearest, reduction
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS
 from aeclust.curve import Curve
@@ -344,10 +344,10 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
             return artifact
     context.say(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
     values = latents.arrays["latents"]
-    kept = clustering.references(len(values), seed=manifest.seed)
+    kept = nearest.references(len(values), seed=manifest.seed)
     points = reduction.picture(values[kept], seed=manifest.seed)
     if len(kept) < len(values):
-        points = clustering.place_by_neighbours(values, values[kept], points)
+        points = nearest.place_by_neighbours(values, values[kept], points)
     artifact = Artifact(
         kind="embedding",
         arrays={"embedding": points, "ids": latents.arrays["ids"]},
