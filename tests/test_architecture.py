@@ -30,6 +30,7 @@ ROOMS = {
         "consensus",
         "mixtures",
         "choosing",
+        "eigen",
         "nearest",
         "demo",
     ),
@@ -72,7 +73,8 @@ NEEDS = {
     "mixtures": set[str](),
     "memory": {"errors"},
     "nearest": set[str](),
-    "diagnosis": {"clustering"},
+    "eigen": set[str](),
+    "diagnosis": {"clustering", "nearest"},
     "selflabel": {"inference", "clustering", "models", "nearest", "recipes"},
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.

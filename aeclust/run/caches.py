@@ -433,6 +433,8 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
             arrays["reference_shares"] = found.tempered[nearest.references(len(values), seed=seed)]
         if found.points.shape[1] == 2 and recipe.reduction:
             arrays["embedding"] = found.points
+        for line in found.substitutions:
+            context.say(line)
         doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
         for doubt in doubts:
             context.say(f"warning: {doubt}")
@@ -448,6 +450,7 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
                 "agreement": found.agreement,
                 "members": {m.name: m.agreement for m in found.members},
                 "warnings": doubts,
+                **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
             },
         )
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
