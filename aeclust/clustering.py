@@ -241,7 +241,7 @@ def cluster(
             expected=f"at least {k} different ones",
             mend="lower -k, or remove duplicate images",
         )
-    kept = references(n, seed=seed, limit=max(k, MOST.get(clusterer, n)))
+    kept = references(n, seed=seed, limit=max(2 * k, MOST.get(clusterer, n)))
     needed = {
         "spectral": memory.spectral(len(kept), points.shape[1], k),
         "agglomerative": memory.agglomerative(len(kept), points.shape[1]),
