@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import memory
-from aeclust.eigen import leading, searched
+from aeclust.eigen import leading
 from aeclust.errors import InputError
 from aeclust.nearest import MAX_REFERENCES, place_by_neighbours, references
 from aeclust.recipes import SPHERE, parse_reduction
@@ -172,7 +172,7 @@ def _kpca(
     _check_size("kpca", size, n, "images", where)
     kept = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
     m = len(kept)
-    needed = memory.kernel_pca(m, d, size, dense=not searched(m, size))
+    needed = memory.kernel_pca(m, d)
     memory.check(needed, f"kernel PCA of {m} points", where, "use --reduction pca:20")
     base = points[kept].astype(np.float64)
     kernel = rbf_kernel(base)

@@ -62,11 +62,8 @@ def test_a_matrix_of_low_rank_has_zeros_left() -> None:
     np.testing.assert_allclose(np.linalg.norm(axes[:, 1:3].T @ vectors[:, 1:3]), 2**0.5)
 
 
-def test_what_a_search_cannot_tell_apart_is_left_to_lapack(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(eigen, "DENSE", 100)
-    values = 1 + 1e-3 * np.arange(200.0)[::-1]  # one close behind the other, down to the last
+def test_what_a_search_cannot_tell_apart_is_left_to_lapack() -> None:
+    values = 1 + 1e-3 * np.arange(1_001.0)[::-1]  # one close behind the other, down to the last
     matrix, _ = symmetric(values)
     assert eigen._search(matrix, 10, 0) is None
     np.testing.assert_allclose(leading(matrix, 10, seed=0)[0], values[:10])

@@ -155,8 +155,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the count is in /pro
 
 STEPS: dict[str, tuple[str, Callable[[int], float]]] = {
     "kernel PCA": (
-        "lambda n: reduce(points(n, 256), ['kpca:50'], seed=0)",
-        lambda n: memory.kernel_pca(n, 256, 50, dense=n < 1_000),
+        "lambda n: reduce(points(n, 256), ['kpca:200'], seed=0)",
+        lambda n: memory.kernel_pca(n, 256),
     ),
     "spectral": (
         "lambda n: cluster(points(n, 20), 10, 'spectral', seed=0)",

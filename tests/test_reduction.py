@@ -477,11 +477,11 @@ def test_errors_name_where_the_points_came_from() -> None:
 
 
 def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_memory(monkeypatch, memory.kernel_pca(30, 6, 2, dense=True) - 1)
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape) - 1)
     line = refused(cloud(), "kpca:2")
     assert line.startswith("latents: kernel PCA of 30 points needs about 0 GB of memory;")
     assert line.endswith("; use --reduction pca:20")
-    give_memory(monkeypatch, memory.kernel_pca(30, 6, 2, dense=True))
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape))
     assert reduce(cloud(), ["kpca:2"], seed=0).shape == (30, 2)
 
 
