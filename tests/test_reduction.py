@@ -285,6 +285,7 @@ def test_few_points_are_never_left_to_open_tsne(monkeypatch: pytest.MonkeyPatch)
     assert told(points, "tsne:2", perplexity=20.0)[1] == []  # of which it would take fewer
 
 
+@pytest.mark.endurance  # half a minute for each picture, however few the points
 def test_open_tsne_keeps_groups_together(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openTSNE")
     monkeypatch.setattr(reduction, "_FAST_FROM", 60)
