@@ -1,12 +1,12 @@
-"""Groups of points, and the vote of neighbours that extends them to new points."""
+"""Groups of points, and how sure they are."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,19 @@ from aeclust.choosing import estimate_k
 from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
 from aeclust.mixtures import settle, temper
+from aeclust.nearest import MAX_REFERENCES, neighbour_vote, neighbours, references
 from aeclust.recipes import Recipe
 from aeclust.reduction import check_spread, limited, reduce
 
-if TYPE_CHECKING:
-    import torch
-
-NEIGHBOURS = 15
-MAX_REFERENCES = 10_000
-_ROWS = 1_024
+# Points up to which each clusterer takes all of them.
+MOST = {
+    "kmeans": 100_000,
+    "gmm": 100_000,
+    "gmm-tied": 100_000,
+    "spectral": MAX_REFERENCES,
+    "agglomerative": MAX_REFERENCES,
+}
+_ROWS = 16_384  # of many points at a time, so that no step holds another copy of all
 
 # By this share may another clustering tell more about neighbours before it replaces the network's.
 _CHANCE = 0.006
@@ -46,6 +50,8 @@ class Clustering:
     agreement : float or None
         Of the members, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
+    substitutions : tuple of str
+        A sentence for every step that something else stood in for, because there are many points.
     """
 
     labels: NDArray[np.int64]
@@ -53,6 +59,7 @@ class Clustering:
     shares: NDArray[np.float32] | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
+    substitutions: tuple[str, ...] = ()
 
     @property
     def k(self) -> int:
@@ -98,12 +105,21 @@ def cluster_latents(
     steps = recipe.reduction
     if recipe.clusterer == "consensus":
         steps = limited(steps, latents.shape)
-    points = reduce(latents, steps, seed=seed, perplexity=recipe.perplexity, where=where)
+    told: list[str] = []
+    points = reduce(
+        latents, steps, seed=seed, perplexity=recipe.perplexity, where=where, tell=told.append
+    )
     check_spread(points, where)
     k = recipe.k or estimate_k(points, seed=seed).k
     if recipe.clusterer != "consensus":
-        return Clustering(cluster(points, k, recipe.clusterer, seed=seed, where=where), points)
+        labels = cluster(points, k, recipe.clusterer, seed=seed, where=where, tell=told.append)
+        return Clustering(labels, points, substitutions=tuple(told))
     kept = references(len(points), seed=seed)
+    if len(kept) < len(points):
+        told.append(
+            f"consensus of {len(points):,} points is that of {len(kept):,} random ones, extended by"
+            " Gaussian mixtures"
+        )
     members = _members(points[kept], k, seed=seed, where=where)
     near = neighbours(points[kept])
     agreed = agree(members, near, k, seed=seed)
@@ -119,7 +135,12 @@ def cluster_latents(
     agreed = agreed.led(labels[kept], k)
     rank = _ranks(labels, k)
     return Clustering(
-        rank[labels], points, shares[:, np.argsort(rank)], agreed.agreement, agreed.members
+        rank[labels],
+        points,
+        shares[:, np.argsort(rank)],
+        agreed.agreement,
+        agreed.members,
+        tuple(told),
     )
 
 
@@ -171,7 +192,13 @@ def _sizes(points: NDArray[Any]) -> list[int]:
 
 
 def cluster(
-    points: NDArray[Any], k: int, clusterer: str, *, seed: int, where: str = "latents"
+    points: NDArray[Any],
+    k: int,
+    clusterer: str,
+    *,
+    seed: int,
+    where: str = "latents",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> NDArray[np.int64]:
     """Put points into k clusters.
 
@@ -183,9 +210,14 @@ def cluster(
     clusterer : {"kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"}
         ``gmm`` is a Gaussian mixture with full covariances, ``gmm-tied`` one whose clusters share
         a covariance, ``spectral`` uses a graph of 10 neighbours, ``agglomerative`` is Ward's.
+        Beyond 10,000 points the last two, beyond 100,000 all but ``minibatch-kmeans`` are fitted
+        to that many random points; the others are labelled by the fitted model, or by the vote of
+        their neighbours where there is no model to ask.
     seed : int
     where : str
         Named in errors.
+    tell : callable
+        Takes a sentence if only some of the points were clustered.
 
     Returns
     -------
@@ -209,21 +241,22 @@ def cluster(
             expected=f"at least {k} different ones",
             mend="lower -k, or remove duplicate images",
         )
+    kept = references(n, seed=seed, limit=max(2 * k, MOST.get(clusterer, n)))
     needed = {
-        "spectral": memory.spectral(n, points.shape[1], k),
-        "agglomerative": memory.agglomerative(n, points.shape[1]),
+        "spectral": memory.spectral(len(kept), points.shape[1], k),
+        "agglomerative": memory.agglomerative(len(kept), points.shape[1]),
     }
     if clusterer in needed:
         memory.check(
             needed[clusterer],
-            f"{clusterer} clustering of {n} points",
+            f"{clusterer} clustering of {len(kept)} points",
             where,
             "use --clusterer kmeans",
         )
     if k == n:  # the only way, which spectral and mini-batch clustering miss
         return np.arange(n)
     try:
-        labels = _fit(np.asarray(points, np.float64), k, clusterer, seed)
+        model, labels = _fit(np.asarray(points[kept], np.float64), k, clusterer, seed)
     except ValueError as error:  # scikit-learn's, of a Gaussian without volume
         raise InputError(
             f"{clusterer} cannot form {k} clusters of these points",
@@ -238,7 +271,28 @@ def cluster(
             expected="points that fall into as many groups",
             mend="lower -k or choose another --clusterer",
         )
+    if len(kept) < n:
+        labels = _extend(model, labels, points, kept, k)
+        by = "the fitted model" if hasattr(model, "predict") else "the vote of neighbours"
+        tell(
+            f"{clusterer} clustering of {n:,} points is that of {len(kept):,} random ones, extended"
+            f" by {by}"
+        )
     return _by_size(labels, k)
+
+
+def _extend(
+    model: Any, labels: NDArray[np.int64], points: NDArray[Any], kept: NDArray[np.int64], k: int
+) -> NDArray[np.int64]:
+    """Labels of all points by the model of those kept, or by these points' labels (m,)."""
+    if not hasattr(model, "predict"):
+        found = neighbour_vote(points, points[kept], labels, k)[0]
+    else:
+        starts = range(0, len(points), _ROWS)
+        blocks = (np.asarray(points[first : first + _ROWS], np.float64) for first in starts)
+        found = np.concatenate([model.predict(block) for block in blocks]).astype(np.int64)
+    found[kept] = labels
+    return found
 
 
 def check_k(k: int, n: int, where: str) -> None:
@@ -248,73 +302,6 @@ def check_k(k: int, n: int, where: str) -> None:
             f"{n} images cannot form {k} clusters", where=where, expected=f"at most {n}",
             mend="lower -k",
         )  # fmt: skip
-
-
-def neighbour_vote(
-    queries: NDArray[Any],
-    references: NDArray[Any],
-    reference_labels: NDArray[np.int64],
-    k: int,
-    *,
-    reference_shares: NDArray[np.float32] | None = None,
-    exclude: NDArray[np.int64] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Label points by the vote of their nearest references (Euclidean, 15 of them).
-
-    Parameters
-    ----------
-    queries : ndarray of shape (n, d)
-    references : ndarray of shape (m, d)
-    reference_labels : ndarray of shape (m,)
-        In 0 to k - 1.
-    k : int
-    reference_shares : ndarray of shape (m, k), optional
-        Each reference's probabilities of the clusters, which then are its vote, not its label.
-    exclude : ndarray of shape (n,), optional
-        The reference that is the query itself and has no vote, or -1.
-
-    Returns
-    -------
-    labels : ndarray of shape (n,)
-        A tied vote goes to the nearest reference among the tied clusters; of probabilities, to
-        the lower number.
-    shares : ndarray of shape (n, k)
-        float32, the share of the votes for each cluster; rows sum to 1.
-    """
-    import torch
-
-    labels = np.empty(len(queries), np.int64)
-    shares = np.empty((len(queries), k), np.float32)
-    count = min(NEIGHBOURS, len(references) - (exclude is not None))
-    for start, distances in _distances(queries, references):
-        stop = start + len(distances)
-        if exclude is not None:
-            itself = torch.from_numpy(exclude[start:stop])
-            own = torch.nonzero(itself >= 0)[:, 0]
-            distances[own, itself[own]] = torch.inf
-        rows = distances.topk(count, largest=False).indices.numpy()
-        if reference_shares is not None:
-            shares[start:stop] = reference_shares[rows].mean(1)
-            labels[start:stop] = shares[start:stop].argmax(1)
-            continue
-        nearest = reference_labels[rows]
-        votes = (nearest[:, :, np.newaxis] == np.arange(k)).sum(1)
-        tied = votes == votes.max(1, keepdims=True)
-        first = np.take_along_axis(tied, nearest, 1).argmax(1)
-        labels[start:stop] = nearest[np.arange(stop - start), first]
-        shares[start:stop] = votes / count
-    return labels, shares
-
-
-def neighbours(points: NDArray[Any]) -> NDArray[np.int64]:
-    """Rows (n, 15) of the points nearest to each point, itself not among them."""
-    found = []
-    for start, distances in _distances(points, points):
-        rows = np.arange(len(distances))
-        distances[rows, start + rows] = np.inf
-        count = min(NEIGHBOURS, len(points) - 1)
-        found.append(distances.topk(count, largest=False).indices.numpy())
-    return np.concatenate(found)
 
 
 def confidence(
@@ -347,52 +334,10 @@ def confidence(
     return base, base_labels, np.take_along_axis(shares, found.labels[:, np.newaxis], 1)[:, 0]
 
 
-def place_by_neighbours(
-    queries: NDArray[Any], references: NDArray[Any], positions: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Positions of points among others: the mean of their three nearest references.
-
-    Parameters
-    ----------
-    queries : ndarray of shape (n, d)
-    references : ndarray of shape (m, d)
-    positions : ndarray of shape (m, e)
-        Of the references; a query that equals a reference lands on that one's.
-    """
-    placed = np.empty((len(queries), positions.shape[1]), np.float32)
-    for start, distances in _distances(queries, references):
-        stop = start + len(distances)
-        rows = distances.topk(min(3, len(references)), largest=False).indices.numpy()
-        counts = (references[rows] == queries[start:stop, np.newaxis]).all(2)
-        counts[~counts.any(1)] = True
-        spots = positions[rows] * counts[:, :, np.newaxis]
-        placed[start:stop] = spots.sum(1) / counts.sum(1, keepdims=True)
-    return placed
-
-
-def references(n: int, *, seed: int, limit: int = MAX_REFERENCES) -> NDArray[np.int64]:
-    """Rows kept to label new images: all of them, or an even random `limit`, ascending."""
-    if n <= limit:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
-
-
-def _distances(
-    queries: NDArray[Any], references: NDArray[Any]
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """The start of each block of queries and its squared distances to all references."""
-    import torch
-
-    # in float32 the differences of large norms would be noise among near neighbours
-    base = torch.from_numpy(np.asarray(references, np.float64))
-    norms = base.square().sum(1)
-    for start in range(0, len(queries), _ROWS):
-        block = torch.from_numpy(np.asarray(queries[start : start + _ROWS], np.float64))
-        squared = norms + block.square().sum(1, keepdim=True) - 2 * block @ base.T
-        yield start, squared.clamp(min=0)
-
-
-def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDArray[np.int64]:
+def _fit(
+    points: NDArray[np.float64], k: int, clusterer: str, seed: int
+) -> tuple[Any, NDArray[np.int64]]:
+    """The fitted model of scikit-learn, and its labels of the points."""
     from sklearn import cluster as skl
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -421,7 +366,8 @@ def _fit(points: NDArray[np.float64], k: int, clusterer: str, seed: int) -> NDAr
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
         warnings.filterwarnings("ignore", "The spectral clustering API has changed", UserWarning)
         warnings.filterwarnings("ignore", "Exited (at iteration|postprocessing)", UserWarning)
-        return np.asarray(models[clusterer]().fit_predict(points), np.int64)
+        model = models[clusterer]()
+        return model, np.asarray(model.fit_predict(points), np.int64)
 
 
 def _by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from aeclust import inference, metrics
 from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import cluster_latents, neighbour_vote, references
+from aeclust.clustering import cluster_latents
 from aeclust.models import Autoencoder
+from aeclust.nearest import neighbour_vote, references
 from aeclust.recipes import Recipe
 
 # Images on which indicators are taken: a share of neighbours needs no more.

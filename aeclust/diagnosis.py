@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.clustering import Clustering, references
+from aeclust.clustering import Clustering
+from aeclust.nearest import references
 
 # Shares at which a clustering is doubted.
 LOW_AGREEMENT = 0.75

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from aeclust import clustering, inference, recipes, training
+from aeclust import clustering, inference, nearest, recipes, training
 from aeclust.errors import InputError
 from aeclust.images import from_array
 
@@ -109,13 +109,13 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         self._references, self._reference_labels, self.confidence_ = clustering.confidence(
             latents, found, seed=int(seed)
         )
-        kept = clustering.references(len(latents), seed=int(seed))
+        kept = nearest.references(len(latents), seed=int(seed))
         self._reference_shares = None if found.tempered is None else found.tempered[kept]
         return self
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of other images, by the vote of their nearest training latents."""
-        labels, _ = clustering.neighbour_vote(
+        labels, _ = nearest.neighbour_vote(
             self.transform(X),
             self._references,
             self._reference_labels,

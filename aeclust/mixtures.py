@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEPS = 10
+_ROWS = 16_384  # of all points at a time, so that many points take no more room than few
 _FLOOR = 1e-4  # of the mean variance, added to every variance
 _LEAST = 1e-12
 _HOTTEST = 1e4
@@ -46,17 +47,19 @@ def settle(
     total = np.zeros((len(points), k))
     count = 0
     for size in sizes:
-        part = np.asarray(points[:, :size], np.float64)
-        own = float(part[rows].var(0).mean())
+        fitted = np.asarray(points[rows][:, :size], np.float64)
+        own = float(fitted.var(0).mean())
         if own <= _LEAST * spread:  # nothing to see in the first of these dimensions
             continue
         floor = _FLOOR * own * np.eye(size)
         for tied in (False, True):
             shares = np.asarray(start, np.float64)
             for _ in range(_STEPS):
-                mixture = _maximise(part[rows], shares, floor, tied=tied)
-                shares = _expect(part[rows], *mixture)
-            total += _expect(part, *mixture)
+                mixture = _maximise(fitted, shares, floor, tied=tied)
+                shares = _expect(fitted, *mixture)
+            for first in range(0, len(points), _ROWS):
+                block = slice(first, first + _ROWS)
+                total[block] += _expect(np.asarray(points[block, :size], np.float64), *mixture)
             count += 1
     total /= count
     if len(np.unique(total[rows].argmax(1))) < k:

@@ -1,18 +1,32 @@
-"""Fewer dimensions before clustering: PCA, kernel PCA and t-SNE, chained."""
+"""Fewer dimensions before clustering: PCA, kernel PCA and t-SNE, chained.
+
+Kernel PCA and t-SNE take all points up to 10,000, :data:`KERNEL_POINTS` and :data:`TSNE_POINTS`;
+beyond, they are taken of some of the points, among which the others are placed. The time and room
+of PCA and the sphere grow with the number of points alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import memory
+from aeclust.eigen import leading
 from aeclust.errors import InputError
+from aeclust.nearest import MAX_REFERENCES, place_by_neighbours, references
 from aeclust.recipes import SPHERE, parse_reduction
 
+KERNEL_POINTS = TSNE_POINTS = MAX_REFERENCES
+LANDMARKS = 2_048  # of kernel PCA beyond its limit
+FAST_TSNE_POINTS = 100_000  # with openTSNE, whose time grows with the number of points alone
+_FAST_FROM = 5_000  # points that openTSNE is quicker with
 _SMALLEST, _LARGEST = 1e-12, 1e12
+_LEAST_VALUE = 1e-12  # of the largest eigenvalue; what is below is rounding
+_ROWS = 1_024  # of many points at a time, so that no step holds another copy of all
 
 
 def reduce(
@@ -22,6 +36,7 @@ def reduce(
     seed: int,
     perplexity: float = 30.0,
     where: str = "latents",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> NDArray[np.float32]:
     """Apply the steps of a chain in order.
 
@@ -30,13 +45,19 @@ def reduce(
     latents : ndarray of shape (n, d)
     steps : sequence of str
         ``sphere`` (centred, then divided by their norms), ``pca:SIZE``, ``kpca:SIZE`` (RBF kernel
-        with gamma 1 / d; Schölkopf, Smola and Müller, 1998), ``tsne:SIZE`` (Barnes-Hut; van der
-        Maaten, 2014). None at all returns the latents.
+        with gamma 1 / d; Schölkopf, Smola and Müller, 1998; beyond 10,000 points by Nystroem with
+        2,048 landmarks; Williams and Seeger, 2001), ``tsne:SIZE`` (Barnes-Hut; van der Maaten,
+        2014; beyond 10,000 points of that many, with the others amid their three nearest). With
+        the extra ``tsne`` installed, t-SNE to 1 or 2 dimensions of 5,000 points or more is
+        openTSNE's (Linderman et al., 2019; Poličar, Stražar and Zupan, 2024), up to 100,000. None
+        at all returns the latents.
     seed : int
     perplexity : float
         Of t-SNE.
     where : str
         Named in errors.
+    tell : callable
+        Takes a sentence for every step that something else stood in for.
 
     Returns
     -------
@@ -57,7 +78,7 @@ def reduce(
             points = on_sphere(points)
             continue
         points = {"pca": _pca, "kpca": _kpca, "tsne": _tsne}[method](
-            points, size, seed, perplexity, where
+            points, size, seed, perplexity, where, tell
         )
         if not np.isfinite(points).all() or points.shape[1] != size:
             raise InputError(
@@ -71,9 +92,14 @@ def reduce(
 
 def on_sphere(points: NDArray[Any]) -> NDArray[np.float32]:
     """Unit vectors (n, d) from the mean of points (n, d) towards each; a point on it stays 0."""
-    centred = np.asarray(points, np.float64) - points.mean(0, dtype=np.float64)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(norms > 0, norms, 1), np.float32)
+    centre = points.mean(0, dtype=np.float64)
+    found = np.empty(points.shape, np.float32)
+    for first in range(0, len(points), _ROWS):
+        block = slice(first, first + _ROWS)
+        centred = points[block] - centre
+        norms = np.linalg.norm(centred, axis=1, keepdims=True)
+        found[block] = centred / np.where(norms > 0, norms, 1)
+    return found
 
 
 def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -117,7 +143,12 @@ def _spread(points: NDArray[Any]) -> float:
 
 
 def _pca(
-    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+    points: NDArray[Any],
+    size: int,
+    seed: int,
+    perplexity: float,
+    where: str,
+    tell: Callable[[str], None],
 ) -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
 
@@ -127,43 +158,98 @@ def _pca(
 
 
 def _kpca(
-    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+    points: NDArray[Any],
+    size: int,
+    seed: int,
+    perplexity: float,
+    where: str,
+    tell: Callable[[str], None],
 ) -> NDArray[np.float32]:
-    from sklearn.decomposition import KernelPCA
+    from sklearn.metrics.pairwise import rbf_kernel
+    from sklearn.preprocessing import KernelCenterer
 
-    n = len(points)
+    n, d = points.shape
     _check_size("kpca", size, n, "images", where)
-    memory.check(
-        memory.kernel_pca(n, points.shape[1]), f"kernel PCA of {n} points", where,
-        "use --reduction pca:20",
-    )  # fmt: skip
-    model = KernelPCA(size, kernel="rbf", eigen_solver="dense", random_state=seed, copy_X=False)
-    try:
-        reduced = model.fit_transform(points.astype(np.float64))
-    except ValueError:  # LAPACK finds none if the kernel sees all points as equally far apart
-        reduced = np.empty((n, 0))
-    return np.asarray(reduced, np.float32)
+    kept = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
+    m = len(kept)
+    needed = memory.kernel_pca(m, d)
+    memory.check(needed, f"kernel PCA of {m} points", where, "use --reduction pca:20")
+    base = points[kept].astype(np.float64)
+    kernel = rbf_kernel(base)
+    centre = KernelCenterer().fit(kernel)
+    values, vectors = leading(centre.transform(kernel, copy=False), size, seed=seed)
+    values = np.where(values > _LEAST_VALUE * values.max(initial=0), values, 0)
+    if m == n or len(values) < size:
+        return np.asarray(vectors * np.sqrt(values), np.float32)
+    tell(f"kernel PCA of {n:,} points is approximated by Nystroem with {m:,} landmarks")
+    axes = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values > 0)
+    placed = np.empty((n, size), np.float32)
+    for first in range(0, n, _ROWS):
+        block = slice(first, first + _ROWS)
+        seen = rbf_kernel(points[block].astype(np.float64), base)
+        placed[block] = centre.transform(seen, copy=False) @ axes
+    return placed
 
 
 def _tsne(
-    points: NDArray[Any], size: int, seed: int, perplexity: float, where: str
+    points: NDArray[Any],
+    size: int,
+    seed: int,
+    perplexity: float,
+    where: str,
+    tell: Callable[[str], None],
 ) -> NDArray[np.float32]:
-    from sklearn.manifold import TSNE
-
-    if len(points) <= perplexity:
+    n, d = points.shape
+    if n <= perplexity:
         raise InputError(
-            f"{len(points)} points are too few for t-SNE with perplexity {perplexity:g}",
+            f"{n} points are too few for t-SNE with perplexity {perplexity:g}",
             where=where,
             expected=f"more than {perplexity:g}",
             mend="lower --perplexity, or use --reduction pca:2",
         )
-    n, d = points.shape
-    needed = memory.tsne(n, d, perplexity)
-    memory.check(needed, f"t-SNE of {n} points", where, "use --reduction pca:20")
+    fast = _have_open_tsne() and n >= _FAST_FROM and n > 3 * perplexity + 1 and size <= 2
+    kept = references(n, seed=seed, limit=FAST_TSNE_POINTS if fast else TSNE_POINTS)
+    needed = memory.tsne(len(kept), d, perplexity)
+    memory.check(needed, f"t-SNE of {len(kept)} points", where, "use --reduction pca:20")
+    if fast:
+        tell(f"t-SNE of {len(kept):,} points is openTSNE's, by interpolation")
+    drawn = (_draw_fast if fast else _draw)(points[kept], size, seed, perplexity)
+    if len(kept) == n:
+        return drawn
+    tell(
+        f"t-SNE of {n:,} points is that of {len(kept):,} random ones, the others amid their three"
+        " nearest"
+    )
+    return place_by_neighbours(points, points[kept], drawn)
+
+
+def _have_open_tsne() -> bool:
+    """Whether the extra ``aeclust[tsne]`` is installed."""
+    return importlib.util.find_spec("openTSNE") is not None
+
+
+def _draw(
+    points: NDArray[np.float32], size: int, seed: int, perplexity: float
+) -> NDArray[np.float32]:
+    from sklearn.manifold import TSNE
+
     # the PCA start needs as many directions as dimensions asked for
     init = "pca" if min(points.shape) >= size else "random"
     model = TSNE(size, perplexity=perplexity, init=init, random_state=seed, n_jobs=-1)
     return np.asarray(model.fit_transform(points), np.float32)
+
+
+def _draw_fast(
+    points: NDArray[np.float32], size: int, seed: int, perplexity: float
+) -> NDArray[np.float32]:
+    from openTSNE import TSNE
+
+    init = "pca" if points.shape[1] >= size else "random"
+    model = TSNE(
+        size, perplexity=perplexity, initialization=init, neighbors="annoy",
+        negative_gradient_method="fft", random_state=seed, n_jobs=-1,
+    )  # fmt: skip
+    return np.asarray(model.fit(points), np.float32)
 
 
 def _check_size(method: str, size: int, limit: int, of_what: str, where: str) -> None:
@@ -176,7 +262,9 @@ def _check_size(method: str, size: int, limit: int, of_what: str, where: str) ->
         )
 
 
-def picture(latents: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
+def picture(
+    latents: NDArray[Any], *, seed: int, tell: Callable[[str], None] = lambda line: None
+) -> NDArray[np.float32]:
     """Latents in two dimensions for the eye: PCA to at most 50, then t-SNE.
 
     Parameters
@@ -184,6 +272,8 @@ def picture(latents: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
     latents : ndarray of shape (n, d)
         Few points get a lower perplexity, and fewer than five their first two axes.
     seed : int
+    tell : callable
+        See :func:`reduce`.
 
     Returns
     -------
@@ -196,4 +286,5 @@ def picture(latents: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
         flat[:, : min(d, 2)] = latents[:, :2]
         return flat
     steps = [f"pca:{min(50, n)}"] if d > 50 else []
-    return reduce(latents, [*steps, "tsne:2"], seed=seed, perplexity=min(30.0, (n - 1) / 3))
+    perplexity = min(30.0, (n - 1) / 3)
+    return reduce(latents, [*steps, "tsne:2"], seed=seed, perplexity=perplexity, tell=tell)

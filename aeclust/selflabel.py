@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from aeclust import inference
-from aeclust.clustering import cluster_latents, neighbour_vote, references
+from aeclust.clustering import cluster_latents
 from aeclust.distributed import ALONE, Team
 from aeclust.models import Autoencoder
+from aeclust.nearest import neighbour_vote, references
 from aeclust.recipes import Recipe
 
 _HEAD_STEPS, _HEAD_LR, _HEAD_DECAY = 100, 0.01, 1e-3

@@ -31,6 +31,8 @@ ROOMS = {
         "consensus",
         "mixtures",
         "choosing",
+        "eigen",
+        "nearest",
         "demo",
     ),
     "plots": ("plots",),
@@ -71,9 +73,11 @@ NEEDS = {
     "choosing": {"consensus"},
     "mixtures": set[str](),
     "memory": {"errors"},
-    "diagnosis": {"clustering"},
+    "nearest": set[str](),
+    "eigen": set[str](),
+    "diagnosis": {"clustering", "nearest"},
     "distributed": {"errors"},
-    "selflabel": {"inference", "clustering", "distributed", "models", "recipes"},
+    "selflabel": {"inference", "clustering", "distributed", "models", "nearest", "recipes"},
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
 KEEPERS = {

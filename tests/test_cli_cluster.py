@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
-from aeclust import artifacts, diagnosis
+from aeclust import artifacts, clustering, diagnosis, reduction
 from aeclust.clustering import Clustering, cluster, cluster_latents
 from aeclust.consensus import Member
 from aeclust.metrics import scores
@@ -122,6 +122,29 @@ def test_the_report_chain_and_its_perplexity(cli: Cli, full_run: RunFolder) -> N
     assert labels.recipe["reduction"] == ["kpca:20", "tsne:2"]
     assert labels.recipe["perplexity"] == 7.0
     assert labels.arrays["embedding"].shape == (60, 2)
+
+
+def test_what_stood_in_for_what_is_printed_and_recorded(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "substitutions" not in labels_of(full_run).details
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 59)
+    monkeypatch.setattr(reduction, "LANDMARKS", 40)
+    monkeypatch.setitem(clustering.MOST, "spectral", 50)
+    lines = [
+        "kernel PCA of 60 points is approximated by Nystroem with 40 landmarks",
+        "spectral clustering of 60 points is that of 50 random ones, extended by the vote of"
+        " neighbours",
+    ]
+    result = cli("cluster", "--reduction", "kpca:3", "--clusterer", "spectral")
+    assert result.code == 0
+    assert result.err.splitlines()[1:4] == [
+        "clustering 60 latents: kpca:3 > spectral, k = 2",
+        *lines,
+    ]
+    assert labels_of(full_run).details["substitutions"] == lines
+    shown = json.loads(cli("info", full_run.labels_file, "--json").out)
+    assert shown["details"]["substitutions"] == lines
 
 
 def test_the_sphere_forgets_how_far_a_latent_lies_from_the_mean(

@@ -11,7 +11,7 @@ import pytest
 from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
-from aeclust import artifacts, plots
+from aeclust import artifacts, plots, reduction
 from aeclust.run import RunFolder
 
 
@@ -130,6 +130,18 @@ def test_a_picture_is_made_kept_and_made_anew(
     assert "drawing 60 latents by t-SNE\n" in cli("plot").err
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
+
+
+def test_what_a_picture_is_of_is_printed_and_recorded(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reduction, "TSNE_POINTS", 50)
+    cli("cluster", "--reduction", "pca:5")
+    line = "t-SNE of 60 points is that of 50 random ones, the others amid their three nearest"
+    assert cli("plot").err.splitlines() == ["drawing 60 latents by t-SNE", line]
+    kept = artifacts.read(full_run.embedding_file, "embedding")
+    assert kept.arrays["embedding"].shape == (60, 2)
+    assert kept.details["substitutions"] == [line]
 
 
 def test_the_picture_follows_the_phase_that_was_clustered(

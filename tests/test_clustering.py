@@ -12,21 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import clustering, memory
+from aeclust import clustering, memory, nearest, reduction
 from aeclust.clustering import (
     Clustering,
     cluster,
     cluster_latents,
     confidence,
-    neighbour_vote,
-    neighbours,
-    place_by_neighbours,
-    references,
 )
 from aeclust.consensus import agree
 from aeclust.errors import InputError
 from aeclust.metrics import scores
 from aeclust.mixtures import settle as settle_or_not
+from aeclust.nearest import neighbour_vote, neighbours, place_by_neighbours, references
 from aeclust.recipes import CLUSTERERS, Recipe, named
 from aeclust.reduction import reduce
 
@@ -523,7 +520,7 @@ def test_neighbours_are_the_nearest_others(n: int) -> None:
 def test_neighbours_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     whole = neighbours(points)
-    monkeypatch.setattr(clustering, "_ROWS", 7)
+    monkeypatch.setattr(nearest, "_ROWS", 7)
     np.testing.assert_array_equal(neighbours(points), whole)
 
 
@@ -568,6 +565,62 @@ def test_tempered_shares_are_no_surer_than_the_members_agree() -> None:
     assert found.tempered.max(1).mean() == pytest.approx(found.agreement, abs=1e-4)
     sure = confidence(latents, found, seed=0)[2]
     np.testing.assert_array_equal(sure, found.tempered.max(1))
+
+
+# -- many points -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("clusterer", "by"),
+    [
+        ("kmeans", "the fitted model"),
+        ("gmm", "the fitted model"),
+        ("gmm-tied", "the fitted model"),
+        ("spectral", "the vote of neighbours"),
+        ("agglomerative", "the vote of neighbours"),
+    ],
+)
+def test_a_clustering_of_many_points_is_that_of_some(
+    clusterer: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points, truth = groups((60, 80, 100), seed=2)
+    told: list[str] = []
+    exact = cluster(points, 3, clusterer, seed=0, tell=told.append)
+    assert told == []
+    monkeypatch.setitem(clustering.MOST, clusterer, 90)
+    monkeypatch.setattr(clustering, "_ROWS", 32)
+    found = cluster(points, 3, clusterer, seed=0, tell=told.append)
+    assert found.dtype == np.int64
+    assert found.tolist() == exact.tolist() == numbered_by_size(truth).tolist()
+    assert told == [
+        f"{clusterer} clustering of 240 points is that of 90 random ones, extended by {by}"
+    ]
+
+
+def test_only_mini_batches_take_all_points() -> None:
+    assert clustering.MOST.keys() == {*SINGLE} - {"minibatch-kmeans"}
+
+
+def test_a_chain_of_many_points_lists_what_stood_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, truth = groups((60, 80, 100), seed=2)
+    points /= 10  # near enough for the kernel
+    recipe = chain(k=3, reduction="kpca:3", clusterer="agglomerative")
+    assert cluster_latents(points, recipe, seed=0).substitutions == ()
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 100)
+    monkeypatch.setattr(reduction, "LANDMARKS", 90)
+    monkeypatch.setitem(clustering.MOST, "agglomerative", 80)
+    found = cluster_latents(points, recipe, seed=0)
+    assert found.labels.tolist() == numbered_by_size(truth).tolist()
+    assert found.substitutions == (
+        "kernel PCA of 240 points is approximated by Nystroem with 90 landmarks",
+        "agglomerative clustering of 240 points is that of 80 random ones, extended by the vote of"
+        " neighbours",
+    )
+    limit_references(monkeypatch, 90)
+    found = cluster_latents(points, chain(k=3, reduction="pca:4"), seed=0)
+    assert found.substitutions == (
+        "consensus of 240 points is that of 90 random ones, extended by Gaussian mixtures",
+    )
 
 
 # -- confidence --------------------------------------------------------------------------------
@@ -703,7 +756,7 @@ def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
     exclude = np.arange(30) % 30
     whole = neighbour_vote(known, known, labels, 2, exclude=exclude)
     placed = place_by_neighbours(known, known, known[:, :2].astype(np.float32))
-    monkeypatch.setattr(clustering, "_ROWS", 7)
+    monkeypatch.setattr(nearest, "_ROWS", 7)
     parts = neighbour_vote(known, known, labels, 2, exclude=exclude)
     np.testing.assert_array_equal(parts[0], whole[0])
     np.testing.assert_array_equal(parts[1], whole[1])

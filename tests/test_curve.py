@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from aeclust import curve
 from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import cluster, cluster_latents, neighbour_vote, references
+from aeclust.clustering import cluster, cluster_latents
 from aeclust.curve import Curve, Point, checkpoint_curve, label_others, summarise
 from aeclust.errors import InputError
 from aeclust.inference import assign, embed, embed_views, mean_squared_error
 from aeclust.metrics import scores
 from aeclust.models import Autoencoder, build
+from aeclust.nearest import neighbour_vote, references
 from aeclust.recipes import Recipe, named
 from aeclust.reduction import reduce
 

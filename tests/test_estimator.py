@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import aeclust
-from aeclust import AutoencoderClusterer, clustering, inference, recipes, training
+from aeclust import AutoencoderClusterer, clustering, inference, nearest, recipes, training
 from aeclust.choosing import estimate_k
 from aeclust.errors import InputError
 from aeclust.metrics import scores
@@ -121,7 +121,7 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     assert fitted.n_clusters_ == 2
     base, labels, sure = clustering.confidence(latents, found, seed=0)
     np.testing.assert_array_equal(fitted.confidence_, sure)
-    wanted = clustering.neighbour_vote(latents, base, labels, 2, reference_shares=found.tempered)[0]
+    wanted = nearest.neighbour_vote(latents, base, labels, 2, reference_shares=found.tempered)[0]
     np.testing.assert_array_equal(fitted.predict(images), wanted)
 
 

@@ -150,7 +150,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the count is in /pro
 
 STEPS: dict[str, tuple[str, Callable[[int], float]]] = {
     "kernel PCA": (
-        "lambda n: reduce(points(n, 256), ['kpca:50'], seed=0)",
+        "lambda n: reduce(points(n, 256), ['kpca:200'], seed=0)",
         lambda n: memory.kernel_pca(n, 256),
     ),
     "spectral": (

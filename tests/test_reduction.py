@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aeclust import memory, reduction
 from aeclust.errors import InputError
+from aeclust.nearest import place_by_neighbours, references
 from aeclust.reduction import check_spread, limited, on_sphere, picture, reduce
 
 Points = NDArray[np.float32]
@@ -194,6 +195,122 @@ def test_the_sphere_is_a_step_of_a_chain() -> None:
     chained = reduce(points, ["sphere", "pca:3"], seed=0)
     np.testing.assert_array_equal(chained, reduce(ball, ["pca:3"], seed=0))
     assert reduce(points, ["pca:3", "sphere"], seed=0).shape == (30, 3)
+
+
+# -- many points -------------------------------------------------------------------------------
+
+
+def told(points: Points, *steps: str, perplexity: float = 8.0) -> tuple[Points, list[str]]:
+    """Reduced points, and what stood in for what."""
+    lines: list[str] = []
+    return reduce(points, steps, seed=0, perplexity=perplexity, tell=lines.append), lines
+
+
+def forget_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduction, "_have_open_tsne", lambda: False)
+
+
+def test_a_search_for_few_components_finds_those_of_scikit_learn() -> None:
+    from sklearn.decomposition import KernelPCA
+
+    points = cloud(1_050, 6, scale=0.5)
+    found, lines = told(points, "kpca:20")
+    wanted = KernelPCA(20, kernel="rbf").fit_transform(points.astype(np.float64))
+    assert_same_axes(found, wanted, 1e-6)
+    assert lines == []
+
+
+def test_nystroem_with_all_points_as_landmarks_is_kernel_pca(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = cloud(80, 4, scale=0.5)
+    exact = reduce(points, ["kpca:5"], seed=0)
+    # the same points once more, so that they are placed by the formula among themselves
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 80)
+    monkeypatch.setattr(reduction, "LANDMARKS", 80)
+    twice = np.concatenate([points, points])
+    monkeypatch.setattr(reduction, "references", lambda n, *, seed, limit: np.arange(min(n, limit)))
+    found, lines = told(twice, "kpca:5")
+    np.testing.assert_allclose(found[:80], exact, atol=1e-6)
+    np.testing.assert_allclose(found[80:], exact, atol=1e-6)
+    assert lines == ["kernel PCA of 160 points is approximated by Nystroem with 80 landmarks"]
+
+
+def test_kernel_pca_by_landmarks_keeps_groups_and_blocks_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, labels = groups(300)
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 299)
+    monkeypatch.setattr(reduction, "LANDMARKS", 60)
+    found, lines = told(points, "kpca:2")
+    assert found.shape == (300, 2)
+    assert found.dtype == np.float32
+    assert lines == ["kernel PCA of 300 points is approximated by Nystroem with 60 landmarks"]
+    assert share_beside_their_own(found, labels) > 0.95
+    monkeypatch.setattr(reduction, "_ROWS", 7)
+    np.testing.assert_allclose(told(points, "kpca:2")[0], found, atol=1e-6)
+    np.testing.assert_array_equal(told(points, "sphere")[0], on_sphere(points))
+    # there are never fewer landmarks than components
+    found, lines = told(points, "kpca:100")
+    assert found.shape == (300, 100)
+    assert lines == ["kernel PCA of 300 points is approximated by Nystroem with 100 landmarks"]
+
+
+def test_tsne_of_many_points_is_that_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_open_tsne(monkeypatch)
+    points, labels = groups(150)
+    assert told(points, "tsne:2")[1] == []
+    monkeypatch.setattr(reduction, "TSNE_POINTS", 60)
+    found, lines = told(points, "tsne:2")
+    assert lines == [
+        "t-SNE of 150 points is that of 60 random ones, the others amid their three nearest"
+    ]
+    assert found.shape == (150, 2)
+    assert found.dtype == np.float32
+    assert share_beside_their_own(found, labels) > 0.95
+    kept = references(150, seed=0, limit=60)
+    alone = reduce(points[kept], ["tsne:2"], seed=0, perplexity=8.0)
+    np.testing.assert_array_equal(found[kept], alone)
+    np.testing.assert_array_equal(found, place_by_neighbours(points, points[kept], alone))
+
+
+def test_few_points_are_never_left_to_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduction, "_have_open_tsne", lambda: True)
+    monkeypatch.setattr(reduction, "_draw_fast", None)
+    points = groups(60)[0]
+    monkeypatch.setattr(reduction, "_FAST_FROM", 61)
+    assert told(points, "tsne:2")[1] == []
+    monkeypatch.setattr(reduction, "_FAST_FROM", 60)
+    assert told(points, "tsne:3")[1] == []  # which it draws in two dimensions at most
+    assert told(points, "tsne:2", perplexity=20.0)[1] == []  # of which it would take fewer
+
+
+@pytest.mark.endurance  # half a minute for each picture, however few the points
+def test_open_tsne_keeps_groups_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openTSNE")
+    monkeypatch.setattr(reduction, "_FAST_FROM", 60)
+    points, labels = groups(150)
+    found, lines = told(points, "tsne:2")
+    assert lines == ["t-SNE of 150 points is openTSNE's, by interpolation"]
+    assert found.dtype == np.float32
+    assert share_beside_their_own(found, labels) > 0.95
+    assert told(points, "tsne:2")[0].tobytes() == found.tobytes()
+    monkeypatch.setattr(reduction, "FAST_TSNE_POINTS", 90)
+    assert told(points, "tsne:2")[1] == [
+        "t-SNE of 90 points is openTSNE's, by interpolation",
+        "t-SNE of 150 points is that of 90 random ones, the others amid their three nearest",
+    ]
+
+
+def test_a_picture_says_what_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_open_tsne(monkeypatch)
+    monkeypatch.setattr(reduction, "TSNE_POINTS", 50)
+    points, labels = groups(90, 60)
+    lines: list[str] = []
+    assert share_beside_their_own(picture(points, seed=0, tell=lines.append), labels) > 0.9
+    assert lines == [
+        "t-SNE of 90 points is that of 50 random ones, the others amid their three nearest"
+    ]
 
 
 # -- limits ------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aeclust import inference, selflabel
-from aeclust.clustering import cluster_latents, references
+from aeclust.clustering import cluster_latents
 from aeclust.errors import InputError
 from aeclust.models import Autoencoder, build, state_arrays
+from aeclust.nearest import references
 from aeclust.recipes import Recipe, named
 from aeclust.selflabel import fit_head, self_label, soft_targets
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, diagnosis, inference, labels, metrics
+from aeclust import artifacts, clustering, diagnosis, inference, labels, metrics, nearest
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, load, mean_colours
@@ -455,11 +455,11 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
         }
         if found.tempered is not None:
             arrays["shares"] = found.tempered
-            arrays["reference_shares"] = found.tempered[
-                clustering.references(len(values), seed=seed)
-            ]
+            arrays["reference_shares"] = found.tempered[nearest.references(len(values), seed=seed)]
         if found.points.shape[1] == 2 and recipe.reduction:
             arrays["embedding"] = found.points
+        for line in found.substitutions:
+            context.say(line)
         doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
         for doubt in doubts:
             context.say(f"warning: {doubt}")
@@ -475,6 +475,7 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
                 "agreement": found.agreement,
                 "members": {m.name: m.agreement for m in found.members},
                 "warnings": doubts,
+                **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
             },
         )
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
@@ -613,7 +614,7 @@ def label_images(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    groups, shares = clustering.neighbour_vote(
+    groups, shares = nearest.neighbour_vote(
         latents,
         arrays["reference_latents"],
         arrays["reference_labels"],

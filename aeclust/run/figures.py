@@ -321,16 +321,18 @@ def _other_embedding(
     seed = request.seed if seed is None else seed
     if not recipe.transductive:
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
-        points = reduction.picture(latents, seed=seed)
+        points = reduction.picture(latents, seed=seed, tell=context.say)
         return _Embedded(points, labelled.labels, images.ids, recipe, note)
     found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
+    for line in found.substitutions:
+        context.say(line)
     groups, points = found.labels, found.points
     note = (
         "latents embedded and clustered by themselves"
         f" ({' > '.join(recipe.reduction)} > {recipe.clusterer})"
     )
     if points.shape[1] != 2:
-        points = reduction.picture(points, seed=seed)
+        points = reduction.picture(points, seed=seed, tell=context.say)
     return _Embedded(points, groups, images.ids, recipe, note)
 
 
@@ -344,17 +346,17 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
             return artifact
     context.say(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
     values = latents.arrays["latents"]
-    kept = clustering.references(len(values), seed=manifest.seed)
-    points = reduction.picture(values[kept], seed=manifest.seed)
-    if len(kept) < len(values):
-        points = clustering.place_by_neighbours(values, values[kept], points)
+    told: list[str] = []
+    points = reduction.picture(values, seed=manifest.seed, tell=told.append)
+    for line in told:
+        context.say(line)
     artifact = Artifact(
         kind="embedding",
         arrays={"embedding": points, "ids": latents.arrays["ids"]},
         recipe=latents.recipe,
         seed=manifest.seed,
         parents={**latents.parents, "latents": latents.digest},
-        details=latents.details,
+        details={**latents.details, **({"substitutions": told} if told else {})},
     )
     with context.folder.lock():
         return artifact.with_digest(artifacts.write(file, artifact))
