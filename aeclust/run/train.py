@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, all_equal, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe
-from aeclust.run.caches import check_channels
+from aeclust.run.caches import check_channels, keep_images, load_images
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -63,7 +64,7 @@ def train(
     """
     folder = context.folder
     context.rest(_UNCHANGED)
-    images = load(source)
+    images = load_images(context, source)
     tell_about(context, images, recipe)
     manifest = Manifest(
         source=source,
@@ -123,7 +124,7 @@ def train(
                 expected="an empty or new folder, or a whole run",
                 mend="restore run.json, replace all with --force, or change --run",
             )
-        _check_disk(context, manifest)  # before anything is removed
+        _check_disk(context, manifest, images)  # before anything is removed
         stop = context.signal()
         if stop:
             raise Interrupted(stop, _UNCHANGED)
@@ -132,6 +133,9 @@ def train(
             folder.write_manifest(manifest)
         else:
             folder.begin(manifest)
+        if not os.path.isdir(source.location):  # what a former run had decoded
+            folder.images_file.unlink(missing_ok=True)
+        keep_images(context, manifest, images)
         _train_and_save(context, images, manifest, snapshot)
         return _trained(folder, manifest, did_train=True)
 
@@ -223,7 +227,7 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
         )
 
 
-def _check_disk(context: Context, manifest: Manifest) -> None:
+def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     recipe = manifest.recipe
     network = build(recipe, manifest.shape[3], seed=0)
     size = sum(value.nbytes for value in state_arrays(network).values())
@@ -237,6 +241,7 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
     free = shutil.disk_usage(context.folder.path).free
     # what a former run takes will be freed, what an interrupted one takes need not be written again
     free += sum(f.stat().st_size for f in context.folder.state_files() if f.exists())
+    needed += images.pixels.nbytes if images.listing else 0
     if free < needed:
         raise WriteError(
             f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
