@@ -75,6 +75,11 @@ class _Dataset:
 
 # A trailing slash is a group whose datasets the network itself checks, name by name.
 _SCHEMAS: dict[str, dict[str, _Dataset]] = {
+    "images": {
+        "pixels": _Dataset("uint8", ("n", "h", "w", "c")),
+        "ids": _Dataset("ids", ("n",)),
+        "skipped": _Dataset("ids", ("s",), required=False),
+    },
     "weights": {"state_dict/": _Dataset("any", ())},
     "resume": {
         "state_dict/": _Dataset("any", ()),

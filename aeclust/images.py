@@ -81,12 +81,15 @@ class Images:
     source : Source
     skipped : tuple of str
         What ``skip_bad`` left out, with the reason.
+    listing : str
+        Of a folder that was decoded just now, what :func:`listing` was before; else empty.
     """
 
     pixels: NDArray[Any]
     ids: NDArray[Any]
     source: Source
     skipped: tuple[str, ...] = ()
+    listing: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -176,6 +179,24 @@ def load(source: Source) -> Images:
     where, raw = read_array(path, key or None)
     pixels = from_array(raw, layout=source.layout, range=source.range, where=where)
     return Images(pixels, np.arange(len(pixels)), source)
+
+
+def listing(source: Source) -> str:
+    """SHA-256 over names, sizes and times of a folder's images and how they are to be read.
+
+    As long as it is the same, so is what :func:`load` gives; empty for what is no folder.
+    """
+    folder = Path(source.location)
+    if not folder.is_dir():
+        return ""
+    sha = hashlib.sha256(f"{source.size} {source.skip_bad}".encode())
+    for name in _image_files(folder):
+        try:
+            found = os.stat(folder / name)
+        except OSError:  # a broken link, say; whoever decodes it will tell
+            return ""
+        sha.update(f"\0{name}\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}".encode())
+    return sha.hexdigest()
 
 
 def from_array(
@@ -447,10 +468,10 @@ def _load_folder(folder: Path, source: Source) -> Images:
         )
     if source.size is not None and not 1 <= source.size <= 4096:
         raise InputError(f"size is {source.size}", where="--size", expected="1 to 4096 pixels")
-    decoded: list[NDArray[np.uint8]] = []
+    listed = listing(source)
+    pixels = np.empty((0, 0, 0, 0), np.uint8)
     ids: list[str] = []
     skipped: list[str] = []
-    channels = 0
     for name in files:
         try:
             image = _decode(folder / name, source.size)
@@ -465,31 +486,35 @@ def _load_folder(folder: Path, source: Source) -> Images:
                 ) from error
             skipped.append(f"{printable(name)}: {reason}")
             continue
-        decoded.append(image)
-        ids.append(name)
         # at once, and not after all of them have been taken into memory
-        if image.shape[:2] != decoded[0].shape[:2]:
+        if ids and image.shape[:2] != pixels.shape[1:3]:
             raise InputError(
-                f"images have different sizes ({ids[0]} is {_by(decoded[0].shape)},"
+                f"images have different sizes ({ids[0]} is {_by(pixels.shape[1:])},"
                 f" {name} is {_by(image.shape)})",
                 where=str(folder),
                 expected="one size",
                 mend="resize all of them with --size, for example --size 32",
             )
-        if image.shape[2] > channels:  # grey among RGB becomes RGB
-            channels = image.shape[2]
+        if image.shape[2] > pixels.shape[3]:  # grey among RGB becomes RGB
+            shape = (len(files), *image.shape)
             memory.check(
-                2.0 * len(files) * channels * image[..., 0].size,  # one by one, and then together
+                math.prod(shape) + pixels.size,
                 f"{len(files)} images of {_by(image.shape)}",
                 str(folder),
                 "make them smaller, for example --size 32",
             )
-    if not decoded:
+            grey, pixels = pixels, np.empty(shape, np.uint8)
+            if ids:
+                pixels[: len(ids)] = grey[: len(ids)]
+            del grey
+        pixels[len(ids)] = image
+        ids.append(name)
+    if not ids:
         raise InputError(
             f"none of its {len(files)} images can be read", where=str(folder), expected="images"
         )
-    pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in decoded])
-    return Images(pixels, np.array(ids, dtype=np.str_), source, tuple(skipped))
+    named = np.array(ids, dtype=np.str_)
+    return Images(pixels[: len(ids)], named, source, tuple(skipped), listed)
 
 
 def _by(size: tuple[int, ...]) -> str:

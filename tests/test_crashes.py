@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECIPE, Data, run_quietly
+from conftest import RECIPE, Data, make_images, run_quietly
+from PIL import Image
 
 from aeclust import artifacts
 from aeclust.run import RunFolder
@@ -221,6 +222,17 @@ def test_a_later_stage_that_dies_can_be_repeated(
     start = trained if command == ["predict"] else labelled
     again = ["cluster", "-k", 3] if command == ["cluster", "-k", 3] else command
     assert crash_everywhere(start, command, again, tmp_path) >= 3
+
+
+def test_keeping_a_decoded_folder_that_dies_can_be_repeated(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for i, image in enumerate(make_images(20, seed=1)[0]):
+        Image.fromarray(image).save(tmp_path / "pictures" / f"{i}.png")
+    start = tmp_path / "start"
+    train = ["train", tmp_path / "pictures", *RECIPE, "--epochs", "1", "--run", start]
+    assert run_quietly(*train).code == 0
+    (start / "images.h5").unlink()
+    assert crash_everywhere(start, ["embed"], ["embed", "--force"], tmp_path) >= 8
 
 
 @pytest.mark.parametrize(

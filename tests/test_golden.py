@@ -67,6 +67,16 @@ def test_arrays_hold_what_they_held(file: str, sums: dict[str, float]) -> None:
     assert found == pytest.approx(sums, abs=1e-3)
 
 
+def test_a_kept_folder_of_pictures_holds_what_it_held() -> None:
+    artifact = artifacts.read(GOLDEN / "1-folder" / "images.h5", "images")
+    pixels = artifact.arrays["pixels"]
+    assert pixels.shape == (3, 3, 4, 3)
+    assert (pixels == 255 * np.eye(3, dtype=np.uint8)[:, np.newaxis, np.newaxis]).all()
+    assert artifacts.decode_ids(artifact.arrays["ids"]).tolist() == ["0é.png", "1é.png", "2é.png"]
+    assert artifacts.decode_ids(artifact.arrays["skipped"])[0].startswith("bad.png: ")
+    assert len(artifact.details["listing"]) == 64
+
+
 def test_a_kept_run_is_intact_and_fresh(cli: Cli, kept: Path) -> None:
     before = files_of(kept)
     result = cli("info", "run")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aeclust import artifacts, clustering, diagnosis, inference, labels, metrics, nearest
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, fingerprints, load, mean_colours
+from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
 from aeclust.models import Autoencoder, build, load_state
 from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run.context import Context, tell_about
@@ -94,9 +94,47 @@ def no_checkpoint(folder: RunFolder, epoch: int) -> InputError:
     )
 
 
+def load_images(context: Context, source: Source) -> Images:
+    """Images from anywhere; those of a folder as a command of this run decoded them before.
+
+    They are taken from the run's ``images.h5`` as long as the folder lists the same files.
+    """
+    file, listed = context.folder.images_file, listing(source)
+    if listed and file.exists():
+        artifact = artifacts.read(file, "images", mapped=True)
+        if artifact.details.get("listing") == listed:
+            ids, skipped = (
+                artifacts.decode_ids(artifact.arrays.get(name, np.array([], "S1")))
+                for name in ("ids", "skipped")
+            )
+            return Images(artifact.arrays["pixels"], ids, source, tuple(skipped.tolist()))
+    return load(source)
+
+
+def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
+    """Keep the run's images if they were decoded just now; only for who locks the folder."""
+    if not images.listing:
+        return
+    arrays = {"ids": artifacts.encode_ids(images.ids)}
+    if images.skipped:
+        arrays["skipped"] = artifacts.encode_ids(np.array(images.skipped))
+    artifact = Artifact(
+        kind="images",
+        arrays=arrays,
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": manifest.data_digest},
+        details={"listing": images.listing},
+    )
+    parts = ({"pixels": block} for block in blocks(images.pixels))
+    artifacts.write_blocks(context.folder.images_file, artifact, len(images), parts)
+
+
 def run_images(context: Context, manifest: Manifest) -> Images:
     """The run's own images; InputError if they are not the ones it was trained on."""
-    images = load(manifest.source)
+    images = load_images(context, manifest.source)
+    if images.listing and context.folder.images_file.exists():
+        context.say(f"{manifest.source.location} has changed: its images are decoded anew")
     if images.digest() != manifest.data_digest:
         raise InputError(
             "the images have changed since training",
@@ -216,7 +254,7 @@ def embed_others(
 ) -> Made | None:
     """Latents of other images into a file of their own; None if they are the run's own images."""
     manifest = context.folder.manifest()
-    images = load(source)
+    images = load_images(context, source)
     if images.digest() == manifest.data_digest:
         return None
     if output is None:
@@ -237,6 +275,8 @@ def _make_latents(context: Context, manifest: Manifest, wanted: int | str) -> Ma
     images = run_images(context, manifest)
     tell_about(context, images, manifest.recipe)
     with context.folder.lock() if context.team.leads else contextlib.nullcontext():
+        if context.team.leads:
+            keep_images(context, manifest, images)
         return _embed_into(context, manifest, images, wanted, context.folder.latents_file)
 
 
@@ -255,11 +295,11 @@ def _embed_into(
     )
     # before the first label, the network knows no clusters
     labelled = epoch > manifest.recipe.epochs
-    blocks = _latent_blocks(context, network, images.pixels, manifest.recipe, labelled=labelled)
+    parts = _latent_blocks(context, network, images.pixels, manifest.recipe, labelled=labelled)
     if context.team.leads:
-        artifacts.write_blocks(file, artifact, len(images), blocks)
+        artifacts.write_blocks(file, artifact, len(images), parts)
     else:
-        for _ in blocks:
+        for _ in parts:
             pass
     context.team.tell("written")
     return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
@@ -594,7 +634,7 @@ def label_images(
     own = Prediction(artifacts.decode_ids(arrays["ids"]), arrays["labels"], arrays["confidence"])
     if source is None:
         return own
-    images = load(source)
+    images = load_images(context, source)
     if images.digest() == manifest.data_digest:
         return own
     check_channels(images, manifest)

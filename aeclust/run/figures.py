@@ -28,6 +28,7 @@ from aeclust.run.caches import (
     current_request,
     label_images,
     last_checkpoint,
+    load_images,
     load_network,
     run_images,
 )
@@ -247,7 +248,7 @@ def plot(
     manifest = context.folder.manifest()
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
-    images = None if source is None else load(source)
+    images = None if source is None else load_images(context, source)
     if images is None or images.digest() == manifest.data_digest:
         embedded = _own_embedding(context, manifest)
     else:
@@ -368,7 +369,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
 def _images(context: Context, manifest: Manifest, source: Source | None) -> Images:
     if source is None:
         return run_images(context, manifest)
-    images = load(source)
+    images = load_images(context, source)
     check_channels(images, manifest)
     tell_about(context, images, manifest.recipe)
     return images

@@ -22,7 +22,7 @@ _FORMAT = 1
 _MAX_BYTES = 1 << 20
 # what is written under the lock alone
 _OWN = re.compile(
-    r"run\.json(\.next)?|metrics\.jsonl|(resume|latents|labels|embedding|epoch-\d{4,9})\.h5"
+    r"run\.json(\.next)?|metrics\.jsonl|(resume|images|latents|labels|embedding|epoch-\d{4,9})\.h5"
 )
 
 
@@ -83,6 +83,7 @@ class RunFolder:
         self.next_file = path / "run.json.next"
         self.resume_file = path / "resume.h5"
         self.metrics_file = path / "metrics.jsonl"
+        self.images_file = path / "images.h5"
         self.latents_file = path / "latents.h5"
         self.labels_file = path / "labels.h5"
         self.embedding_file = path / "embedding.h5"

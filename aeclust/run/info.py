@@ -9,6 +9,7 @@ from typing import Any
 from aeclust import artifacts
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
+from aeclust.images import listing
 from aeclust.recipes import Recipe
 from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.folder import Manifest, RunFolder
@@ -80,7 +81,13 @@ def run_info(folder: RunFolder) -> RunInfo:
     manifest = folder.manifest()
     epochs = folder.checkpoints()
     files = [folder.weights_file(epoch) for epoch in epochs]
-    files += [folder.resume_file, folder.latents_file, folder.labels_file, folder.embedding_file]
+    files += [
+        folder.resume_file,
+        folder.images_file,
+        folder.latents_file,
+        folder.labels_file,
+        folder.embedding_file,
+    ]
     found: list[FileInfo] = []
     damaged: list[str] = []
     for file in files:
@@ -107,6 +114,9 @@ def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
         return stale_latents(folder, manifest, artifact.parents, artifact.details)
     if artifact.kind in ("labels", "embedding"):
         return stale_ancestry(folder, manifest, artifact)
+    if artifact.kind == "images" and artifact.parents.get("data") == manifest.data_digest:
+        now = listing(manifest.source)
+        return "the folder has changed" if now not in ("", artifact.details.get("listing")) else ""
     if Recipe.from_json(artifact.recipe, where=artifact.kind) != manifest.recipe:
         return "it is of another recipe than the run"
     if artifact.parents.get("data") != manifest.data_digest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, all_equal, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe
-from aeclust.run.caches import check_channels
+from aeclust.run.caches import check_channels, keep_images, load_images
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -64,7 +65,7 @@ def train(
     """
     folder, team = context.folder, context.team
     context.rest(_UNCHANGED)
-    images = load(source)
+    images = load_images(context, source)
     tell_about(context, images, recipe)
     manifest = Manifest(
         source=source,
@@ -104,7 +105,7 @@ def train(
     with folder.lock() if team.leads else contextlib.nullcontext():
         start = _Start()
         if team.leads:
-            start = _prepare(context, manifest, resume=resume, force=force)
+            start = _prepare(context, manifest, images, resume=resume, force=force)
         start = team.tell(start)
         context.rest(None)
         if not start.finished:
@@ -120,7 +121,9 @@ class _Start:
     snapshot: training.Snapshot | None = None
 
 
-def _prepare(context: Context, manifest: Manifest, *, resume: bool, force: bool) -> _Start:
+def _prepare(
+    context: Context, manifest: Manifest, images: Images, *, resume: bool, force: bool
+) -> _Start:
     """Make the folder that of this run, whose lock is held."""
     folder, recipe = context.folder, manifest.recipe
     snapshot = None
@@ -150,7 +153,7 @@ def _prepare(context: Context, manifest: Manifest, *, resume: bool, force: bool)
             expected="an empty or new folder, or a whole run",
             mend="restore run.json, replace all with --force, or change --run",
         )
-    _check_disk(context, manifest)  # before anything is removed
+    _check_disk(context, manifest, images)  # before anything is removed
     stop = context.signal()
     if stop:
         raise Interrupted(stop, _UNCHANGED)
@@ -159,6 +162,10 @@ def _prepare(context: Context, manifest: Manifest, *, resume: bool, force: bool)
         folder.write_manifest(manifest)
     else:
         folder.begin(manifest)
+    if not os.path.isdir(manifest.source.location):  # what a former run had decoded
+        with contextlib.suppress(OSError):  # nobody will read it
+            folder.images_file.unlink(missing_ok=True)
+    keep_images(context, manifest, images)
     return _Start(snapshot=snapshot)
 
 
@@ -256,7 +263,7 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
         )
 
 
-def _check_disk(context: Context, manifest: Manifest) -> None:
+def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     recipe = manifest.recipe
     network = build(recipe, manifest.shape[3], seed=0)
     size = sum(value.nbytes for value in state_arrays(network).values())
@@ -270,6 +277,7 @@ def _check_disk(context: Context, manifest: Manifest) -> None:
     free = shutil.disk_usage(context.folder.path).free
     # what a former run takes will be freed, what an interrupted one takes need not be written again
     free += sum(f.stat().st_size for f in context.folder.state_files() if f.exists())
+    needed += images.pixels.nbytes if images.listing else 0
     if free < needed:
         raise WriteError(
             f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",

@@ -1,9 +1,11 @@
 """Makes a run of every kind of artifact, to be kept and read by later versions.
 
     python tests/golden/make.py FOLDER RECIPE
+    python tests/golden/make.py FOLDER pictures
 
 ``1-first`` was made by the first version that wrote format 1 (baseline), ``1-two-phases`` by the
-first whose labels hold probabilities (hybrid). They are never made anew: a version that cannot read
+first whose labels hold probabilities (hybrid), ``1-folder`` by the first that kept what an image
+folder was decoded to. They are never made anew: a version that cannot read
 them has broken a promise. A change of the format gets a folder of its own.
 """
 
@@ -11,10 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from aeclust.errors import Interrupted
 from aeclust.images import Source
@@ -51,5 +55,23 @@ def main(folder: Path, recipe_name: str) -> None:
         extra.unlink()
 
 
+def keep_pictures(folder: Path) -> None:
+    folder.mkdir()
+    os.chdir(folder)
+    Path("pictures").mkdir()
+    for i, colour in enumerate(["red", "lime", "blue"]):
+        Image.new("RGB", (4, 3), colour).save(Path("pictures") / f"{i}é.png")
+    Path("pictures/bad.png").write_bytes(b"no image")
+    recipe = named("baseline").override({"channels": (4, 8), "image_size": 8, "epochs": 1})
+    source = Source(location="pictures", skip_bad=True)
+    train(Context(folder=RunFolder(Path("run"))), source, recipe, seed=0)
+    os.replace("run/images.h5", "images.h5")
+    shutil.rmtree("run")
+    shutil.rmtree("pictures")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    if sys.argv[2] == "pictures":
+        keep_pictures(Path(sys.argv[1]))
+    else:
+        main(Path(sys.argv[1]), sys.argv[2])
