@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,9 @@ from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, te
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
-    from aeclust.run import Context, FileInfo, Manifest
+    from aeclust.run.context import Context
+    from aeclust.run.folder import Manifest
+    from aeclust.run.info import FileInfo
 
 app = typer.Typer(
     name="aeclust",
@@ -141,7 +144,7 @@ def train(
             signals=signals,
         ) as context,
     ):
-        from aeclust.run import train as train_run
+        from aeclust.run.train import train as train_run
 
         trained = train_run(
             context,
@@ -191,8 +194,8 @@ def embed(
     """Turn images into latents (latents.h5)."""
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet, together=True) as context:
-        from aeclust.run import embed as embed_own
-        from aeclust.run import embed_others
+        from aeclust.run.caches import embed as embed_own
+        from aeclust.run.caches import embed_others
 
         made = None
         file = context.folder.latents_file
@@ -245,7 +248,7 @@ def cluster(
     with _context(run, device, threads, quiet) as context:
         import numpy as np
 
-        from aeclust.run import cluster as cluster_run
+        from aeclust.run.caches import cluster as cluster_run
 
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
         file = _copy(context.folder.labels_file, output)
@@ -295,7 +298,7 @@ def predict(
     """Print id,label for every image, making what is missing or stale first."""
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
-        from aeclust.run import predict as predict_run
+        from aeclust.run.caches import predict as predict_run
 
         found = predict_run(
             context,
@@ -339,7 +342,7 @@ def reconstruct(
     source = optional_source(data, layout, range_, size, skip_bad)
     indices = parse_indices(idx)
     with _context(run, device, threads, quiet) as context:
-        from aeclust.run import reconstruct as reconstruct_run
+        from aeclust.run.figures import reconstruct as reconstruct_run
 
         drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=output)
         _print_result(
@@ -364,7 +367,7 @@ def checkpoint_curve(
 ) -> None:
     """Show how reconstruction error and validation accuracy move through training."""
     with _context(run, device, threads, quiet) as context:
-        from aeclust.run import checkpoint_curve as curve_run
+        from aeclust.run.figures import checkpoint_curve as curve_run
 
         made = curve_run(
             context,
@@ -421,7 +424,7 @@ def plot(
     """Draw the 2-D embedding by cluster and by true label (embedding.png)."""
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
-        from aeclust.run import plot as plot_run
+        from aeclust.run.figures import plot as plot_run
 
         drawn = plot_run(context, source, truth=labels, seed=seed, output=output)
         result: dict[str, Any] = {"file": str(drawn.file)}
@@ -456,7 +459,8 @@ def info(
 ) -> None:
     """Say what a file or a run is, verify it, and list what is stale and why."""
     from aeclust.recipes import Recipe
-    from aeclust.run import RunFolder, file_info, run_info
+    from aeclust.run.folder import RunFolder
+    from aeclust.run.info import file_info, run_info
 
     if target is not None and not target.is_dir():
         found = file_info(target)
@@ -505,7 +509,7 @@ def _app(
 
 def _begun(folder: Path) -> Manifest | None:
     """What the run in a folder was started for, if there is one."""
-    from aeclust.run import RunFolder
+    from aeclust.run.folder import RunFolder
 
     found = RunFolder(folder)
     return found.manifest() if found.exists() else None
@@ -526,10 +530,8 @@ def _context(
 
     Only what can be done `together` may be started as several processes, of which one speaks.
     """
-    import torch
-
-    from aeclust.distributed import joined
-    from aeclust.run import Context, RunFolder, choose_device
+    from aeclust.run.context import Context, alone, choose_device
+    from aeclust.run.folder import RunFolder
 
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1 and not together:
@@ -541,23 +543,32 @@ def _context(
         )
 
     if threads is not None:
+        import torch
+
         torch.set_num_threads(threads)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
-    place = int(os.environ.get("LOCAL_RANK", "0"))
-    with joined(choose_device(device), size=started, local_rank=place) as team:
-        terminal = Terminal(quiet=quiet or not team.leads, epochs=epochs)
-        try:
-            yield Context(
-                folder=RunFolder(run),
-                team=team,
-                say=terminal.say,
-                observe=terminal.observe,
-                progress=terminal.progress,
-                signal=signals.noted,
-                rest=signals.rest,
-            )
-        finally:
-            terminal.close()
+    with ExitStack() as stack:
+        assemble, speaks = cache(partial(alone, device)), True
+        if started > 1:
+            from aeclust.distributed import joined
+
+            place = int(os.environ.get("LOCAL_RANK", "0"))
+            joining = joined(choose_device(device), size=started, local_rank=place)
+            team = stack.enter_context(joining)
+            assemble, speaks = cache(lambda: team), team.leads
+        elif device not in ("auto", "cpu"):
+            assemble()  # is it there?
+        terminal = Terminal(quiet=quiet or not speaks, epochs=epochs)
+        stack.callback(terminal.close)
+        yield Context(
+            folder=RunFolder(run),
+            assemble=assemble,
+            say=terminal.say,
+            observe=terminal.observe,
+            progress=terminal.progress,
+            signal=signals.noted,
+            rest=signals.rest,
+        )
 
 
 # -- from results to streams -------------------------------------------------------------------

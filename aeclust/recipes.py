@@ -413,3 +413,15 @@ def named(name: str) -> Recipe:
     if name not in RECIPES:
         raise _unknown(name, list(RECIPES), "--recipe", "recipe")
     return RECIPES[name]
+
+
+def checkpoint_epochs(recipe: Recipe, count: int = 12) -> list[int]:
+    """The epochs after which a checkpoint is kept.
+
+    `count` of them, evenly, with 0 and the last, and the end of the first phase.
+
+    >>> checkpoint_epochs(named("baseline"))
+    [0, 9, 18, 27, 36, 45, 55, 64, 73, 82, 91, 100]
+    """
+    evenly = {round(recipe.total_epochs * i / (count - 1)) for i in range(count)}
+    return sorted(evenly | {recipe.epochs})

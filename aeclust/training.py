@@ -222,19 +222,6 @@ def train(
     return network.eval()
 
 
-def checkpoint_epochs(recipe: Recipe, count: int = 12) -> list[int]:
-    """The epochs after which a checkpoint is kept.
-
-    `count` of them, evenly, with 0 and the last, and the end of the first phase.
-
-    >>> from aeclust.recipes import named
-    >>> checkpoint_epochs(named("baseline"))
-    [0, 9, 18, 27, 36, 45, 55, 64, 73, 82, 91, 100]
-    """
-    evenly = {round(recipe.total_epochs * i / (count - 1)) for i in range(count)}
-    return sorted(evenly | {recipe.epochs})
-
-
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster here than float32: on CPUs, only with instructions of its own."""
     if device.type == "cpu":

@@ -28,7 +28,7 @@ from aeclust import demo, training
 from aeclust.choosing import INDICATORS
 from aeclust.curve import checkpoint_curve
 from aeclust.models import build, load_state
-from aeclust.recipes import named
+from aeclust.recipes import checkpoint_epochs, named
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")
@@ -85,7 +85,7 @@ def measure(split: Split, method: str, seed: int) -> dict[str, Any]:
     pixels, scored, classes = split
     name, settings = RECIPES[method]
     recipe = named(name).override({**settings, "k": len(np.unique(classes))})
-    kept = set(training.checkpoint_epochs(recipe))
+    kept = set(checkpoint_epochs(recipe))
     snapshots: dict[int, dict[str, NDArray[Any]]] = {}
 
     def keep(moment: training.Moment) -> None:

@@ -28,7 +28,7 @@ from rows import append_row, read_rows
 from aeclust import demo, inference, metrics, training
 from aeclust.clustering import cluster_latents
 from aeclust.models import build, load_state
-from aeclust.recipes import RECIPES, Recipe
+from aeclust.recipes import RECIPES, Recipe, checkpoint_epochs
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def sets() -> Iterator[tuple[str, Split, list[str]]]:
 
 def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
     """Error, training accuracy and validation accuracy of every checkpoint."""
-    kept = set(training.checkpoint_epochs(recipe))
+    kept = set(checkpoint_epochs(recipe))
     snapshots: dict[int, dict[str, NDArray[Any]]] = {}
 
     def keep(moment: training.Moment) -> None:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from aeclust.cli import main
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 # 11 epochs of four steps: a checkpoint after every epoch, and before the first
 RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]

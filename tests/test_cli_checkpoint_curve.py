@@ -19,8 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from aeclust import inference
 from aeclust.choosing import indicate
-from aeclust.run import Context, RunFolder
 from aeclust.run.caches import load_network
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
 
 INDICATORS = ["rank", "view_neighbours", "view_clusters"]
 INDICATORS += ["information", "half_agreement", "separation"]

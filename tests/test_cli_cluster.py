@@ -16,7 +16,7 @@ from aeclust.consensus import Member
 from aeclust.metrics import scores
 from aeclust.recipes import CLUSTERERS, Recipe
 from aeclust.reduction import reduce
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 FRESH = " (fresh, nothing to do)\n"
 

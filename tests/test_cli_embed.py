@@ -14,8 +14,9 @@ from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
 from aeclust import artifacts, inference
 from aeclust.images import Source, load
-from aeclust.run import Context, RunFolder, embed_others
-from aeclust.run.caches import load_network
+from aeclust.run.caches import embed_others, load_network
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
 
 FRESH = " (fresh, nothing to do)\n"
 

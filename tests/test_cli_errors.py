@@ -23,7 +23,8 @@ from conftest import RECIPE, Cli, Data, files_of, give_memory, make_images, one_
 from PIL import Image
 
 from aeclust import artifacts
-from aeclust.run import RunFolder, caches
+from aeclust.run import caches
+from aeclust.run.folder import RunFolder
 
 TINY = shlex.join(RECIPE)
 AWAY = f"{TINY} --run away"

@@ -12,7 +12,7 @@ import pytest
 from conftest import Cli, Data
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 TRUTH = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 FOUND = [1, 1, 1, 0, 0, 0, 2, 2, 2, 2]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from aeclust import artifacts, images
 from aeclust.images import Source
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of
 
 from aeclust import artifacts
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.terminal import Terminal
 from aeclust.training import Moment
 

@@ -12,7 +12,7 @@ from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
 from aeclust import artifacts, plots, reduction
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 
 @pytest.fixture

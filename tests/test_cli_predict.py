@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeclust import artifacts
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 
 def rows(text: str) -> list[list[str]]:

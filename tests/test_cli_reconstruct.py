@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeclust import inference, plots
-from aeclust.run import Context, RunFolder
 from aeclust.run.caches import load_network
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
 
 
 def errors_of(run: RunFolder, pixels: NDArray[np.uint8], epoch: int) -> list[float]:

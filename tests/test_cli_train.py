@@ -21,7 +21,7 @@ from conftest import RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of, one_erro
 
 from aeclust import artifacts
 from aeclust.images import Source, load
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.terminal import Terminal
 from aeclust.training import Moment
 

@@ -16,7 +16,7 @@ from conftest import RECIPE, Data, make_images, run_quietly
 from PIL import Image
 
 from aeclust import artifacts
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 # three checkpoints, and the state to resume after every step
 SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]

@@ -14,7 +14,7 @@ from conftest import TWO_PHASES, Cli, make_images, one_error
 
 from aeclust import artifacts
 from aeclust.artifacts import Array
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 SHORT = ["--set", "image_size=8", "--batch-size", "16", "--epochs", "1", "--seed", "3"]
 RECIPES: dict[str, list[str]] = {

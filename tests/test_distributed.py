@@ -32,8 +32,9 @@ from aeclust.images import Source
 from aeclust.losses import nt_xent
 from aeclust.models import Autoencoder, build
 from aeclust.recipes import Recipe, named
-from aeclust.run import Context, RunFolder
-from aeclust.run import train as train_run
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
+from aeclust.run.train import train as train_run
 from aeclust.training import Moment, train
 
 CPU = torch.device("cpu")
@@ -404,7 +405,7 @@ def test_a_signal_to_one_process_ends_all_once_the_state_is_saved(
         def noted() -> int | None:
             return signal.SIGTERM if not team.leads and steps == 3 else None
 
-        context = Context(folder=folder, team=team, observe=observe, signal=noted)
+        context = Context(folder=folder, assemble=lambda: team, observe=observe, signal=noted)
         try:
             train_run(context, source, recipe, seed=0)
         except Interrupted as stop:
@@ -426,7 +427,7 @@ def test_processes_with_other_images_are_refused(data: Data, tmp_path: Path) -> 
         location = str(data.images if team.leads else data.other)
         try:
             train_run(
-                Context(folder=RunFolder(tmp_path / "run"), team=team),
+                Context(folder=RunFolder(tmp_path / "run"), assemble=lambda: team),
                 Source(location=location),
                 RECIPES["baseline"],
                 seed=0,

@@ -17,7 +17,7 @@ from conftest import Cli, Data, Result, files_of, one_error, run_quietly
 from test_crashes import SHORT
 
 from aeclust import artifacts
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 UNHARMED = (
     "could not be written ({}); free space or choose another place; what was there before is "

@@ -17,7 +17,7 @@ from aeclust import artifacts, images, labels, recipes
 from aeclust.errors import InputError
 from aeclust.images import Source
 from aeclust.recipes import named
-from aeclust.run import Manifest, RunFolder
+from aeclust.run.folder import Manifest, RunFolder
 
 TOML = b"""recipe = "hybrid"
 lr = 3e-3

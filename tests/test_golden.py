@@ -13,7 +13,7 @@ from conftest import Cli, files_of
 from aeclust import artifacts
 from aeclust.artifacts import Array
 from aeclust.metrics import scores
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = ["1-first", "1-two-phases"]

@@ -18,7 +18,7 @@ from test_crashes import SHORT, files, hidden
 
 from aeclust import artifacts
 from aeclust.errors import InputError
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 # A fork has everything loaded already, so that a kill meets the command and not its imports.
 # From Python 3.12 on it warns of threads; those here belong to pytest and wait.

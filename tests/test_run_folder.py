@@ -15,7 +15,7 @@ from conftest import RECIPE, Cli, Data, files_of, one_error
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
 from aeclust.recipes import RECIPES
-from aeclust.run import Manifest, RunFolder
+from aeclust.run.folder import Manifest, RunFolder
 
 MANIFEST = Manifest(
     source=Source(location="/data/ünïcode\n.npy", layout="nhwc", range="-1:1", skip_bad=True),
@@ -30,7 +30,7 @@ MANIFEST = Manifest(
 HOLDER = """
 import sys
 from pathlib import Path
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 with RunFolder(Path("aeclust-run")).lock():
     print("held", flush=True)
     sys.stdin.read()

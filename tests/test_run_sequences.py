@@ -20,7 +20,7 @@ from aeclust import artifacts, plots, training
 from aeclust.artifacts import Artifact
 from aeclust.images import Images, Source
 from aeclust.losses import Loss, objective
-from aeclust.run import RunFolder
+from aeclust.run.folder import RunFolder
 
 
 def labels_of(run: RunFolder) -> Artifact:

@@ -25,9 +25,9 @@ from aeclust.distributed import Share
 from aeclust.errors import DivergedError, InputError
 from aeclust.losses import Loss, objective
 from aeclust.models import Autoencoder, Output, build, load_state, state_arrays
-from aeclust.recipes import Recipe, named
+from aeclust.recipes import Recipe, checkpoint_epochs, named
 from aeclust.selflabel import soft_targets
-from aeclust.training import TERMS, Moment, Snapshot, checkpoint_epochs, train
+from aeclust.training import TERMS, Moment, Snapshot, train
 
 CPU = torch.device("cpu")
 N = 20

@@ -11,19 +11,21 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, diagnosis, inference, labels, metrics, nearest
+from aeclust import artifacts, clustering, diagnosis, labels, metrics, nearest
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
-from aeclust.models import Autoencoder, build, load_state
 from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
+
+if TYPE_CHECKING:
+    from aeclust.models import Autoencoder
 
 LAST = "last"
 FIRST_PHASE = "end of the first phase"
@@ -48,6 +50,8 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
     InputError
         If there is no such checkpoint, or it is not of this run.
     """
+    from aeclust.models import build, load_state
+
     folder = context.folder
     if epoch not in folder.checkpoints():
         raise no_checkpoint(folder, epoch)
@@ -314,6 +318,8 @@ def _latent_blocks(
     labelled: bool,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What an artifact of latents says of consecutive images; no more than a block in memory."""
+    from aeclust import inference
+
     done = 0
     for latents in inference.embed_blocks(
         network, pixels, image_size=recipe.image_size, device=context.device, team=context.team
@@ -647,6 +653,8 @@ def label_images(
             expected="labels of this run's weights",
             mend="run aeclust cluster --force",
         )
+    from aeclust import inference
+
     latents = inference.embed(
         network,
         images.pixels,

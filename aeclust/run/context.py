@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
-from aeclust.distributed import ALONE, Team
 from aeclust.errors import InputError
 from aeclust.images import Images
 from aeclust.recipes import Recipe
 from aeclust.run.folder import RunFolder
-from aeclust.training import Moment
+
+if TYPE_CHECKING:
+    import torch
+
+    from aeclust.distributed import Team
+    from aeclust.training import Moment
+
+
+def alone(device: str = "cpu") -> Team:
+    """A process that works by itself on the device of this name, see :func:`choose_device`."""
+    from aeclust.distributed import Team
+
+    return Team(device=choose_device(device))
 
 
 @dataclass(frozen=True)
@@ -22,8 +32,8 @@ class Context:
     Attributes
     ----------
     folder : RunFolder
-    team : Team
-        The processes that do this together.
+    assemble : callable
+        Gives the team of processes that do this together, when it is needed.
     say : callable
         Takes one line for the user.
     observe : callable
@@ -38,12 +48,17 @@ class Context:
     """
 
     folder: RunFolder
-    team: Team = ALONE
+    assemble: Callable[[], Team] = alone
     say: Callable[[str], None] = lambda line: None
     observe: Callable[[Moment], None] = lambda moment: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+
+    @property
+    def team(self) -> Team:
+        """The processes that do this together."""
+        return self.assemble()
 
     @property
     def device(self) -> torch.device:
@@ -63,6 +78,8 @@ def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
 
 def choose_device(name: str) -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes the fastest there is."""
+    import torch
+
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

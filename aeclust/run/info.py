@@ -10,10 +10,9 @@ from aeclust import artifacts
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import listing
-from aeclust.recipes import Recipe
+from aeclust.recipes import Recipe, checkpoint_epochs
 from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.folder import Manifest, RunFolder
-from aeclust.training import checkpoint_epochs
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, all_equal, load
 from aeclust.models import build, state_arrays
-from aeclust.recipes import AUTO_K, Recipe
+from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.caches import check_channels, keep_images, load_images
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest, RunFolder
@@ -184,7 +184,7 @@ def _train_and_save(
     All processes of a team run it; the leader keeps.
     """
     folder, recipe, team = context.folder, manifest.recipe, context.team
-    kept, total = set(training.checkpoint_epochs(recipe)), recipe.total_epochs
+    kept, total = set(checkpoint_epochs(recipe)), recipe.total_epochs
     if total < recipe.epochs + recipe.label_epochs:
         context.say("k is left to an estimate: no self-labelling, which needs a number of clusters")
     lines = _metrics_up_to(folder, snapshot.epoch if snapshot else 0)
@@ -267,7 +267,7 @@ def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     recipe = manifest.recipe
     network = build(recipe, manifest.shape[3], seed=0)
     size = sum(value.nbytes for value in state_arrays(network).values())
-    count = len(training.checkpoint_epochs(recipe))
+    count = len(checkpoint_epochs(recipe))
     copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
     needed = size * (count + copies)
     context.say(

@@ -23,7 +23,11 @@ from PIL import Image
 from aeclust.errors import Interrupted
 from aeclust.images import Source
 from aeclust.recipes import named
-from aeclust.run import Context, RunFolder, cluster, plot, train
+from aeclust.run.caches import cluster
+from aeclust.run.context import Context
+from aeclust.run.figures import plot
+from aeclust.run.folder import RunFolder
+from aeclust.run.train import train
 
 
 def main(folder: Path, recipe_name: str) -> None:
