@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,9 +164,17 @@ def joined(device: torch.device, *, size: int = 1, local_rank: int = 0) -> Itera
         )
     if device.type == "cuda":
         device = torch.device("cuda", local_rank)
+        if local_rank >= torch.cuda.device_count():
+            raise InputError(
+                f"process {local_rank} of this machine has no GPU of its own",
+                where="--device",
+                expected=f"at most {torch.cuda.device_count()} processes",
+                mend="start fewer, or use --device cpu",
+            )
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group(backend)
+        # all wait while the leader alone clusters; a lost process is noticed by its connection
+        dist.init_process_group(backend, timeout=timedelta(days=7))
         yield Team(dist.get_rank(), size, device)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import struct
@@ -187,9 +188,9 @@ def listing(source: Source) -> str:
     As long as it is the same, so is what :func:`load` gives; empty for what is no folder.
     """
     folder = Path(source.location)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return ""
-    sha = hashlib.sha256(f"{source.size} {source.skip_bad}".encode())
+    sha = hashlib.sha256(json.dumps({**source.to_json(), "location": ""}).encode())
     for name in _image_files(folder):
         try:
             found = os.stat(folder / name)
@@ -461,6 +462,7 @@ def _rescale(
 
 
 def _load_folder(folder: Path, source: Source) -> Images:
+    listed = listing(source)  # before the files: what comes meanwhile makes it another
     files = _image_files(folder)
     if not files:
         raise InputError(
@@ -468,7 +470,6 @@ def _load_folder(folder: Path, source: Source) -> Images:
         )
     if source.size is not None and not 1 <= source.size <= 4096:
         raise InputError(f"size is {source.size}", where="--size", expected="1 to 4096 pixels")
-    listed = listing(source)
     pixels = np.empty((0, 0, 0, 0), np.uint8)
     ids: list[str] = []
     skipped: list[str] = []

@@ -130,22 +130,11 @@ def train(
         If there are too few images for the network's batch statistics, or for the team.
     """
     n = len(pixels)
-    if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network == "residual"):
-        raise InputError(
-            f"{n} image to train on",
-            expected="2 or more, because this recipe normalises or compares batches",
-            mend="add images or use --recipe baseline",
-        )
+    check_batches(n, recipe, team)
     batch_size = recipe.batch_of(n)
     row_bytes = pixels[:1].nbytes
     first = epoch_batches(n, batch_size, seed=seed, epoch=0, row_bytes=row_bytes)
-    steps, least = len(first), min(len(rows) for rows in first)
-    if least < team.size:
-        raise InputError(
-            f"a batch of {least} images cannot be shared by {team.size} processes",
-            expected="an image for each of them in every batch",
-            mend="change --batch-size, or start fewer processes",
-        )
+    steps = len(first)
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     optimizer = build_optimizer(network, recipe)
     half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
@@ -220,6 +209,23 @@ def train(
             observe(Moment(epoch, step, steps, len(rows), float(terms[0]), metrics, snapshot))
     finite_weights()
     return network.eval()
+
+
+def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
+    """Refuse what :func:`train` would refuse of n images, before anything else is done."""
+    if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network == "residual"):
+        raise InputError(
+            f"{n} image to train on",
+            expected="2 or more, because this recipe normalises or compares batches",
+            mend="add images or use --recipe baseline",
+        )
+    least = min(map(len, epoch_batches(n, recipe.batch_of(n), seed=0, epoch=0)))
+    if least < team.size:
+        raise InputError(
+            f"a batch of {least} images cannot be shared by {team.size} processes",
+            expected="an image for each of them in every batch",
+            mend="change --batch-size, or start fewer processes",
+        )
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -21,7 +21,7 @@ from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
 from aeclust.recipes import AUTO_K, Recipe
-from aeclust.run.context import Context, tell_about
+from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
     """Latents of the run's images after `checkpoint` epochs (the last kept, if None).
 
     The processes of a team share the images: all of them see the folder and decide alike, because
-    nothing is written before each has embedded its part; then one writes.
+    nothing is written before each has embedded its part. Only the leader's result holds latents.
     """
     manifest = context.folder.manifest()
     wanted = LAST if checkpoint is None else checkpoint
@@ -259,7 +259,9 @@ def embed_others(
     """Latents of other images into a file of their own; None if they are the run's own images."""
     manifest = context.folder.manifest()
     images = load_images(context, source)
-    if images.digest() == manifest.data_digest:
+    digest = images.digest()
+    check_agreement(context, f"{digest} {checkpoint}", source.location)
+    if digest == manifest.data_digest:
         return None
     if output is None:
         raise InputError(
@@ -300,12 +302,11 @@ def _embed_into(
     # before the first label, the network knows no clusters
     labelled = epoch > manifest.recipe.epochs
     parts = _latent_blocks(context, network, images.pixels, manifest.recipe, labelled=labelled)
-    if context.team.leads:
-        artifacts.write_blocks(file, artifact, len(images), parts)
-    else:
+    if not context.team.leads:  # the leader has the blocks of all, and writes them
         for _ in parts:
             pass
-    context.team.tell("written")
+        return Made(artifact, fresh=False)
+    artifacts.write_blocks(file, artifact, len(images), parts)
     return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
 
 

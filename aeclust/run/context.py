@@ -76,6 +76,18 @@ def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
         context.say(f"images are resized to {size} x {size} for recipe {recipe.name}")
 
 
+def check_agreement(context: Context, identity: str, where: str) -> None:
+    """Refuse, in every process of a team, work that not all of them were asked to do alike."""
+    team = context.team
+    if team.most(int(team.tell(identity) != identity)):
+        raise InputError(
+            "the processes have different images or settings",
+            where=where,
+            expected="the same for all of them",
+            mend="start all with the same files and flags",
+        )
+
+
 def choose_device(name: str) -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes the fastest there is."""
     import torch

@@ -21,7 +21,7 @@ from aeclust.images import Images, Source, all_equal, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.caches import check_channels, keep_images, load_images
-from aeclust.run.context import Context, tell_about
+from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
@@ -63,9 +63,14 @@ def train(
     WriteError
         If the disk has too little room or a file cannot be written.
     """
-    folder, team = context.folder, context.team
     context.rest(_UNCHANGED)
-    images = load_images(context, source)
+    folder, team = context.folder, context.team
+    try:
+        images = load_images(context, source)
+    except InputError:
+        if not force:
+            raise
+        images = load(source)  # what --force replaces may be damaged
     tell_about(context, images, recipe)
     manifest = Manifest(
         source=source,
@@ -95,13 +100,10 @@ def train(
         others = load(Source(location=val_images))
         check_channels(others, manifest)
         labels.load(val_labels).aligned(others.ids)
-    if team.tell(manifest.identity) != manifest.identity:
-        raise InputError(
-            "these are not the images and settings of process 0",
-            where=source.location,
-            expected="the same for all processes",
-            mend="start all of them with the same files and flags",
-        )
+    training.check_batches(len(images), recipe, team)
+    check_agreement(context, manifest.identity, source.location)
+    if not team.leads:
+        context.rest(None)  # from here on the leader changes files: all of them end together
     with folder.lock() if team.leads else contextlib.nullcontext():
         start = _Start()
         if team.leads:
