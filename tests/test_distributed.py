@@ -252,6 +252,17 @@ def test_a_device_without_a_way_to_exchange_is_refused() -> None:
     )
 
 
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    wanted = joined(torch.device("cuda"), size=2, local_rank=1)
+    with pytest.raises(InputError) as caught, wanted:
+        pass
+    assert str(caught.value) == (
+        "--device: process 1 of this machine has no GPU of its own; "
+        "expected at most 1 processes; start fewer, or use --device cpu"
+    )
+
+
 # -- training ----------------------------------------------------------------------------------
 
 SMALL: dict[str, object] = {
