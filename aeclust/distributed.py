@@ -132,7 +132,7 @@ class Share:
 
 
 @contextmanager
-def joined(device: torch.device, *, size: int = 1, local_rank: int = 0) -> Iterator[Team]:
+def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[Team]:
     """Within it this process belongs to the team that ``torchrun`` started.
 
     Parameters
@@ -140,7 +140,7 @@ def joined(device: torch.device, *, size: int = 1, local_rank: int = 0) -> Itera
     device : torch.device
         The kind of it; of several GPUs the process takes the one of its number on this machine.
     size : int
-        Processes of the team; nothing happens if it is 1.
+        Processes of the team.
     local_rank : int
         Its number among those on this machine.
 
@@ -151,9 +151,6 @@ def joined(device: torch.device, *, size: int = 1, local_rank: int = 0) -> Itera
     Interrupted
         If another process of the team is lost.
     """
-    if size == 1:
-        yield Team(device=device)
-        return
     backend = {"cpu": "gloo", "cuda": "nccl"}.get(device.type)
     if backend is None:
         raise InputError(

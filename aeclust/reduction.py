@@ -77,9 +77,12 @@ def reduce(
         if method == SPHERE:
             points = on_sphere(points)
             continue
-        points = {"pca": _pca, "kpca": _kpca, "tsne": _tsne}[method](
-            points, size, seed, perplexity, where, tell
-        )
+        if method == "pca":
+            points = _pca(points, size, seed, where)
+        elif method == "kpca":
+            points = _kpca(points, size, seed, where, tell)
+        else:
+            points = _tsne(points, size, seed, perplexity, where, tell)
         if not np.isfinite(points).all() or points.shape[1] != size:
             raise InputError(
                 f"{step} found only {int(np.isfinite(points).all(0).sum())} components",
@@ -142,14 +145,7 @@ def _spread(points: NDArray[Any]) -> float:
         return float(np.ptp(points, axis=0).max())
 
 
-def _pca(
-    points: NDArray[Any],
-    size: int,
-    seed: int,
-    perplexity: float,
-    where: str,
-    tell: Callable[[str], None],
-) -> NDArray[np.float32]:
+def _pca(points: NDArray[Any], size: int, seed: int, where: str) -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
 
     _check_size("pca", size, min(points.shape), "images and latent values", where)
@@ -158,12 +154,7 @@ def _pca(
 
 
 def _kpca(
-    points: NDArray[Any],
-    size: int,
-    seed: int,
-    perplexity: float,
-    where: str,
-    tell: Callable[[str], None],
+    points: NDArray[Any], size: int, seed: int, where: str, tell: Callable[[str], None]
 ) -> NDArray[np.float32]:
     from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.preprocessing import KernelCenterer

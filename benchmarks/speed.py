@@ -12,7 +12,8 @@ one run, measured one after the other. Nothing else may run meanwhile.
 ``embed``     latents of the trained images, and the share of the roof
 ``loop``      an epoch of the same network on the same images, against a plain PyTorch loop with a
               DataLoader and a chain of transforms for each image
-``chain``     kernel PCA, t-SNE and k-means of 8,500 x 4,096 latents, against plain scikit-learn
+``chain``     kernel PCA, t-SNE and k-means of 8,500 x 4,096 latents, against plain scikit-learn;
+              with openTSNE where that extra is installed
 ``start``     how long the command takes before it works: help, fresh predict, the first step
 ``accuracy``  time until the default recipe reaches the accuracy that ``baseline`` has in the end
 
@@ -31,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +237,7 @@ def chain() -> Row:
         MiniBatchKMeans(2, n_init=10, random_state=0).fit_predict(placed)
         return placed
 
-    row: Row = {"shape": latents.shape}
+    row: Row = {"shape": latents.shape, "openTSNE": find_spec("openTSNE") is not None}
     for name, work in (("plain", plain), ("aeclust", ours)):
         started = time.perf_counter()
         placed = work()
