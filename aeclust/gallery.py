@@ -1,0 +1,81 @@
+"""Which images show what is in a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Rows of some images of one cluster, each of shape (m,), m at most what was asked for.
+
+    Attributes
+    ----------
+    cluster, size : int
+        Its number, and how many images it has.
+    typical : ndarray
+        int64; those nearest to the cluster's mean latent, of its more confident half.
+    doubtful : ndarray
+        int64; the least confident ones, the least first.
+    random : ndarray
+        int64; drawn without replacement, ascending.
+    """
+
+    cluster: int
+    size: int
+    typical: NDArray[np.int64]
+    doubtful: NDArray[np.int64]
+    random: NDArray[np.int64]
+
+
+def pick(
+    labels: NDArray[np.int64],
+    confidence: NDArray[np.floating[Any]],
+    latents: NDArray[np.floating[Any]],
+    *,
+    count: int,
+    seed: int,
+) -> list[Picks]:
+    """Up to `count` typical, doubtful and random images of every cluster that has any.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Integers from 0.
+    confidence : ndarray of shape (n,)
+        In [0, 1].
+    latents : ndarray of shape (n, d)
+        May be memory-mapped; one cluster's part is read at a time.
+    count : int
+        At least 1.
+    seed : int
+        Of the random ones.
+
+    Returns
+    -------
+    list of Picks
+        By ascending cluster number. Equals are taken in the order of their rows.
+    """
+    rng = np.random.default_rng(seed)
+    picks = []
+    for cluster in np.unique(labels).tolist():
+        rows = np.flatnonzero(labels == cluster)
+        by_doubt = np.argsort(confidence[rows], kind="stable")
+        # an odd one out belongs to the confident half
+        sure = np.sort(rows[by_doubt[len(rows) // 2 :]])
+        centre = latents[rows].mean(axis=0, dtype=np.float64)
+        distances = np.square(latents[sure] - centre).sum(axis=1)
+        picks.append(
+            Picks(
+                cluster=cluster,
+                size=len(rows),
+                typical=sure[np.argsort(distances, kind="stable")[:count]],
+                doubtful=rows[by_doubt[:count]],
+                random=np.sort(rng.permutation(rows)[:count]),
+            )
+        )
+    return picks
