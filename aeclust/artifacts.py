@@ -109,6 +109,17 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "embedding": _Dataset("float32", ("n", "e")),
         "ids": _Dataset("ids", ("n",)),
     },
+    "curve": {
+        "epochs": _Dataset("int64", ("p",)),
+        "errors": _Dataset("float64", ("p",)),
+        "accuracies": _Dataset("float64", ("p",), required=False),
+        "rank": _Dataset("float64", ("p",)),
+        "view_neighbours": _Dataset("float64", ("p",)),
+        "view_clusters": _Dataset("float64", ("p",)),
+        "information": _Dataset("float64", ("p",)),
+        "half_agreement": _Dataset("float64", ("p",)),
+        "separation": _Dataset("float64", ("p",)),
+    },
 }
 KINDS = tuple(_SCHEMAS)
 

@@ -88,6 +88,17 @@ SAMPLES: dict[str, dict[str, Array]] = {
         "embedding": np.array([[1.0, -1.0]], np.float32),
         "ids": np.array([2**62]),
     },
+    "curve": {
+        "epochs": np.array([0, 3]),
+        "errors": np.array([0.5, 1e-9]),
+        "accuracies": np.array([0.5, 1.0]),
+        "rank": np.array([1.0, 2.5]),
+        "view_neighbours": np.array([0.0, 1.0]),
+        "view_clusters": np.array([0.25, 0.5]),
+        "information": np.array([0.0, 0.1]),
+        "half_agreement": np.array([-0.1, 1.0]),
+        "separation": np.array([0.3, 0.4]),
+    },
 }
 HEADER: dict[str, Any] = {
     "recipe": {"name": "hybrid", "lr": 3e-3, "channels": [64, 128], "note": "Zürich [[[ {"},

@@ -6,11 +6,12 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of
+from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
@@ -19,6 +20,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from aeclust import inference
 from aeclust.choosing import indicate
+from aeclust.curve import checkpoint_curve
+from aeclust.run import curves
 from aeclust.run.caches import load_network
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
@@ -99,7 +102,11 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
     assert len(lines) == 24
 
     after = files_of(run.path)
-    assert after.keys() - before.keys() == {"checkpoint-curve.png", "checkpoint-curve.csv"}
+    assert after.keys() - before.keys() == {
+        "checkpoint-curve.png",
+        "checkpoint-curve.csv",
+        "curve.h5",
+    }
     assert {name: after[name] for name in before} == before
     with Image.open(run.path / "checkpoint-curve.png") as picture:
         assert picture.format == "PNG"
@@ -151,7 +158,9 @@ def test_both_phases_are_measured(cli: Cli, two_phase_run: RunFolder, data: Data
         error = float((network.decode(network.encode(images)) - images).square().mean())
     assert errors[4] == pytest.approx(error, rel=1e-4)
     assert accuracies[4] == 1.0
-    assert files_of(two_phase_run.path) == before
+    after = files_of(two_phase_run.path)
+    assert after.keys() - before.keys() == {"curve.h5"}
+    assert {name: after[name] for name in before} == before
 
 
 def test_a_run_whose_k_is_estimated_is_measured(cli: Cli, data: Data) -> None:
@@ -247,3 +256,93 @@ def test_a_chain_with_tsne_clusters_the_validation_images_by_themselves(
     assert cli("train", data.images, *RECIPE, *chain, *flags).code == 0
     assert cli("checkpoint-curve", "-o", "curve.svg").code == 0
     assert table_of(Path("curve.csv"))[2] == [1.0, 1.0]
+
+
+# -- the kept measurements ---------------------------------------------------------------------
+
+
+def count_measurements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one whenever the checkpoints are measured from now on."""
+    counted: list[int] = []
+    measure = checkpoint_curve
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        counted.append(1)
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(curves, "checkpoint_curve", counting)
+    return counted
+
+
+ANEW = "checkpoints are measured anew: they were measured for something else\n"
+NO_LABELS = "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
+
+
+def test_what_was_measured_is_kept_and_gives_the_same_table_and_picture(
+    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    first = cli("checkpoint-curve", *flags)
+    before = files_of(run.path)
+    counted = count_measurements(monkeypatch)
+    again = cli("checkpoint-curve", *flags)
+    assert counted == []
+    assert again == first
+    after = files_of(run.path)
+    assert {name: after[name][0] for name in after} == {name: before[name][0] for name in before}
+    assert after["curve.h5"] == before["curve.h5"]
+
+
+def test_other_labels_or_another_seed_are_measured_anew(
+    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = count_measurements(monkeypatch)
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    assert cli("checkpoint-curve", *flags).err == ""
+    assert cli("checkpoint-curve").err == NO_LABELS + ANEW
+    assert cli("checkpoint-curve", "--seed", 1).err == NO_LABELS + ANEW
+    truth = np.load(data.noise_labels)
+    np.save("turned.npy", 1 - truth)
+    turned = ["--val-images", data.noise, "--val-labels", "turned.npy"]
+    assert cli("checkpoint-curve", *turned).err == ANEW
+    assert len(counted) == 4
+
+
+def test_the_curve_of_a_run_whose_images_are_gone_is_still_there(
+    cli: Cli, data: Data, tmp_path: Path
+) -> None:
+    np.save("mine.npy", np.load(data.images))
+    assert cli("train", "mine.npy", *RECIPE, "--epochs", 1).code == 0
+    first = cli("checkpoint-curve")
+    Path("mine.npy").unlink()
+    again = cli("checkpoint-curve")
+    gone = f"{tmp_path}/mine.npy is gone; what was made from it is used as it stands\n"
+    assert (again.code, again.out, again.err) == (0, first.out, NO_LABELS + gone)
+
+
+def test_a_curve_of_former_checkpoints_is_stale(cli: Cli, run: RunFolder) -> None:
+    assert cli("checkpoint-curve").code == 0
+    assert "curve.h5: curve, intact" in cli("info").out
+    assert "STALE" not in cli("info").out
+    run.weights_file(3).unlink()
+    (line,) = [line for line in cli("info").out.splitlines() if line.startswith("curve.h5")]
+    assert line.endswith(", STALE: the checkpoints have changed")
+    assert curves.kept_curve(Context(run), run.manifest()) is None
+
+
+def test_who_watches_a_run_at_work_sees_the_curve_and_keeps_nothing(
+    cli: Cli, run: RunFolder
+) -> None:
+    with RunFolder(run.path).lock():
+        result = cli("checkpoint-curve", "-o", "now.png")
+    assert result.code == 0, result.err
+    assert Path("now.csv").exists()
+    assert not run.curve_file.exists()
+
+
+def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:
+    assert cli("checkpoint-curve").code == 0
+    content = bytearray(run.curve_file.read_bytes())
+    content[-1] ^= 1
+    run.curve_file.write_bytes(content)
+    assert "curve.h5: " in one_error(cli("checkpoint-curve", "-q"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,8 @@ from aeclust import artifacts, clustering, inference, labels, metrics, reduction
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS
 from aeclust.curve import Curve
-from aeclust.curve import checkpoint_curve as measure_curve
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, load
-from aeclust.models import Autoencoder
+from aeclust.images import Images, Source
 from aeclust.recipes import Recipe
 from aeclust.run.caches import (
     check_channels,
@@ -33,6 +31,7 @@ from aeclust.run.caches import (
     run_images,
 )
 from aeclust.run.context import Context, tell_about
+from aeclust.run.curves import current_curve, load_validation
 from aeclust.run.folder import Manifest
 
 if TYPE_CHECKING:
@@ -140,28 +139,16 @@ def checkpoint_curve(
     manifest = context.folder.manifest()
     recipe = manifest.recipe
     last_checkpoint(context.folder)
-    images = run_images(context, manifest)
-    validation = _validation(context, manifest, val_images, val_labels)
-    epochs = context.folder.checkpoints()
-
-    def networks() -> Iterator[tuple[int, Autoencoder]]:
-        for i, epoch in enumerate(epochs):
-            context.progress("checkpoints", i, len(epochs))
-            yield epoch, load_network(context, manifest, epoch)[0]
-        context.progress("checkpoints", len(epochs), len(epochs))
-
-    curve = measure_curve(
-        networks(),
-        images.pixels,
-        recipe,
-        seed=manifest.seed if seed is None else seed,
-        device=context.device,
-        validation=validation,
+    validation = load_validation(context, manifest, val_images, val_labels)
+    if validation is None:
+        context.say("no validation labels: accuracy is left out (see --val-images, --val-labels)")
+    curve = current_curve(
+        context, manifest, seed=manifest.seed if seed is None else seed, validation=validation
     )
     note = ""
     if validation is not None:
         way = "clustered by themselves" if recipe.transductive else "labelled by their neighbours"
-        note = f"{len(validation[1])} validation images, {way}"
+        note = f"{len(validation.classes)} validation images, {way}"
     table = file.with_suffix(".csv")
     artifacts.write_bytes(table, _curve_csv(curve).encode())
     from aeclust import plots
@@ -172,32 +159,10 @@ def checkpoint_curve(
         np.array([p.error for p in curve.points]),
         np.array(accuracies) if accuracies else None,
         note=note,
-        title=f"{recipe.name}, {len(images)} images",
+        title=f"{recipe.name}, {manifest.shape[0]} images",
     )
     _save(file, figure)
     return CurveFiles(curve, file, table)
-
-
-def _validation(
-    context: Context, manifest: Manifest, val_images: Source | None, val_labels: str | None
-) -> tuple[NDArray[Any], NDArray[np.int64]] | None:
-    """Labelled images as asked for now or at training; None if there are none."""
-    if val_images is None and val_labels is None and manifest.val_images is not None:
-        val_images, val_labels = Source(location=manifest.val_images), manifest.val_labels
-    if val_images is None and val_labels is None:
-        context.say("no validation labels: accuracy is left out (see --val-images, --val-labels)")
-        return None
-    if val_images is None or val_labels is None:
-        raise InputError(
-            "only one of the two is given",
-            where="--val-images, --val-labels",
-            expected="both",
-            mend="add the other",
-        )
-    images = load(val_images)
-    check_channels(images, manifest)
-    rows, classes = labels.load(val_labels).aligned(images.ids)
-    return images.pixels[rows], classes
 
 
 def _curve_csv(curve: Curve) -> str:

@@ -12,6 +12,7 @@ from aeclust.errors import InputError
 from aeclust.images import listing
 from aeclust.recipes import Recipe, checkpoint_epochs
 from aeclust.run.caches import stale_ancestry, stale_latents
+from aeclust.run.curves import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
 
 
@@ -86,6 +87,7 @@ def run_info(folder: RunFolder) -> RunInfo:
         folder.latents_file,
         folder.labels_file,
         folder.embedding_file,
+        folder.curve_file,
     ]
     found: list[FileInfo] = []
     damaged: list[str] = []
@@ -113,6 +115,8 @@ def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
         return stale_latents(folder, manifest, artifact.parents, artifact.details)
     if artifact.kind in ("labels", "embedding"):
         return stale_ancestry(folder, manifest, artifact)
+    if artifact.kind == "curve":
+        return stale_curve(folder, manifest, artifact)
     if artifact.kind == "images" and artifact.parents.get("data") == manifest.data_digest:
         now = listing(manifest.source)
         return "the folder has changed" if now not in ("", artifact.details.get("listing")) else ""

@@ -4,9 +4,10 @@
     python tests/golden/make.py FOLDER pictures
 
 ``1-first`` was made by the first version that wrote format 1 (baseline), ``1-two-phases`` by the
-first whose labels hold probabilities (hybrid), ``1-folder`` by the first that kept what an image
-folder was decoded to. They are never made anew: a version that cannot read
-them has broken a promise. A change of the format gets a folder of its own.
+first whose labels hold probabilities (hybrid), its ``curve.h5`` by the first that kept the
+checkpoint curve, ``1-folder`` by the first that kept what an image folder was decoded to. They are
+never made anew: a version that cannot read them has broken a promise. A change of the format gets
+a folder of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from aeclust.images import Source
 from aeclust.recipes import named
 from aeclust.run.caches import cluster
 from aeclust.run.context import Context
-from aeclust.run.figures import plot
+from aeclust.run.figures import checkpoint_curve, plot
 from aeclust.run.folder import RunFolder
 from aeclust.run.train import train
 
@@ -49,13 +50,14 @@ def main(folder: Path, recipe_name: str) -> None:
     train(context, source, recipe, seed=0)
     cluster(context)
     plot(context)
+    checkpoint_curve(context)
     seen: list[object] = []
     stopped = Context(
         folder=RunFolder(Path("stopped")), observe=seen.append, signal=lambda: 2 if seen else None
     )
     with contextlib.suppress(Interrupted):
         train(stopped, source, recipe, seed=0)
-    for extra in (*Path().rglob("*.png"), *Path().rglob(".lock")):
+    for extra in (*Path().rglob("*.png"), *Path().rglob("*.csv"), *Path().rglob(".lock")):
         extra.unlink()
 
 
