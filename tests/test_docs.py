@@ -1,0 +1,135 @@
+"""Every command of docs/howto.md is typed as it stands; every page's links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_images
+from PIL import Image
+from test_readme import ROOT, blocks
+
+from aeclust.cli import main
+from aeclust.labels import load
+from aeclust.metrics import scores
+
+# networks that take a second: what is shown is that the commands work
+QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16"]
+
+
+def type_line(line: str) -> None:
+    """One line of a shell block; aeclust runs in this process."""
+    command, _, target = line.partition(" > ")
+    words = shlex.split(command)
+    if words[0] != "aeclust":
+        subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=True, timeout=60)
+        return
+    arguments = words[1:]
+    if arguments[0] == "train" and "--write-config" not in arguments:
+        shorter = [] if "--epochs" in arguments else ["--epochs", "1"]
+        arguments = [arguments[0], *QUICK, *shorter, *arguments[1:]]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    assert code == 0, f"{line}\n{err.getvalue()}"
+    if target:
+        Path(target).write_text(out.getvalue())
+
+
+def lines_of(document: str) -> list[str]:
+    return [line for block in blocks(document, "sh") for line in block.splitlines() if line]
+
+
+def save_photos(folder: Path, n: int, seed: int) -> None:
+    pixels, kinds = make_images(n, seed)
+    for i, (image, kind) in enumerate(zip(pixels, kinds, strict=True)):
+        file = folder / ("coast" if kind else "town") / f"{i:03d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).resize((10 + i % 5, 12)).save(file)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photographs and arrays, in which the how-to was typed from top to bottom."""
+    folder = tmp_path_factory.mktemp("howto")
+    with contextlib.chdir(folder):
+        save_photos(Path("photos"), 60, seed=1)
+        save_photos(Path("new-photos"), 6, seed=2)
+        Path("photos/broken.jpg").write_bytes(b"no image")
+        ids = sorted(str(p.relative_to("photos")) for p in Path("photos").glob("*/*.png"))
+        with open("twenty.csv", "w", newline="") as file:
+            rows = [("id", "label"), *((name, int(name < "town")) for name in ids[::3])]
+            csv.writer(file).writerows(rows)
+        np.save("images.npy", make_images(60, seed=3)[0])
+        new, kinds = make_images(20, seed=4)
+        np.save("new.npy", new)
+        rows = [("id", "label"), *enumerate(kinds.tolist())]
+        with open("new-labels.csv", "w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        for line in lines_of("docs/howto.md"):
+            type_line(line)
+        (code,) = blocks("docs/howto.md", "python")
+        names: dict[str, np.ndarray] = {}
+        exec(compile(code, "docs/howto.md", "exec"), names)
+        np.save("seen-latents.npy", names["latents"])
+    return folder
+
+
+def test_howto_finds_the_two_kinds_of_photographs(reader: Path) -> None:
+    found = load(str(reader / "all.csv"))
+    assert found.ids is not None
+    truth = np.array([name.startswith("coast") for name in found.ids.tolist()]).astype(int)
+    assert len(truth) == 60
+    assert scores(found.values, truth).accuracy > 0.9
+    assert len(list((reader / "sorted").rglob("*.png"))) == 60
+
+
+def test_howto_names_clusters_by_known_labels(reader: Path) -> None:
+    known = load(str(reader / "twenty.csv"))
+    rows, truth = known.aligned(np.asarray(load(str(reader / "submission.csv")).ids))
+    values = load(str(reader / "submission.csv")).values
+    assert (values[rows] == truth).mean() > 0.9
+    # the other way round, unless the labels of the run happen to be so already
+    inverted = load(str(reader / "inverted.csv")).values
+    assert (inverted == 1 - load(str(reader / "all.csv")).values).all()
+
+
+def test_howto_leaves_what_it_promises(reader: Path) -> None:
+    assert json.loads((reader / "ancestry.json").read_text())["kind"] == "labels"
+    assert json.loads((reader / "clusters.json").read_text())["k"] == 2
+    assert len(np.load(reader / "seen-latents.npy")) == 60
+    assert all(file.is_symlink() for file in (reader / "by-kind").rglob("*.png"))
+    assert (reader / "new-photos.csv").read_text().count("\n") == 7
+
+
+PAGES = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as they are linked to."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert not target.startswith("http"), "the project has no address yet"
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.startswith("docs/")])
+def test_every_page_is_linked_from_the_readme(page: str) -> None:
+    assert f"({page}" in (ROOT / "README.md").read_text(encoding="utf-8")
