@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
@@ -29,6 +30,9 @@ _COLOURS = (
     *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
 )
 _MARKERS = "o^sDvPX"  # the next one after every 8 groups
+# A gallery, in inches: its width, the air between columns, kinds and images, a title's height
+_PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD = 7.0, 0.2, 0.12, 0.03, 0.2
+_BELOW = 0.14  # a confidence under its image
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,24 @@ class Panel:
     title: str
     groups: NDArray[np.int64]
     names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One cluster of `gallery_figure`.
+
+    name: its title; size: how many images it has; mean: their mean confidence, in [0, 1].
+    typical, doubtful, random: (m, h, w, c) float in [0, 1], m from 1 to `gallery_count`, c 1 or 3.
+    confidence: as many as doubtful, in [0, 1], each printed below its image.
+    """
+
+    name: str
+    size: int
+    mean: float
+    typical: FloatArray
+    doubtful: FloatArray
+    random: FloatArray
+    confidence: FloatArray
 
 
 def reconstruction_figure(
@@ -87,14 +109,79 @@ def reconstruction_figure(
     return figure
 
 
+def gallery_count(clusters: int, height: int, width: int) -> int:
+    """How many images of each kind `gallery_figure` has room for beside one another.
+
+    From 15 for a few clusters down to 3 for more than 12; height, width: pixels of the images.
+    """
+    plan = _gallery_plan(clusters, height, width)
+    return plan.across * plan.down
+
+
+def gallery_figure(exhibits: Sequence[Exhibit], *, title: str, note: str = "") -> Figure:
+    """Typical, doubtful and random images of each cluster, a block for each in the order given.
+
+    exhibits: at least one; a page holds about 26, and images h by w pixels are alike in all.
+    Images fill rows from the left; no more than 12 clusters stand below one another, more in two
+    columns. title: above all; note: printed small below.
+    Raises ValueError for no exhibit, shapes that disagree, too many images, values out of range.
+    """
+    _require(len(exhibits) > 0, "exhibits must hold at least one Exhibit")
+    shape = np.shape(exhibits[0].typical)[1:]
+    valid = len(shape) == 3 and 0 not in shape and shape[2] in (1, 3)
+    _require(valid, f"images must be (m, h, w, 1 or 3), not (m, {', '.join(map(str, shape))})")
+    plan = _gallery_plan(len(exhibits), shape[0], shape[1])
+    bottoms = [0.0] * plan.columns
+    places: list[tuple[float, float]] = []  # of the upper left corner of each block
+    for i, one in enumerate(exhibits):
+        counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
+        most, room = max(counts), plan.across * plan.down
+        fits = min(counts) > 0 and most <= room
+        _require(fits, f"each kind of {one.name!r} must hold 1 to {room} images, not {counts}")
+        column = i // ceil(len(exhibits) / plan.columns)
+        places.append((column * (plan.block + _GUTTER), bottoms[column]))
+        bottoms[column] += _HEAD + ceil(most / plan.across) * plan.pitch
+    height = max(bottoms) + _HEAD
+    with _figure(_PAGE + 0.06, height + 0.06, title, note) as figure:
+        axes = figure.add_subplot()  # in inches from its upper left corner
+        for column in range(plan.columns):
+            for kind, name in enumerate(("typical", "doubtful", "random")):
+                x = column * (plan.block + _GUTTER) + kind * plan.kind
+                axes.text(x, _HEAD - 0.05, name, fontsize=_SMALL, color="#555555")
+        for one, (x, y) in zip(exhibits, places, strict=True):
+            _draw_exhibit(axes, one, plan, x, y + _HEAD, shape)
+        axes.set(xlim=(0, _PAGE), ylim=(height, 0))
+        axes.set_aspect("equal", anchor="N")
+        axes.set_axis_off()
+    return figure
+
+
+def thumbnail_box(points: FloatArray, height: int, width: int) -> FloatArray:
+    """The sides (2,), in units of the points (n, 2), that an image takes on `embedding_figure`.
+
+    height, width: pixels of the image; its frame and a little air are within the box.
+    """
+    low, high = _limits(points)
+    ratio = float(np.clip(width / height, 0.25, 4.0))
+    side = np.array([min(1.0, ratio), min(1.0, 1 / ratio)])
+    return side * float(high[0] - low[0]) / 15
+
+
 def embedding_figure(
-    points: FloatArray, panels: Sequence[Panel], *, title: str, axis_note: str = ""
+    points: FloatArray,
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    axis_note: str = "",
+    thumbnails: Mapping[int, FloatArray] | None = None,
 ) -> Figure:
     """The same points once per panel, side by side, coloured by the panel's groups.
 
     points: (n, 2) finite float, n >= 1; panels: at least one (1 or 2 read best), groups (n,) int.
     All panels share limits and one scale on both axes, so distances can be compared. Legends, below
     the panels, count the points of each group. title: above all; axis_note: printed small below.
+    thumbnails: images (h, w, c) float in [0, 1], c 1 or 3, by the row of the point that each is
+    centred on, framed in the colour of its group; `thumbnail_box` has the room that each takes.
     Raises ValueError for no panel, shapes that disagree, points not finite, groups not integers.
     """
     _require(len(panels) > 0, "panels must hold at least one Panel")
@@ -103,7 +190,11 @@ def embedding_figure(
     for panel in panels:
         _checked(f"groups of panel {panel.title!r}", panel.groups, (len(points),), kinds="iu")
     low, high = _limits(points)
-    width = 3.4 if len(panels) == 1 else 7.0
+    for image in (thumbnails or {}).values():  # those at the border stay whole
+        border = thumbnail_box(points, *image.shape[:2]) / 2
+        low, high = low - border, high + border
+        break
+    width = 7.0 if len(panels) > 1 else 5.0 if thumbnails else 3.4
     each = width / len(panels) - 0.06
     legends = [_legend_plan(panel, each) for panel in panels]
     below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.04
@@ -114,7 +205,12 @@ def embedding_figure(
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
             axes.set_aspect("equal", anchor="S")  # the legend hangs on the lower edge
             axes.set_title(_fitted(panel.title, each, _NORMAL), fontsize=_NORMAL, pad=4)
-            handles = _scatter(axes, points, np.asarray(panel.groups))
+            groups = np.asarray(panel.groups)
+            handles = _scatter(axes, points, groups)
+            colours = [handle.get_color() for handle in handles]
+            ranks = np.searchsorted(np.unique(groups), groups)
+            for row, image in (thumbnails or {}).items():
+                _thumbnail(axes, points, row, image, colours[ranks[row]])
             _legend(axes, handles, labels, "upper center", (0.5, 0), ncols=columns, handlelength=1)
     return figure
 
@@ -256,6 +352,88 @@ def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
         largest = max(1.0, away)
     half = 1.06 * np.maximum(half, 0.7 * largest)
     return centre - half, centre + half
+
+
+@dataclass(frozen=True)
+class _GalleryPlan:
+    """How a gallery is divided, in inches: a block for each cluster, three kinds side by side."""
+
+    columns: int  # of blocks
+    across: int  # images of a kind in a row
+    down: int  # rows of a kind, at most
+    block: float  # width of a block
+    kind: float  # from one kind to the next
+    cell: float  # width of the room of an image
+    tall: float  # its height
+    pitch: float  # from one row of images to the next
+
+
+def _gallery_plan(clusters: int, height: int, width: int) -> _GalleryPlan:
+    columns, across = (1, 5) if clusters <= 12 else (2, 3)
+    block = (_PAGE - (columns - 1) * _GUTTER) / columns
+    kind = (block + _KIND_GAP) / 3
+    cell = (kind - _KIND_GAP + _GAP) / across - _GAP
+    tall = cell * float(np.clip(height / width, 0.5, 1.3))  # others shrink within their room
+    pitch = tall + _BELOW
+    down = int((9 / ceil(clusters / columns) - _HEAD) / pitch)  # 9 inches: a page
+    return _GalleryPlan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, pitch)
+
+
+def _draw_exhibit(
+    axes: Axes, one: Exhibit, plan: _GalleryPlan, x: float, y: float, shape: tuple[int, ...]
+) -> None:
+    """A cluster's title and images, from (x, y) to the right and downwards."""
+    name = repr(one.name)
+    counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
+    confidence = _checked(f"confidence of {name}", one.confidence, (counts[1],), 0, 1)
+    mean = float(_checked(f"mean of {name}", one.mean, (), 0, 1))
+    told = f": {one.size} images, confidence {mean:.2f}"
+    limit = int(plan.block * 72 / (_NORMAL * 0.64)) - len(told)
+    axes.text(x, y + _HEAD - 0.06, _shortened(one.name, limit) + told, fontsize=_NORMAL)
+    for kind, images in enumerate((one.typical, one.doubtful, one.random)):
+        images = _checked(f"images of {name}", images, (counts[kind], *shape), 0, 1)
+        for i, image in enumerate(images):
+            row, column = divmod(i, plan.across)
+            left = x + kind * plan.kind + column * (plan.cell + _GAP)
+            upper = y + _HEAD + row * plan.pitch
+            centre = (left + plan.cell / 2, upper + plan.tall / 2)
+            _draw_image(axes, image, centre, plan.cell, -plan.tall)
+            if kind == 1:
+                below = (centre[0], upper + plan.tall + 0.015)
+                axes.text(*below, f"{confidence[i]:.2f}", fontsize=_SMALL, ha="center", va="top")
+
+
+def _thumbnail(axes: Axes, points: FloatArray, row: int, image: FloatArray, colour: Any) -> None:
+    """An image around its point, in a frame."""
+    _require(0 <= row < len(points), f"thumbnails must be of rows below {len(points)}, not {row}")
+    shape = np.shape(image)
+    _require(len(shape) == 3, f"thumbnails must be (h, w, c), not {shape}")
+    image = _checked(f"thumbnail {row}", image, shape, 0, 1)
+    x, y = points[row].astype(np.float64)
+    width, height = 0.92 * thumbnail_box(points, shape[0], shape[1])
+    corner = (x - width / 2, y - height / 2)
+    axes.add_patch(Rectangle(corner, width, height, facecolor=colour, lw=0, zorder=2))
+    frame = 0.1 * max(width, height)
+    _draw_image(axes, image, (x, y), width - frame, height - frame)
+
+
+def _draw_image(
+    axes: Axes, image: FloatArray, centre: tuple[float, float], width: float, height: float
+) -> None:
+    """As large as fits into a box around `centre`; a negative height where y grows downwards."""
+    high, wide = image.shape[:2]
+    scale = min(width / wide, abs(height) / high)
+    right, up = scale * wide / 2, float(np.copysign(scale * high / 2, height))
+    x, y = centre
+    axes.imshow(
+        image,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="antialiased",  # smooth where it is made smaller, pixels where larger
+        extent=(x - right, x + right, y - up, y + up),
+        zorder=3,
+    )
 
 
 def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2D]:
