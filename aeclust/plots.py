@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating[Any]]
 _FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
 _SMALL, _NORMAL, _BIG = 7.0, 8.0, 9.0  # points
-# Okabe-Ito; then darker and lighter relatives of the same hues, told apart by marker shape as well.
+# Okabe-Ito; then darker and lighter relatives of the same hues.
 _COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442"),
-    *("#00395C", "#8A5F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
+    *("#00395C", "#5C3F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
     *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
 )
-_MARKERS = "o^sDvPX"  # the next one after every 8 groups
+# For a grey print: groups differ in shape, and those of one shape, 7 apart, in lightness.
+_MARKERS = "o^sDvPX"
 # A gallery, in inches: its width, the air between columns, kinds and images, a title's height
 _PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD = 7.0, 0.2, 0.12, 0.03, 0.2
 _BELOW = 0.14  # a confidence under its image
@@ -112,7 +113,7 @@ def reconstruction_figure(
 def gallery_count(clusters: int, height: int, width: int) -> int:
     """How many images of each kind `gallery_figure` has room for beside one another.
 
-    From 15 for a few clusters down to 3 for more than 12; height, width: pixels of the images.
+    From 15 for a few clusters down to 3 for dozens. height, width: pixels of the images.
     """
     plan = _gallery_plan(clusters, height, width)
     return plan.across * plan.down
@@ -121,9 +122,8 @@ def gallery_count(clusters: int, height: int, width: int) -> int:
 def gallery_figure(exhibits: Sequence[Exhibit], *, title: str, note: str = "") -> Figure:
     """Typical, doubtful and random images of each cluster, a block for each in the order given.
 
-    exhibits: at least one; a page holds about 26, and images h by w pixels are alike in all.
-    Images fill rows from the left; no more than 12 clusters stand below one another, more in two
-    columns. title: above all; note: printed small below.
+    exhibits: at least one, all of images of one shape; two dozen fill a page. Up to 12 stand below
+    one another, more in two columns. title: above all; note: printed small below.
     Raises ValueError for no exhibit, shapes that disagree, too many images, values out of range.
     """
     _require(len(exhibits) > 0, "exhibits must hold at least one Exhibit")
@@ -162,9 +162,7 @@ def thumbnail_box(points: FloatArray, height: int, width: int) -> FloatArray:
     height, width: pixels of the image; its frame and a little air are within the box.
     """
     low, high = _limits(points)
-    ratio = float(np.clip(width / height, 0.25, 4.0))
-    side = np.array([min(1.0, ratio), min(1.0, 1 / ratio)])
-    return side * float(high[0] - low[0]) / 15
+    return _box(high - low, height, width)
 
 
 def embedding_figure(
@@ -190,11 +188,15 @@ def embedding_figure(
     for panel in panels:
         _checked(f"groups of panel {panel.title!r}", panel.groups, (len(points),), kinds="iu")
     low, high = _limits(points)
-    for image in (thumbnails or {}).values():  # those at the border stay whole
-        border = thumbnail_box(points, *image.shape[:2]) / 2
+    laid = [
+        (points[row].astype(np.float64), _checked_thumbnail(row, image, len(points)), row)
+        for row, image in (thumbnails or {}).items()
+    ]
+    boxes = [_box(high - low, *image.shape[:2]) for _, image, _ in laid]
+    if laid:  # those at the border stay whole
+        border = np.max(boxes, axis=0) / 2
         low, high = low - border, high + border
-        break
-    width = 7.0 if len(panels) > 1 else 5.0 if thumbnails else 3.4
+    width = 7.0 if len(panels) > 1 else 5.0 if laid else 3.4
     each = width / len(panels) - 0.06
     legends = [_legend_plan(panel, each) for panel in panels]
     below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.04
@@ -205,12 +207,11 @@ def embedding_figure(
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
             axes.set_aspect("equal", anchor="S")  # the legend hangs on the lower edge
             axes.set_title(_fitted(panel.title, each, _NORMAL), fontsize=_NORMAL, pad=4)
-            groups = np.asarray(panel.groups)
-            handles = _scatter(axes, points, groups)
-            colours = [handle.get_color() for handle in handles]
-            ranks = np.searchsorted(np.unique(groups), groups)
-            for row, image in (thumbnails or {}).items():
-                _thumbnail(axes, points, row, image, colours[ranks[row]])
+            handles = _scatter(axes, points, np.asarray(panel.groups))
+            values = np.unique(panel.groups)
+            for (place, image, row), box in zip(laid, boxes, strict=True):
+                handle = handles[int(np.searchsorted(values, panel.groups[row]))]
+                _draw_thumbnail(axes, image, place, box, handle.get_color())
             _legend(axes, handles, labels, "upper center", (0.5, 0), ncols=columns, handlelength=1)
     return figure
 
@@ -241,10 +242,10 @@ def curve_figure(
     errors = _checked("errors", errors, (count,), 0)
     if accuracies is not None:
         accuracies = _checked("accuracies", accuracies, (count,), 0, 1)
-    with _figure(4.5, 2.5 if accuracies is None else 2.9, title, note) as figure:
+    with _figure(3.4, 2.2 if accuracies is None else 2.5, title, note) as figure:
         left = figure.add_subplot()
         left.set_xlabel("epoch", fontsize=_NORMAL)
-        left.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        left.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         lines = [_draw_line(left, epochs, errors, error_label, _COLOURS[0], "o-")]
         if 0 < 10 * errors.min() < errors.max():
             fine = errors.max() < 1000 * errors.min()
@@ -261,7 +262,7 @@ def curve_figure(
             right.set_ylim(max(0.0, accuracies.min() - pad), min(1.0, accuracies.max() + pad))
             right.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-            labels = [_shortened(label, 60) for label in (error_label, accuracy_label)]
+            labels = [_shortened(label, 44) for label in (error_label, accuracy_label)]
             _legend(left, lines, labels, "lower left", (0, 1.06), handlelength=2.6)
             _mark_largest_fall(left, epochs, accuracies)
     return figure
@@ -373,7 +374,7 @@ def _gallery_plan(clusters: int, height: int, width: int) -> _GalleryPlan:
     block = (_PAGE - (columns - 1) * _GUTTER) / columns
     kind = (block + _KIND_GAP) / 3
     cell = (kind - _KIND_GAP + _GAP) / across - _GAP
-    tall = cell * float(np.clip(height / width, 0.5, 1.3))  # others shrink within their room
+    tall = cell * float(np.clip(height / width, 0.2, 1.4))  # others shrink within their room
     pitch = tall + _BELOW
     down = int((9 / ceil(clusters / columns) - _HEAD) / pitch)  # 9 inches: a page
     return _GalleryPlan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, pitch)
@@ -387,7 +388,7 @@ def _draw_exhibit(
     counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
     confidence = _checked(f"confidence of {name}", one.confidence, (counts[1],), 0, 1)
     mean = float(_checked(f"mean of {name}", one.mean, (), 0, 1))
-    told = f": {one.size} images, confidence {mean:.2f}"
+    told = f": {one.size} image{'s' * (one.size != 1)}, confidence {mean:.2f}"
     limit = int(plan.block * 72 / (_NORMAL * 0.64)) - len(told)
     axes.text(x, y + _HEAD - 0.06, _shortened(one.name, limit) + told, fontsize=_NORMAL)
     for kind, images in enumerate((one.typical, one.doubtful, one.random)):
@@ -403,18 +404,28 @@ def _draw_exhibit(
                 axes.text(*below, f"{confidence[i]:.2f}", fontsize=_SMALL, ha="center", va="top")
 
 
-def _thumbnail(axes: Axes, points: FloatArray, row: int, image: FloatArray, colour: Any) -> None:
-    """An image around its point, in a frame."""
-    _require(0 <= row < len(points), f"thumbnails must be of rows below {len(points)}, not {row}")
+def _box(extent: FloatArray, height: int, width: int) -> FloatArray:
+    ratio = float(np.clip(width / height, 0.25, 4.0))
+    return np.array([min(1.0, ratio), min(1.0, 1 / ratio)]) * float(extent[0]) / 18
+
+
+def _checked_thumbnail(row: int, image: FloatArray, count: int) -> NDArray[Any]:
     shape = np.shape(image)
-    _require(len(shape) == 3, f"thumbnails must be (h, w, c), not {shape}")
-    image = _checked(f"thumbnail {row}", image, shape, 0, 1)
-    x, y = points[row].astype(np.float64)
-    width, height = 0.92 * thumbnail_box(points, shape[0], shape[1])
-    corner = (x - width / 2, y - height / 2)
-    axes.add_patch(Rectangle(corner, width, height, facecolor=colour, lw=0, zorder=2))
-    frame = 0.1 * max(width, height)
-    _draw_image(axes, image, (x, y), width - frame, height - frame)
+    valid = len(shape) == 3 and 0 not in shape and shape[2] in (1, 3)
+    _require(valid, f"thumbnail {row} must be (h, w, 1 or 3), not {shape}")
+    _require(0 <= row < count, f"there is no point {row} for a thumbnail")
+    return _checked(f"thumbnail {row}", image, shape, 0, 1)
+
+
+def _draw_thumbnail(
+    axes: Axes, image: FloatArray, centre: FloatArray, box: FloatArray, colour: Any
+) -> None:
+    """An image in the middle of its box, in a frame."""
+    sides = 0.92 * box
+    x, y = (centre - sides / 2).tolist()
+    axes.add_patch(Rectangle((x, y), *sides.tolist(), facecolor=colour, lw=0, zorder=2))
+    width, height = (sides - 0.1 * sides.max()).tolist()
+    _draw_image(axes, image, (float(centre[0]), float(centre[1])), width, height)
 
 
 def _draw_image(
@@ -441,20 +452,18 @@ def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2
     values, ranks = np.unique(groups, return_inverse=True)
     area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
     colours = np.array([_COLOURS[k % len(_COLOURS)] for k in range(len(values))])
-    markers = np.array([_MARKERS[k // 8 % len(_MARKERS)] for k in range(len(values))])
-    # Shuffled, always alike: drawn group by group, the last group would hide the others.
+    markers = np.array([_MARKERS[k % len(_MARKERS)] for k in range(len(values))])
+    # Shuffled, always alike: drawn group by group, the last group would hide the others. One call
+    # draws one marker, so the markers take turns.
     order = np.random.default_rng(0).permutation(len(points))
+    turns = np.array_split(order, min(8, len(order))) if len(set(markers)) > 1 else [order]
     edge = 0.3 if area >= 8 else 0.0
-    for marker in dict.fromkeys(markers.tolist()):
-        mine = order[markers[ranks[order]] == marker]
-        look: Any = {
-            "c": colours[ranks[mine]],
-            "edgecolors": "white" if edge else "none",
-            "lw": edge,
-        }
-        axes.scatter(
-            points[mine, 0], points[mine, 1], s=area, marker=marker, rasterized=True, **look
-        )
+    look: Any = {"s": area, "lw": edge, "edgecolors": "white" if edge else "none"}
+    for turn in turns:
+        for marker in np.unique(markers[ranks[turn]]).tolist():
+            mine = turn[markers[ranks[turn]] == marker]
+            x, y = points[mine].T
+            axes.scatter(x, y, c=colours[ranks[mine]], marker=marker, rasterized=True, **look)
     look = {"linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
     pairs = zip(colours.tolist(), markers.tolist(), strict=True)
     return [Line2D([], [], color=colour, marker=marker, **look) for colour, marker in pairs]
