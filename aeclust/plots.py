@@ -189,10 +189,10 @@ def embedding_figure(
         _checked(f"groups of panel {panel.title!r}", panel.groups, (len(points),), kinds="iu")
     low, high = _limits(points)
     laid = [
-        (points[row].astype(np.float64), _checked_thumbnail(row, image, len(points)), row)
+        (row, _checked_thumbnail(row, image, len(points)))
         for row, image in (thumbnails or {}).items()
     ]
-    boxes = [_box(high - low, *image.shape[:2]) for _, image, _ in laid]
+    boxes = [_box(high - low, *image.shape[:2]) for _, image in laid]
     if laid:  # those at the border stay whole
         border = np.max(boxes, axis=0) / 2
         low, high = low - border, high + border
@@ -209,9 +209,9 @@ def embedding_figure(
             axes.set_title(_fitted(panel.title, each, _NORMAL), fontsize=_NORMAL, pad=4)
             handles = _scatter(axes, points, np.asarray(panel.groups))
             values = np.unique(panel.groups)
-            for (place, image, row), box in zip(laid, boxes, strict=True):
+            for (row, image), box in zip(laid, boxes, strict=True):
                 handle = handles[int(np.searchsorted(values, panel.groups[row]))]
-                _draw_thumbnail(axes, image, place, box, handle.get_color())
+                _draw_thumbnail(axes, image, points[row], box, handle.get_color())
             _legend(axes, handles, labels, "upper center", (0.5, 0), ncols=columns, handlelength=1)
     return figure
 

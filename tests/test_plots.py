@@ -340,8 +340,9 @@ def exhibit(
     name: str = "one", counts: tuple[int, int, int] = (2, 3, 1), shape: Any = (4, 4, 3)
 ) -> Exhibit:
     rng = np.random.default_rng(len(name))
-    kinds = (rng.random((count, *shape)) for count in counts)
-    return Exhibit(name, 7, 0.654, *kinds, confidence=np.linspace(0.5, 0.51, counts[1]))
+    typical, doubtful, random = (rng.random((count, *shape)) for count in counts)
+    confidence = np.linspace(0.5, 0.51, counts[1])
+    return Exhibit(name, 7, 0.654, typical, doubtful, random, confidence)
 
 
 def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
@@ -372,7 +373,8 @@ def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
 
 
 def test_a_gallery_says_names_sizes_and_confidences() -> None:
-    alone = Exhibit("alone", 1, 1, *(np.zeros((1, 4, 4, 1)),) * 3, confidence=np.ones(1))
+    nothing = np.zeros((1, 4, 4, 1))
+    alone = Exhibit("alone", 1, 1, nothing, nothing, nothing, np.ones(1))
     two = exhibit("two", shape=(4, 4, 1))
     figure = gallery_figure([two, alone], title="Run", note="note")
     (axes,) = figure.axes

@@ -376,18 +376,20 @@ def gallery(
     exhibits, clusters = [], []
     for one in picks[:GALLERY_CLUSTERS]:
         mean = float(confidence[groups == one.cluster].mean(dtype=np.float64))
-        rows = one.typical, one.doubtful, one.random
+        name = names[one.cluster]
         exhibits.append(
             plots.Exhibit(
-                names[one.cluster],
-                one.size,
-                mean,
-                *(_unit(images, kind) for kind in rows),
+                name=name,
+                size=one.size,
+                mean=mean,
+                typical=_unit(images, one.typical),
+                doubtful=_unit(images, one.doubtful),
+                random=_unit(images, one.random),
                 confidence=confidence[one.doubtful],
             )
         )
-        ids = [images.ids[kind].tolist() for kind in rows]
-        clusters.append(ShownCluster(one.cluster, names[one.cluster], one.size, mean, *ids))
+        ids = (images.ids[rows].tolist() for rows in (one.typical, one.doubtful, one.random))
+        clusters.append(ShownCluster(one.cluster, name, one.size, mean, *ids))
     title = f"{manifest.recipe.name}: {len(images)} images"
     _save(file, plots.gallery_figure(exhibits, title=title, note=f"{note}{_GALLERY_NOTE}"))
     return Shown(file, clusters)
