@@ -270,8 +270,7 @@ def plot(
 
     points, groups, rows = embedded.points, embedded.labels, np.arange(len(embedded.labels))
     k = int(groups.max()) + 1
-    own_names = _cluster_names(k)
-    names = own_names
+    names = _cluster_names(k)
     panels = [plots.Panel("by cluster", groups, names)]
     scores = None
     if truth is not None:
@@ -281,7 +280,7 @@ def plot(
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
             matched = metrics.best_names(groups, classes, k)
-            names = {int(c): own_names[j] for j, c in enumerate(matched)}
+            names = {int(c): names[j] for j, c in enumerate(matched)}
             groups = matched[groups]
         panels = [
             plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, names),
