@@ -409,6 +409,16 @@ def plot(
             metavar="FILE",
         ),
     ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="Lay some of the images over their points.")
+    ] = False,
+    gallery: Annotated[
+        bool,
+        typer.Option(
+            "--gallery",
+            help="Typical, doubtful and random images of each cluster (gallery.png) instead.",
+        ),
+    ] = False,
     layout: Layout = None,
     range_: Range = None,
     size: Size = None,
@@ -421,12 +431,26 @@ def plot(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the 2-D embedding by cluster and by true label (embedding.png)."""
+    """Draw the 2-D embedding by cluster and by true label (embedding.png), or a gallery."""
     source = optional_source(data, layout, range_, size, skip_bad)
+    if gallery and (thumbnails or labels is not None):
+        raise InputError(
+            "a gallery has neither points nor true labels",
+            where="--gallery",
+            expected="it without --thumbnails and --labels",
+            mend="run aeclust plot once for each picture",
+        )
     with _context(run, device, threads, quiet) as context:
+        from aeclust.run.figures import gallery as gallery_run
         from aeclust.run.figures import plot as plot_run
 
-        drawn = plot_run(context, source, truth=labels, seed=seed, output=output)
+        if gallery:
+            shown = gallery_run(context, source, seed=seed, output=output)
+            _print_result(as_json, {**asdict(shown), "file": str(shown.file)}, str(shown.file))
+            return
+        drawn = plot_run(
+            context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=output
+        )
         result: dict[str, Any] = {"file": str(drawn.file)}
         line = str(drawn.file)
         if drawn.scores is not None:

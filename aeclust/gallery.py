@@ -1,4 +1,4 @@
-"""Which images show what is in a cluster."""
+"""Which images show what is in a cluster, and which in an embedding."""
 
 from __future__ import annotations
 
@@ -79,3 +79,35 @@ def pick(
             )
         )
     return picks
+
+
+def apart(
+    points: NDArray[np.floating[Any]], box: NDArray[np.floating[Any]], *, seed: int
+) -> NDArray[np.int64]:
+    """Rows of points so far apart that the boxes around them do not overlap.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 2)
+        n at least 1.
+    box : ndarray of shape (2,)
+        The sides of every box, above 0.
+    seed : int
+        Of the order in which points are taken, as long as there is room.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        int64, ascending.
+    """
+    places = (points - points.min(axis=0).astype(np.float64)) / box  # boxes have sides of 1
+    order = np.random.default_rng(seed).permutation(len(points))
+    # of many points, one in each small square is enough to choose from
+    squares = (4 * places[order]).astype(np.int64)
+    wide = int(squares[:, 0].max()) + 1
+    _, first = np.unique(squares[:, 1] * wide + squares[:, 0], return_index=True)
+    chosen: list[int] = []
+    for row in order[np.sort(first)].tolist():
+        if bool(np.all(np.abs(places[chosen] - places[row]).max(axis=1) >= 1)):
+            chosen.append(row)
+    return np.sort(np.array(chosen, np.int64))

@@ -16,19 +16,24 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
 _FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
 _SMALL, _NORMAL, _BIG = 7.0, 8.0, 9.0  # points
-# Okabe-Ito; then darker and lighter relatives of the same hues, told apart by marker shape as well.
+# Okabe-Ito; then darker and lighter relatives of the same hues.
 _COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442"),
-    *("#00395C", "#8A5F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
+    *("#00395C", "#5C3F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
     *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
 )
-_MARKERS = "o^sDvPX"  # the next one after every 8 groups
+# For a grey print: groups differ in shape, and those of one shape, 7 apart, in lightness.
+_MARKERS = "o^sDvPX"
+# A gallery, in inches: its width, the air between columns, kinds and images, a title's height
+_PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD = 7.0, 0.2, 0.12, 0.03, 0.2
+_BELOW = 0.14  # a confidence under its image
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,24 @@ class Panel:
     title: str
     groups: NDArray[np.int64]
     names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One cluster of `gallery_figure`.
+
+    name: its title; size: how many images it has; mean: their mean confidence, in [0, 1].
+    typical, doubtful, random: (m, h, w, c) float in [0, 1], m from 1 to `gallery_count`, c 1 or 3.
+    confidence: as many as doubtful, in [0, 1], each printed below its image.
+    """
+
+    name: str
+    size: int
+    mean: float
+    typical: FloatArray
+    doubtful: FloatArray
+    random: FloatArray
+    confidence: FloatArray
 
 
 def reconstruction_figure(
@@ -87,14 +110,76 @@ def reconstruction_figure(
     return figure
 
 
+def gallery_count(clusters: int, height: int, width: int) -> int:
+    """How many images of each kind `gallery_figure` has room for beside one another.
+
+    From 15 for a few clusters down to 3 for dozens. height, width: pixels of the images.
+    """
+    plan = _gallery_plan(clusters, height, width)
+    return plan.across * plan.down
+
+
+def gallery_figure(exhibits: Sequence[Exhibit], *, title: str, note: str = "") -> Figure:
+    """Typical, doubtful and random images of each cluster, a block for each in the order given.
+
+    exhibits: at least one, all of images of one shape; two dozen fill a page. Up to 12 stand below
+    one another, more in two columns. title: above all; note: printed small below.
+    Raises ValueError for no exhibit, shapes that disagree, too many images, values out of range.
+    """
+    _require(len(exhibits) > 0, "exhibits must hold at least one Exhibit")
+    shape = np.shape(exhibits[0].typical)[1:]
+    valid = len(shape) == 3 and 0 not in shape and shape[2] in (1, 3)
+    _require(valid, f"images must be (m, h, w, 1 or 3), not (m, {', '.join(map(str, shape))})")
+    plan = _gallery_plan(len(exhibits), shape[0], shape[1])
+    bottoms = [0.0] * plan.columns
+    places: list[tuple[float, float]] = []  # of the upper left corner of each block
+    for i, one in enumerate(exhibits):
+        counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
+        most, room = max(counts), plan.across * plan.down
+        fits = min(counts) > 0 and most <= room
+        _require(fits, f"each kind of {one.name!r} must hold 1 to {room} images, not {counts}")
+        column = i // ceil(len(exhibits) / plan.columns)
+        places.append((column * (plan.block + _GUTTER), bottoms[column]))
+        bottoms[column] += _HEAD + ceil(most / plan.across) * plan.pitch
+    height = max(bottoms) + _HEAD
+    with _figure(_PAGE + 0.06, height + 0.06, title, note) as figure:
+        axes = figure.add_subplot()  # in inches from its upper left corner
+        for column in range(plan.columns):
+            for kind, name in enumerate(("typical", "doubtful", "random")):
+                x = column * (plan.block + _GUTTER) + kind * plan.kind
+                axes.text(x, _HEAD - 0.05, name, fontsize=_SMALL, color="#555555")
+        for one, (x, y) in zip(exhibits, places, strict=True):
+            _draw_exhibit(axes, one, plan, x, y + _HEAD, shape)
+        axes.set(xlim=(0, _PAGE), ylim=(height, 0))
+        axes.set_aspect("equal", anchor="N")
+        axes.set_axis_off()
+    return figure
+
+
+def thumbnail_box(points: FloatArray, height: int, width: int) -> FloatArray:
+    """The sides (2,), in units of the points (n, 2), that an image takes on `embedding_figure`.
+
+    height, width: pixels of the image; its frame and a little air are within the box.
+    """
+    low, high = _limits(points)
+    return _box(high - low, height, width)
+
+
 def embedding_figure(
-    points: FloatArray, panels: Sequence[Panel], *, title: str, axis_note: str = ""
+    points: FloatArray,
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    axis_note: str = "",
+    thumbnails: Mapping[int, FloatArray] | None = None,
 ) -> Figure:
     """The same points once per panel, side by side, coloured by the panel's groups.
 
     points: (n, 2) finite float, n >= 1; panels: at least one (1 or 2 read best), groups (n,) int.
     All panels share limits and one scale on both axes, so distances can be compared. Legends, below
     the panels, count the points of each group. title: above all; axis_note: printed small below.
+    thumbnails: images (h, w, c) float in [0, 1], c 1 or 3, by the row of the point that each is
+    centred on, framed in the colour of its group; `thumbnail_box` has the room that each takes.
     Raises ValueError for no panel, shapes that disagree, points not finite, groups not integers.
     """
     _require(len(panels) > 0, "panels must hold at least one Panel")
@@ -103,7 +188,15 @@ def embedding_figure(
     for panel in panels:
         _checked(f"groups of panel {panel.title!r}", panel.groups, (len(points),), kinds="iu")
     low, high = _limits(points)
-    width = 3.4 if len(panels) == 1 else 7.0
+    laid = [
+        (row, _checked_thumbnail(row, image, len(points)))
+        for row, image in (thumbnails or {}).items()
+    ]
+    boxes = [_box(high - low, *image.shape[:2]) for _, image in laid]
+    if laid:  # those at the border stay whole
+        border = np.max(boxes, axis=0) / 2
+        low, high = low - border, high + border
+    width = 7.0 if len(panels) > 1 else 5.0 if laid else 3.4
     each = width / len(panels) - 0.06
     legends = [_legend_plan(panel, each) for panel in panels]
     below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.04
@@ -115,6 +208,10 @@ def embedding_figure(
             axes.set_aspect("equal", anchor="S")  # the legend hangs on the lower edge
             axes.set_title(_fitted(panel.title, each, _NORMAL), fontsize=_NORMAL, pad=4)
             handles = _scatter(axes, points, np.asarray(panel.groups))
+            values = np.unique(panel.groups)
+            for (row, image), box in zip(laid, boxes, strict=True):
+                handle = handles[int(np.searchsorted(values, panel.groups[row]))]
+                _draw_thumbnail(axes, image, points[row], box, handle.get_color())
             _legend(axes, handles, labels, "upper center", (0.5, 0), ncols=columns, handlelength=1)
     return figure
 
@@ -145,10 +242,10 @@ def curve_figure(
     errors = _checked("errors", errors, (count,), 0)
     if accuracies is not None:
         accuracies = _checked("accuracies", accuracies, (count,), 0, 1)
-    with _figure(4.5, 2.5 if accuracies is None else 2.9, title, note) as figure:
+    with _figure(3.4, 2.2 if accuracies is None else 2.5, title, note) as figure:
         left = figure.add_subplot()
         left.set_xlabel("epoch", fontsize=_NORMAL)
-        left.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        left.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         lines = [_draw_line(left, epochs, errors, error_label, _COLOURS[0], "o-")]
         if 0 < 10 * errors.min() < errors.max():
             fine = errors.max() < 1000 * errors.min()
@@ -165,7 +262,7 @@ def curve_figure(
             right.set_ylim(max(0.0, accuracies.min() - pad), min(1.0, accuracies.max() + pad))
             right.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-            labels = [_shortened(label, 60) for label in (error_label, accuracy_label)]
+            labels = [_shortened(label, 44) for label in (error_label, accuracy_label)]
             _legend(left, lines, labels, "lower left", (0, 1.06), handlelength=2.6)
             _mark_largest_fall(left, epochs, accuracies)
     return figure
@@ -258,25 +355,115 @@ def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return centre - half, centre + half
 
 
+@dataclass(frozen=True)
+class _GalleryPlan:
+    """How a gallery is divided, in inches: a block for each cluster, three kinds side by side."""
+
+    columns: int  # of blocks
+    across: int  # images of a kind in a row
+    down: int  # rows of a kind, at most
+    block: float  # width of a block
+    kind: float  # from one kind to the next
+    cell: float  # width of the room of an image
+    tall: float  # its height
+    pitch: float  # from one row of images to the next
+
+
+def _gallery_plan(clusters: int, height: int, width: int) -> _GalleryPlan:
+    columns, across = (1, 5) if clusters <= 12 else (2, 3)
+    block = (_PAGE - (columns - 1) * _GUTTER) / columns
+    kind = (block + _KIND_GAP) / 3
+    cell = (kind - _KIND_GAP + _GAP) / across - _GAP
+    tall = cell * float(np.clip(height / width, 0.2, 1.4))  # others shrink within their room
+    pitch = tall + _BELOW
+    down = int((9 / ceil(clusters / columns) - _HEAD) / pitch)  # 9 inches: a page
+    return _GalleryPlan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, pitch)
+
+
+def _draw_exhibit(
+    axes: Axes, one: Exhibit, plan: _GalleryPlan, x: float, y: float, shape: tuple[int, ...]
+) -> None:
+    """A cluster's title and images, from (x, y) to the right and downwards."""
+    name = repr(one.name)
+    counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
+    confidence = _checked(f"confidence of {name}", one.confidence, (counts[1],), 0, 1)
+    mean = float(_checked(f"mean of {name}", one.mean, (), 0, 1))
+    told = f": {one.size} image{'s' * (one.size != 1)}, confidence {mean:.2f}"
+    limit = int(plan.block * 72 / (_NORMAL * 0.64)) - len(told)
+    axes.text(x, y + _HEAD - 0.06, _shortened(one.name, limit) + told, fontsize=_NORMAL)
+    for kind, images in enumerate((one.typical, one.doubtful, one.random)):
+        images = _checked(f"images of {name}", images, (counts[kind], *shape), 0, 1)
+        for i, image in enumerate(images):
+            row, column = divmod(i, plan.across)
+            left = x + kind * plan.kind + column * (plan.cell + _GAP)
+            upper = y + _HEAD + row * plan.pitch
+            centre = (left + plan.cell / 2, upper + plan.tall / 2)
+            _draw_image(axes, image, centre, plan.cell, -plan.tall)
+            if kind == 1:
+                below = (centre[0], upper + plan.tall + 0.015)
+                axes.text(*below, f"{confidence[i]:.2f}", fontsize=_SMALL, ha="center", va="top")
+
+
+def _box(extent: FloatArray, height: int, width: int) -> FloatArray:
+    ratio = float(np.clip(width / height, 0.25, 4.0))
+    return np.array([min(1.0, ratio), min(1.0, 1 / ratio)]) * float(extent[0]) / 18
+
+
+def _checked_thumbnail(row: int, image: FloatArray, count: int) -> NDArray[Any]:
+    shape = np.shape(image)
+    valid = len(shape) == 3 and 0 not in shape and shape[2] in (1, 3)
+    _require(valid, f"thumbnail {row} must be (h, w, 1 or 3), not {shape}")
+    _require(0 <= row < count, f"there is no point {row} for a thumbnail")
+    return _checked(f"thumbnail {row}", image, shape, 0, 1)
+
+
+def _draw_thumbnail(
+    axes: Axes, image: FloatArray, centre: FloatArray, box: FloatArray, colour: Any
+) -> None:
+    """An image in the middle of its box, in a frame."""
+    sides = 0.92 * box
+    x, y = (centre - sides / 2).tolist()
+    axes.add_patch(Rectangle((x, y), *sides.tolist(), facecolor=colour, lw=0, zorder=2))
+    width, height = (sides - 0.1 * sides.max()).tolist()
+    _draw_image(axes, image, (float(centre[0]), float(centre[1])), width, height)
+
+
+def _draw_image(
+    axes: Axes, image: FloatArray, centre: tuple[float, float], width: float, height: float
+) -> None:
+    """As large as fits into a box around `centre`; a negative height where y grows downwards."""
+    high, wide = image.shape[:2]
+    scale = min(width / wide, abs(height) / high)
+    right, up = scale * wide / 2, float(np.copysign(scale * high / 2, height))
+    x, y = centre
+    axes.imshow(
+        image,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="antialiased",  # smooth where it is made smaller, pixels where larger
+        extent=(x - right, x + right, y - up, y + up),
+        zorder=3,
+    )
+
+
 def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2D]:
     """Draws the points, gives one legend handle per group value, in increasing order."""
     values, ranks = np.unique(groups, return_inverse=True)
     area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
     colours = np.array([_COLOURS[k % len(_COLOURS)] for k in range(len(values))])
-    markers = np.array([_MARKERS[k // 8 % len(_MARKERS)] for k in range(len(values))])
-    # Shuffled, always alike: drawn group by group, the last group would hide the others.
+    markers = np.array([_MARKERS[k % len(_MARKERS)] for k in range(len(values))])
+    # Shuffled, always alike: drawn group by group, the last group would hide the others. One call
+    # draws one marker, so the markers take turns.
     order = np.random.default_rng(0).permutation(len(points))
+    turns = np.array_split(order, min(8, len(order))) if len(set(markers)) > 1 else [order]
     edge = 0.3 if area >= 8 else 0.0
-    for marker in dict.fromkeys(markers.tolist()):
-        mine = order[markers[ranks[order]] == marker]
-        look: Any = {
-            "c": colours[ranks[mine]],
-            "edgecolors": "white" if edge else "none",
-            "lw": edge,
-        }
-        axes.scatter(
-            points[mine, 0], points[mine, 1], s=area, marker=marker, rasterized=True, **look
-        )
+    look: Any = {"s": area, "lw": edge, "edgecolors": "white" if edge else "none"}
+    for turn in turns:
+        for marker in np.unique(markers[ranks[turn]]).tolist():
+            mine = turn[markers[ranks[turn]] == marker]
+            x, y = points[mine].T
+            axes.scatter(x, y, c=colours[ranks[mine]], marker=marker, rasterized=True, **look)
     look = {"linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
     pairs = zip(colours.tolist(), markers.tolist(), strict=True)
     return [Line2D([], [], color=colour, marker=marker, **look) for colour, marker in pairs]

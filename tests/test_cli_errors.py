@@ -410,6 +410,13 @@ REQUESTS = [
     ),
     Case("plot -o picture", "picture: ends in 'nothing'"),
     Case("checkpoint-curve -o curve.csv", "curve.csv: ends in '.csv'"),
+    Case(
+        "plot --gallery --thumbnails",
+        "--gallery: a gallery has neither points nor true labels; "
+        "expected it without --thumbnails and --labels; run aeclust plot once for each picture",
+    ),
+    Case("plot --gallery --labels {labels}", "--gallery: a gallery has neither points nor true"),
+    Case("plot --gallery -o picture.jpg", "picture.jpg: ends in '.jpg'; expected .png, .svg or"),
 ]
 
 IMAGES = [
@@ -527,6 +534,7 @@ IMAGES = [
     Case("embed {bad}/grey.npy -o out.h5", "the images are grey and the weights take RGB"),
     Case("reconstruct {bad}/grey.npy --idx 0", "the images are grey and the weights take RGB"),
     Case("plot {bad}/grey.npy", "the images are grey and the weights take RGB"),
+    Case("plot {bad}/grey.npy --gallery", "the images are grey and the weights take RGB"),
     Case(
         "reconstruct {bad}/fine.npy --idx 12", "there is no image 12; expected numbers from 0 to 11"
     ),
@@ -669,6 +677,8 @@ RUNS = [
     ),
     Case("embed", "gone.npy: there is no such file or folder", missing_data),
     Case("predict", "gone.npy: there is no such file or folder", missing_data),
+    Case("plot --gallery", "gone.npy: there is no such file or folder", missing_data),
+    Case("plot --thumbnails", "other.npy: the images have changed since training", other_data),
     Case("predict", "other.npy: the images have changed since training; expected the", other_data),
     Case("checkpoint-curve", "other.npy: the images have changed since training", other_data),
     Case("info nowhere.h5", "nowhere.h5: cannot be read (No such file or directory)", quiet=False),

@@ -1,4 +1,4 @@
-"""aeclust plot: the embedding by cluster and by true label, in three formats."""
+"""aeclust plot: the embedding by cluster and by true label, with thumbnails; the gallery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
-from aeclust import artifacts, plots, reduction
+from aeclust import artifacts, gallery, plots, reduction
+from aeclust.run import caches, figures
 from aeclust.run.folder import RunFolder
 
 
@@ -210,3 +211,193 @@ def test_validation_labels_of_training_are_used(
     assert cli("train", data.images, *RECIPE, "--epochs", 1, *flags).code == 0
     assert "accuracy 1.0000" in cli("plot", data.val_images).out
     assert len(drawn["panels"]) == 2
+
+
+# -- thumbnails --------------------------------------------------------------------------------
+
+
+def test_thumbnails_are_the_images_of_their_points_apart_from_each_other(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    assert cli("plot", "--thumbnails").out == "aeclust-run/embedding.png\n"
+    images, laid = np.load(data.images), drawn["thumbnails"]
+    assert 2 <= len(laid) < 60
+    for row, image in laid.items():
+        np.testing.assert_array_equal(image, (images[row] / np.float32(255)))
+    points = drawn["points"][list(laid)]
+    box = plots.thumbnail_box(drawn["points"], 8, 8)
+    away = (np.abs(points[:, np.newaxis] - points) / box).max(axis=2)
+    assert (away + 2 * np.eye(len(points))).min() >= 1 - 1e-5
+    first = (full_run.path / "embedding.png").read_bytes()
+    cli("plot", "--thumbnails", data.images)  # the run's own images, by another way
+    assert (full_run.path / "embedding.png").read_bytes() == first
+    cli("plot", "--thumbnails", "--seed", 1)
+    assert drawn["thumbnails"].keys() != laid.keys()
+    cli("plot")
+    assert drawn["thumbnails"] == {}
+
+
+def test_thumbnails_follow_labels_of_a_few_and_other_images(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    truth, images = np.load(data.labels), np.load(data.images)
+    Path("known.csv").write_text(f"id,label\n30,{truth[30]}\n2,{truth[2]}\n")
+    assert cli("plot", "--labels", "known.csv", "--thumbnails", "-o", "a.svg").code == 0
+    assert len(drawn["panels"]) == 2
+    for row, image in drawn["thumbnails"].items():
+        np.testing.assert_array_equal(image, images[[30, 2][row]] / np.float32(255))
+    assert cli("plot", data.val_images, "--thumbnails", "-o", "b.pdf").code == 0
+    others = np.load(data.val_images)
+    assert len(drawn["thumbnails"]) > 0
+    for row, image in drawn["thumbnails"].items():
+        np.testing.assert_array_equal(image, others[row] / np.float32(255))
+
+
+# -- the gallery -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the gallery was drawn of."""
+    seen: dict[str, Any] = {}
+    draw = plots.gallery_figure
+
+    def spy(exhibits: Any, **options: Any) -> Any:
+        seen.update(exhibits=exhibits, **options)
+        return draw(exhibits, **options)
+
+    monkeypatch.setattr(plots, "gallery_figure", spy)
+    return seen
+
+
+def test_the_gallery_shows_what_was_picked_of_each_cluster(
+    cli: Cli, full_run: RunFolder, data: Data, hung: dict[str, Any]
+) -> None:
+    before = files_of(full_run.path)
+    code, out, err = cli("plot", "--gallery")
+    assert (code, out, err) == (0, "aeclust-run/gallery.png\n", "")
+    after = files_of(full_run.path)
+    assert after.keys() - before.keys() == {"gallery.png"}
+    assert {name: after[name] for name in before} == before
+    labels = artifacts.read(full_run.labels_file).arrays
+    latents = artifacts.read(full_run.latents_file).arrays["latents"]
+    groups, sure = labels["labels"], labels["confidence"]
+    picks = gallery.pick(groups, sure, latents, count=15, seed=0)
+    shown = json.loads(cli("plot", "--gallery", "--json").out)
+    assert shown["file"] == "aeclust-run/gallery.png"
+    images = np.load(data.images) / np.float32(255)
+    assert len(picks) == 2
+    for one, told, exhibit in zip(picks, shown["clusters"], hung["exhibits"], strict=True):
+        mean = sure[groups == one.cluster].mean(dtype=float)
+        assert told["cluster"] == one.cluster
+        assert told["name"] == exhibit.name == f"cluster {one.cluster}"
+        assert told["size"] == exhibit.size == one.size == (groups == one.cluster).sum()
+        assert told["confidence"] == exhibit.mean == pytest.approx(mean)
+        np.testing.assert_array_equal(exhibit.confidence, sure[one.doubtful])
+        for kind in ("typical", "doubtful", "random"):
+            rows = getattr(one, kind)
+            assert told[kind] == rows.tolist()
+            np.testing.assert_array_equal(getattr(exhibit, kind), images[rows])
+    assert hung["title"] == "baseline: 60 images"
+    assert hung["note"].startswith("typical: nearest to the mean latent")
+    other = json.loads(cli("plot", "--gallery", "--json", "--seed", 1).out)
+    assert other["clusters"][0]["random"] != shown["clusters"][0]["random"]
+    assert other["clusters"][0]["typical"] == shown["clusters"][0]["typical"]
+
+
+def test_a_gallery_makes_missing_stages_and_the_same_bytes(cli: Cli, run: RunFolder) -> None:
+    result = cli("plot", "--gallery", "-o", "one.pdf")
+    assert result.code == 0
+    assert "labels are missing: clustering first\n" in result.err
+    assert not run.embedding_file.exists()  # which takes long, and is not needed
+    for name in ("two.pdf", "one.svg"):
+        assert cli("plot", "--gallery", "-o", name).out == f"{name}\n"
+    assert Path("one.pdf").read_bytes() == Path("two.pdf").read_bytes()
+
+
+def test_other_images_have_a_gallery_of_their_own(
+    cli: Cli, full_run: RunFolder, data: Data, hung: dict[str, Any]
+) -> None:
+    shown = json.loads(cli("plot", data.val_images, "--gallery", "-o", "v.png", "--json").out)
+    assert sum(one["size"] for one in shown["clusters"]) == 24
+    assert hung["note"].startswith("labelled by the vote of training neighbours; typical")
+    truth, images = np.load(data.val_labels), np.load(data.val_images) / np.float32(255)
+    predicted = json.loads(cli("predict", data.val_images, "--json").out)
+    for one, exhibit in zip(shown["clusters"], hung["exhibits"], strict=True):
+        rows = one["doubtful"]
+        assert {predicted["labels"][row] for row in rows} == {one["cluster"]}
+        assert len(set(truth[rows].tolist())) == 1
+        assert exhibit.confidence.tolist() == sorted(exhibit.confidence.tolist())
+        told = [predicted["confidence"][row] for row in rows]
+        assert exhibit.confidence.tolist() == pytest.approx(told, abs=1e-6)
+        np.testing.assert_array_equal(exhibit.doubtful, images[rows])
+
+
+def test_images_that_a_chain_clusters_by_themselves_have_a_gallery(
+    cli: Cli, run: RunFolder, data: Data, hung: dict[str, Any]
+) -> None:
+    cli("cluster", "--reduction", "kpca:10,tsne:2", "--perplexity", 5)
+    shown = json.loads(cli("plot", data.val_images, "--gallery", "--json").out)
+    assert hung["note"].startswith("clustered by themselves; typical")
+    truth = np.load(data.val_labels)
+    for one in shown["clusters"]:
+        assert 0 <= one["confidence"] <= 1
+        assert len(set(truth[one["random"]].tolist())) == 1
+
+
+def test_more_clusters_than_a_gallery_holds_are_told(
+    cli: Cli, full_run: RunFolder, hung: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "GALLERY_CLUSTERS", 3)
+    cli("cluster", "-k", 24)
+    assert "the gallery shows 3 of 24 clusters\n" in cli("plot", "--gallery").err
+    sizes = np.bincount(artifacts.read(full_run.labels_file).arrays["labels"])
+    assert [one.size for one in hung["exhibits"]] == sorted(sizes.tolist(), reverse=True)[:3]
+
+
+@pytest.mark.parametrize("shape", [(40, 8, 24), (40, 200, 9, 3)])
+def test_images_of_another_shape_and_colour_and_ids_that_are_paths(
+    cli: Cli, shape: tuple[int, ...], hung: dict[str, Any]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    Path("photos").mkdir()
+    names = [f"$x_1$ \U0001f431 {i:02d}.png" for i in range(40)]
+    for name, image in zip(names, pixels, strict=True):
+        Image.fromarray(image).save(Path("photos", name))
+    flags = ["--recipe", "baseline", "--set", "channels=4", "--set", "image_size=8", "--epochs", 1]
+    cli("train", "photos", *flags, "--set", "reduction=pca:2", "-k", 5)
+    shown = json.loads(cli("plot", "--gallery", "--json").out)
+    cells = pixels.reshape(40, *shape[1:3], -1) / np.float32(255)
+    for one, exhibit in zip(shown["clusters"], hung["exhibits"], strict=True):
+        rows = [names.index(name) for name in one["typical"]]
+        np.testing.assert_array_equal(exhibit.typical, cells[rows])
+    assert cli("plot", "--thumbnails").code == 0
+
+
+@pytest.mark.parametrize("flag", ["--gallery", "--thumbnails"])
+def test_of_a_memory_map_only_the_shown_rows_are_read(
+    cli: Cli, full_run: RunFolder, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        images = caches.run_images(*arguments)
+        assert isinstance(images.pixels, np.memmap)
+        return Counted(images, read)
+
+    class Counted:
+        def __init__(self, images: Any, read: list[int]) -> None:
+            self.ids, self.digest, self.pixels = images.ids, images.digest, self
+            self.shape, self.whole = images.pixels.shape, images.pixels
+
+        def __len__(self) -> int:
+            return len(self.whole)
+
+        def __getitem__(self, rows: Any) -> Any:
+            read.extend(rows.tolist())
+            return np.asarray(self.whole[rows])
+
+    monkeypatch.setattr("aeclust.run.figures.run_images", counted)
+    monkeypatch.setattr(plots, "gallery_count", lambda *arguments: 2)
+    assert cli("plot", flag).code == 0
+    assert 2 <= len(read) <= (12 if flag == "--gallery" else 59)

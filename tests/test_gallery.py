@@ -1,4 +1,4 @@
-"""Typical, doubtful and random images of a cluster."""
+"""Typical, doubtful and random images of a cluster; images that lie apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeclust.gallery import pick
+from aeclust.gallery import apart, pick
 
 
 def test_a_case_worked_out_by_hand() -> None:
@@ -65,3 +65,32 @@ def test_the_random_ones_follow_the_seed() -> None:
     draws = [pick(labels, confidence, latents, count=5, seed=s)[0].random.tolist() for s in (0, 1)]
     again = pick(labels, confidence, latents, count=5, seed=0)[0].random.tolist()
     assert draws[0] == again != draws[1]
+
+
+def test_boxes_that_touch_lie_apart_and_such_that_overlap_do_not() -> None:
+    points, box = np.array([[0.0, 0], [1.9, 0], [4, 0], [0, 1], [1, 0.9]]), np.array([2.0, 1])
+    # 4 overlaps 0, 1 and 3; 1 overlaps 0, and 3 touches 1 and 0: two such sets are the largest
+    found = {tuple(apart(points, box, seed=seed).tolist()) for seed in range(40)}
+    assert found == {(0, 2, 3), (1, 2, 3), (2, 4)}
+
+
+@given(st.integers(1, 300), st.floats(0.01, 3), st.floats(0.01, 3), st.integers(0, 1000))
+def test_no_boxes_overlap_and_every_small_square_has_been_tried(
+    n: int, width: float, height: float, seed: int
+) -> None:
+    points = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+    box = np.array([width, height])
+    rows = apart(points, box, seed=seed)
+    assert rows.dtype == np.int64
+    assert len(set(rows.tolist())) == len(rows) >= 1
+    near = np.abs(points[rows][:, np.newaxis] - points) / box
+    pairs = near[:, rows].max(axis=2) + 2 * np.eye(len(rows))
+    assert pairs.min() > 1 - 1e-5
+    # nowhere is there room left for more than the width of a small square
+    assert near.max(axis=2).min(axis=0).max() < 1.25 + 1e-5
+
+
+def test_a_million_points_are_thinned_and_points_in_one_place_give_one() -> None:
+    points = np.random.default_rng(0).random((1_000_000, 2), np.float32)
+    assert 50 < len(apart(points, np.array([0.1, 0.1]), seed=0)) <= 121
+    assert apart(np.full((9, 2), 1e9), np.array([1.0, 1.0]), seed=0).shape == (1,)

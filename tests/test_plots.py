@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,21 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from aeclust.plots import Panel, curve_figure, embedding_figure, reconstruction_figure
+from aeclust.plots import (
+    Exhibit,
+    Panel,
+    curve_figure,
+    embedding_figure,
+    gallery_count,
+    gallery_figure,
+    reconstruction_figure,
+    thumbnail_box,
+)
 
 Images = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], list[str]]
 
@@ -189,7 +199,22 @@ def test_every_point_is_drawn_in_the_colour_and_marker_of_its_legend_entry(group
     assert len(set(looks)) == groups
     expected = sorted((x, y, looks[g][0]) for (x, y), g in zip(points, labels, strict=True))
     assert shown_points(axes) == expected
-    assert len(axes.collections) == len({marker for _, marker in looks}) == -(-groups // 8)
+    assert len({marker for _, marker in looks}) == min(groups, 7)
+
+
+def test_groups_of_one_marker_differ_in_grey_and_none_is_drawn_last() -> None:
+    points, labels = np.random.default_rng(6).normal(size=(800, 2)), np.arange(800) % 14
+    axes = embedding_figure(points, [Panel("p", labels, {})], title="").axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    looks = [(to_rgb(line.get_color()), line.get_marker()) for line in legend.get_lines()]
+    for (one, marker), (other, same) in zip(looks[:7], looks[7:], strict=True):
+        assert marker == same
+        grey = [0.299 * r + 0.587 * g + 0.114 * b for r, g, b in (one, other)]
+        assert abs(grey[0] - grey[1]) > 0.1
+    order = [to_hex(np.asarray(part.get_facecolor())[0]) for part in axes.collections]
+    assert len(order) == 8 * 7
+    assert len(set(order[-7:])) == len(set(order[:7])) == 7
 
 
 def test_points_shrink_as_their_number_grows() -> None:
@@ -246,6 +271,197 @@ def test_embedding_refuses(points: Any, panels: Any, message: str) -> None:
         panels = [Panel("p", np.array([0, 1]), {})]
     with pytest.raises(ValueError, match=message):
         embedding_figure(points, panels, title="")
+
+
+# ---- thumbnails ---------------------------------------------------------------------------------
+
+
+def test_thumbnails_lie_around_their_points_in_frames_of_their_groups() -> None:
+    points = np.array([[0.0, 0], [18, 0], [18, 18], [0, 18]])
+    panels = [
+        Panel("p", np.array([5, 0, 0, 5]), {}),
+        Panel("q", np.array([-1, -1, -1, 7]), {}),
+    ]
+    laid = {0: np.full((4, 8, 3), 0.25), 3: np.zeros((4, 8, 3))}
+    # a panel of 1.06 * 18 has 18 boxes beside one another, whose longer side is thus 1.06
+    assert thumbnail_box(points, 4, 8) == pytest.approx([1.06, 0.53])
+    figure = embedding_figure(points, panels, title="", thumbnails=laid)
+    for axes, frames in zip(figure.axes, ([1, 1], [0, 1]), strict=True):
+        legend = axes.get_legend()
+        assert legend is not None
+        colours = [to_hex(line.get_color()) for line in legend.get_lines()]
+        patches: Any = axes.patches
+        assert [to_hex(frame.get_facecolor()) for frame in patches] == [colours[i] for i in frames]
+        for (row, image), drawn, frame in zip(laid.items(), axes.images, patches, strict=True):
+            np.testing.assert_array_equal(drawn.get_array(), image)
+            left, right, bottom, top = drawn.get_extent()
+            assert ((left + right) / 2, (bottom + top) / 2) == pytest.approx(points[row])
+            assert (right - left) / (top - bottom) == pytest.approx(2)  # upright, undistorted
+            assert frame.get_x() < left < right < frame.get_x() + frame.get_width()
+            assert frame.get_y() < bottom < top < frame.get_y() + frame.get_height()
+            assert frame.get_width() < 1.06
+            assert axes.get_xlim()[0] < frame.get_x()
+            assert frame.get_y() + frame.get_height() < axes.get_ylim()[1]
+            dots = max(part.get_zorder() for part in axes.collections)
+            assert dots < frame.get_zorder() < drawn.get_zorder()
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (256, 8, 3), (8, 256, 1)])
+def test_thumbnails_of_any_shape_stay_within_their_boxes(shape: tuple[int, int, int]) -> None:
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    box = thumbnail_box(points, *shape[:2])
+    panel = Panel("p", np.zeros(30, np.int64), {})
+    figure = embedding_figure(points, [panel], title="", thumbnails={7: np.ones(shape)})
+    png(figure)
+    assert figure.get_figwidth() == 5
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    assert 0 < right - left < box[0]
+    assert 0 < top - bottom < box[1]
+
+
+@pytest.mark.parametrize(
+    ("laid", "message"),
+    [
+        ({2: np.zeros((4, 4, 3))}, "there is no point 2 for a thumbnail"),
+        ({0: np.zeros((4, 4))}, r"thumbnail 0 must be \(h, w, 1 or 3\), not \(4, 4\)"),
+        ({1: np.full((4, 4, 1), 2.0)}, r"thumbnail 1 must be in \[0, 1\], not 2 to 2"),
+    ],
+)
+def test_thumbnails_refuse(laid: Any, message: str) -> None:
+    panel = Panel("p", np.array([0, 1]), {})
+    with pytest.raises(ValueError, match=message):
+        embedding_figure(np.eye(2), [panel], title="", thumbnails=laid)
+
+
+# ---- gallery ------------------------------------------------------------------------------------
+
+
+def exhibit(
+    name: str = "one", counts: tuple[int, int, int] = (2, 3, 1), shape: Any = (4, 4, 3)
+) -> Exhibit:
+    rng = np.random.default_rng(len(name))
+    typical, doubtful, random = (rng.random((count, *shape)) for count in counts)
+    confidence = np.linspace(0.5, 0.51, counts[1])
+    return Exhibit(name, 7, 0.654, typical, doubtful, random, confidence)
+
+
+def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
+    # 7 inches are three kinds of 5 images with 0.03 between them and 0.12 between the kinds, so
+    # that a kind takes (7.12 / 3) and an image (7.12 / 3 - 0.12 + 0.03) / 5 - 0.03 = 0.42667
+    one = exhibit(counts=(7, 2, 1))
+    side, kind = 0.4266667, 7.12 / 3
+    (axes,) = gallery_figure([one, exhibit("two")], title="t", note="n").axes
+    boxes = [tuple(image.get_extent()) for image in axes.images]
+    # below the names of the kinds and the title, 0.2 each; a row takes 0.14 more for confidences
+    upper, lower = 0.4, 0.4 + side + 0.14
+    assert boxes[0] == pytest.approx((0, side, upper + side, upper), abs=1e-6)
+    assert boxes[1] == pytest.approx((side + 0.03, 2 * side + 0.03, upper + side, upper), abs=1e-6)
+    assert boxes[5] == pytest.approx((0, side, lower + side, lower), abs=1e-6)
+    assert boxes[7] == pytest.approx((kind, kind + side, upper + side, upper), abs=1e-6)
+    assert boxes[9] == pytest.approx((2 * kind, 2 * kind + side, upper + side, upper), abs=1e-6)
+    # the second block follows the two rows of the first
+    below = upper + 2 * (side + 0.14) + 0.2
+    assert boxes[10] == pytest.approx((0, side, below + side, below), abs=1e-6)
+    for drawn, image in zip(
+        axes.images, np.concatenate([one.typical, one.doubtful, one.random]), strict=False
+    ):
+        np.testing.assert_array_equal(drawn.get_array(), image)
+        assert drawn.get_clim() == (0, 1)
+    assert axes.get_xlim() == (0, 7)
+    assert axes.get_ylim()[1] == 0
+    assert axes.get_ylim()[0] >= below + side
+
+
+def test_a_gallery_says_names_sizes_and_confidences() -> None:
+    nothing = np.zeros((1, 4, 4, 1))
+    alone = Exhibit("alone", 1, 1, nothing, nothing, nothing, np.ones(1))
+    two = exhibit("two", shape=(4, 4, 1))
+    figure = gallery_figure([two, alone], title="Run", note="note")
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    assert list(texts) == [
+        "typical", "doubtful", "random",
+        "two: 7 images, confidence 0.65", "0.50", "0.51", "alone: 1 image, confidence 1.00", "1.00",
+    ]  # fmt: skip
+    assert [text.get_text() for text in axes.texts].count("0.51") == 2  # 0.505 and 0.51
+    left, right, bottom, _ = axes.images[2].get_extent()
+    assert texts["0.50"][0] == pytest.approx((left + right) / 2)  # beneath the first doubtful one
+    assert bottom < texts["0.50"][1] < bottom + 0.05
+    assert (figure.get_suptitle(), figure.get_supxlabel()) == ("Run", "note")
+
+
+@pytest.mark.parametrize(
+    ("clusters", "shape", "count"),
+    [(1, (32, 32), 15), (2, (8, 8), 15), (6, (32, 32), 10), (12, (32, 32), 5), (13, (32, 32), 6),
+     (24, (32, 32), 3), (48, (64, 64), 3), (12, (256, 8), 5), (6, (8, 256), 15)],
+)  # fmt: skip
+def test_a_gallery_has_room_for_fewer_images_of_more_clusters(
+    clusters: int, shape: tuple[int, int], count: int
+) -> None:
+    assert gallery_count(clusters, *shape) == count
+
+
+@pytest.mark.parametrize(
+    ("clusters", "shape"), [(24, (8, 12, 1)), (5, (64, 20, 3)), (1, (9, 9, 3))]
+)
+def test_nothing_of_a_full_gallery_lies_on_anything_else(
+    clusters: int, shape: tuple[int, int, int]
+) -> None:
+    count = gallery_count(clusters, *shape[:2])
+    names = ["$x_1$ \x1b[31m\U0001f431 " * 20, *(f"cluster {j}" for j in range(1, clusters))]
+    shown = [exhibit(name, (count, count, count), shape) for name in names]
+    figure = gallery_figure(shown, title="t", note="n")
+    png(figure)
+    (axes,) = figure.axes
+    boxes = [image.get_window_extent() for image in axes.images]
+    boxes += [text.get_window_extent() for text in axes.texts]
+    boxes += [text.get_window_extent() for text in figure.texts if text.get_text()]
+    low = np.array([[box.x0, box.y0] for box in boxes])
+    high = np.array([[box.x1, box.y1] for box in boxes])
+    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    deep = overlap.min(axis=2)
+    np.fill_diagonal(deep, -1)
+    assert deep.max() < 0.01 * figure.dpi  # a hundredth of an inch
+    assert low.min() > -1
+    assert bool((high < [figure.bbox.width + 1, figure.bbox.height + 1]).all())
+    assert figure.get_figheight() < 10
+    title = axes.texts[6 if clusters > 12 else 3]
+    assert "$x_1$ \ufffd[31m" in title.get_text() or "…" in title.get_text()
+    assert not title.get_parse_math()
+
+
+@pytest.mark.parametrize(
+    ("exhibits", "message"),
+    [
+        ([], "exhibits must hold at least one Exhibit"),
+        ([exhibit(shape=(4, 4))], r"images must be \(m, h, w, 1 or 3\), not \(m, 4, 4\)"),
+        ([exhibit(shape=(4, 4, 2))], r"images must be .* not \(m, 4, 4, 2\)"),
+        (
+            [exhibit(counts=(2, 16, 1))],
+            r"each kind of 'one' must hold 1 to 15 images, not \[2, 16,",
+        ),
+        (
+            [exhibit(counts=(0, 1, 1))],
+            r"each kind of 'one' must hold 1 to 15 images, not \[0, 1, 1",
+        ),
+        (
+            [exhibit(), exhibit("b", shape=(5, 4, 3))],
+            r"images of 'b' must have shape \(2, 4, 4, 3\)",
+        ),
+        ([replace(exhibit(), mean=1.5)], r"mean of 'one' must be in \[0, 1\], not 1.5 to 1.5"),
+        (
+            [replace(exhibit(), confidence=np.ones(2))],
+            r"confidence of 'one' must have shape \(3,\)",
+        ),
+        (
+            [replace(exhibit(), random=np.full((1, 4, 4, 3), 9))],
+            r"images of 'one' must be in \[0, 1",
+        ),
+    ],
+)
+def test_a_gallery_refuses(exhibits: list[Exhibit], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gallery_figure(exhibits, title="")
 
 
 # ---- curves -------------------------------------------------------------------------------------
@@ -342,6 +558,8 @@ def build_all() -> list[Figure]:
     return [
         reconstruction_figure(*images(12)),
         embedding_figure(*two_panels(), title="t", axis_note="n"),
+        embedding_figure(*two_panels(), title="", thumbnails={3: np.ones((4, 4, 1))}),
+        gallery_figure([exhibit()], title="t", note="n"),
         curve_figure(EPOCHS, ERRORS, ACCURACIES, note="n", title="t"),
     ]
 
@@ -354,12 +572,13 @@ def test_bytes_are_the_same_each_time_whatever_the_settings_of_the_caller() -> N
         again = build_all()
         assert dict(matplotlib.rcParams) == before
     assert [png(figure) for figure in again] == first
-    assert len(set(first)) == 3
+    assert len(set(first)) == 5
 
 
-def test_no_text_is_below_seven_points() -> None:
+def test_no_text_is_below_seven_points_and_a_column_or_a_page_is_wide_enough() -> None:
     for figure in build_all():
         png(figure)
+        assert 3.4 <= figure.get_figwidth() < 7.1
         texts: Any = figure.findobj(matplotlib.text.Text)
         sizes = [text.get_fontsize() for text in texts if text.get_text()]
         assert min(sizes) == 7.0

@@ -1,4 +1,4 @@
-"""Pictures of a run: reconstructions, the checkpoint curve, the embedding."""
+"""Pictures of a run: reconstructions, the checkpoint curve, the embedding, the gallery."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifacts, clustering, inference, labels, metrics, reduction
+from aeclust import gallery as choice
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS
 from aeclust.curve import Curve
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDINGS = ("png", "svg", "pdf")
+GALLERY_CLUSTERS = 48
+_GALLERY_NOTE = (
+    "typical: nearest to the mean latent, of the confident half; "
+    "doubtful: of least confidence, printed below"
+)
 
 
 # -- reconstruct -------------------------------------------------------------------------------
@@ -192,6 +198,7 @@ def plot(
     source: Source | None = None,
     *,
     truth: str | None = None,
+    thumbnails: bool = False,
     seed: int | None = None,
     output: Path | None = None,
 ) -> Plotted:
@@ -204,8 +211,10 @@ def plot(
         Other images than the run's. A chain with t-SNE embeds and clusters them by themselves.
     truth : str, optional
         Labels of the images; those given to ``train`` for its validation images, if None.
+    thumbnails : bool
+        Lay some of the images over their points.
     seed : int, optional
-        Of the embedding of other images; the run's, if None.
+        Of the embedding of other images, and of the choice of thumbnails; the run's, if None.
     output : Path, optional
         ``embedding.png`` in the run folder, if None.
     """
@@ -213,17 +222,20 @@ def plot(
     manifest = context.folder.manifest()
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
-    images = None if source is None else load_images(context, source)
+    images = None
+    if source is not None:
+        images = load_images(context, source)
+    elif thumbnails:
+        images = run_images(context, manifest)
     if images is None or images.digest() == manifest.data_digest:
         embedded = _own_embedding(context, manifest)
     else:
-        check_channels(images, manifest)
         embedded = _other_embedding(context, manifest, images, seed)
     from aeclust import plots
 
-    points, groups = embedded.points, embedded.labels
+    points, groups, rows = embedded.points, embedded.labels, np.arange(len(embedded.labels))
     k = int(groups.max()) + 1
-    names = {j: f"cluster {j}" for j in range(k)}
+    names = _cluster_names(k)
     panels = [plots.Panel("by cluster", groups, names)]
     scores = None
     if truth is not None:
@@ -233,7 +245,7 @@ def plot(
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
             matched = metrics.best_names(groups, classes, k)
-            names = {int(c): f"cluster {j}" for j, c in enumerate(matched)}
+            names = {int(c): names[j] for j, c in enumerate(matched)}
             groups = matched[groups]
         panels = [
             plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, names),
@@ -241,19 +253,130 @@ def plot(
                 "by true label", classes, {int(c): f"class {c}" for c in np.unique(classes)}
             ),
         ]
+    laid: dict[int, NDArray[np.float32]] = {}
+    if thumbnails and images is not None:
+        box = plots.thumbnail_box(points, *images.pixels.shape[1:3])
+        chosen = choice.apart(points, box, seed=manifest.seed if seed is None else seed)
+        laid = dict(zip(chosen.tolist(), _unit(images, rows[chosen]), strict=True))
     title = f"{manifest.recipe.name}: {len(points)} images"
-    _save(file, plots.embedding_figure(points, panels, title=title, axis_note=embedded.note))
+    figure = plots.embedding_figure(
+        points, panels, title=title, axis_note=embedded.note, thumbnails=laid
+    )
+    _save(file, figure)
     return Plotted(file, scores)
 
 
 @dataclass(frozen=True)
+class Shown:
+    """The gallery's path, and for each cluster on it its name and the ids of its images."""
+
+    file: Path
+    clusters: list[ShownCluster]
+
+
+@dataclass(frozen=True)
+class ShownCluster:
+    """One cluster of a gallery: number, name, size, mean confidence, and ids as drawn."""
+
+    cluster: int
+    name: str
+    size: int
+    confidence: float
+    typical: list[int | str]
+    doubtful: list[int | str]
+    random: list[int | str]
+
+
+def gallery(
+    context: Context,
+    source: Source | None = None,
+    *,
+    seed: int | None = None,
+    output: Path | None = None,
+) -> Shown:
+    """Draw typical, doubtful and random images of every cluster.
+
+    Parameters
+    ----------
+    context : Context
+    source : Source, optional
+        Other images than the run's. A chain with t-SNE clusters them by themselves.
+    seed : int, optional
+        Of the random ones, and of the clustering of other images; the run's, if None.
+    output : Path, optional
+        ``gallery.png`` in the run folder, if None.
+    """
+    file = _picture(context.folder.path / "gallery.png", output)
+    manifest = context.folder.manifest()
+    own = source is None
+    if source is None:
+        images = run_images(context, manifest)
+    else:
+        images = load_images(context, source)
+        own = images.digest() == manifest.data_digest
+    if own:
+        artifact = current_labels(context, manifest)
+        groups, confidence = artifact.arrays["labels"], artifact.arrays["confidence"]
+        latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
+        values, note = latents.arrays["latents"], ""
+    else:
+        others = _cluster_others(context, manifest, images, seed)
+        groups, confidence, values = others.labels, others.confidence, others.latents
+        way = "labelled by the vote of training neighbours"
+        note = f"{way if others.voted else 'clustered by themselves'}; "
+    from aeclust import plots
+
+    size = images.pixels.shape[1:3]
+    picks = choice.pick(
+        groups,
+        confidence,
+        values,
+        count=plots.gallery_count(min(len(np.unique(groups)), GALLERY_CLUSTERS), *size),
+        seed=manifest.seed if seed is None else seed,
+    )
+    if len(picks) > GALLERY_CLUSTERS:  # clusters are numbered by falling size
+        context.say(f"the gallery shows {GALLERY_CLUSTERS} of {len(picks)} clusters")
+    names = _cluster_names(int(groups.max()) + 1)
+    exhibits, clusters = [], []
+    for one in picks[:GALLERY_CLUSTERS]:
+        mean = float(confidence[groups == one.cluster].mean(dtype=np.float64))
+        name = names[one.cluster]
+        exhibits.append(
+            plots.Exhibit(
+                name=name,
+                size=one.size,
+                mean=mean,
+                typical=_unit(images, one.typical),
+                doubtful=_unit(images, one.doubtful),
+                random=_unit(images, one.random),
+                confidence=confidence[one.doubtful],
+            )
+        )
+        ids = (images.ids[rows].tolist() for rows in (one.typical, one.doubtful, one.random))
+        clusters.append(ShownCluster(one.cluster, name, one.size, mean, *ids))
+    title = f"{manifest.recipe.name}: {len(images)} images"
+    _save(file, plots.gallery_figure(exhibits, title=title, note=f"{note}{_GALLERY_NOTE}"))
+    return Shown(file, clusters)
+
+
+def _cluster_names(k: int) -> dict[int, str]:
+    return {j: f"cluster {j}" for j in range(k)}
+
+
+def _unit(images: Images, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some images in [0, 1]; of a memory map, these alone are read."""
+    pixels = images.pixels[rows]
+    scale = 255 if pixels.dtype == np.uint8 else 1
+    return np.asarray(pixels / np.float32(scale), np.float32)
+
+
+@dataclass(frozen=True)
 class _Embedded:
-    """Points (n, 2), their clusters and ids, the recipe of both, and how they came to be."""
+    """Points (n, 2), their clusters and ids, and how they came to be."""
 
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     ids: NDArray[Any]
-    recipe: Recipe
     note: str
 
 
@@ -267,13 +390,43 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
     else:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
-    return _Embedded(points, artifact.arrays["labels"], ids, recipe, note)
+    return _Embedded(points, artifact.arrays["labels"], ids, note)
 
 
 def _other_embedding(
     context: Context, manifest: Manifest, images: Images, seed: int | None
 ) -> _Embedded:
-    """Others by the network and chain that the run's labels were, or would be, made with."""
+    others = _cluster_others(context, manifest, images, seed)
+    points = others.points
+    if points.shape[1] != 2 or others.voted:
+        points = reduction.picture(points, seed=others.seed, tell=context.say)
+    voted = "t-SNE of the latents; labelled by the vote of training neighbours"
+    alone = f"latents embedded and clustered by themselves ({others.chain})"
+    return _Embedded(points, others.labels, images.ids, voted if others.voted else alone)
+
+
+@dataclass(frozen=True)
+class _Others:
+    """Other images: latents (n, d), clusters and confidence (n,), and how these came to be.
+
+    voted: by training neighbours, and not by a chain of their own; points (n, e): what was
+    clustered, or the latents.
+    """
+
+    latents: NDArray[np.float32]
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    voted: bool
+    chain: str
+    seed: int
+
+
+def _cluster_others(
+    context: Context, manifest: Manifest, images: Images, seed: int | None
+) -> _Others:
+    """By the network and chain that the run's labels were, or would be, made with."""
+    check_channels(images, manifest)
     request = current_request(context.folder, manifest)
     recipe = request.recipe
     if not recipe.transductive:
@@ -285,21 +438,15 @@ def _other_embedding(
         network, images.pixels, image_size=recipe.image_size, device=context.device
     )
     seed = request.seed if seed is None else seed
+    chain = " > ".join((*recipe.reduction, recipe.clusterer))
     if not recipe.transductive:
-        note = "t-SNE of the latents; labelled by the vote of training neighbours"
-        points = reduction.picture(latents, seed=seed, tell=context.say)
-        return _Embedded(points, labelled.labels, images.ids, recipe, note)
+        groups, confidence = labelled.labels, labelled.confidence
+        return _Others(latents, latents, groups, confidence, True, chain, seed)
     found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
     for line in found.substitutions:
         context.say(line)
-    groups, points = found.labels, found.points
-    note = (
-        "latents embedded and clustered by themselves"
-        f" ({' > '.join(recipe.reduction)} > {recipe.clusterer})"
-    )
-    if points.shape[1] != 2:
-        points = reduction.picture(points, seed=seed, tell=context.say)
-    return _Embedded(points, groups, images.ids, recipe, note)
+    confidence = clustering.confidence(latents, found, seed=seed)[2]
+    return _Others(latents, found.points, found.labels, confidence, False, chain, seed)
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
