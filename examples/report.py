@@ -1,7 +1,7 @@
 """The report on NTU ML2020 homework 9 through Python: three networks and their validation accuracy.
 
 python examples/report.py FOLDER     # trainX.npy, valX.npy and valY.npy; hours on two cores
-python examples/report.py --quick    # 500 built-in images and one epoch, only to see it run
+python examples/report.py --quick    # 500 built-in images, small networks, one epoch
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from aeclust.metrics import scores
 
 
 def main(folder: str) -> None:
-    settings: dict[str, object] = {}
+    quick: dict[str, object] = {}
     if folder == "--quick":
         train, val = demo.load("scenes-val"), demo.scenes(100, seed=2)
         images, val_images, val_labels = train.pixels, val.pixels, val.labels
-        settings = {"epochs": 1}
+        quick = {"epochs": 1, "batch_size": 128}
     else:
         images, val_images, val_labels = (
             np.load(Path(folder) / name) for name in ("trainX.npy", "valX.npy", "valY.npy")
         )
     for recipe in ("baseline", "vae", "deep"):
+        channels = (8, 16, 32) if recipe != "deep" else (8, 16, 32, 64, 128)
+        settings = {**quick, "channels": channels} if quick else None
         model = AutoencoderClusterer(2, recipe=recipe, settings=settings, random_state=0)
         model.fit(images)
         found = scores(model.predict(val_images), val_labels)

@@ -338,6 +338,8 @@ def test_who_watches_a_run_at_work_sees_the_curve_and_keeps_nothing(
     assert result.code == 0, result.err
     assert Path("now.csv").exists()
     assert not run.curve_file.exists()
+    told = result.err.splitlines()[-1]
+    assert told.startswith("what was measured is not kept: aeclust-run: another process works here")
 
 
 def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:

@@ -71,9 +71,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save("images.npy", make_images(60, seed=3)[0])
         new, kinds = make_images(20, seed=4)
         np.save("new.npy", new)
-        rows = [("id", "label"), *enumerate(kinds.tolist())]
         with open("new-labels.csv", "w", newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows([["id", "label"], *enumerate(kinds.tolist())])
         for line in lines_of("docs/howto.md"):
             type_line(line)
         (code,) = blocks("docs/howto.md", "python")
@@ -110,7 +109,9 @@ def test_howto_leaves_what_it_promises(reader: Path) -> None:
     assert (reader / "new-photos.csv").read_text().count("\n") == 7
 
 
-PAGES = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted(
+    p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+)
 
 
 def anchors(page: Path) -> set[str]:

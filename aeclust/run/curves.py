@@ -15,7 +15,7 @@ from aeclust import artifacts, labels
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS, Indicators
 from aeclust.curve import Curve, Point, checkpoint_curve, summarise
-from aeclust.errors import BusyError, InputError
+from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source, load
 from aeclust.models import Autoencoder
 from aeclust.run.caches import check_channels, check_data, load_network, run_images
@@ -84,8 +84,13 @@ def current_curve(
         device=context.device,
         validation=None if validation is None else (validation.pixels, validation.classes),
     )
-    # whoever watches a run that still trains finds it locked, and is not refused the numbers
-    with contextlib.suppress(BusyError), context.folder.lock():
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(context.folder.lock())
+        except (BusyError, WriteError) as error:
+            # a run that still trains, or is only to be read: its numbers are for everybody
+            context.say(f"what was measured is not kept: {error}")
+            return found
         artifacts.write(file, _artifact(manifest, found, seed, wanted))
     return found
 
