@@ -66,6 +66,7 @@ class Source:
     skip_bad: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
         return asdict(self)
 
 
