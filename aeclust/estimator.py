@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -26,7 +26,7 @@ from aeclust import inference, nearest, recipes
 from aeclust.choosing import shared_neighbours
 from aeclust.curve import SAMPLE
 from aeclust.errors import ArgumentError, DivergedError, InputError
-from aeclust.images import Images, Source, fingerprints, from_array
+from aeclust.images import Images, Source, bounds, fingerprints, from_array
 from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run import model as models
 from aeclust.run.folder import Manifest
@@ -278,14 +278,13 @@ class AutoencoderClusterer(
         base = recipes.named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
         stated = manifest.source.range
-        low, _, high = (stated or "").partition(":")
         loaded = cls(
             "auto" if recipe.k == AUTO_K else recipe.k,
             recipe=recipe.name,
             settings=changed or None,
             # (h, w) of grey images
             image_shape=(shape[:2] if shape[2] == 1 else shape) if manifest.flattened else None,
-            value_range=(float(low), float(high)) if stated else None,
+            value_range=bounds(stated) if stated else None,
             random_state=manifest.seed,
             device=device,
         )
@@ -328,11 +327,9 @@ class AutoencoderClusterer(
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=reset, **rules)
-            pixels = from_array(
-                rows.reshape(len(rows), *self._shape(rows.shape[1])),
-                layout="nhw" if len(self.image_shape) == 2 else "nhwc",
-                range=self._range(),
-            )
+            shape = self._shape(rows.shape[1])
+            layout = "nhw" if len(shape) == 2 else "nhwc"
+            pixels = from_array(rows.reshape(-1, *shape), layout=layout, range=self._range())
         else:
             images = check_array(
                 X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
@@ -358,14 +355,16 @@ class AutoencoderClusterer(
 
     def _shape(self, length: int) -> tuple[int, ...]:
         """The shape of the images that rows of so many values are flattened from."""
-        try:
-            return np.empty(length).reshape(self.image_shape).shape
-        except (TypeError, ValueError) as error:
+        shape: tuple[int, ...] = ()
+        with suppress(TypeError, ValueError):
+            shape = np.empty(length).reshape(self.image_shape).shape
+        if len(shape) not in (2, 3):
             raise InputError(
                 f"rows of {length} values are no images of shape {self.image_shape!r}",
                 where="image_shape",
                 expected="(h, w) or (h, w, c) of that many values in all",
-            ) from error
+            )
+        return shape
 
     def _range(self) -> str | None:
         """The range of values as :class:`~aeclust.images.Source` has it."""
@@ -398,16 +397,17 @@ def _told_in_python() -> Iterator[None]:
     try:
         yield
     except DivergedError as error:
-        raise DivergedError(error.what, mend=_in_python(error.mend)) from error
+        mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
+        raise DivergedError(error.what, mend=_in_python(mend)) from error
     except InputError as error:
         where, mend = _in_python(error.where), _in_python(error.mend)
         raise ArgumentError(error.what, where=where, expected=error.expected, mend=mend) from error
 
 
 def _in_python(text: str) -> str:
-    if "--range" in text:
-        return "state value_range, for example (0, 255)"
     if "--layout" in text:
         return "reshape it to (n, h, w, c)"
-    text = re.sub(r"-k\b", "n_clusters", text)
+    if text.startswith("state"):
+        return "state value_range, for example (0, 255)"
+    text = re.sub(r"-k\b", "n_clusters", text).replace("--range", "value_range")
     return re.sub(r"--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), text)
