@@ -273,7 +273,8 @@ class AutoencoderClusterer(
             If there is no run, its latents or labels are missing or stale, or a file is damaged.
         """
         found = models.load(Path(folder))
-        manifest, shape = found.manifest, found.manifest.shape[1:]
+        manifest = found.manifest
+        _, h, w, c = manifest.shape
         recipe = Recipe.from_json(found.labels.recipe, where=str(folder))
         base = recipes.named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
@@ -282,13 +283,12 @@ class AutoencoderClusterer(
             "auto" if recipe.k == AUTO_K else recipe.k,
             recipe=recipe.name,
             settings=changed or None,
-            # (h, w) of grey images
-            image_shape=(shape[:2] if shape[2] == 1 else shape) if manifest.flattened else None,
+            image_shape=((h, w) if c == 1 else (h, w, c)) if manifest.flattened else None,
             value_range=bounds(stated) if stated else None,
             random_state=manifest.seed,
             device=device,
         )
-        loaded.n_features_in_ = math.prod(shape)
+        loaded.n_features_in_ = h * w * c
         found.network.to(torch.device(device))
         return loaded._take(found)
 

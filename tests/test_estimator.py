@@ -205,7 +205,8 @@ def test_unknown_settings_are_named() -> None:
 
 
 def rows_model(**changes: object) -> AutoencoderClusterer:
-    return model().set_params(**{"image_shape": (8, 8, 3), "value_range": (0, 255), **changes})
+    stated = {"image_shape": (8, 8, 3), "value_range": (0, 255), **changes}
+    return AutoencoderClusterer(**{**model().get_params(), **stated})
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), (8, -1, 3), (-1, 8, 3)])
