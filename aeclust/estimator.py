@@ -292,6 +292,10 @@ class AutoencoderClusterer(
         found.network.to(torch.device(device))
         return loaded._take(found)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit came to its end; rows leave their number of features before."""
+        return hasattr(self, "network_")
+
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn should know: rows or images, and latents in single precision."""
         tags = super().__sklearn_tags__()

@@ -390,6 +390,20 @@ def test_a_pipeline_scales_clusters_and_draws_in_its_own_units() -> None:
     assert whole.score(rows) == small.score(whole[0].transform(rows))
 
 
+def test_a_model_whose_fit_failed_is_not_fitted() -> None:
+    images, _ = two_kinds()
+    failed = model(lr=1e20)
+    with pytest.raises(DivergedError):
+        failed.fit(images)
+    for use in (failed.predict, failed.transform, failed.score, failed.save):
+        with pytest.raises(
+            NotFittedError, match="This AutoencoderClusterer instance is not fitted"
+        ):
+            use(images)
+    with pytest.raises(NotFittedError):
+        failed.inverse_transform(np.zeros((1, 32)))
+
+
 def test_tags_say_what_is_taken() -> None:
     assert not get_tags(model()).input_tags.two_d_array
     assert get_tags(model()).input_tags.three_d_array

@@ -420,7 +420,7 @@ def _latents_for(
     if latents.details.get("checkpoint") in (right, *context.folder.checkpoints()):
         return latents
     if right == FIRST_PHASE:
-        if manifest.recipe.epochs not in context.folder.checkpoints():
+        if manifest.recipe.epochs not in manifest.checkpoints:
             raise InputError(
                 f"the end of the first phase, epoch {manifest.recipe.epochs}, was not kept, and"
                 f" after it the network labelled itself with {manifest.recipe.k} clusters",
