@@ -322,7 +322,7 @@ def test_images_of_another_size_are_resized_and_rows_of_another_length_refused()
     fitted = rows_model().fit(images.reshape(24, -1))
     with pytest.raises(ValueError, match=r"^X has 768 features, but AutoencoderClusterer is expec"):
         fitted.predict(large.reshape(24, -1))
-    with pytest.raises(ValueError, match=r"^Found array with dim 4, while dim <= 2 is required"):
+    with pytest.raises(ValueError, match=r"^Found array with dim 4"):
         fitted.predict(images)
 
 

@@ -274,7 +274,7 @@ def test_a_folder_that_another_holds_is_left_alone(
 
 def test_a_damaged_list_of_checkpoints_is_refused(saved: RunFolder) -> None:
     whole = json.loads(saved.manifest_file.read_text())
-    for kept in ([], ["x"], 4):
+    for kept in ([], ["x"], 4, [float("inf")]):
         saved.manifest_file.write_text(json.dumps({**whole, "kept": kept}))
         with pytest.raises(InputError, match=r"run\.json: is damaged"):
             saved.manifest()

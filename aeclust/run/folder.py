@@ -161,7 +161,9 @@ class RunFolder:
                 kept=_epochs(values["kept"]) if "kept" in values else None,
                 flattened=values.get("flattened", False) is True,
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError
+        ) as error:  # fmt: skip
             raise InputError(
                 f"is damaged ({type(error).__name__}: {error})",
                 where=where,
