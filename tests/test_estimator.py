@@ -395,13 +395,15 @@ def test_a_model_whose_fit_failed_is_not_fitted() -> None:
     failed = model(lr=1e20)
     with pytest.raises(DivergedError):
         failed.fit(images)
-    for use in (failed.predict, failed.transform, failed.score, failed.save):
+    for use in (failed.predict, failed.transform, failed.score):
         with pytest.raises(
             NotFittedError, match="This AutoencoderClusterer instance is not fitted"
         ):
             use(images)
     with pytest.raises(NotFittedError):
         failed.inverse_transform(np.zeros((1, 32)))
+    with pytest.raises(NotFittedError):
+        failed.save("nowhere")
 
 
 def test_tags_say_what_is_taken() -> None:
