@@ -81,6 +81,9 @@ def random_colour(
 
     Parameters
     ----------
+    images : Tensor of shape (n, 3, h, w)
+        In [-1, 1].
+    draws : Draws
     strength : float
         Brightness, contrast and saturation are scaled by factors within 1 +- strength.
     hue : float

@@ -42,6 +42,7 @@ class Team:
 
     @property
     def leads(self) -> bool:
+        """Whether it is this process that writes, clusters and speaks for all."""
         return self.rank == 0
 
     def share(self, total: int) -> Share:
@@ -100,6 +101,7 @@ class Share:
 
     @property
     def rows(self) -> slice:
+        """Which of the rows are its own."""
         first = sum(self.sizes[: self.team.rank])
         return slice(first, first + self.sizes[self.team.rank])
 

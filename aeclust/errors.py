@@ -39,6 +39,10 @@ class InputError(AeclustError):
     exit_code = 2
 
 
+class ArgumentError(InputError, ValueError):
+    """What a call was given is wrong: an InputError for those who catch ValueErrors."""
+
+
 class DivergedError(AeclustError):
     """Training left the finite numbers."""
 

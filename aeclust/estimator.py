@@ -1,24 +1,51 @@
-"""The pipeline as a scikit-learn estimator: images in, labels out, no files."""
+"""The commands as a scikit-learn estimator: images in, labels out, files only where asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aeclust import clustering, inference, nearest, recipes, training
-from aeclust.errors import InputError
-from aeclust.images import from_array
+from aeclust import inference, nearest, recipes
+from aeclust.choosing import shared_neighbours
+from aeclust.curve import SAMPLE
+from aeclust.errors import ArgumentError, DivergedError, InputError
+from aeclust.images import Images, Source, bounds, fingerprints, from_array
+from aeclust.recipes import AUTO_K, Recipe
+from aeclust.run import model as models
+from aeclust.run.folder import Manifest
+
+_SCORE_SEED = 0  # the same views of the images for every model
+_LOCATION = "the array given to fit"
 
 
-class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class AutoencoderClusterer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """Cluster images with an autoencoder.
+
+    Images are arrays of shape (n, h, w), (n, h, w, c) or (n, c, h, w), where c is 1 or 3; uint8,
+    or float in [0, 1]. With `image_shape` they are rows of shape (n, features) instead, as in a
+    Pipeline. With `value_range` they have values of any real dtype in that range.
 
     Parameters
     ----------
@@ -28,21 +55,41 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         ``hybrid``, ``baseline``, ``vae`` or ``deep``, see :mod:`aeclust.recipes`.
     settings : mapping, optional
         Recipe fields to replace, such as ``{"epochs": 20}``.
+    image_shape : tuple of int, optional
+        Rows are images flattened from this shape, (h, w) or (h, w, c); one number may be -1,
+        which the length of the rows decides.
+    value_range : (float, float), optional
+        The values that mean black and white; others beyond them are an error.
     random_state : int, RandomState or None
         An int gives the same result every time on the same machine, versions and threads.
-    device : {"cpu", "cuda", "mps"} or torch.device
+    device : str or torch.device
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n,)
-        int64, 0 to n_clusters - 1, by falling cluster size.
+        int64, 0 to n_clusters_ - 1, by falling cluster size.
     confidence_ : ndarray of shape (n,)
         float32 in [0, 1], see :func:`aeclust.clustering.confidence`.
     n_clusters_ : int
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
+    warnings_ : list of str
+        Reasons to doubt the clusters, see :func:`aeclust.diagnosis.doubts`.
     network_ : aeclust.models.Autoencoder
     recipe_ : aeclust.recipes.Recipe
+    n_features_in_ : int
+        Values of an image: h * w * c.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Of rows whose columns have names.
+
+    Notes
+    -----
+    Images that are given as such may have another size than those of `fit`: all are resized to
+    ``recipe_.image_size``, as the commands do. Rows must be as long as those of `fit`.
+
+    Wrong arguments are an :class:`~aeclust.errors.ArgumentError`, which is an ``InputError`` and a
+    ``ValueError``, or what scikit-learn itself raises.
 
     Examples
     --------
@@ -59,88 +106,217 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
         *,
         recipe: str = recipes.DEFAULT_RECIPE,
         settings: Mapping[str, object] | None = None,
+        image_shape: tuple[int, int] | tuple[int, int, int] | None = None,
+        value_range: tuple[float, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         self.n_clusters = n_clusters
         self.recipe = recipe
         self.settings = settings
+        self.image_shape = image_shape
+        self.value_range = value_range
         self.random_state = random_state
         self.device = device
 
-    def fit(self, X: NDArray[Any], y: object = None) -> AutoencoderClusterer:
+    def fit(self, X: NDArray[Any], y: object = None) -> Self:
         """Train on images, embed and cluster them.
 
         Parameters
         ----------
-        X : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
-            uint8, or float in [0, 1]; c is 1 or 3.
+        X : ndarray
+            At least two images, and one for each cluster.
         y : ignored
 
         Raises
         ------
-        InputError, DivergedError
-            See :func:`aeclust.training.train` and :func:`aeclust.clustering.cluster`.
+        ArgumentError, DivergedError
+            See :func:`aeclust.training.train` and :func:`aeclust.clustering.cluster_latents`.
         """
-        pixels = from_array(np.asarray(X))
-        settings = {**(self.settings or {}), "k": self.n_clusters}
-        self.recipe_ = recipes.named(self.recipe).override(settings, where="settings")
-        if len(pixels) < self.recipe_.k:
-            raise InputError(
-                f"{len(pixels)} images cannot form {self.recipe_.k} clusters",
-                where="X",
-                expected=f"at least {self.recipe_.k} images",
-                mend="add images or lower n_clusters",
+        with _told_in_python():
+            pixels = self._pixels(X, reset=True, least=2)
+            settings = {**(self.settings or {}), "k": self.n_clusters}
+            recipe = recipes.named(self.recipe).override(settings, where="settings")
+            if len(pixels) < recipe.k:
+                raise InputError(
+                    f"{len(pixels)} images cannot form {recipe.k} clusters",
+                    where="X",
+                    expected=f"at least {recipe.k} images",
+                    mend="add images or lower n_clusters",
+                )
+            seed = self.random_state
+            if not isinstance(seed, (int, np.integer)):
+                seed = check_random_state(seed).randint(2**31 - 1)
+            source = Source(location=_LOCATION, range=self._range())
+            images = Images(pixels, np.arange(len(pixels)), source)
+            manifest = Manifest(
+                source=source,
+                data_digest=images.digest(),
+                shape=pixels.shape,
+                recipe=recipe,
+                seed=int(seed),
+                flattened=self.image_shape is not None,
             )
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        device = torch.device(self.device)
-        self.network_ = training.train(pixels, self.recipe_, seed=int(seed), device=device)
-        latents = self._embed(pixels)
-        assignments = None
-        if self.recipe_.total_epochs > self.recipe_.epochs:
-            assignments = inference.assign(self.network_, latents, device=device)
-        found = clustering.cluster_latents(
-            latents, self.recipe_, seed=int(seed), assignments=assignments
-        )
-        self.labels_, self.agreement_ = found.labels, found.agreement
-        self.n_clusters_ = found.k
-        self._references, self._reference_labels, self.confidence_ = clustering.confidence(
-            latents, found, seed=int(seed)
-        )
-        kept = nearest.references(len(latents), seed=int(seed))
-        self._reference_shares = None if found.tempered is None else found.tempered[kept]
-        return self
+            return self._take(models.fit(images, manifest, torch.device(self.device)))
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
-        """Labels (n,) of other images, by the vote of their nearest training latents."""
-        labels, _ = nearest.neighbour_vote(
-            self.transform(X),
-            self._references,
-            self._reference_labels,
-            self.n_clusters_,
-            reference_shares=self._reference_shares,
-        )
-        return labels
+        """Labels (n,) of images: their own if they were in training, else by the vote of their
+        nearest training latents."""
+        check_is_fitted(self)
+        with _told_in_python():
+            pixels = self._pixels(X)
+            return nearest.label_unseen(
+                self._embed(pixels), fingerprints(pixels), self._model.labels.arrays
+            )[0]
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
-        check_is_fitted(self, "network_")
-        pixels = from_array(np.asarray(X))
-        if pixels.shape[3] != self.network_.image_channels:
-            raise InputError(
-                f"has {pixels.shape[3]} channels",
-                where="X",
-                expected=f"{self.network_.image_channels}, as in training",
-                mend="convert the images",
-            )
-        return self._embed(pixels)
+        check_is_fitted(self)
+        with _told_in_python():
+            return self._embed(self._pixels(X))
 
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """Images (n, s, s, c) in [0, 1] that the decoder draws for latents (n, d)."""
-        check_is_fitted(self, "network_")
-        return inference.decode(self.network_, X, device=torch.device(self.device))
+        """Images that the decoder draws for latents.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, s, s, c) or (n, features)
+            float32 in [0, 1] or in `value_range`; s is ``recipe_.image_size``. Rows, if the model
+            was fitted to rows, of images resized to the shape of those.
+        """
+        check_is_fitted(self)
+        with _told_in_python():
+            latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
+            width = self._n_features_out
+            if latents.shape[1] != width:
+                raise InputError(
+                    f"has latents of {latents.shape[1]} values",
+                    where="X",
+                    expected=f"{width}, as transform gives them",
+                )
+            images = inference.decode(self.network_, latents, device=torch.device(self.device))
+            low, high = self.value_range or (0.0, 1.0)
+            manifest = self._model.manifest
+            if manifest.flattened:
+                images = _resized(images, manifest.shape[1:3]).reshape(len(images), -1)
+            return (low + (high - low) * images).astype(np.float32, copy=False)
+
+    def score(self, X: NDArray[Any], y: object = None) -> float:
+        """How well the latents know an image again, without any label.
+
+        The share of an image's ten nearest neighbours in `X` that a random view of it has too
+        (``view_neighbours`` in ``checkpoint-curve``), of at most 1,000 images and with the same
+        views every time. Of the numbers that need no labels it goes with accuracy best; the
+        reconstruction error does not go with it at all.
+
+        Parameters
+        ----------
+        X : ndarray
+            At least two images, which need not be those of `fit`.
+        y : ignored
+
+        Returns
+        -------
+        float
+            In [0, 1]; higher is better. Compare it on equally many images.
+        """
+        check_is_fitted(self)
+        with _told_in_python():
+            pixels = self._pixels(X, least=2)
+        pixels = pixels[nearest.references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE)]
+        views = inference.embed_views(
+            self.network_,
+            pixels,
+            image_size=self.recipe_.image_size,
+            device=torch.device(self.device),
+            seed=_SCORE_SEED,
+        )
+        return shared_neighbours(self._embed(pixels), views)
+
+    def save(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the fitted model as a run folder, for :meth:`load` and for the commands.
+
+        It has ``run.json``, the last weights, ``latents.h5`` and ``labels.h5``, but not the images:
+        ``predict``, ``embed``, ``reconstruct`` and ``plot`` of other images work on it.
+
+        Parameters
+        ----------
+        folder : path
+        overwrite : bool
+            Replace the run that may be there.
+
+        Raises
+        ------
+        InputError
+            If there is a run already and `overwrite` is False.
+        BusyError, WriteError
+            If another process works there, or a file cannot be written.
+        """
+        check_is_fitted(self)
+        models.save(self._model, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls, folder: str | PathLike[str], *, device: str | torch.device = "cpu"
+    ) -> AutoencoderClusterer:
+        """A fitted model from a run folder, made by :meth:`save` or by the commands.
+
+        Clusters have their numbers, not the names that ``predict --val-labels`` gives them.
+
+        Raises
+        ------
+        InputError
+            If there is no run, its latents or labels are missing or stale, or a file is damaged.
+        """
+        found = models.load(Path(folder))
+        manifest = found.manifest
+        _, h, w, c = manifest.shape
+        recipe = Recipe.from_json(found.labels.recipe, where=str(folder))
+        base = recipes.named(recipe.name).to_json()
+        changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
+        stated = manifest.source.range
+        loaded = cls(
+            "auto" if recipe.k == AUTO_K else recipe.k,
+            recipe=recipe.name,
+            settings=changed or None,
+            image_shape=((h, w) if c == 1 else (h, w, c)) if manifest.flattened else None,
+            value_range=bounds(stated) if stated else None,
+            random_state=manifest.seed,
+            device=device,
+        )
+        loaded.n_features_in_ = h * w * c
+        found.network.to(torch.device(device))
+        return loaded._take(found)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit came to its end; rows leave their number of features before."""
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn should know: rows or images, and latents in single precision."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.image_shape is not None
+        tags.input_tags.three_d_array = self.image_shape is None
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _take(self, model: models.Model) -> Self:
+        """Be fitted as a model says."""
+        labels = model.labels
+        self._model = model
+        self.network_ = model.network
+        self.recipe_ = Recipe.from_json(labels.recipe, where="labels")
+        self.labels_ = np.array(labels.arrays["labels"])
+        self.confidence_ = np.array(labels.arrays["confidence"])
+        self.n_clusters_ = int(self.labels_.max()) + 1
+        self.agreement_ = labels.details.get("agreement")
+        self.warnings_ = list(labels.details.get("warnings", []))
+        self._n_features_out = model.latents.arrays["latents"].shape[1]
+        return self
 
     def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         return inference.embed(
@@ -149,3 +325,93 @@ class AutoencoderClusterer(ClusterMixin, TransformerMixin, BaseEstimator):  # ty
             image_size=self.recipe_.image_size,
             device=torch.device(self.device),
         )
+
+    def _pixels(self, X: NDArray[Any], *, reset: bool = False, least: int = 1) -> NDArray[Any]:
+        """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""
+        rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
+        if self.image_shape is not None:
+            rows = validate_data(self, X, reset=reset, **rules)
+            shape = self._shape(rows.shape[1])
+            layout = "nhw" if len(shape) == 2 else "nhwc"
+            pixels = from_array(rows.reshape(-1, *shape), layout=layout, range=self._range())
+        else:
+            images = check_array(
+                X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
+            )
+            if images.ndim == 2:
+                raise InputError(
+                    f"has shape {images.shape}",
+                    where="X",
+                    expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
+                    mend="reshape it, or state the image_shape that its rows were flattened from",
+                )
+            pixels = from_array(images, range=self._range())
+            if reset:
+                self.n_features_in_ = math.prod(pixels.shape[1:])
+        if not reset and pixels.shape[3] != self.network_.image_channels:
+            raise InputError(
+                f"has {pixels.shape[3]} channels",
+                where="X",
+                expected=f"{self.network_.image_channels}, as in training",
+                mend="convert the images",
+            )
+        return pixels
+
+    def _shape(self, length: int) -> tuple[int, ...]:
+        """The shape of the images that rows of so many values are flattened from."""
+        shape: tuple[int, ...] = ()
+        with suppress(TypeError, ValueError):
+            shape = np.empty(length).reshape(self.image_shape).shape
+        if len(shape) not in (2, 3):
+            raise InputError(
+                f"rows of {length} values are no images of shape {self.image_shape!r}",
+                where="image_shape",
+                expected="(h, w) or (h, w, c) of that many values in all",
+            )
+        return shape
+
+    def _range(self) -> str | None:
+        """The range of values as :class:`~aeclust.images.Source` has it."""
+        if self.value_range is None:
+            return None
+        try:
+            low, high = map(float, self.value_range)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InputError(
+                f"value_range is {self.value_range!r}",
+                expected="the numbers that mean black and white, for example (0, 255)",
+            )
+        return f"{low!r}:{high!r}"
+
+
+def _resized(images: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Images (n, s, s, c) with another height and width."""
+    if images.shape[1:3] == size:
+        return images
+    planes = torch.from_numpy(images).permute(0, 3, 1, 2)
+    planes = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True)
+    return planes.permute(0, 2, 3, 1).numpy()
+
+
+@contextmanager
+def _told_in_python() -> Iterator[None]:
+    """Errors that say how to mend it in the words of this class, not of the command line."""
+    try:
+        yield
+    except DivergedError as error:
+        mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
+        raise DivergedError(error.what, mend=_in_python(mend)) from error
+    except InputError as error:
+        where, mend = _in_python(error.where), _in_python(error.mend)
+        raise ArgumentError(error.what, where=where, expected=error.expected, mend=mend) from error
+
+
+def _in_python(text: str) -> str:
+    if "--layout" in text:
+        return "reshape it to (n, h, w, c)"
+    if text.startswith("state"):
+        return "state value_range, for example (0, 255)"
+    text = re.sub(r"-k\b", "n_clusters", text).replace("--range", "value_range")
+    return re.sub(r"--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), text)

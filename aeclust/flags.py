@@ -69,6 +69,7 @@ DEFAULT_RUN = Path("aeclust-run")
 
 
 def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that the user gave."""
     return {name: value for name, value in flags.items() if value is not None}
 
 

@@ -66,6 +66,7 @@ class Source:
     skip_bad: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
         return asdict(self)
 
 
@@ -224,6 +225,24 @@ def from_array(
             f"holds no images (shape {raw.shape})", where=where, expected="at least one image"
         )
     return _to_pixels(shaped, range, where)
+
+
+def bounds(stated: str) -> tuple[float, float]:
+    """The values that mean black and white in a range, ``LOW:HIGH``; InputError if there are none.
+
+    >>> bounds("0:255")
+    (0.0, 255.0)
+    """
+    left, _, right = stated.partition(":")
+    try:
+        black, white = float(left), float(right)
+    except ValueError:
+        black = white = 0.0
+    if not (np.isfinite([black, white]).all() and black < white):
+        raise InputError(
+            f"range is {stated!r}", where="--range", expected="LOW:HIGH, for example 0:255"
+        )
+    return black, white
 
 
 def demo_set(location: str) -> demo.DemoSet:
@@ -434,15 +453,7 @@ def _extremes(images: NDArray[Any], where: str) -> tuple[float, float]:
 def _rescale(
     images: NDArray[Any], stated: str, low: float, high: float, where: str
 ) -> NDArray[Any]:
-    left, _, right = stated.partition(":")
-    try:
-        black, white = float(left), float(right)
-    except ValueError:
-        black = white = 0.0
-    if not (np.isfinite([black, white]).all() and black < white):
-        raise InputError(
-            f"range is {stated!r}", where="--range", expected="LOW:HIGH, for example 0:255"
-        )
+    black, white = bounds(stated)
     if low < black or high > white:
         raise InputError(
             f"has values {low:g} to {high:g}", where=where, expected=f"values within {stated}",

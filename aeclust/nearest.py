@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +70,41 @@ def neighbour_vote(
         labels[start:stop] = nearest[np.arange(stop - start), first]
         shares[start:stop] = votes / count
     return labels, shares
+
+
+def label_unseen(
+    latents: NDArray[Any], marks: NDArray[np.uint64], known: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Label images that may not have been in training.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n, d)
+    marks : ndarray of shape (n,)
+        Their :func:`~aeclust.images.fingerprints`.
+    known : mapping of str to ndarray
+        The datasets of a ``labels`` artifact.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        That of the training image for an exact duplicate of it, else by :func:`neighbour_vote`.
+    confidence : ndarray of shape (n,)
+        float32 in [0, 1]: 1 for a duplicate, else the share of the votes.
+    """
+    labels, shares = neighbour_vote(
+        latents,
+        known["reference_latents"],
+        known["reference_labels"],
+        int(known["labels"].max()) + 1,
+        reference_shares=known.get("reference_shares"),
+    )
+    confidence = shares.max(1)
+    seen = dict(zip(known["fingerprints"].tolist(), known["labels"].tolist(), strict=True))
+    for row, mark in enumerate(marks.tolist()):
+        if mark in seen:
+            labels[row], confidence[row] = seen[mark], 1.0
+    return labels, confidence
 
 
 def neighbours(points: NDArray[Any]) -> NDArray[np.int64]:

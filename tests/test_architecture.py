@@ -61,7 +61,7 @@ ARROWS = {
     "files": {"files", "pure"},
     "stages": {"stages", "pure"},
     "run": {"run", "stages", "files", "plots", "pure"},
-    "estimator": {"estimator", "stages", "files", "pure"},
+    "estimator": {"estimator", "run", "stages", "files", "pure"},
     "flags": {"files", "pure"},
     "terminal": {"stages", "pure"},
     "cli": {"flags", "terminal", "run", "estimator", "stages", "files", "plots", "pure"},

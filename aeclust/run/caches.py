@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 if TYPE_CHECKING:
+    from aeclust.distributed import Team
     from aeclust.models import Autoencoder
 
 LAST = "last"
@@ -90,6 +92,7 @@ def last_checkpoint(folder: RunFolder) -> int:
 
 
 def no_checkpoint(folder: RunFolder, epoch: int) -> InputError:
+    """What to raise where a checkpoint is asked for that is not there."""
     return InputError(
         f"there is no checkpoint of epoch {epoch}",
         where=str(folder.path),
@@ -299,9 +302,10 @@ def _embed_into(
         parents={"data": images.digest(), "weights": digest},
         details={"checkpoint": wanted, "epoch": epoch, "run": manifest.identity},
     )
-    # before the first label, the network knows no clusters
-    labelled = epoch > manifest.recipe.epochs
-    parts = _latent_blocks(context, network, images.pixels, manifest.recipe, labelled=labelled)
+    progress = partial(context.progress, "embed")
+    parts = latent_blocks(
+        network, images.pixels, manifest.recipe, epoch, context.team, progress=progress
+    )
     if not context.team.leads:  # the leader has the blocks of all, and writes them
         for _ in parts:
             pass
@@ -310,20 +314,21 @@ def _embed_into(
     return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
 
 
-def _latent_blocks(
-    context: Context,
+def latent_blocks(
     network: Autoencoder,
     pixels: NDArray[Any],
     recipe: Recipe,
+    epoch: int,
+    team: Team,
     *,
-    labelled: bool,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What an artifact of latents says of consecutive images; no more than a block in memory."""
     from aeclust import inference
 
     done = 0
     for latents in inference.embed_blocks(
-        network, pixels, image_size=recipe.image_size, device=context.device, team=context.team
+        network, pixels, image_size=recipe.image_size, device=team.device, team=team
     ):
         images = pixels[done : done + len(latents)]
         done += len(latents)
@@ -332,9 +337,9 @@ def _latent_blocks(
             "fingerprints": fingerprints(images),
             "colours": mean_colours(images),
         }
-        if labelled:
-            block["assignments"] = inference.assign(network, latents, device=context.device)
-        context.progress("embed", done, len(pixels))
+        if epoch > recipe.epochs:  # before the first label, the network knows no clusters
+            block["assignments"] = inference.assign(network, latents, device=team.device)
+        progress(done, len(pixels))
         yield block
 
 
@@ -415,6 +420,14 @@ def _latents_for(
     if latents.details.get("checkpoint") in (right, *context.folder.checkpoints()):
         return latents
     if right == FIRST_PHASE:
+        if manifest.recipe.epochs not in manifest.checkpoints:
+            raise InputError(
+                f"the end of the first phase, epoch {manifest.recipe.epochs}, was not kept, and"
+                f" after it the network labelled itself with {manifest.recipe.k} clusters",
+                where=str(context.folder.path),
+                expected=f"-k {manifest.recipe.k}",
+                mend="train or fit again with the other number",
+            )
         context.say(
             f"the network has labelled itself with {manifest.recipe.k} clusters: going back to the"
             f" end of the first phase, epoch {manifest.recipe.epochs}, which knows no k"
@@ -477,55 +490,78 @@ def stale_ancestry(folder: RunFolder, manifest: Manifest, artifact: Artifact) ->
 
 def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int) -> Made:
     with context.folder.lock():  # from the start: minutes of work are not for losing
-        values = latents.arrays["latents"]
         where = str(context.folder.latents_file)
-        chain = " > ".join((*recipe.reduction, recipe.clusterer))
-        k = "estimated" if recipe.k == AUTO_K else recipe.k
-        context.say(f"clustering {len(values)} latents: {chain}, k = {k}")
-        found = clustering.cluster_latents(
-            values,
-            recipe,
-            seed=seed,
-            assignments=latents.arrays.get("assignments"),
-            where=where,
-        )
-        if recipe.k == AUTO_K:
-            context.say(f"estimated {found.k} clusters; state another number with -k")
-        base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
-        arrays: dict[str, NDArray[Any]] = {
-            "labels": found.labels,
-            "confidence": confidence,
-            "ids": latents.arrays["ids"],
-            "fingerprints": latents.arrays["fingerprints"],
-            "reference_latents": base,
-            "reference_labels": base_labels,
-        }
-        if found.tempered is not None:
-            arrays["shares"] = found.tempered
-            arrays["reference_shares"] = found.tempered[nearest.references(len(values), seed=seed)]
-        if found.points.shape[1] == 2 and recipe.reduction:
-            arrays["embedding"] = found.points
-        for line in found.substitutions:
-            context.say(line)
-        doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
-        for doubt in doubts:
-            context.say(f"warning: {doubt}")
-        artifact = Artifact(
-            kind="labels",
-            arrays=arrays,
-            recipe=recipe.to_json(),
-            seed=seed,
-            parents={**latents.parents, "latents": latents.digest},
-            details={
-                **latents.details,
-                "k": found.k,
-                "agreement": found.agreement,
-                "members": {m.name: m.agreement for m in found.members},
-                "warnings": doubts,
-                **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
-            },
-        )
+        artifact = labels_of(latents, recipe, seed, where=where, say=context.say)
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
+
+
+def labels_of(
+    latents: Artifact,
+    recipe: Recipe,
+    seed: int,
+    *,
+    where: str = "latents",
+    say: Callable[[str], None] = lambda line: None,
+) -> Artifact:
+    """Labels of latents by a recipe's chain, not yet written anywhere.
+
+    Parameters
+    ----------
+    latents : Artifact
+    recipe : Recipe
+    seed : int
+    where : str
+        Named in errors.
+    say : callable
+        Takes one line for the user.
+    """
+    values = latents.arrays["latents"]
+    chain = " > ".join((*recipe.reduction, recipe.clusterer))
+    k = "estimated" if recipe.k == AUTO_K else recipe.k
+    say(f"clustering {len(values)} latents: {chain}, k = {k}")
+    found = clustering.cluster_latents(
+        values,
+        recipe,
+        seed=seed,
+        assignments=latents.arrays.get("assignments"),
+        where=where,
+    )
+    if recipe.k == AUTO_K:
+        say(f"estimated {found.k} clusters; state another number with -k")
+    base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": found.labels,
+        "confidence": confidence,
+        "ids": latents.arrays["ids"],
+        "fingerprints": latents.arrays["fingerprints"],
+        "reference_latents": base,
+        "reference_labels": base_labels,
+    }
+    if found.tempered is not None:
+        arrays["shares"] = found.tempered
+        arrays["reference_shares"] = found.tempered[nearest.references(len(values), seed=seed)]
+    if found.points.shape[1] == 2 and recipe.reduction:
+        arrays["embedding"] = found.points
+    for line in found.substitutions:
+        say(line)
+    doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
+    for doubt in doubts:
+        say(f"warning: {doubt}")
+    return Artifact(
+        kind="labels",
+        arrays=arrays,
+        recipe=recipe.to_json(),
+        seed=seed,
+        parents={**latents.parents, "latents": latents.digest},
+        details={
+            **latents.details,
+            "k": found.k,
+            "agreement": found.agreement,
+            "members": {m.name: m.agreement for m in found.members},
+            "warnings": doubts,
+            **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
+        },
+    )
 
 
 def _write(file: Path, artifact: Artifact) -> Artifact:
@@ -663,16 +699,6 @@ def label_images(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    groups, shares = nearest.neighbour_vote(
-        latents,
-        arrays["reference_latents"],
-        arrays["reference_labels"],
-        cluster_count(artifact),
-        reference_shares=arrays.get("reference_shares"),
+    return Prediction(
+        images.ids, *nearest.label_unseen(latents, fingerprints(images.pixels), arrays)
     )
-    confidence = shares.max(1)
-    seen = dict(zip(arrays["fingerprints"].tolist(), own.labels.tolist(), strict=True))
-    for row, mark in enumerate(fingerprints(images.pixels).tolist()):
-        if mark in seen:
-            groups[row], confidence[row] = seen[mark], 1.0
-    return Prediction(images.ids, groups, confidence)

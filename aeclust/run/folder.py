@@ -16,7 +16,7 @@ from typing import Any
 from aeclust import artifacts
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
-from aeclust.recipes import Recipe
+from aeclust.recipes import Recipe, checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
@@ -42,6 +42,11 @@ class Manifest:
     seed : int
     val_images, val_labels : str or None
         Labelled images for reporting and naming.
+    kept : tuple of int or None
+        The epochs that have a checkpoint; None for all of
+        :func:`~aeclust.recipes.checkpoint_epochs`, as ``aeclust train`` keeps them.
+    flattened : bool
+        Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
     """
 
     source: Source
@@ -51,6 +56,8 @@ class Manifest:
     seed: int
     val_images: str | None = None
     val_labels: str | None = None
+    kept: tuple[int, ...] | None = None
+    flattened: bool = False
 
     @property
     def identity(self) -> str:
@@ -58,13 +65,22 @@ class Manifest:
         decisive = [self.recipe.to_json(), self.seed, self.data_digest]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def checkpoints(self) -> list[int]:
+        """The epochs that a finished run has a checkpoint of, ascending."""
+        return checkpoint_epochs(self.recipe) if self.kept is None else sorted(self.kept)
+
     def to_json(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
         return {
             "format": _FORMAT,
             "data": {**self.source.to_json(), "sha256": self.data_digest, "shape": self.shape},
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "validation": {"images": self.val_images, "labels": self.val_labels},
+            # most runs have neither
+            **({} if self.kept is None else {"kept": list(self.kept)}),
+            **({"flattened": True} if self.flattened else {}),
         }
 
 
@@ -91,6 +107,7 @@ class RunFolder:
         self._held = 0
 
     def weights_file(self, epoch: int) -> Path:
+        """Where the weights after an epoch lie, or would lie."""
         return self.path / "weights" / f"epoch-{epoch:04d}.h5"
 
     def state_files(self) -> list[Path]:
@@ -103,6 +120,7 @@ class RunFolder:
         return sorted(int(match[1]) for match in names if match)
 
     def exists(self) -> bool:
+        """Whether a run was ever begun here."""
         return self.manifest_file.exists() or self.next_file.exists()
 
     def manifest(self) -> Manifest:
@@ -141,8 +159,12 @@ class RunFolder:
                 seed=int(values["seed"]),
                 val_images=values["validation"]["images"],
                 val_labels=values["validation"]["labels"],
+                kept=_epochs(values["kept"]) if "kept" in values else None,
+                flattened=values.get("flattened", False) is True,
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError
+        ) as error:  # fmt: skip
             raise InputError(
                 f"is damaged ({type(error).__name__}: {error})",
                 where=where,
@@ -229,6 +251,12 @@ class RunFolder:
                 file.truncate(0)
                 os.write(file.fileno(), str(os.getpid()).encode())
             yield file
+
+
+def _epochs(values: list[Any]) -> tuple[int, ...]:
+    if not values:
+        raise ValueError("no epoch is kept")
+    return tuple(map(int, values))
 
 
 def _write(file: Path, manifest: Manifest) -> None:

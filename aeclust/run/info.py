@@ -10,7 +10,7 @@ from aeclust import artifacts
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import listing
-from aeclust.recipes import Recipe, checkpoint_epochs
+from aeclust.recipes import Recipe
 from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.curves import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
@@ -98,7 +98,7 @@ def run_info(folder: RunFolder) -> RunInfo:
                 found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
             except InputError as error:
                 damaged.append(str(error))
-    kept = checkpoint_epochs(manifest.recipe)
+    kept = manifest.checkpoints
     finished = kept[-1] in epochs and not folder.resume_file.exists()
     if finished:
         damaged += [

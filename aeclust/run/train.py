@@ -209,7 +209,7 @@ def _train_and_save(
             lines.append(json.dumps({"epoch": moment.epoch, **moment.metrics}))
             artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
         if moment.step == 0 and moment.epoch in kept and team.leads:
-            _write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
+            write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
         # a signal to any of the processes ends all after the same step
         stop, finished = team.most(context.signal() or 0), moment.epoch == total
         due = time.monotonic() - saved_at > _RESUME_EVERY
@@ -306,11 +306,12 @@ def _metrics_up_to(folder: RunFolder, epoch: int) -> list[str]:
     )
 
 
-def _write_weights(
+def write_weights(
     folder: RunFolder, manifest: Manifest, epoch: int, weights: dict[str, NDArray[Any]]
-) -> None:
+) -> str:
+    """Write the checkpoint of an epoch, its state dict; returns its digest."""
     arrays = {f"state_dict/{name}": value for name, value in weights.items()}
-    artifacts.write(
+    return artifacts.write(
         folder.weights_file(epoch), _artifact("weights", arrays, manifest, {"epoch": epoch})
     )
 

@@ -1,0 +1,88 @@
+"""scikit-learn's own checks of estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from unittest import SkipTest
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from aeclust import AutoencoderClusterer
+
+# rows of whatever length a check thinks of, as images one pixel high
+ESTIMATOR = AutoencoderClusterer(
+    2,
+    recipe="baseline",
+    settings={
+        "channels": (4, 8),
+        "image_size": 8,
+        "epochs": 1,
+        "batch_size": 16,
+        "lr": 1e-2,
+        "reduction": ("pca:2",),
+        "clusterer": "kmeans",
+    },
+    image_shape=(1, -1),
+    value_range=(-200, 200),
+    random_state=0,
+)
+ONE_CLUSTER = "it sets n_clusters to 1, and there is nothing to tell apart in one cluster"
+INAPPLICABLE = {
+    "check_dont_overwrite_parameters": ONE_CLUSTER,
+    "check_fit2d_1feature": ONE_CLUSTER,
+    "check_fit2d_predict1d": ONE_CLUSTER,
+    "check_methods_subset_invariance": ONE_CLUSTER,
+    "check_array_api_input": "it skips itself, unless scipy was started for other array libraries",
+}
+FAILURES = (AssertionError, ValueError, SkipTest)
+
+
+class AtLeastTwo(AutoencoderClusterer):
+    """The same with two clusters, whatever is set."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, 2 if name == "n_clusters" else value)
+
+
+def checks_of(estimator: AutoencoderClusterer) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The name of every check, and what runs it."""
+    for example, check in estimator_checks_generator(estimator):
+        yield check.func.__name__, partial(check, example)
+
+
+CHECKS = list(checks_of(ESTIMATOR))
+
+
+def test_the_checks_are_many_and_those_left_out_few() -> None:
+    names = {name for name, _ in CHECKS}
+    assert len(names) > 40
+    assert len(names & INAPPLICABLE.keys()) <= 5
+
+
+@pytest.mark.parametrize(
+    "check", [pytest.param(c, id=name) for name, c in CHECKS if name not in INAPPLICABLE]
+)
+def test_check(check: Callable[[], None]) -> None:
+    check()
+
+
+@pytest.mark.parametrize(
+    "check", [pytest.param(c, id=name) for name, c in CHECKS if name in INAPPLICABLE]
+)
+def test_what_is_left_out_does_not_pass(check: Callable[[], None]) -> None:
+    with pytest.raises(FAILURES):
+        check()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(c, id=name)
+        for name, c in checks_of(AtLeastTwo(**ESTIMATOR.get_params()))
+        if INAPPLICABLE.get(name) == ONE_CLUSTER
+    ],
+)
+def test_what_is_left_out_for_one_cluster_passes_with_two(check: Callable[[], None]) -> None:
+    check()

@@ -1,0 +1,80 @@
+"""Every block of docs/python.md is run as it stands, and every public name says what it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_readme import blocks
+
+import aeclust
+from aeclust.metrics import scores
+from aeclust.run.folder import RunFolder
+
+PACKAGE = Path(aeclust.__file__).parent
+
+
+def test_every_block_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    codes = blocks("docs/python.md", "python")
+    assert len(codes) >= 6
+    for code in codes:
+        exec(compile(code, "docs/python.md", "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    assert "(50, 32)" in said
+    assert "(50, 16, 16, 3)" in said
+    assert "True" in said  # the loaded model predicts what the saved one did
+    assert RunFolder(tmp_path / "scenes-run").checkpoints() == [4]
+    assert [line.split()[0] for line in said[-5:]] == ["0", "1", "2", "3", "4"]
+    found, truth = names["found"], names["truth"]
+    assert isinstance(truth, np.ndarray)
+    assert scores(found.labels, truth).accuracy > 0.6  # type: ignore[attr-defined]
+
+
+def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:
+    """Functions, classes and methods that others may call."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield f"{prefix}{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body, f"{prefix}{node.name}.")
+
+
+def everything_public() -> dict[str, ast.AST]:
+    found: dict[str, ast.AST] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found[str(file.relative_to(PACKAGE))] = tree
+        found |= public(tree.body, f"{file.relative_to(PACKAGE)}: ")
+    return found
+
+
+def test_everything_public_has_a_docstring_and_types() -> None:
+    found = everything_public()
+    assert len(found) > 200
+    for name, node in found.items():
+        assert isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+        assert ast.get_docstring(node), f"{name} has no docstring"
+        if isinstance(node, ast.FunctionDef):
+            taken = node.args
+            own = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs]
+            own += [one for one in (taken.vararg, taken.kwarg) if one]
+            bare = [one.arg for one in own if not one.annotation and one.arg not in ("self", "cls")]
+            assert bare == [], f"{name} leaves types open"
+            assert node.returns is not None, f"{name} does not say what it returns"
+
+
+def test_a_list_of_parameters_is_whole() -> None:
+    for name, node in everything_public().items():
+        text = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+        _, listed, after = (text or "").partition("Parameters\n")
+        if isinstance(node, ast.FunctionDef) and listed:
+            own = {one.arg for one in (*node.args.args, *node.args.kwonlyargs)} - {"self", "cls"}
+            assert own <= set(re.findall(r"\w+", after)), name
