@@ -310,7 +310,7 @@ def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert refused(lambda: load(long)) == (
         f"{long}: cannot be read (field larger than field limit (131072)); {UNREADABLE}"
     )
-    monkeypatch.setattr(labels, "_MAX_CSV_BYTES", 10)
+    monkeypatch.setattr(labels, "_MAX_BYTES", 10)
     large = csv_file(tmp_path, "id,label\n0,1\n")
     assert refused(lambda: load(large)) == (
         f"{large}: cannot be read (not a regular file of at most 10 bytes); {UNREADABLE}"

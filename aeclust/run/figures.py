@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from aeclust.run.caches import (
 )
 from aeclust.run.context import Context, tell_about
 from aeclust.run.folder import Manifest
+from aeclust.run.names import current_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -258,8 +259,8 @@ def plot(
 
     points, groups = embedded.points, embedded.labels
     k = int(groups.max()) + 1
-    names = {j: f"cluster {j}" for j in range(k)}
-    panels = [plots.Panel("by cluster", groups, names)]
+    titles = {j: _title(j, embedded.names) for j in range(k)}
+    panels = [plots.Panel("by cluster", groups, titles)]
     scores = None
     if truth is not None:
         rows, classes = labels.load(truth).aligned(embedded.ids)
@@ -268,10 +269,10 @@ def plot(
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
             matched = metrics.best_names(groups, classes, k)
-            names = {int(c): f"cluster {j}" for j, c in enumerate(matched)}
+            titles = {int(c): titles[j] for j, c in enumerate(matched)}
             groups = matched[groups]
         panels = [
-            plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, names),
+            plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, titles),
             plots.Panel(
                 "by true label", classes, {int(c): f"class {c}" for c in np.unique(classes)}
             ),
@@ -283,13 +284,23 @@ def plot(
 
 @dataclass(frozen=True)
 class _Embedded:
-    """Points (n, 2), their clusters and ids, the recipe of both, and how they came to be."""
+    """Points (n, 2), their clusters and ids, the recipe of both, and how they came to be.
+
+    `names` are those of the run's clusters; none where the images were clustered by themselves.
+    """
 
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     ids: NDArray[Any]
     recipe: Recipe
     note: str
+    names: dict[int, str] = field(default_factory=dict)
+
+
+def _title(cluster: int, names: dict[int, str]) -> str:
+    # matplotlib would read what stands between two dollar signs as a formula
+    name = names.get(cluster, "").replace("$", r"\$")
+    return f"{cluster}: {name}" if name else f"cluster {cluster}"
 
 
 def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
@@ -302,7 +313,8 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
     else:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
-    return _Embedded(points, artifact.arrays["labels"], ids, recipe, note)
+    names = current_names(context, artifact)
+    return _Embedded(points, artifact.arrays["labels"], ids, recipe, note, names)
 
 
 def _other_embedding(
@@ -311,8 +323,11 @@ def _other_embedding(
     """Others by the network and chain that the run's labels were, or would be, made with."""
     request = current_request(context.folder, manifest)
     recipe = request.recipe
+    names: dict[int, str] = {}
     if not recipe.transductive:
-        labelled = label_images(context, manifest, current_labels(context, manifest), images.source)
+        artifact = current_labels(context, manifest)
+        names = current_names(context, artifact)
+        labelled = label_images(context, manifest, artifact, images.source)
     else:
         tell_about(context, images, recipe)
     network, _ = load_network(context, manifest, request.epoch)
@@ -323,7 +338,7 @@ def _other_embedding(
     if not recipe.transductive:
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
         points = reduction.picture(latents, seed=seed, tell=context.say)
-        return _Embedded(points, labelled.labels, images.ids, recipe, note)
+        return _Embedded(points, labelled.labels, images.ids, recipe, note, names)
     found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
     for line in found.substitutions:
         context.say(line)
