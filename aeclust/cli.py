@@ -374,9 +374,8 @@ def name(
             found = names.list_clusters(context)
         lines = ["cluster   images  confidence  name"]
         for one in found.clusters:
-            lines.append(
-                f"{one.cluster:7d}  {one.size:7d}  {one.confidence:10.3f}  {one.name or ''}".rstrip()
-            )
+            known = f"{one.cluster:7d}  {one.size:7d}  {one.confidence:10.3f}"
+            lines.append(known if one.name is None else f"{known}  {one.name}")
         if found.known is not None and found.agree is not None:
             share = found.agree / found.known
             lines.append(f"{found.agree} of {found.known} known labels agree ({share:.1%})")

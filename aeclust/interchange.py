@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeclust.errors import InputError
@@ -106,7 +105,8 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
             with torch.device("meta"):
                 wanted = Autoencoder(recipe, channels).state_dict()
             shapes = {
-                name: tuple(content.get_slice(name).get_shape()) for name in content.keys()  # noqa: SIM118 - no mapping
+                name: tuple(content.get_slice(name).get_shape())
+                for name in content.keys()  # noqa: SIM118 - no mapping
             }
             check_state(wanted, shapes, where=str(path))
             arrays = {name: np.asarray(content.get_tensor(name)) for name in shapes}
@@ -147,7 +147,7 @@ def _unfit(path: Path, what: str) -> InputError:
 
 
 class _Encoder(nn.Module):
-    """From pixels to latents, as :func:`aeclust.inference.embed` takes uint8 images of this size."""
+    """From pixels to latents, as :func:`aeclust.inference.embed` of images of this size."""
 
     def __init__(self, network: Autoencoder) -> None:
         super().__init__()
@@ -191,6 +191,8 @@ def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) ->
             dynamic_shapes={"images": {0: "n"}},
             verbose=False,
         )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
     model: ModelProto = program.model_proto
     _strip(model)
     _add(model, recipe=json.dumps(recipe.to_json(), sort_keys=True), epoch=epoch, weights=digest)

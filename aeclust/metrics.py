@@ -93,10 +93,8 @@ def best_names(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray
     return names
 
 
-def matched_classes(
-    clusters: NDArray[Any], classes: NDArray[Any], k: int
-) -> NDArray[np.int64]:
-    """The class of each of k clusters, where some images are known and classes may be more or fewer.
+def matched_classes(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray[np.int64]:
+    """The class of each of k clusters by some known images; classes may be more or fewer.
 
     Parameters
     ----------
