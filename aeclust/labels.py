@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,23 +109,20 @@ def load(location: str) -> Labels:
 def load_named(location: str) -> tuple[Labels, list[str]]:
     """Labels numbered anew from 0, and the name that each number stands for.
 
-    Names are those of the source, or else its labels as they are written, which in a CSV may be any
-    text. What has no name is left out.
+    Names are those of the source, without what has none; or, where nothing has a name, its labels
+    as they are written, which in a CSV may be any text.
 
     Raises
     ------
     InputError
-        As for :func:`load`, and if nothing in the source has a name.
+        As for :func:`load`.
     """
     path = location.partition("::")[0]
     found = _read_csv(path, texts=True) if _is_table(path) else load(location)
-    names = found.values.astype(np.str_) if found.names is None else found.names
+    names = found.names
+    if names is None or not (names != "").any():
+        names = found.values.astype(np.str_)
     known = names != ""
-    if not known.any():
-        raise InputError(
-            "gives no label a name", where=location, expected="names for some of the images",
-            mend="name the clusters with aeclust name 0=NAME",
-        )  # fmt: skip
     texts, values = np.unique(names[known], return_inverse=True)
     ids = None if found.ids is None else found.ids[known]
     return Labels(values.astype(np.int64), ids, location), texts.tolist()
@@ -291,7 +289,9 @@ def _read_json(path: str) -> Labels:
     # numpy would write a mixed column as text
     plain = [columns.get(key) for key in ("ids", "labels", "names")]
     ids, values, names = (
-        np.array(column) if isinstance(column, list) and len(set(map(type, column))) == 1 else None
+        np.array(column)
+        if isinstance(column, list) and set(map(type, column)) in ({int}, {str})
+        else None
         for column in plain
     )
     if plain[2] is not None and names is None:
@@ -303,6 +303,14 @@ def _read_npz(path: str) -> Labels:
     names = images.read_array(path, "names")[1] if "names" in images.npz_keys(path) else None
     ids, values = (images.read_array(path, key)[1] for key in ("ids", "labels"))
     return _from_columns(ids, values, names, path)
+
+
+def _sound(column: NDArray[Any] | None) -> bool:
+    """Whether texts are made of characters that there are."""
+    if column is None or column.dtype.kind != "U" or not column.dtype.itemsize:
+        return True
+    points = np.ascontiguousarray(column).view(np.uint32)
+    return column.dtype.isnative and int(points.max()) <= sys.maxunicode
 
 
 def _from_columns(
@@ -319,6 +327,7 @@ def _from_columns(
         or len(shapes) > 1
         or ids.ndim != 1
         or len(ids) == 0
+        or not all(map(_sound, columns))
     ):
         raise InputError(
             "has no columns ids, labels and names that belong together",

@@ -275,11 +275,6 @@ def test_info_lists_the_names_and_whether_they_are_stale(cli: Cli, full_run: Run
             "bare.csv, row 2: reads '0,'; expected id,label with a label; correct that row",
         ),
         (["--labels", "control.csv"], "control.csv: the name is 'a\\x07'"),
-        (
-            ["--labels", "nameless.csv"],
-            "nameless.csv: gives no label a name; expected names for some of the images; "
-            "name the clusters with aeclust name 0=NAME",
-        ),
     ],
 )
 def test_wrong_names_are_refused(
@@ -289,7 +284,6 @@ def test_wrong_names_are_refused(
         "strange": "id,label\n99,sea\n",
         "bare": "id,label\n0,\n",
         "control": "id,label\n0,a\x07\n",
-        "nameless": "id,label,name\n0,1,\n",
     }
     for name, table in tables.items():
         Path(f"{name}.csv").write_text(table)
