@@ -188,7 +188,7 @@ def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) ->
             opset_version=OPSET,
             input_names=["images"],
             output_names=["latents"],
-            dynamic_shapes={"images": {0: "n"}},
+            dynamic_shapes={"images": {0: torch.export.Dim("n")}},
             verbose=False,
         )
     if program is None:

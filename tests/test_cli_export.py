@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeclust import artifacts, images, labels
+from aeclust.errors import InputError
 from aeclust.images import Source
 from aeclust.run import export as export_module
 from aeclust.run.folder import RunFolder
@@ -299,7 +300,7 @@ def test_lost_images_are_named(cli: Cli, photos: Path, tmp_path: Path) -> None:
 def test_hostile_ids_do_not_leave_the_folder(
     cli: Cli, of_photos: RunFolder, tmp_path: Path, hostile: str
 ) -> None:
-    with pytest.raises(export_module.InputError, match="leads out of the folder"):
+    with pytest.raises(InputError, match="leads out of the folder"):
         export_module._checked(hostile, "x")
     artifact = artifacts.read(of_photos.labels_file)
     names = artifacts.decode_ids(artifact.arrays["ids"]).astype(object)

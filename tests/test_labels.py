@@ -357,9 +357,10 @@ def test_exported_columns_come_back_from_every_format(
     (folder / "a.csv").write_bytes(text.encode())
     (folder / "labels.csv").write_bytes(text.encode())
     (folder / "a.json").write_text(labels.to_json(ids, values, confidence, names))
-    arrays = {"ids": ids, "labels": values, "confidence": confidence}
-    np.savez(folder / "a.npz", latents=np.zeros((len(ids), 2)), **arrays,
-             **({} if names is None else {"names": names}))  # fmt: skip
+    arrays: dict[str, Any] = {"ids": ids, "labels": values, "confidence": confidence}
+    if names is not None:
+        arrays["names"] = names
+    np.savez(folder / "a.npz", latents=np.zeros((len(ids), 2)), **arrays)
     for name in ("a.csv", "", "a.json", "a.npz"):
         read = load(str(folder / name))
         assert read.ids is not None
@@ -376,7 +377,9 @@ def test_exported_columns_come_back_from_every_format(
 
 
 def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(labels.to_json(np.arange(3), np.arange(3), np.ones(3)))
+    (tmp_path / "a.json").write_text(
+        labels.to_json(np.arange(3), np.arange(3), np.ones(3, np.float32))
+    )
     read = load(str(tmp_path / "a.json"))
     assert read.ids is not None
     assert read.ids.dtype == np.int64

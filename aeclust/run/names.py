@@ -23,7 +23,6 @@ from aeclust.run.folder import RunFolder
 _FORMAT = 1
 _MAX_BYTES = 1 << 24
 MAX_LENGTH = 100
-MEND = "aeclust name 0=NAME 1=NAME"
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,10 @@ def current_names(context: Context, artifact: Artifact) -> dict[int, str]:
     if stored is None or not stored.names:
         return {}
     if stored.labels != artifact.digest:
-        context.say(f"the labels have changed since clusters were named; name them anew: {MEND}")
+        context.say(
+            "names are left out, because the labels have changed since;"
+            " name the clusters anew with aeclust name 0=NAME"
+        )
         return {}
     _check_clusters(stored.names, cluster_count(artifact), str(context.folder.names_file))
     return stored.names
