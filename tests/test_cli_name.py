@@ -213,7 +213,7 @@ def test_plot_prints_names_in_its_legend(
 
     monkeypatch.setattr(plots, "embedding_figure", spy)
     cli("name", *given)
-    words = [r"0: \$a\$ b", "1: _c"] if len(given) == 2 else ["cluster 0", "1: shore"]
+    words = ["0: $a$ b", "1: _c"] if len(given) == 2 else ["cluster 0", "1: shore"]
     for more in ([], ["--labels", data.labels], [data.val_images]):
         assert cli("plot", *more).code == 0
         panel = seen["panels"][0]

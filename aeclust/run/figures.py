@@ -298,9 +298,7 @@ class _Embedded:
 
 
 def _title(cluster: int, names: dict[int, str]) -> str:
-    # matplotlib would read what stands between two dollar signs as a formula
-    name = names.get(cluster, "").replace("$", r"\$")
-    return f"{cluster}: {name}" if name else f"cluster {cluster}"
+    return f"{cluster}: {names[cluster]}" if cluster in names else f"cluster {cluster}"
 
 
 def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
