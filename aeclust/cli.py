@@ -40,6 +40,7 @@ from aeclust.flags import (
     given,
     optional_source,
     parse_indices,
+    parse_names,
     source_of,
 )
 from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
@@ -282,6 +283,9 @@ def predict(
     invert: Annotated[
         bool, typer.Option("--invert", help="Swap the names of two clusters.")
     ] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Print the names that aeclust name gave.")
+    ] = False,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
     layout: Layout = None,
@@ -296,28 +300,117 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Print id,label for every image, making what is missing or stale first."""
+    if names and (invert or val_images is not None or val_labels is not None):
+        raise InputError(
+            "the clusters have names already",
+            where="--names",
+            expected="neither --invert nor --val-images and --val-labels beside it",
+            mend="leave out one of them",
+        )
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
-        from aeclust.run.caches import predict as predict_run
+        texts = None
+        if names:
+            from aeclust.run.names import predict_names
 
-        found = predict_run(
-            context,
-            source,
-            invert=invert,
-            val_images=optional_source(val_images),
-            val_labels=val_labels,
-        )
-        from aeclust.labels import to_csv
+            found, texts = predict_names(context, source)
+        else:
+            from aeclust.run.caches import predict as predict_run
 
-        text = to_csv(found.ids, found.labels)
+            found = predict_run(
+                context,
+                source,
+                invert=invert,
+                val_images=optional_source(val_images),
+                val_labels=val_labels,
+            )
+        from aeclust.labels import to_csv, to_json
+
         if as_json:
-            columns = {
-                "ids": found.ids.tolist(),
-                "labels": found.labels.tolist(),
-                "confidence": [round(c, 6) for c in found.confidence.tolist()],
-            }
-            text = json.dumps(columns) + "\n"
+            text = to_json(found.ids, found.labels, found.confidence, texts)
+        else:
+            text = to_csv(found.ids, found.labels if texts is None else texts)
         _emit(text, output)
+
+
+@app.command()
+def name(
+    assignments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CLUSTER=NAME]...", help="As 0=landscape; 0= removes a name."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Name the clusters by a few known labels: a CSV of id,label where a label may be"
+            " any text, .npy, .npz, .h5, or demo:NAME.",
+            metavar="FILE",
+        ),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all names.")] = False,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Name the clusters (names.json), or list them with their names, sizes and confidence."""
+    if sum([bool(assignments), labels is not None, clear]) > 1:
+        raise InputError(
+            "they exclude each other", where="CLUSTER=NAME, --labels, --clear",
+            expected="one of them",
+        )  # fmt: skip
+    wanted = parse_names(assignments or [])
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run import names
+
+        if labels is not None:
+            found = names.names_by_labels(context, labels)
+        elif clear:
+            found = names.clear_names(context)
+        elif wanted:
+            found = names.give_names(context, wanted)
+        else:
+            found = names.list_clusters(context)
+        lines = ["cluster   images  confidence  name"]
+        for one in found.clusters:
+            known = f"{one.cluster:7d}  {one.size:7d}  {one.confidence:10.3f}"
+            lines.append(known if one.name is None else f"{known}  {one.name}")
+        if found.known is not None and found.agree is not None:
+            share = found.agree / found.known
+            lines.append(f"{found.agree} of {found.known} known labels agree ({share:.1%})")
+        _print_result(as_json, asdict(found), "\n".join(lines))
+
+
+@app.command("export")
+def export_(
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEST",
+            help="A folder (no ending) of images by cluster, or a file that ends in .csv, .json,"
+            " .npz, .safetensors (the network) or .onnx (its encoder).",
+        ),
+    ],
+    link: Annotated[
+        bool, typer.Option("--link", help="Link to the images instead of copying them.")
+    ] = False,
+    checkpoint: Checkpoint = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what an export left there.")
+    ] = False,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take clusters, latents or the network elsewhere; what DEST ends in decides."""
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run.export import export
+
+        made = export(context, destination, link=link, checkpoint=checkpoint, force=force)
+        _print_result(as_json, asdict(made), f"{made.file}: {made.content}")
 
 
 @app.command()

@@ -159,3 +159,24 @@ def parse_indices(text: str) -> list[int]:
             f"reads {text!r}", where="--idx", expected="row numbers, as 1,2,3", mend="correct it"
         )
     return [int(item) for item in items]
+
+
+def parse_names(assignments: list[str]) -> dict[int, str]:
+    """``["0=sea", "1="]`` as names by cluster, an empty one where the name is to be removed."""
+    names: dict[int, str] = {}
+    for text in assignments:
+        cluster, equals, name = (part.strip() for part in text.partition("="))
+        if not (equals and cluster.isascii() and cluster.isdigit() and len(cluster) < 10):
+            raise InputError(
+                f"reads {text!r}",
+                where="CLUSTER=NAME",
+                expected="the number of a cluster and its name",
+                mend="for example aeclust name 0=landscape",
+            )
+        if int(cluster) in names:
+            raise InputError(
+                f"cluster {int(cluster)} is named twice", where="CLUSTER=NAME",
+                expected="one name for it",
+            )  # fmt: skip
+        names[int(cluster)] = name
+    return names

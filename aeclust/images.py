@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -304,6 +305,26 @@ def read_array(
             expected="a whole file as numpy.save writes it, of numbers",
             mend="save it again",
         ) from error
+
+
+def npz_keys(path: str) -> set[str]:
+    """Names of the arrays in a ``.npz`` file; none if it cannot be read, as who reads it tells."""
+    if not os.path.isfile(path):
+        return set()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name[:-4] for name in archive.namelist() if name.endswith(".npy")}
+    except _BAD_ARRAY:
+        return set()
+
+
+def to_png(pixels: NDArray[Any]) -> bytes:
+    """One image (h, w, c), uint8 or floating in [0, 1], as a PNG of 8 bits."""
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(np.asarray(pixels, np.float64) * 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(out, "PNG")
+    return out.getvalue()
 
 
 def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from aeclust import artifacts, images
 from aeclust.errors import InputError
 
-_MAX_CSV_BYTES = 1 << 30
+TABLE = "labels.csv"  # of an exported folder
+_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,14 @@ class Labels:
         int64 or str; None where the source has none, so that rows count.
     location : str
         Where they came from, for errors.
+    names : ndarray of shape (n,) or None
+        str, what each label is called, empty where it has no name; None where the source has none.
     """
 
     values: NDArray[np.int64]
     ids: NDArray[Any] | None
     location: str
+    names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -73,9 +79,10 @@ class Labels:
 
 
 def load(location: str) -> Labels:
-    """Read labels: ``.csv`` (id,label), ``.npy``, ``.npz``, ``.h5`` or a built-in set.
+    """Read labels: ``.csv`` (id,label), ``.json``, ``.npy``, ``.npz``, ``.h5`` or a built-in set.
 
-    A ``.h5`` file may be a labels artifact of aeclust or hold one array of whole numbers.
+    A ``.h5`` file may be a labels artifact of aeclust or hold one array of whole numbers. What
+    ``aeclust export`` writes is read back, a folder by its ``labels.csv``.
 
     Raises
     ------
@@ -85,13 +92,47 @@ def load(location: str) -> Labels:
     if location.startswith("demo:"):
         return Labels(images.demo_set(location).labels, None, location)
     path, _, key = location.partition("::")
-    if path.lower().endswith(".csv"):
+    if _is_table(path):
         return _read_csv(path)
+    if path.lower().endswith(".json"):
+        return _read_json(path)
+    if not key and path.lower().endswith(".npz") and {"ids", "labels"} <= images.npz_keys(path):
+        return _read_npz(path)
     if not key and path.lower().endswith(".h5") and artifacts.is_artifact(Path(path)):
         artifact = artifacts.read(Path(path), "labels")
         ids = artifacts.decode_ids(artifact.arrays["ids"])
         return Labels(artifact.arrays["labels"], ids, location)
     where, values = images.read_array(path, key or None, axes=(1,))
+    return Labels(_whole_numbers(values, where), None, location)
+
+
+def load_named(location: str) -> tuple[Labels, list[str]]:
+    """Labels numbered anew from 0, and the name that each number stands for.
+
+    Names are those of the source, without what has none; or, where nothing has a name, its labels
+    as they are written, which in a CSV may be any text.
+
+    Raises
+    ------
+    InputError
+        As for :func:`load`.
+    """
+    path = location.partition("::")[0]
+    found = _read_csv(path, texts=True) if _is_table(path) else load(location)
+    names = found.names
+    if names is None or not (names != "").any():
+        names = found.values.astype(np.str_)
+    known = names != ""
+    texts, values = np.unique(names[known], return_inverse=True)
+    ids = None if found.ids is None else found.ids[known]
+    return Labels(values.astype(np.int64), ids, location), texts.tolist()
+
+
+def _is_table(path: str) -> bool:
+    return path.lower().endswith(".csv") or os.path.isfile(os.path.join(path, TABLE))
+
+
+def _whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
     if values.ndim != 1 or len(values) == 0:
         raise InputError(
             f"has shape {values.shape}", where=where, expected="one label for each image, (n,)"
@@ -105,7 +146,7 @@ def load(location: str) -> Labels:
         )
     if int(values.min()) < -(2**62) or int(values.max()) > 2**62:
         raise InputError("holds numbers beyond 2^62", where=where, expected="class numbers")
-    return Labels(values.astype(np.int64), None, location)
+    return values.astype(np.int64)
 
 
 def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -121,56 +162,103 @@ def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[n
     return predicted.values[rows], classes
 
 
-def to_csv(ids: NDArray[Any], values: NDArray[Any]) -> str:
-    """``id,label`` and one row for each image, every line ended."""
+def to_csv(ids: NDArray[Any], values: NDArray[Any], **more: NDArray[Any]) -> str:
+    """``id,label`` and `more` columns, and one row for each image, every line ended."""
     out = io.StringIO()
+    columns = [column.tolist() for column in (ids, values, *more.values())]
     # before Python 3.13 a lone carriage return was written bare, which no reader takes
-    bare = ids.dtype.kind == "U" and any("\r" in name for name in ids.tolist())
+    bare = any(isinstance(cell, str) and "\r" in cell for column in columns for cell in column)
     writer = csv.writer(
         out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
     )
-    writer.writerow(("id", "label"))
-    writer.writerows(zip(ids.tolist(), values.tolist(), strict=True))
+    writer.writerow(("id", "label", *more))
+    writer.writerows(zip(*columns, strict=True))
     return out.getvalue()
 
 
-def _read_csv(path: str) -> Labels:
+def to_json(
+    ids: NDArray[Any],
+    values: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    names: NDArray[np.str_] | None = None,
+) -> str:
+    """One object of the columns ids, labels, confidence and, if there are any, names; one line."""
+    columns = {
+        "ids": ids.tolist(),
+        "labels": values.tolist(),
+        "confidence": [round(c, 6) for c in confidence.tolist()],
+    }
+    if names is not None:
+        columns["names"] = names.tolist()
+    return json.dumps(columns) + "\n"
+
+
+def read_rows(path: str) -> list[list[str]]:
+    """The rows of a CSV, its header first, without empty ones.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or does not start with the columns id and label.
+    """
+    data = _read_text(path, "a CSV of id,label")
     try:
-        if os.path.getsize(path) > _MAX_CSV_BYTES or not os.path.isfile(path):
-            raise OSError(f"not a regular file of at most {_MAX_CSV_BYTES} bytes")
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"cannot be read ({getattr(error, 'strerror', None) or error})",
-            where=path,
-            expected="a CSV of id,label",
-            mend="check the path",
-        ) from error
-    if not rows or [cell.strip().lower() for cell in rows[0]] != ["id", "label"]:
+        rows = [row for row in csv.reader(io.StringIO(data, newline="")) if row]
+    except csv.Error as error:
+        raise _unreadable(path, str(error), "a CSV of id,label") from error
+    if not rows or [cell.strip().lower() for cell in rows[0][:2]] != ["id", "label"]:
         raise InputError(
             f"starts with {','.join(rows[0])[:60]!r}" if rows else "is empty",
             where=path,
             expected="the header id,label",
             mend="write it as aeclust predict does",
         )
-    if len(rows) == 1:
+    return rows
+
+
+def _read_text(path: str, expected: str) -> str:
+    try:
+        if os.path.getsize(path) > _MAX_BYTES or not os.path.isfile(path):
+            raise OSError(f"not a regular file of at most {_MAX_BYTES} bytes")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(path, reason, expected) from error
+
+
+def _unreadable(path: str, reason: str, expected: str) -> InputError:
+    return InputError(
+        f"cannot be read ({reason})", where=path, expected=expected, mend="check the path"
+    )
+
+
+def _read_csv(path: str, *, texts: bool = False) -> Labels:
+    """A CSV, or that of an exported folder; with `texts` a label may be any text, a name.
+
+    A column called name says what the labels are called.
+    """
+    if not path.lower().endswith(".csv"):
+        path = os.path.join(path, TABLE)
+    header, *rows = read_rows(path)
+    if not rows:
         raise InputError("holds no labels", where=path, expected="rows after the header")
-    return Labels(*_columns(rows[1:], path), path)
-
-
-def _columns(rows: Sequence[list[str]], path: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    values = np.empty(len(rows), np.int64)
+    columns = [cell.strip().lower() for cell in header]
+    named = columns.index("name") if "name" in columns[2:] else None
+    texts = texts and named is None
+    values = np.zeros(len(rows), np.int64)
+    names: list[str] = []
     seen: dict[str, int] = {}
     for i, row in enumerate(rows):
         line = f"{path}, row {i + 2}"
-        number = row[1].strip() if len(row) == 2 else ""
-        digits = number.removeprefix("-")
-        if not (digits.isdecimal() and len(digits) < 19):
+        label = row[1].strip() if len(row) == len(columns) else ""
+        digits = label.removeprefix("-")
+        whole = digits.isdecimal() and len(digits) < 19
+        if not (label if texts else whole):
             raise InputError(
                 f"reads {','.join(row)[:60]!r}",
                 where=line,
-                expected="id,label with a whole number",
+                expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
                 mend="correct that row",
             )
         if row[0] in seen:
@@ -179,5 +267,76 @@ def _columns(rows: Sequence[list[str]], path: str) -> tuple[NDArray[np.int64], N
                 expected="each id once", mend="remove one of them",
             )  # fmt: skip
         seen[row[0]] = i + 2
-        values[i] = int(number)
-    return values, np.array(list(seen), dtype=np.str_)
+        if texts:
+            names.append(label)
+        else:
+            values[i] = int(label)
+            names += [] if named is None else [row[named].strip()]
+    return Labels(values, _texts(list(seen)), path, _texts(names) if names else None)
+
+
+def _texts(values: Sequence[str]) -> NDArray[np.str_]:
+    return np.array(values, dtype=np.str_)
+
+
+def _read_json(path: str) -> Labels:
+    expected = "one object, as aeclust predict --json writes it"
+    try:
+        found = json.loads(_read_text(path, expected))
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}"[:100], expected) from error
+    columns = found if isinstance(found, dict) else {}
+    # numpy would write a mixed column as text
+    plain = [columns.get(key) for key in ("ids", "labels", "names")]
+    ids, values, names = (
+        np.array(column)
+        if isinstance(column, list) and set(map(type, column)) in ({int}, {str})
+        else None
+        for column in plain
+    )
+    if plain[2] is not None and names is None:
+        values = None  # names there are, but not as they should be
+    return _from_columns(ids, values, names, path)
+
+
+def _read_npz(path: str) -> Labels:
+    names = images.read_array(path, "names")[1] if "names" in images.npz_keys(path) else None
+    ids, values = (images.read_array(path, key)[1] for key in ("ids", "labels"))
+    return _from_columns(ids, values, names, path)
+
+
+def _sound(column: NDArray[Any] | None) -> bool:
+    """Whether texts are made of characters that there are."""
+    if column is None or column.dtype.kind != "U" or not column.dtype.itemsize:
+        return True
+    points = np.ascontiguousarray(column).view(np.uint32)
+    return column.dtype.isnative and int(points.max()) <= sys.maxunicode
+
+
+def _from_columns(
+    ids: NDArray[Any] | None, values: NDArray[Any] | None, names: NDArray[Any] | None, where: str
+) -> Labels:
+    """Labels of columns from a file; a missing one of the first two is refused."""
+    columns = [ids, values] if names is None else [ids, values, names]
+    shapes = {None if column is None else column.shape for column in columns}
+    kinds = "".join("-" if column is None else column.dtype.kind for column in columns)
+    if (
+        ids is None
+        or values is None
+        or kinds not in ("ii", "Ui", "iiU", "UiU")
+        or len(shapes) > 1
+        or ids.ndim != 1
+        or len(ids) == 0
+        or not all(map(_sound, columns))
+    ):
+        raise InputError(
+            "has no columns ids, labels and names that belong together",
+            where=where,
+            expected="lists of one length: ids, whole numbers and, if they are there, names",
+            mend="write it as aeclust export does",
+        )
+    if len(np.unique(ids)) < len(ids):
+        raise InputError(
+            "has an id twice", where=where, expected="each id once", mend="remove one of them"
+        )
+    return Labels(_whole_numbers(values, where), ids, where, names)

@@ -93,6 +93,32 @@ def best_names(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray
     return names
 
 
+def matched_classes(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray[np.int64]:
+    """The class of each of k clusters by some known images; classes may be more or fewer.
+
+    Parameters
+    ----------
+    clusters, classes : ndarray of shape (m,)
+        Of the known images; clusters in 0 to k - 1, classes 0 or more. m is at least 1.
+    k : int
+
+    Returns
+    -------
+    ndarray of shape (k,)
+        By the best one-to-one matching. A cluster left over takes the class that most of its known
+        images have, the smallest of several; -1 if none of its images is known.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((k, int(classes.max()) + 1), np.int64)
+    np.add.at(table, (clusters, classes), 1)
+    found = np.where(table.any(1), table.argmax(1), -1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    agreeing = table[rows, columns] > 0  # a pair that shares no image is no match
+    found[rows[agreeing]] = columns[agreeing]
+    return found
+
+
 def rank_correlation(x: NDArray[Any], y: NDArray[Any]) -> float | None:
     """Spearman's rho of two curves, or None where it is undefined (constant, or under 3 points)."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

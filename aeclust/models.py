@@ -154,13 +154,21 @@ def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, wher
     InputError
         Naming every missing, unexpected or misshapen key.
     """
-    wanted = network.state_dict()
-    problems = [f"missing {name}" for name in wanted if name not in arrays]
-    problems += [f"unexpected {name}" for name in arrays if name not in wanted]
+    shapes = {name: array.shape for name, array in arrays.items()}
+    check_state(network.state_dict(), shapes, where=where)
+    network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in arrays.items()})
+
+
+def check_state(
+    wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str
+) -> None:
+    """Refuse arrays of these shapes, unless they are those of the state dict `wanted`."""
+    problems = [f"missing {name}" for name in wanted if name not in shapes]
+    problems += [f"unexpected {name}" for name in shapes if name not in wanted]
     problems += [
-        f"{name} is {arrays[name].shape} instead of {tuple(value.shape)}"
+        f"{name} is {shapes[name]} instead of {tuple(value.shape)}"
         for name, value in wanted.items()
-        if name in arrays and arrays[name].shape != tuple(value.shape)
+        if name in shapes and shapes[name] != tuple(value.shape)
     ]
     if problems:
         raise InputError(
@@ -170,7 +178,6 @@ def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, wher
             expected="weights of this recipe and image size",
             mend="use the run folder that they came from",
         )
-    network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in arrays.items()})
 
 
 # -- the report's networks: every stage is conv 3x3, ReLU, max-pool 2 ----------------------------

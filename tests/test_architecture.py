@@ -47,6 +47,7 @@ ROOMS = {
         "curve",
         "diagnosis",
     ),
+    "interchange": ("interchange",),
     "run": ("run",),
     "estimator": ("estimator",),
     "flags": ("flags",),
@@ -60,7 +61,8 @@ ARROWS = {
     "plots": set[str](),
     "files": {"files", "pure"},
     "stages": {"stages", "pure"},
-    "run": {"run", "stages", "files", "plots", "pure"},
+    "interchange": {"pure"},
+    "run": {"run", "interchange", "stages", "files", "plots", "pure"},
     "estimator": {"estimator", "run", "stages", "files", "pure"},
     "flags": {"files", "pure"},
     "terminal": {"stages", "pure"},
@@ -88,6 +90,8 @@ KEEPERS = {
     "PIL": {"images"},
     "typer": {"cli", "flags"},
     "rich": {"terminal"},
+    "safetensors": {"interchange"},
+    "onnx": {"interchange"},
 }
 SILENT = ("pure", "stages", "plots")
 # the TOML of --config is read where its fields are known, and the system tells some things in files

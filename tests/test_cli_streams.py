@@ -21,7 +21,7 @@ from aeclust.run.folder import RunFolder
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (
     "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
-    "info",
+    "info", "name", "export",
 )  # fmt: skip
 
 LIGHT = f"""
@@ -109,6 +109,8 @@ def test_python_m_aeclust_is_the_same_program() -> None:
         ["reconstruct", "--idx", "1"],
         ["checkpoint-curve"],
         ["plot", "{val}"],
+        ["name", "0=sea"],
+        ["export", "a.csv", "--force"],
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -156,6 +158,8 @@ def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
             ],
         ),
         (["predict"], ["ids", "labels", "confidence"]),
+        (["name"], ["clusters", "known", "agree"]),
+        (["export", "sorted"], ["file", "format", "content"]),
         (["reconstruct", "--idx", "1"], ["file", "epoch", "ids", "mse"]),
         (["checkpoint-curve"], ["picture", "table", "points", "correlations", "fall"]),
         (["plot"], ["file"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from aeclust.errors import InputError
 from aeclust.images import Source
 from aeclust.recipes import named
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.names import Names, read_names
 
 TOML = b"""recipe = "hybrid"
 lr = 3e-3
@@ -28,6 +30,8 @@ clusterer = "consensus"
 schedule = "one-cycle"
 """
 CSV = b'id,label\n0,1\n1,0\n"a,b",2\n\xc3\xa9.png,3\n'
+NAMES = json.dumps(Names("ab" * 32, {0: "sea", 12: "é"}).to_json()).encode()
+EXPORTED = b'{"ids": ["a", "b"], "labels": [0, 1], "confidence": [1.0, 0.5], "names": ["x", ""]}'
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,21 @@ def manifest() -> bytes:
     return json.dumps(made.to_json(), indent=2).encode()
 
 
+def read_cluster_names(path: Path) -> object:
+    return read_names(RunFolder(path.parent))
+
+
+def read_exported(path: Path) -> object:
+    found, texts = labels.load_named(str(path))
+    return texts if found.ids is None else found.ids.tolist()
+
+
+def archive() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, ids=np.array(["a.png", "é"]), labels=np.arange(2), names=np.array(["x", ""]))
+    return out.getvalue()
+
+
 def kinds() -> dict[str, Kind]:
     found = {name: Kind(content, read_images) for name, content in VALID.items()}
     for kind in SAMPLES:
@@ -79,6 +98,9 @@ def kinds() -> dict[str, Kind]:
     found["labels-of-a-run.h5"] = Kind(encode(artifact("labels"))[0], read_labels, signed=True)
     found["recipe.toml"] = Kind(TOML, read_recipe)
     found["run/run.json"] = Kind(manifest(), read_manifest)
+    found["run/names.json"] = Kind(NAMES, read_cluster_names)
+    found["exported.json"] = Kind(EXPORTED, read_exported)
+    found["exported.npz"] = Kind(archive(), read_exported)
     return found
 
 

@@ -310,7 +310,7 @@ def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert refused(lambda: load(long)) == (
         f"{long}: cannot be read (field larger than field limit (131072)); {UNREADABLE}"
     )
-    monkeypatch.setattr(labels, "_MAX_CSV_BYTES", 10)
+    monkeypatch.setattr(labels, "_MAX_BYTES", 10)
     large = csv_file(tmp_path, "id,label\n0,1\n")
     assert refused(lambda: load(large)) == (
         f"{large}: cannot be read (not a regular file of at most 10 bytes); {UNREADABLE}"
@@ -331,3 +331,117 @@ def test_a_missing_array_and_another_artifact_are_refused(tmp_path: Path) -> Non
     assert line.startswith(f"{file}: ")
     assert "labels" in line
     assert refused(lambda: load("demo:cats")).startswith("demo:cats: no built-in set is called")
+
+
+# -- what aeclust export writes ----------------------------------------------------------------
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+
+@FEW
+@given(
+    st.lists(
+        st.tuples(TEXT, st.integers(-5, 9), st.floats(0, 1)), min_size=1, unique_by=lambda r: r[0]
+    ),
+    st.booleans(),
+)
+def test_exported_columns_come_back_from_every_format(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, float]], named: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("exported")
+    ids, values = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    confidence = np.array([r[2] for r in rows], np.float32)
+    names = np.array(["" if v < 0 else f"c {v}, x" for v in values]) if named else None
+    more = {} if names is None else {"name": names}
+    text = to_csv(ids, values, confidence=confidence.round(6), **more)
+    (folder / "a.csv").write_bytes(text.encode())
+    (folder / "labels.csv").write_bytes(text.encode())
+    (folder / "a.json").write_text(labels.to_json(ids, values, confidence, names))
+    arrays: dict[str, Any] = {"ids": ids, "labels": values, "confidence": confidence}
+    if names is not None:
+        arrays["names"] = names
+    np.savez(folder / "a.npz", latents=np.zeros((len(ids), 2)), **arrays)
+    for name in ("a.csv", "", "a.json", "a.npz"):
+        read = load(str(folder / name))
+        assert read.ids is not None
+        assert (read.ids.tolist(), read.values.tolist()) == (ids.tolist(), values.tolist())
+        assert read.values.dtype == np.int64
+        assert (read.names is None) == (not named)
+        if read.names is not None and names is not None:
+            assert read.names.tolist() == names.tolist()
+        known, texts = labels.load_named(str(folder / name))
+        wanted = values.astype(str) if names is None or not names.any() else names
+        assert known.ids is not None
+        assert known.ids.tolist() == ids[wanted != ""].tolist()
+        assert [texts[v] for v in known.values] == wanted[wanted != ""].tolist()
+
+
+def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        labels.to_json(np.arange(3), np.arange(3), np.ones(3, np.float32))
+    )
+    read = load(str(tmp_path / "a.json"))
+    assert read.ids is not None
+    assert read.ids.dtype == np.int64
+
+
+def test_labels_of_any_text_are_numbered(tmp_path: Path) -> None:
+    found, texts = labels.load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
+    assert (found.values.tolist(), texts) == ([1, 0, 1], ["1", "sea"])
+    np.save(tmp_path / "y.npy", np.array([3, 1, 3]))
+    found, texts = labels.load_named(str(tmp_path / "y.npy"))
+    assert (found.values.tolist(), texts, found.ids) == ([1, 0, 1], ["1", "3"], None)
+
+
+BELONG = (
+    "has no columns ids, labels and names that belong together; expected lists of one length: "
+    "ids, whole numbers and, if they are there, names; write it as aeclust export does"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[1]", BELONG),
+        ("{}", BELONG),
+        ('{"ids": [], "labels": []}', BELONG),
+        ('{"ids": [1, "a"], "labels": [1, 2]}', BELONG),
+        ('{"ids": [[1], [2, 3]], "labels": [1, 2]}', BELONG),
+        ('{"ids": [1, 2], "labels": [1]}', BELONG),
+        ('{"ids": [1], "labels": ["1"]}', BELONG),
+        ('{"ids": [1], "labels": [1.0]}', BELONG),
+        ('{"ids": [1], "labels": [true]}', BELONG),
+        ('{"ids": [1], "labels": [1], "names": [2]}', BELONG),
+        ('{"ids": [1], "labels": [1], "names": []}', BELONG),
+        (f'{{"ids": [1], "labels": [{2**70}]}}', BELONG),
+        (
+            f'{{"ids": [1], "labels": [{2**62 + 1}]}}',
+            "holds numbers beyond 2^62; expected class numbers",
+        ),
+        (
+            '{"ids": ["a", "a"], "labels": [1, 2]}',
+            "has an id twice; expected each id once; remove one of them",
+        ),
+    ],
+)
+def test_json_that_is_no_labels_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(text)
+    assert refused(lambda: load(str(file))) == f"{file}: {line}"
+
+
+def test_broken_json_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    for text in ("", "{", "[" * 100_000, "9" * 5_000):
+        file.write_text(text)
+        line = refused(lambda: load(str(file)))
+        assert line.startswith(f"{file}: ")
+        assert "expected one object, as aeclust predict --json writes it" in line or BELONG in line
+
+
+def test_texts_that_no_text_can_be_are_refused(tmp_path: Path) -> None:
+    ids = np.array(["ab", "cd"])
+    ids.view(np.uint32)[0] = 2**31
+    np.savez(tmp_path / "a.npz", ids=ids, labels=np.arange(2))
+    file = str(tmp_path / "a.npz")
+    assert refused(lambda: load(file)) == f"{file}: {BELONG}"

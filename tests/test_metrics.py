@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust.metrics import best_names, contingency, largest_fall, rank_correlation, scores
+from aeclust.metrics import (
+    best_names,
+    contingency,
+    largest_fall,
+    matched_classes,
+    rank_correlation,
+    scores,
+)
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)
@@ -179,6 +186,40 @@ def test_what_no_label_decides_keeps_its_number(
     result = best_names(np.array(clusters, np.int64), np.array(classes, np.int64), k)
     assert result.dtype == np.int64
     assert result.tolist() == names
+
+
+@pytest.mark.parametrize(
+    ("clusters", "classes", "k", "matched"),
+    [
+        ([0, 0, 0, 1, 1], [1, 1, 0, 0, 0], 2, [1, 0]),
+        # the matching of all beats the majority of one
+        ([0, 0, 0, 1, 1, 1], [0, 0, 1, 0, 0, 0], 2, [1, 0]),
+        # more clusters than classes: the majority, or nothing where none is known
+        ([0, 0, 2, 2, 2], [0, 0, 0, 0, 1], 4, [0, -1, 1, -1]),
+        ([0, 1, 1], [0, 0, 0], 2, [0, 0]),
+        # more classes than clusters
+        ([0, 0, 0], [4, 4, 2], 1, [4]),
+        # a class that a cluster shares no image with is no match
+        ([0, 0, 1], [2, 2, 2], 2, [2, 2]),
+    ],
+)
+def test_matched_classes_by_hand(
+    clusters: list[int], classes: list[int], k: int, matched: list[int]
+) -> None:
+    result = matched_classes(np.array(clusters), np.array(classes), k)
+    assert result.dtype == np.int64
+    assert result.tolist() == matched
+
+
+@FEW
+@given(pairs())
+def test_matched_classes_agree_at_least_as_often_as_any_permutation(pair: Pairs) -> None:
+    clusters, classes = pair
+    matched = matched_classes(clusters, classes, 5)
+    assert (matched[np.unique(clusters)] >= 0).all()
+    assert matched[4] == -1
+    agree = float(np.mean(matched[clusters] == classes))
+    assert agree >= scores(clusters, classes).accuracy - 1e-9
 
 
 @FEW

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from aeclust.run.caches import (
 from aeclust.run.context import Context, tell_about
 from aeclust.run.curves import current_curve, load_validation
 from aeclust.run.folder import Manifest
+from aeclust.run.names import current_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -235,8 +236,8 @@ def plot(
 
     points, groups, rows = embedded.points, embedded.labels, np.arange(len(embedded.labels))
     k = int(groups.max()) + 1
-    names = _cluster_names(k)
-    panels = [plots.Panel("by cluster", groups, names)]
+    titles = _titles(k, embedded.names)
+    panels = [plots.Panel("by cluster", groups, titles)]
     scores = None
     if truth is not None:
         rows, classes = labels.load(truth).aligned(embedded.ids)
@@ -245,10 +246,10 @@ def plot(
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
             matched = metrics.best_names(groups, classes, k)
-            names = {int(c): names[j] for j, c in enumerate(matched)}
+            titles = {int(c): titles[j] for j, c in enumerate(matched)}
             groups = matched[groups]
         panels = [
-            plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, names),
+            plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, titles),
             plots.Panel(
                 "by true label", classes, {int(c): f"class {c}" for c in np.unique(classes)}
             ),
@@ -319,9 +320,11 @@ def gallery(
         groups, confidence = artifact.arrays["labels"], artifact.arrays["confidence"]
         latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
         values, note = latents.arrays["latents"], ""
+        names: Mapping[int, str] = current_names(context, artifact)
     else:
         others = _cluster_others(context, manifest, images, seed)
         groups, confidence, values = others.labels, others.confidence, others.latents
+        names = others.names
         way = "labelled by the vote of training neighbours"
         note = f"{way if others.voted else 'clustered by themselves'}; "
     from aeclust import plots
@@ -336,11 +339,11 @@ def gallery(
     )
     if len(picks) > GALLERY_CLUSTERS:  # clusters are numbered by falling size
         context.say(f"the gallery shows {GALLERY_CLUSTERS} of {len(picks)} clusters")
-    names = _cluster_names(int(groups.max()) + 1)
+    titles = _titles(int(groups.max()) + 1, names)
     exhibits, clusters = [], []
     for one in picks[:GALLERY_CLUSTERS]:
         mean = float(confidence[groups == one.cluster].mean(dtype=np.float64))
-        name = names[one.cluster]
+        name = titles[one.cluster]
         exhibits.append(
             plots.Exhibit(
                 name=name,
@@ -359,8 +362,8 @@ def gallery(
     return Shown(file, clusters)
 
 
-def _cluster_names(k: int) -> dict[int, str]:
-    return {j: f"cluster {j}" for j in range(k)}
+def _titles(k: int, names: Mapping[int, str]) -> dict[int, str]:
+    return {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in range(k)}
 
 
 def _unit(images: Images, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -372,12 +375,16 @@ def _unit(images: Images, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class _Embedded:
-    """Points (n, 2), their clusters and ids, and how they came to be."""
+    """Points (n, 2), their clusters and ids, and how they came to be.
+
+    `names` are those of the run's clusters; none where the images were clustered by themselves.
+    """
 
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     ids: NDArray[Any]
     note: str
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
@@ -390,7 +397,8 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
     else:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
-    return _Embedded(points, artifact.arrays["labels"], ids, note)
+    names = current_names(context, artifact)
+    return _Embedded(points, artifact.arrays["labels"], ids, note, names)
 
 
 def _other_embedding(
@@ -402,7 +410,8 @@ def _other_embedding(
         points = reduction.picture(points, seed=others.seed, tell=context.say)
     voted = "t-SNE of the latents; labelled by the vote of training neighbours"
     alone = f"latents embedded and clustered by themselves ({others.chain})"
-    return _Embedded(points, others.labels, images.ids, voted if others.voted else alone)
+    note = voted if others.voted else alone
+    return _Embedded(points, others.labels, images.ids, note, others.names)
 
 
 @dataclass(frozen=True)
@@ -410,7 +419,7 @@ class _Others:
     """Other images: latents (n, d), clusters and confidence (n,), and how these came to be.
 
     voted: by training neighbours, and not by a chain of their own; points (n, e): what was
-    clustered, or the latents.
+    clustered, or the latents; names: of the run's clusters, if these are the clusters.
     """
 
     latents: NDArray[np.float32]
@@ -420,6 +429,7 @@ class _Others:
     voted: bool
     chain: str
     seed: int
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def _cluster_others(
@@ -429,8 +439,11 @@ def _cluster_others(
     check_channels(images, manifest)
     request = current_request(context.folder, manifest)
     recipe = request.recipe
+    names: dict[int, str] = {}
     if not recipe.transductive:
-        labelled = label_images(context, manifest, current_labels(context, manifest), images.source)
+        artifact = current_labels(context, manifest)
+        names = current_names(context, artifact)
+        labelled = label_images(context, manifest, artifact, images.source)
     else:
         tell_about(context, images, recipe)
     network, _ = load_network(context, manifest, request.epoch)
@@ -441,7 +454,7 @@ def _cluster_others(
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     if not recipe.transductive:
         groups, confidence = labelled.labels, labelled.confidence
-        return _Others(latents, latents, groups, confidence, True, chain, seed)
+        return _Others(latents, latents, groups, confidence, True, chain, seed, names)
     found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
     for line in found.substitutions:
         context.say(line)

@@ -22,7 +22,8 @@ _FORMAT = 1
 _MAX_BYTES = 1 << 20
 # what is written under the lock alone
 _OWN = re.compile(
-    r"run\.json(\.next)?|metrics\.jsonl|(resume|images|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
+    r"run\.json(\.next)?|names\.json|metrics\.jsonl"
+    r"|(resume|images|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
 
 
@@ -104,6 +105,7 @@ class RunFolder:
         self.labels_file = path / "labels.h5"
         self.embedding_file = path / "embedding.h5"
         self.curve_file = path / "curve.h5"
+        self.names_file = path / "names.json"
         self._held = 0
 
     def weights_file(self, epoch: int) -> Path:

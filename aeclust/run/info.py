@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from aeclust.recipes import Recipe
 from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.curves import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.names import Names, read_names
 
 
 @dataclass(frozen=True)
 class FileInfo:
-    """One verified artifact.
+    """One verified artifact, or the names of clusters.
 
     Attributes
     ----------
@@ -98,6 +100,12 @@ def run_info(folder: RunFolder) -> RunInfo:
                 found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
             except InputError as error:
                 damaged.append(str(error))
+    try:
+        names = read_names(folder)
+    except InputError as error:
+        damaged.append(str(error))
+    else:
+        found += [] if names is None else [_describe_names(folder, manifest, names)]
     kept = manifest.checkpoints
     finished = kept[-1] in epochs and not folder.resume_file.exists()
     if finished:
@@ -139,4 +147,20 @@ def _describe(file: Path, artifact: Artifact, stale: str) -> FileInfo:
         versions=artifact.versions,
         details=artifact.details,
         stale=stale,
+    )
+
+
+def _describe_names(folder: RunFolder, manifest: Manifest, names: Names) -> FileInfo:
+    content = names.to_json()
+    return FileInfo(
+        file=str(folder.names_file),
+        kind="names",
+        digest=hashlib.sha256(folder.names_file.read_bytes()).hexdigest(),
+        arrays={},
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"labels": names.labels},
+        versions={},
+        details={"names": content["names"]},
+        stale=names.stale(folder),
     )
