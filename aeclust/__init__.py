@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aeclust.estimator import AutoencoderClusterer
 
-__all__ = ["AutoencoderClusterer"]
+    __version__: str
+
+__all__ = ["AutoencoderClusterer", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from aeclust.estimator import AutoencoderClusterer
 
         return AutoencoderClusterer
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("aeclust")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

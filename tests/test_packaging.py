@@ -39,7 +39,8 @@ def test_the_command_and_the_module_are_one() -> None:
         [sys.executable, "-m", "aeclust", "--version"],
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    assert done.stdout == f"aeclust {metadata('aeclust')['Version']}\n"
+    assert done.stdout == f"aeclust {aeclust.__version__}\n"
+    assert aeclust.__version__ == metadata("aeclust")["Version"]
 
 
 def test_every_package_and_every_file_beside_the_code_is_packed(project: dict[str, Any]) -> None:
