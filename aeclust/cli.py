@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from aeclust.errors import AeclustError, InputError, Interrupted, WriteError, printable
+from aeclust import completion, streams
+from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.flags import (
-    DATA,
+    CHECK,
+    CLUSTERING,
     DEFAULT_RUN,
+    IMAGES,
+    KNOWN,
+    LOOK,
+    OUTPUT,
+    TRAINING,
+    WORK,
     Checkpoint,
+    Command,
+    Commands,
     Data,
     Device,
+    Force,
     Json,
     K,
+    LabelsFile,
     Layout,
     OptionalSeed,
     Output,
@@ -33,6 +45,8 @@ from aeclust.flags import (
     Size,
     SkipBad,
     Threads,
+    TrainData,
+    TrueLabels,
     ValImages,
     ValLabels,
     absolute,
@@ -40,8 +54,10 @@ from aeclust.flags import (
     given,
     optional_source,
     parse_indices,
+    recipe_field,
     source_of,
 )
+from aeclust.streams import STREAM
 from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
@@ -50,10 +66,14 @@ if TYPE_CHECKING:
     from aeclust.run.folder import Manifest
     from aeclust.run.info import FileInfo
 
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
 app = typer.Typer(
     name="aeclust",
+    cls=Commands,
     help="Cluster images without labels: train an autoencoder, embed, cluster, see, export.\n\n"
-    "First run: aeclust train && aeclust predict > submission.csv",
+    "First run: aeclust train && aeclust predict > submission.csv\n\n"
+    "Your own images: aeclust train photos/ --size 32",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,30 +82,89 @@ app = typer.Typer(
 # -- commands ----------------------------------------------------------------------------------
 
 
-@app.command()
+def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]:
+    """Make a function a command, in a panel of the help; its docstring ends with examples."""
+    return app.command(name, cls=Command, rich_help_panel=panel)
+
+
+@command(WORK)
 def train(
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help=f"{DATA}; demo:scenes if absent.")
-    ] = None,
+    data: TrainData = None,
     recipe: Annotated[
-        str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
+        str | None,
+        typer.Option(
+            help="baseline, vae, deep or hybrid.",
+            metavar="NAME",
+            show_default="hybrid",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.recipes,
+        ),
     ] = None,
-    k: K = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images; hybrid adds its label_epochs to them."),
+        recipe_field(
+            help="Passes over the images; hybrid adds its label_epochs to them.",
+            metavar="N",
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, sgd or muon.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    loss: Annotated[str | None, typer.Option(help="mse or elbo.")] = None,
+    batch_size: Annotated[
+        int | None,
+        recipe_field(
+            help="Images in a step.",
+            metavar="N",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        recipe_field(
+            help="adam, adamw, sgd or muon.",
+            metavar="NAME",
+            autocompletion=completion.optimizers,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        recipe_field(
+            help="Learning rate.",
+            metavar="RATE",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        recipe_field(
+            help="mse or elbo.",
+            metavar="NAME",
+            autocompletion=completion.losses,
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any other recipe field; repeatable.", metavar="FIELD=VALUE"),
+        typer.Option(
+            "--set",
+            help="Any other recipe field; repeatable.",
+            metavar="FIELD=VALUE",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.settings,
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Recipe fields from a TOML file.", metavar="FILE.toml")
+        Path | None,
+        typer.Option(
+            help="Recipe fields from a TOML file.",
+            metavar="FILE.toml",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.tomls,
+        ),
     ] = None,
+    write_config: Annotated[
+        bool,
+        typer.Option(
+            "--write-config",
+            help="Print the recipe as such a file, with all these flags in it, and train nothing.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    k: K = None,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
     layout: Layout = None,
@@ -93,9 +172,17 @@ def train(
     size: Size = None,
     skip_bad: SkipBad = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run, or start one.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an interrupted run, or start one.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a run that is there.", rich_help_panel=OUTPUT),
+    ] = False,
     run: Run = DEFAULT_RUN,
     seed: Seed = None,
     device: Device = "auto",
@@ -103,7 +190,12 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from unlabelled images; writes checkpoints into the run folder."""
+    """Learn from unlabelled images; writes checkpoints into the run folder.
+
+    aeclust train
+    aeclust train photos/ --size 32 -k 5
+    aeclust train demo:digits -k 10 --epochs 20 --run digits
+    """
     flags = {
         "k": k,
         "epochs": epochs,
@@ -127,6 +219,11 @@ def train(
     begun = _begun(run) if resume else None
     base = None if begun is None else begun.recipe
     chosen = chosen_recipe(recipe, config, set_ or [], flags, begun=base)
+    if write_config:
+        from aeclust.recipes import to_toml
+
+        _emit(json.dumps(chosen.to_json()) + "\n" if as_json else to_toml(chosen))
+        return
     source = optional_source(data, layout, range_, size, skip_bad)
     if begun is not None:
         source = source or begun.source
@@ -175,7 +272,7 @@ def train(
         context.say("next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3")
 
 
-@app.command()
+@command(WORK)
 def embed(
     data: Data = None,
     checkpoint: Checkpoint = None,
@@ -184,27 +281,35 @@ def embed(
     size: Size = None,
     skip_bad: SkipBad = False,
     output: Output = None,
-    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    force: Force = False,
     run: Run = DEFAULT_RUN,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn images into latents (latents.h5)."""
+    """Turn images into latents (latents.h5).
+
+    aeclust embed
+    aeclust embed --checkpoint 5
+    aeclust embed demo:scenes-val -o val-latents.h5
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
-    with _context(run, device, threads, quiet, together=True) as context:
+    with (
+        streams.writable(output, ".h5") as target,
+        _context(run, device, threads, quiet, together=True) as context,
+    ):
         from aeclust.run.caches import embed as embed_own
         from aeclust.run.caches import embed_others
 
         made = None
         file = context.folder.latents_file
         if source is not None:
-            made = embed_others(context, source, output, checkpoint=checkpoint)
-            file = output if made is not None and output is not None else file
+            made = embed_others(context, source, target, checkpoint=checkpoint)
+            file = target if made is not None and target is not None else file
         if made is None:
             made = embed_own(context, checkpoint=checkpoint, force=force)
-            file = _copy(file, output) if context.team.leads else file
+            file = _copy(file, target) if context.team.leads else file
         if not context.team.leads:
             return
         shape = made.artifact.arrays["latents"].shape
@@ -214,28 +319,36 @@ def embed(
             {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
             f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
             + (" (fresh, nothing to do)" if made.fresh else ""),
+            output,
         )
 
 
-@app.command()
+@command(WORK)
 def cluster(
     k: K = None,
     reduction: Annotated[
         str | None,
-        typer.Option(
-            help="Steps before clustering: pca, kpca, tsne with sizes, or none.",
+        recipe_field(
+            help="Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
             metavar="kpca:200,tsne:2",
+            rich_help_panel=CLUSTERING,
         ),
     ] = None,
     clusterer: Annotated[
         str | None,
-        typer.Option(
-            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative."
+        recipe_field(
+            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
+            metavar="NAME",
+            rich_help_panel=CLUSTERING,
+            autocompletion=completion.clusterers,
         ),
     ] = None,
-    perplexity: Annotated[float | None, typer.Option(help="Of t-SNE.")] = None,
+    perplexity: Annotated[
+        float | None,
+        recipe_field(help="Of t-SNE.", metavar="NUMBER", rich_help_panel=CLUSTERING),
+    ] = None,
     output: Output = None,
-    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    force: Force = False,
     run: Run = DEFAULT_RUN,
     seed: OptionalSeed = None,
     device: Device = "auto",
@@ -243,15 +356,23 @@ def cluster(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Group the latents (labels.h5)."""
+    """Group the latents (labels.h5).
+
+    aeclust cluster -k 3
+    aeclust cluster -k auto
+    aeclust cluster --reduction pca:50 --clusterer kmeans
+    """
     flags = {"k": k, "reduction": reduction, "clusterer": clusterer, "perplexity": perplexity}
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".h5") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         import numpy as np
 
         from aeclust.run.caches import cluster as cluster_run
 
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
-        file = _copy(context.folder.labels_file, output)
+        file = _copy(context.folder.labels_file, target)
         arrays, details = made.artifact.arrays, made.artifact.details
         sizes = np.bincount(arrays["labels"]).tolist()
         confidence = float(arrays["confidence"].mean())
@@ -273,14 +394,20 @@ def cluster(
             f" mean confidence {confidence:.3f}"
             + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
             + (" (fresh, nothing to do)" if made.fresh else ""),
+            output,
         )
 
 
-@app.command()
+@command(WORK)
 def predict(
     data: Data = None,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Swap the names of two clusters.")
+        bool,
+        typer.Option(
+            "--invert",
+            help="Swap the names of two clusters.",
+            rich_help_panel=KNOWN,
+        ),
     ] = False,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
@@ -295,7 +422,12 @@ def predict(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print id,label for every image, making what is missing or stale first."""
+    """Print id,label for every image, making what is missing or stale first.
+
+    aeclust predict > submission.csv
+    aeclust predict demo:scenes-val | head
+    aeclust predict - < new-images.npy
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
         from aeclust.run.caches import predict as predict_run
@@ -317,14 +449,19 @@ def predict(
                 "confidence": [round(c, 6) for c in found.confidence.tolist()],
             }
             text = json.dumps(columns) + "\n"
-        _emit(text, output)
+        _emit(text, None if output == STREAM else output)
 
 
-@app.command()
+@command(LOOK)
 def reconstruct(
     data: Data = None,
     idx: Annotated[
-        str, typer.Option(help="Row numbers, in any order, repeats kept.", metavar="1,2,3")
+        str,
+        typer.Option(
+            help="Row numbers, in any order, repeats kept.",
+            metavar="1,2,3",
+            rich_help_panel=IMAGES,
+        ),
     ] = ...,  # type: ignore[assignment]
     checkpoint: Checkpoint = None,
     layout: Layout = None,
@@ -338,22 +475,30 @@ def reconstruct(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw originals above reconstructions (reconstruction.png)."""
+    """Draw originals above reconstructions (reconstruction.png).
+
+    aeclust reconstruct --idx 1,2,3,6,7,9
+    aeclust reconstruct demo:scenes-val --idx 0,1 -o unseen.svg
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
     indices = parse_indices(idx)
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import reconstruct as reconstruct_run
 
-        drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=output)
+        drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=target)
         _print_result(
             as_json,
             {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
             f"{drawn.file}: {len(indices)} images after epoch {drawn.epoch},"
             f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
+            output,
         )
 
 
-@app.command("checkpoint-curve")
+@command(LOOK, "checkpoint-curve")
 def checkpoint_curve(
     val_images: ValImages = None,
     val_labels: ValLabels = None,
@@ -365,8 +510,15 @@ def checkpoint_curve(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show how reconstruction error and validation accuracy move through training."""
-    with _context(run, device, threads, quiet) as context:
+    """Show how reconstruction error and validation accuracy move through training.
+
+    aeclust checkpoint-curve
+    aeclust checkpoint-curve --val-images demo:scenes-val --val-labels demo:scenes-val
+    """
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import checkpoint_curve as curve_run
 
         made = curve_run(
@@ -374,7 +526,7 @@ def checkpoint_curve(
             val_images=optional_source(val_images),
             val_labels=val_labels,
             seed=seed,
-            output=output,
+            output=target,
         )
         curve = made.curve
         lines = ["epoch     MSE  accuracy  view_neighbours"]
@@ -394,21 +546,17 @@ def checkpoint_curve(
                 else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
                 f" from epoch {curve.fall[0]} to {curve.fall[1]}"
             )
-        lines.append(f"{made.picture} and {made.table}")
-        result = {"picture": str(made.picture), "table": str(made.table), **asdict(curve)}
-        _print_result(as_json, result, "\n".join(lines))
+        # what goes with a stream is its picture alone
+        table = None if output == STREAM else str(made.table)
+        lines.append(str(made.picture) + (f" and {table}" if table else ""))
+        result = {"picture": str(made.picture), "table": table, **asdict(curve)}
+        _print_result(as_json, result, "\n".join(lines), output)
 
 
-@app.command()
+@command(LOOK)
 def plot(
     data: Data = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="True labels of the images: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.",
-            metavar="FILE",
-        ),
-    ] = None,
+    labels: TrueLabels = None,
     layout: Layout = None,
     range_: Range = None,
     size: Size = None,
@@ -421,27 +569,39 @@ def plot(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the 2-D embedding by cluster and by true label (embedding.png)."""
+    """Draw the 2-D embedding by cluster and by true label (embedding.png).
+
+    aeclust plot
+    aeclust plot --labels demo:scenes
+    aeclust plot demo:scenes-val -o - > unseen.png
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import plot as plot_run
 
-        drawn = plot_run(context, source, truth=labels, seed=seed, output=output)
+        drawn = plot_run(context, source, truth=labels, seed=seed, output=target)
         result: dict[str, Any] = {"file": str(drawn.file)}
         line = str(drawn.file)
         if drawn.scores is not None:
             result |= asdict(drawn.scores)
             line += f"\n{_scores_text(drawn.scores)}"
-        _print_result(as_json, result, line)
+        _print_result(as_json, result, line, output)
 
 
-@app.command()
+@command(CHECK)
 def evaluate(
-    predicted: Annotated[str, typer.Argument(help="Labels: .h5, .csv, .npy or .npz.")],
-    truth: Annotated[str, typer.Argument(help="True labels: .csv, .npy, .npz, .h5 or demo:NAME.")],
+    predicted: LabelsFile,
+    truth: LabelsFile,
     as_json: Json = False,
 ) -> None:
-    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes."""
+    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes.
+
+    aeclust evaluate submission.csv demo:scenes
+    aeclust predict demo:scenes-val | aeclust evaluate - demo:scenes-val
+    """
     from aeclust import labels, metrics
 
     clusters, classes = labels.pair(labels.load(predicted), labels.load(truth))
@@ -449,15 +609,26 @@ def evaluate(
     _print_result(as_json, {"n": len(classes), **asdict(scores)}, _scores_text(scores))
 
 
-@app.command()
+@command(CHECK)
 def info(
     target: Annotated[
-        Path | None, typer.Argument(metavar="FILE|RUN", help="The run folder if absent.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE|RUN",
+            help="An artifact or a run folder.",
+            show_default="the run",
+            autocompletion=completion.paths,
+        ),
     ] = None,
     run: Run = DEFAULT_RUN,
     as_json: Json = False,
 ) -> None:
-    """Say what a file or a run is, verify it, and list what is stale and why."""
+    """Say what a file or a run is, verify it, and list what is stale and why.
+
+    aeclust info
+    aeclust info aeclust-run/labels.h5
+    aeclust info --json
+    """
     from aeclust.recipes import Recipe
     from aeclust.run.folder import RunFolder
     from aeclust.run.info import file_info, run_info
@@ -563,7 +734,7 @@ def _context(
         yield Context(
             folder=RunFolder(run),
             assemble=assemble,
-            say=terminal.say,
+            say=lambda line: terminal.say(streams.spoken(line)),
             observe=terminal.observe,
             progress=terminal.progress,
             signal=signals.noted,
@@ -574,29 +745,27 @@ def _context(
 # -- from results to streams -------------------------------------------------------------------
 
 
-def _print_result(as_json: bool, result: dict[str, Any], text: str) -> None:
-    _emit((json.dumps(result) if as_json else text) + "\n", None)
+def _print_result(
+    as_json: bool, result: dict[str, Any], text: str, output: Path | None = None
+) -> None:
+    """The result on standard output; on standard error if that carries the file itself."""
+    line = streams.spoken(json.dumps(result) if as_json else text)
+    if output == STREAM:
+        typer.echo(line, err=True)
+    else:
+        _emit(f"{line}\n")
 
 
-def _emit(text: str, output: Path | None) -> None:
+def _emit(text: str, output: Path | None = None) -> None:
     """Text to a file, whole, or to standard output."""
     if output is not None:
         from aeclust.artifacts import write_bytes
 
         write_bytes(output, text.encode())
         return
-    try:
+    with streams.standard_output():
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader has seen enough; keep the interpreter from failing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise WriteError(
-            f"could not be written ({error.strerror})", where="standard output",
-            mend="free space or write elsewhere with -o",
-        ) from error  # fmt: skip
 
 
 def _copy(file: Path, output: Path | None) -> Path:
@@ -645,13 +814,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"{_speaker()}{stop}", err=True)
         return 128 + stop.signal_number
     except AeclustError as error:
-        typer.echo(f"{_speaker()}error: {error}", err=True)
+        typer.echo(f"{_speaker()}error: {streams.spoken(str(error))}", err=True)
         return error.exit_code
     except typer.TyperException as error:
-        message = " ".join(error.format_message().split()).rstrip(".")
-        if not message:  # a bare aeclust has shown its help
-            return 2
-        typer.echo(f"error: {message}; see aeclust --help", err=True)
+        if error.format_message():  # or else a bare aeclust has shown its help
+            typer.echo(f"error: {_usage_text(error)}", err=True)
         return 2
     except OSError as error:  # typer's own printing of help
         typer.echo(f"error: standard output: could not be written ({error.strerror})", err=True)
@@ -662,6 +829,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         typer.echo("terminated", err=True)
         return 143
+
+
+def _usage_text(error: typer.TyperException) -> str:
+    """What typer has against a request, in one line that ends with how to mend it."""
+    context = getattr(error, "ctx", None)
+    mend = f"see {context.command_path if context else 'aeclust'} --help"
+    text, _, meant = " ".join(error.format_message().split()).partition(". Did you mean ")
+    if meant:
+        mend = f"did you mean {meant.split(chr(39))[1]}?"
+    if getattr(error, "possibilities", None):
+        text = error.message
+        mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
+    return f"{text.rstrip('.')}; {mend}"
 
 
 def _speaker() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifacts, images
-from aeclust.errors import InputError
+from aeclust.errors import InputError, near_file
 
 _MAX_CSV_BYTES = 1 << 30
 
@@ -145,7 +145,7 @@ def _read_csv(path: str) -> Labels:
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
             where=path,
             expected="a CSV of id,label",
-            mend="check the path",
+            mend=near_file(path, "check the path"),
         ) from error
     if not rows or [cell.strip().lower() for cell in rows[0]] != ["id", "label"]:
         raise InputError(
