@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -62,7 +63,9 @@ from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, te
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
+    from aeclust.recipes import Recipe
     from aeclust.run.context import Context
+    from aeclust.run.doctor import Health
     from aeclust.run.folder import Manifest
     from aeclust.run.info import FileInfo
 
@@ -237,7 +240,7 @@ def train(
             threads,
             quiet,
             together=True,
-            epochs=chosen.total_epochs,
+            training=chosen,
             signals=signals,
         ) as context,
     ):
@@ -269,7 +272,7 @@ def train(
             f"{run}: {chosen.name}, {chosen.total_epochs} epochs,"
             f" loss {metrics.get('loss', 0):.4f}, {len(trained.checkpoints)} checkpoints",
         )
-        context.say("next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3")
+        _say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
 
 
 @command(WORK)
@@ -321,6 +324,7 @@ def embed(
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
         )
+        _say_next(context, "cluster", "plot")
 
 
 @command(WORK)
@@ -396,6 +400,7 @@ def cluster(
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
         )
+        _say_next(context, "plot", "predict > submission.csv")
 
 
 @command(WORK)
@@ -657,6 +662,22 @@ def info(
         raise InputError("; ".join(whole.damaged))
 
 
+@command(CHECK)
+def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = False) -> None:
+    """Say what this machine offers, and what will hurt.
+
+    aeclust doctor
+    aeclust doctor --run /data/run --json
+    """
+    from aeclust.run.doctor import examine
+
+    _set_threads(threads)
+    health = examine(run)
+    _print_result(as_json, asdict(health), _health_text(health))
+    if health.problems:
+        raise typer.Exit(2)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -694,7 +715,7 @@ def _context(
     quiet: bool,
     *,
     together: bool = False,
-    epochs: int = 0,
+    training: Recipe | None = None,
     signals: Signals | None = None,
 ) -> Iterator[Context]:
     """The surroundings of a command; the terminal is left tidy whatever happens.
@@ -713,10 +734,7 @@ def _context(
             mend="run this command without torchrun",
         )
 
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+    _set_threads(threads)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     with ExitStack() as stack:
         assemble, speaks = cache(partial(alone, device)), True
@@ -729,7 +747,11 @@ def _context(
             assemble, speaks = cache(lambda: team), team.leads
         elif device not in ("auto", "cpu"):
             assemble()  # is it there?
-        terminal = Terminal(quiet=quiet or not speaks, epochs=epochs)
+        terminal = Terminal(
+            quiet=quiet or not speaks,
+            epochs=training.total_epochs if training else 0,
+            first_phase=training.epochs if training else None,
+        )
         stack.callback(terminal.close)
         yield Context(
             folder=RunFolder(run),
@@ -740,6 +762,23 @@ def _context(
             signal=signals.noted,
             rest=signals.rest,
         )
+
+
+def _say_next(context: Context, *commands: str) -> None:
+    """What to do with what is there now, in the same run folder."""
+    run = context.folder.path
+    known = run in (DEFAULT_RUN, Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN)))
+    flag = "" if known else f" --run {shlex.quote(str(run))}"
+    words = (command.partition(" ") for command in commands)
+    lines = (f"aeclust {name}{flag}{space}{rest}" for name, space, rest in words)
+    context.say(f"next: {', or '.join(lines)}")
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 # -- from results to streams -------------------------------------------------------------------
@@ -783,6 +822,34 @@ def _scores_text(scores: Scores) -> str:
         f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
         f"cluster sizes {sizes}"
     )
+
+
+def _health_text(health: Health) -> str:
+    def size(count: int | None) -> str:
+        return "" if count is None else f", {count / 1e9:.1f} GB"
+
+    versions = [f"{name} {version}" for name, version in health.versions.items()]
+    watched = [name for name, is_one in health.terminals.items() if is_one]
+    state = {"none": "not there yet", "run": "holds a run"}.get(health.run_state, health.run_state)
+    lines = [
+        f"versions   {', '.join(versions[:5])}",
+        f"           {', '.join(versions[5:])}",
+        f"system     {health.system}",
+        *(f"device     {one.kind}: {one.name}{size(one.memory)}" for one in health.devices),
+        f"computing  --device auto takes {health.auto}, in {health.precision};"
+        f" {health.threads} of {health.cores} cores",
+        f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
+        f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
+        f" {size(health.disk_free)[2:]} free",
+        f"terminals  {', '.join(watched) or 'none'}",
+        *(
+            f"extra      {extra.name}: {extra.adds or 'optional'};"
+            + (" installed" if extra.there else f" pip install 'aeclust[{extra.name}]'")
+            for extra in health.extras
+        ),
+        *(f"problem    {problem}" for problem in health.problems),
+    ]
+    return printable_lines(lines if health.problems else [*lines, "all is well"])
 
 
 def _file_text(found: FileInfo) -> str:

@@ -488,10 +488,13 @@ def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int)
             seed=seed,
             assignments=latents.arrays.get("assignments"),
             where=where,
+            report=context.step,
         )
         if recipe.k == AUTO_K:
             context.say(f"estimated {found.k} clusters; state another number with -k")
+        context.step("confidence")
         base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
+        context.progress("clustering", 1, 1)
         arrays: dict[str, NDArray[Any]] = {
             "labels": found.labels,
             "confidence": confidence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -317,14 +317,21 @@ def _other_embedding(
         tell_about(context, images, recipe)
     network, _ = load_network(context, manifest, request.epoch)
     latents = inference.embed(
-        network, images.pixels, image_size=recipe.image_size, device=context.device
+        network,
+        images.pixels,
+        image_size=recipe.image_size,
+        device=context.device,
+        report=lambda done: context.progress("embed", done, len(images)),
     )
     seed = request.seed if seed is None else seed
     if not recipe.transductive:
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
-        points = reduction.picture(latents, seed=seed, tell=context.say)
+        points = _draw(context, latents, seed, context.say)
         return _Embedded(points, labelled.labels, images.ids, recipe, note)
-    found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
+    found = clustering.cluster_latents(
+        latents, recipe, seed=seed, where=images.source.location, report=context.step
+    )
+    context.progress("clustering", 1, 1)
     for line in found.substitutions:
         context.say(line)
     groups, points = found.labels, found.points
@@ -333,8 +340,18 @@ def _other_embedding(
         f" ({' > '.join(recipe.reduction)} > {recipe.clusterer})"
     )
     if points.shape[1] != 2:
-        points = reduction.picture(points, seed=seed, tell=context.say)
+        points = _draw(context, points, seed, context.say)
     return _Embedded(points, groups, images.ids, recipe, note)
+
+
+def _draw(
+    context: Context, latents: NDArray[Any], seed: int, tell: Callable[[str], None]
+) -> NDArray[np.float32]:
+    """Latents in two dimensions, which takes a while that is shown."""
+    context.progress(f"t-SNE of {len(latents)} latents", 0, 0)
+    points = reduction.picture(latents, seed=seed, tell=tell)
+    context.progress("t-SNE", 1, 1)
+    return points
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
@@ -348,7 +365,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
     context.say(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
     values = latents.arrays["latents"]
     told: list[str] = []
-    points = reduction.picture(values, seed=manifest.seed, tell=told.append)
+    points = _draw(context, values, manifest.seed, told.append)
     for line in told:
         context.say(line)
     artifact = Artifact(
