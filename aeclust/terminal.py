@@ -117,7 +117,7 @@ def _bar(console: Console, curve: LossCurve | None) -> Progress:
     class Bar(Progress):
         def get_renderables(self) -> Iterator[RenderableType]:
             yield self.make_tasks_table(self.tasks)
-            width, height = self.console.size
+            width, height = console.size
             if curve is not None and width >= _CURVE_WIDTH and height >= _CURVE_HEIGHT:
                 lines = curve.lines(min(width - 8, _CURVE_WIDEST), _CURVE_ROWS)
                 yield from (Text(line, no_wrap=True, overflow="crop") for line in lines)
