@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -871,6 +872,8 @@ def printable_lines(lines: list[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
+    if os.environ.get("_AECLUST_COMPLETE") == "complete_bash":
+        return _complete_for_bash()
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
@@ -896,6 +899,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         typer.echo("terminated", err=True)
         return 143
+
+
+def _complete_for_bash() -> int:
+    """Offer what typer does, for a shell that takes ``demo:scenes`` for three words."""
+    words = completion.rejoin(os.environ["COMP_WORDS"], int(os.environ["COMP_CWORD"]))
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = shlex.join(words), str(len(words) - 1)
+    with redirect_stdout(io.StringIO()) as offered, suppress(SystemExit):
+        app(args=[], prog_name="aeclust")
+    for value in offered.getvalue().splitlines():
+        print(completion.remaining(value, words[-1]))
+    return 0
 
 
 def _usage_text(error: typer.TyperException) -> str:

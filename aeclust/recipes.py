@@ -332,14 +332,12 @@ def parse_reduction(text: str) -> tuple[str, int]:
     method, _, size = text.partition(":")
     whole = size.isascii() and size.isdigit() and len(size) < 10
     if method not in REDUCTIONS or not whole or int(size) < 1:
+        near = [f"{known}:{size}" for known in REDUCTIONS] if whole and size.strip("0") else []
+        usual = "for example pca:20 or kpca:200,tsne:2, or none"
         raise InputError(
             f"reduction is {text!r}",
             expected=f"{SPHERE}, or METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
-            mend=did_you_mean(
-                text,
-                (f"{m}:{size}" for m in REDUCTIONS),
-                "for example pca:20 or kpca:200,tsne:2, or none",
-            ),
+            mend=did_you_mean(text, near, usual),
         )
     if method == "tsne" and int(size) > 3:
         raise InputError(

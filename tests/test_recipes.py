@@ -483,7 +483,8 @@ REDUCTION = (
         (building(network="deep"), "network is 'deep'; expected one of plain, residual" + CHANGE),
         (
             building(precision="float16"),
-            "precision is 'float16'; expected one of float32, bfloat16, auto" + CHANGE,
+            "precision is 'float16'; expected one of float32, bfloat16, auto"
+            + "; did you mean float32?",
         ),
         (
             building(schedule="cosine"),

@@ -54,7 +54,7 @@ def work(terminal: Terminal) -> None:
     """A training and an embedding, as a command tells of them."""
     terminal.observe(moment(0, 0, images=0, loss=float("nan")))
     terminal.observe(moment(0, 5))
-    terminal.observe(moment(2, 0))
+    terminal.observe(moment(3, 0))
     terminal.progress("embed", 256, 500)
     terminal.progress("embed", 500, 500)
     terminal.close()
@@ -119,14 +119,14 @@ def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
 
 def shown_by(
     ticks: list[float], moments: list[Moment], monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[str, str, int, int]]:
+) -> list[tuple[str, int, int]]:
     """What the bar of three epochs is told at these ticks of the clock."""
-    shown: list[tuple[str, str, int, int]] = []
+    shown: list[tuple[str, int, int]] = []
     clock = iter(ticks)
     with standard_error(watched=True), monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: next(clock))
         terminal = Terminal(quiet=False, epochs=3)
-        patch.setattr(terminal, "_show", lambda *values: shown.append(values))
+        patch.setattr(terminal, "_show", lambda *values: shown.append(values[:3]))
         for one in moments:
             terminal.observe(one)
     return shown
@@ -139,16 +139,16 @@ def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> 
         moment(3, 0, images=40, loss=0.125),
     ]
     assert shown_by([0.0, 1.0, 2.0, 4.0], moments, monkeypatch) == [
-        ("train", "epoch 1/3", 0, 30),
-        ("train", "epoch 1/3  loss 0.2500  60 images/s", 5, 30),
+        ("epoch 1/3", 0, 30),
+        ("epoch 1/3  loss 0.2500  60 images/s", 5, 30),
         # the speed moves a tenth of the way from 60 to 20; the last epoch has no successor
-        ("train", "epoch 3/3  loss 0.1250  56 images/s", 30, 30),
+        ("epoch 3/3  loss 0.1250  56 images/s", 30, 30),
     ]
 
 
 def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
-        ("train", "epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
+        ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
     ]
 
 
