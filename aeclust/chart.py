@@ -58,7 +58,7 @@ class LossCurve:
         if border < wide:
             for row in text:
                 row[border] = "┊" if row[border] == " " else row[border]
-        numbers = [f"{high:.3g}", *[""] * (rows - 2), f"{low:.3g}"][:rows]
+        numbers = [_short(high), *[""] * (rows - 2), _short(low)][:rows]
         drawn = [f"{number:>7s} ┤{''.join(row)}" for number, row in zip(numbers, text, strict=True)]
         return [*drawn, self._axis(wide, border)]
 
@@ -82,6 +82,12 @@ class LossCurve:
             if place == wide or start + len(number) + 3 < wide:
                 line[start : start + len(number)] = number
         return f"{'epoch':>7s}  {''.join(line)}"
+
+
+def _short(number: float) -> str:
+    """A number in seven characters at most."""
+    text = f"{number:.3g}"
+    return text if len(text) <= 7 else f"{number:.0e}"
 
 
 def _joined(heights: dict[int, int], border: int) -> list[tuple[int, int]]:

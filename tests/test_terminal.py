@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
+from aeclust.chart import LossCurve
 from aeclust.errors import Interrupted
 from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
 from aeclust.training import Moment, Snapshot
@@ -156,6 +158,66 @@ def test_closing_what_never_opened_is_no_error() -> None:
     with standard_error(watched=True) as stderr:
         Terminal(quiet=False).close()
     assert stderr.getvalue() == ""
+
+
+def screen(terminal_size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, term: str) -> str:
+    """All that a training of two phases sends to a terminal of so many columns and lines."""
+    columns, lines = terminal_size
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    monkeypatch.setenv("TERM", term)
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False, epochs=4, first_phase=3)
+        for step in range(41):
+            one = moment(*divmod(step, 10), images=64 if step else 0, loss=50.0 - step)
+            terminal.observe(one)
+    return stderr.getvalue()
+
+
+def test_the_curve_of_both_phases_stays_below_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = screen((100, 30), monkeypatch, "xterm")
+    last = text[text.rindex("epoch 4/4  loss 10.0000") :]
+    assert "     49 ┤" in last
+    assert "     10 ┤" in last
+    assert "┊" in last
+    assert re.search(r"  epoch  0 +3 +4", last)
+    assert last.endswith("\n") or last.endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("size", [(47, 30), (100, 13)])
+def test_a_small_terminal_has_the_bar_alone(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = screen(size, monkeypatch, "xterm")
+    assert "epoch 4/4" in text
+    assert "┤" not in text
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_sees_nothing(
+    term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen((100, 30), monkeypatch, term) == ""
+
+
+def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False)
+        terminal.progress("clustering: kmeans", 0, 0)
+        terminal.progress("clustering", 1, 1)
+        terminal.say("done")
+    text = stderr.getvalue()
+    assert text.index("clustering") < text.index("done")
+
+
+def test_drawing_costs_next_to_nothing() -> None:
+    curve = LossCurve(18, 14)
+    for step in range(5000):
+        curve.add((step + 1) * 18 / 5000, 1 / (step + 1))
+    start = time.perf_counter()
+    curve.lines(92, 5)
+    # at four times a second, 1 % of training would be 2.5 ms; other work may share the core
+    assert time.perf_counter() - start < 0.05
 
 
 # -- signals -----------------------------------------------------------------------------------
