@@ -30,17 +30,17 @@ KNOWN, OUTPUT, COMPUTING = "Known labels", "Output", "Computing"
 class Command(TyperCommand):
     """A command whose help is tidy."""
 
-    def get_params(self, ctx: typer.Context) -> Any:
+    def get_params(self, ctx: Any) -> Any:
         return _tidy(super().get_params(ctx))
 
 
 class Commands(TyperGroup):
     """The commands, panel after panel whatever the order they are written in."""
 
-    def get_params(self, ctx: typer.Context) -> Any:
+    def get_params(self, ctx: Any) -> Any:
         return _tidy(super().get_params(ctx))
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         known = {panel: place for place, panel in enumerate(COMMAND_PANELS)}
 
         def place(name: str) -> int:

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,7 +19,6 @@ import pytest
 from conftest import Cli, Data, one_error
 from PIL import Image
 
-from aeclust import streams
 from aeclust.cli import main
 from aeclust.run.folder import RunFolder
 
@@ -126,7 +126,11 @@ def test_labels_from_a_stream_are_those_of_the_file(
         (["train", "--val-labels", "-"], b"", "expected a file or a folder; save it first: cat >"),
         (["evaluate", "-", "-"], b"", "-: standard input can be read only once; expected one - in"),
         (["predict", "-", "--val-labels", "-"], b"\x93NUMPY", "expected one - in a command; save"),
-        (["predict", "-"], b"", "standard input: is empty; expected the bytes of a .npy, .npz or"),
+        (
+            ["predict", "-"],
+            b"",
+            "standard input: is empty; expected the bytes of a .npy, .npz or .h5 file; save the",
+        ),
         (["predict", "-"], b"id,label\n", "standard input: is of an unknown kind; expected the b"),
         (["predict", "-"], b"\x93NUMPY\x01", "standard input: cannot be read ("),
         (["evaluate", "-", "{labels}"], b"", "standard input: is empty; expected the header id,l"),
@@ -158,7 +162,7 @@ def test_no_room_for_a_stream_exits_4(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(streams.shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     found = pipe("predict", "-", stdin=b"\x93NUMPY-and-so-on")
     assert found.code == 4
     assert found.err == (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,21 +17,20 @@ import pytest
 import torch
 from conftest import Cli, files_of, give_memory
 
-from aeclust.run import doctor
 from aeclust.run.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
 def _a_machine_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     give_memory(monkeypatch, 16e9)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=9 * 10**9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=9 * 10**9))
 
 
 def requiring(monkeypatch: pytest.MonkeyPatch, *needs: str, extras: tuple[str, ...] = ()) -> None:
     """The package as if it needed these."""
     found = SimpleNamespace(get_all=lambda name: list(extras))
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: list(needs))
-    monkeypatch.setattr(doctor.metadata, "metadata", lambda name: found)
+    monkeypatch.setattr(metadata, "requires", lambda name: list(needs))
+    monkeypatch.setattr(metadata, "metadata", lambda name: found)
 
 
 def examined(cli: Cli, *arguments: object, code: int = 0) -> dict[str, Any]:
@@ -80,13 +81,13 @@ def test_there_need_be_no_run(cli: Cli) -> None:
         ),
         (
             lambda patch: patch.setattr(
-                doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=10**8)
+                shutil, "disk_usage", lambda place: SimpleNamespace(free=10**8)
             ),
             "{cwd}: 0.1 GB are free: checkpoints may not fit; free space, or choose another place"
             " with --run",
         ),
         (
-            lambda patch: patch.setattr(doctor.os, "access", lambda place, mode: False),
+            lambda patch: patch.setattr(os, "access", lambda place, mode: False),
             "{cwd}: cannot be written to: choose another folder with --run",
         ),
         (
