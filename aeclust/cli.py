@@ -325,7 +325,8 @@ def embed(
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
         )
-        _say_next(context, "cluster", "plot")
+        if not made.fresh:
+            _say_next(context, "cluster", "plot")
 
 
 @command(WORK)
@@ -401,7 +402,8 @@ def cluster(
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
         )
-        _say_next(context, "plot", "predict > submission.csv")
+        if not made.fresh:
+            _say_next(context, "plot", "predict > submission.csv")
 
 
 @command(WORK)

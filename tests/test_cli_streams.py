@@ -241,8 +241,11 @@ def test_a_clustering_names_its_steps(
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        (["embed"], "next: aeclust cluster{run}, or aeclust plot{run}"),
-        (["cluster"], "next: aeclust plot{run}, or aeclust predict{run} > submission.csv"),
+        (["embed", "--force"], "next: aeclust cluster{run}, or aeclust plot{run}"),
+        (
+            ["cluster", "--force"],
+            "next: aeclust plot{run}, or aeclust predict{run} > submission.csv",
+        ),
         (
             ["train", "--resume"],
             "next: aeclust predict{run} > submission.csv, or aeclust reconstruct{run} --idx 1,2,3",
