@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import memory
-from aeclust.errors import InputError, WriteError
+from aeclust.errors import InputError, WriteError, near_file
 
 if TYPE_CHECKING:
     import h5py
@@ -695,7 +695,9 @@ def _regular_size(path: Path) -> int:
         status = os.stat(path)
     except OSError as error:
         raise InputError(
-            f"cannot be read ({error.strerror})", where=str(path), mend="check the path"
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            mend=near_file(path, "check the path"),
         ) from error
     if not stat.S_ISREG(status.st_mode):
         raise InputError("is not a regular file", where=str(path), expected="an HDF5 file")

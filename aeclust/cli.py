@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from aeclust.errors import AeclustError, InputError, Interrupted, WriteError, printable
+from aeclust import completion, streams
+from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.flags import (
-    DATA,
+    CHECK,
+    CLUSTERING,
     DEFAULT_RUN,
+    IMAGES,
+    KNOWN,
+    LOOK,
+    OUTPUT,
+    SHARE,
+    TRAINING,
+    WORK,
     Checkpoint,
+    Command,
+    Commands,
     Data,
     Device,
+    Force,
     Json,
     K,
+    KnownLabels,
+    LabelsFile,
     Layout,
     OptionalSeed,
     Output,
@@ -33,6 +49,8 @@ from aeclust.flags import (
     Size,
     SkipBad,
     Threads,
+    TrainData,
+    TrueLabels,
     ValImages,
     ValLabels,
     absolute,
@@ -41,20 +59,28 @@ from aeclust.flags import (
     optional_source,
     parse_indices,
     parse_names,
+    recipe_field,
     source_of,
 )
+from aeclust.streams import STREAM
 from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
     from aeclust.metrics import Scores
+    from aeclust.recipes import Recipe
     from aeclust.run.context import Context
+    from aeclust.run.doctor import Health
     from aeclust.run.folder import Manifest
     from aeclust.run.info import FileInfo
 
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
 app = typer.Typer(
     name="aeclust",
+    cls=Commands,
     help="Cluster images without labels: train an autoencoder, embed, cluster, see, export.\n\n"
-    "First run: aeclust train && aeclust predict > submission.csv",
+    "First run: aeclust train && aeclust predict > submission.csv\n\n"
+    "Your own images: aeclust train photos/ --size 32",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -63,30 +89,89 @@ app = typer.Typer(
 # -- commands ----------------------------------------------------------------------------------
 
 
-@app.command()
+def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]:
+    """Make a function a command, in a panel of the help; its docstring ends with examples."""
+    return app.command(name, cls=Command, rich_help_panel=panel)
+
+
+@command(WORK)
 def train(
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help=f"{DATA}; demo:scenes if absent.")
-    ] = None,
+    data: TrainData = None,
     recipe: Annotated[
-        str | None, typer.Option(help="baseline, vae, deep or hybrid (the default).")
+        str | None,
+        typer.Option(
+            help="baseline, vae, deep or hybrid.",
+            metavar="NAME",
+            show_default="hybrid",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.recipes,
+        ),
     ] = None,
-    k: K = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the images; hybrid adds its label_epochs to them."),
+        recipe_field(
+            help="Passes over the images; hybrid adds its label_epochs to them.",
+            metavar="N",
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw, sgd or muon.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    loss: Annotated[str | None, typer.Option(help="mse or elbo.")] = None,
+    batch_size: Annotated[
+        int | None,
+        recipe_field(
+            help="Images in a step.",
+            metavar="N",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        recipe_field(
+            help="adam, adamw, sgd or muon.",
+            metavar="NAME",
+            autocompletion=completion.optimizers,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        recipe_field(
+            help="Learning rate.",
+            metavar="RATE",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        recipe_field(
+            help="mse or elbo.",
+            metavar="NAME",
+            autocompletion=completion.losses,
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any other recipe field; repeatable.", metavar="FIELD=VALUE"),
+        typer.Option(
+            "--set",
+            help="Any other recipe field; repeatable.",
+            metavar="FIELD=VALUE",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.settings,
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Recipe fields from a TOML file.", metavar="FILE.toml")
+        Path | None,
+        typer.Option(
+            help="Recipe fields from a TOML file.",
+            metavar="FILE.toml",
+            rich_help_panel=TRAINING,
+            autocompletion=completion.tomls,
+        ),
     ] = None,
+    write_config: Annotated[
+        bool,
+        typer.Option(
+            "--write-config",
+            help="Print the recipe as such a file, with all these flags in it, and train nothing.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    k: K = None,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
     layout: Layout = None,
@@ -94,9 +179,17 @@ def train(
     size: Size = None,
     skip_bad: SkipBad = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run, or start one.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an interrupted run, or start one.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a run that is there.", rich_help_panel=OUTPUT),
+    ] = False,
     run: Run = DEFAULT_RUN,
     seed: Seed = None,
     device: Device = "auto",
@@ -104,7 +197,12 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from unlabelled images; writes checkpoints into the run folder."""
+    """Learn from unlabelled images; writes checkpoints into the run folder.
+
+    aeclust train
+    aeclust train photos/ --size 32 -k 5
+    aeclust train demo:digits -k 10 --epochs 20 --run digits
+    """
     flags = {
         "k": k,
         "epochs": epochs,
@@ -128,6 +226,11 @@ def train(
     begun = _begun(run) if resume else None
     base = None if begun is None else begun.recipe
     chosen = chosen_recipe(recipe, config, set_ or [], flags, begun=base)
+    if write_config:
+        from aeclust.recipes import to_toml
+
+        _emit(json.dumps(chosen.to_json()) + "\n" if as_json else to_toml(chosen))
+        return
     source = optional_source(data, layout, range_, size, skip_bad)
     if begun is not None:
         source = source or begun.source
@@ -141,7 +244,7 @@ def train(
             threads,
             quiet,
             together=True,
-            epochs=chosen.total_epochs,
+            training=chosen,
             signals=signals,
         ) as context,
     ):
@@ -173,10 +276,10 @@ def train(
             f"{run}: {chosen.name}, {chosen.total_epochs} epochs,"
             f" loss {metrics.get('loss', 0):.4f}, {len(trained.checkpoints)} checkpoints",
         )
-        context.say("next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3")
+        _say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
 
 
-@app.command()
+@command(WORK)
 def embed(
     data: Data = None,
     checkpoint: Checkpoint = None,
@@ -185,27 +288,35 @@ def embed(
     size: Size = None,
     skip_bad: SkipBad = False,
     output: Output = None,
-    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    force: Force = False,
     run: Run = DEFAULT_RUN,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn images into latents (latents.h5)."""
+    """Turn images into latents (latents.h5).
+
+    aeclust embed
+    aeclust embed --checkpoint 5
+    aeclust embed demo:scenes-val -o val-latents.h5
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
-    with _context(run, device, threads, quiet, together=True) as context:
+    with (
+        streams.writable(output, ".h5") as target,
+        _context(run, device, threads, quiet, together=True) as context,
+    ):
         from aeclust.run.caches import embed as embed_own
         from aeclust.run.caches import embed_others
 
         made = None
         file = context.folder.latents_file
         if source is not None:
-            made = embed_others(context, source, output, checkpoint=checkpoint)
-            file = output if made is not None and output is not None else file
+            made = embed_others(context, source, target, checkpoint=checkpoint)
+            file = target if made is not None and target is not None else file
         if made is None:
             made = embed_own(context, checkpoint=checkpoint, force=force)
-            file = _copy(file, output) if context.team.leads else file
+            file = _copy(file, target) if context.team.leads else file
         if not context.team.leads:
             return
         shape = made.artifact.arrays["latents"].shape
@@ -215,28 +326,38 @@ def embed(
             {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
             f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
             + (" (fresh, nothing to do)" if made.fresh else ""),
+            output,
         )
+        if not made.fresh:
+            _say_next(context, "cluster", "plot")
 
 
-@app.command()
+@command(WORK)
 def cluster(
     k: K = None,
     reduction: Annotated[
         str | None,
-        typer.Option(
-            help="Steps before clustering: pca, kpca, tsne with sizes, or none.",
+        recipe_field(
+            help="Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
             metavar="kpca:200,tsne:2",
+            rich_help_panel=CLUSTERING,
         ),
     ] = None,
     clusterer: Annotated[
         str | None,
-        typer.Option(
-            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative."
+        recipe_field(
+            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
+            metavar="NAME",
+            rich_help_panel=CLUSTERING,
+            autocompletion=completion.clusterers,
         ),
     ] = None,
-    perplexity: Annotated[float | None, typer.Option(help="Of t-SNE.")] = None,
+    perplexity: Annotated[
+        float | None,
+        recipe_field(help="Of t-SNE.", metavar="NUMBER", rich_help_panel=CLUSTERING),
+    ] = None,
     output: Output = None,
-    force: Annotated[bool, typer.Option("--force", help="Make them anew in any case.")] = False,
+    force: Force = False,
     run: Run = DEFAULT_RUN,
     seed: OptionalSeed = None,
     device: Device = "auto",
@@ -244,15 +365,23 @@ def cluster(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Group the latents (labels.h5)."""
+    """Group the latents (labels.h5).
+
+    aeclust cluster -k 3
+    aeclust cluster -k auto
+    aeclust cluster --reduction pca:50 --clusterer kmeans
+    """
     flags = {"k": k, "reduction": reduction, "clusterer": clusterer, "perplexity": perplexity}
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".h5") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         import numpy as np
 
         from aeclust.run.caches import cluster as cluster_run
 
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
-        file = _copy(context.folder.labels_file, output)
+        file = _copy(context.folder.labels_file, target)
         arrays, details = made.artifact.arrays, made.artifact.details
         sizes = np.bincount(arrays["labels"]).tolist()
         confidence = float(arrays["confidence"].mean())
@@ -274,17 +403,28 @@ def cluster(
             f" mean confidence {confidence:.3f}"
             + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
             + (" (fresh, nothing to do)" if made.fresh else ""),
+            output,
         )
+        if not made.fresh:
+            _say_next(context, "plot", "predict > submission.csv")
 
 
-@app.command()
+@command(WORK)
 def predict(
     data: Data = None,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Swap the names of two clusters.")
+        bool,
+        typer.Option(
+            "--invert",
+            help="Swap the names of two clusters.",
+            rich_help_panel=KNOWN,
+        ),
     ] = False,
     names: Annotated[
-        bool, typer.Option("--names", help="Print the names that aeclust name gave.")
+        bool,
+        typer.Option(
+            "--names", help="Print the names that aeclust name gave.", rich_help_panel=KNOWN
+        ),
     ] = False,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
@@ -299,7 +439,12 @@ def predict(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print id,label for every image, making what is missing or stale first."""
+    """Print id,label for every image, making what is missing or stale first.
+
+    aeclust predict > submission.csv
+    aeclust predict --names > named.csv
+    aeclust predict - < new-images.npy
+    """
     if names and (invert or val_images is not None or val_labels is not None):
         raise InputError(
             "the clusters have names already",
@@ -330,31 +475,31 @@ def predict(
             text = to_json(found.ids, found.labels, found.confidence, texts)
         else:
             text = to_csv(found.ids, found.labels if texts is None else texts)
-        _emit(text, output)
+        _emit(text, None if output == STREAM else output)
 
 
-@app.command()
+@command(SHARE)
 def name(
     assignments: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CLUSTER=NAME]...", help="As 0=landscape; 0= removes a name."),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Name the clusters by a few known labels: a CSV of id,label where a label may be"
-            " any text, .npy, .npz, .h5, or demo:NAME.",
-            metavar="FILE",
-        ),
-    ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all names.")] = False,
+    labels: KnownLabels = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all names.", rich_help_panel=OUTPUT)
+    ] = False,
     run: Run = DEFAULT_RUN,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Name the clusters (names.json), or list them with their names, sizes and confidence."""
+    """Name the clusters (names.json), or list them with their names, sizes and confidence.
+
+    aeclust name 0=landscape 1=other
+    aeclust name --labels known.csv
+    aeclust name
+    """
     if sum([bool(assignments), labels is not None, clear]) > 1:
         raise InputError(
             "they exclude each other", where="CLUSTER=NAME, --labels, --clear",
@@ -382,7 +527,7 @@ def name(
         _print_result(as_json, asdict(found), "\n".join(lines))
 
 
-@app.command("export")
+@command(SHARE, "export")
 def export_(
     destination: Annotated[
         str,
@@ -390,14 +535,19 @@ def export_(
             metavar="DEST",
             help="A folder (no ending) of images by cluster, or a file that ends in .csv, .json,"
             " .npz, .safetensors (the network) or .onnx (its encoder).",
+            autocompletion=completion.paths,
         ),
     ],
     link: Annotated[
-        bool, typer.Option("--link", help="Link to the images instead of copying them.")
+        bool,
+        typer.Option(
+            "--link", help="Link to the images instead of copying them.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     checkpoint: Checkpoint = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what an export left there.")
+        bool,
+        typer.Option("--force", help="Replace what an export left there.", rich_help_panel=OUTPUT),
     ] = False,
     run: Run = DEFAULT_RUN,
     device: Device = "auto",
@@ -405,7 +555,12 @@ def export_(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take clusters, latents or the network elsewhere; what DEST ends in decides."""
+    """Take clusters, latents or the network elsewhere; what DEST ends in decides.
+
+    aeclust export sorted
+    aeclust export clusters.csv
+    aeclust export encoder.onnx
+    """
     with _context(run, device, threads, quiet) as context:
         from aeclust.run.export import export
 
@@ -413,11 +568,16 @@ def export_(
         _print_result(as_json, asdict(made), f"{made.file}: {made.content}")
 
 
-@app.command()
+@command(LOOK)
 def reconstruct(
     data: Data = None,
     idx: Annotated[
-        str, typer.Option(help="Row numbers, in any order, repeats kept.", metavar="1,2,3")
+        str,
+        typer.Option(
+            help="Row numbers, in any order, repeats kept.",
+            metavar="1,2,3",
+            rich_help_panel=IMAGES,
+        ),
     ] = ...,  # type: ignore[assignment]
     checkpoint: Checkpoint = None,
     layout: Layout = None,
@@ -431,22 +591,30 @@ def reconstruct(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw originals above reconstructions (reconstruction.png)."""
+    """Draw originals above reconstructions (reconstruction.png).
+
+    aeclust reconstruct --idx 1,2,3,6,7,9
+    aeclust reconstruct demo:scenes-val --idx 0,1 -o unseen.svg
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
     indices = parse_indices(idx)
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import reconstruct as reconstruct_run
 
-        drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=output)
+        drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=target)
         _print_result(
             as_json,
             {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
             f"{drawn.file}: {len(indices)} images after epoch {drawn.epoch},"
             f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
+            output,
         )
 
 
-@app.command("checkpoint-curve")
+@command(LOOK, "checkpoint-curve")
 def checkpoint_curve(
     val_images: ValImages = None,
     val_labels: ValLabels = None,
@@ -458,8 +626,15 @@ def checkpoint_curve(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show how reconstruction error and validation accuracy move through training."""
-    with _context(run, device, threads, quiet) as context:
+    """Show how reconstruction error and validation accuracy move through training.
+
+    aeclust checkpoint-curve
+    aeclust checkpoint-curve --val-images demo:scenes-val --val-labels demo:scenes-val
+    """
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import checkpoint_curve as curve_run
 
         made = curve_run(
@@ -467,7 +642,7 @@ def checkpoint_curve(
             val_images=optional_source(val_images),
             val_labels=val_labels,
             seed=seed,
-            output=output,
+            output=target,
         )
         curve = made.curve
         lines = ["epoch     MSE  accuracy  view_neighbours"]
@@ -487,29 +662,31 @@ def checkpoint_curve(
                 else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
                 f" from epoch {curve.fall[0]} to {curve.fall[1]}"
             )
-        lines.append(f"{made.picture} and {made.table}")
-        result = {"picture": str(made.picture), "table": str(made.table), **asdict(curve)}
-        _print_result(as_json, result, "\n".join(lines))
+        # what goes with a stream is its picture alone
+        table = None if output == STREAM else str(made.table)
+        lines.append(str(made.picture) + (f" and {table}" if table else ""))
+        result = {"picture": str(made.picture), "table": table, **asdict(curve)}
+        _print_result(as_json, result, "\n".join(lines), output)
 
 
-@app.command()
+@command(LOOK)
 def plot(
     data: Data = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="True labels of the images: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.",
-            metavar="FILE",
-        ),
-    ] = None,
+    labels: TrueLabels = None,
     thumbnails: Annotated[
-        bool, typer.Option("--thumbnails", help="Lay some of the images over their points.")
+        bool,
+        typer.Option(
+            "--thumbnails",
+            help="Lay some of the images over their points.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     gallery: Annotated[
         bool,
         typer.Option(
             "--gallery",
             help="Typical, doubtful and random images of each cluster (gallery.png) instead.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     layout: Layout = None,
@@ -524,7 +701,12 @@ def plot(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the 2-D embedding by cluster and by true label (embedding.png), or a gallery."""
+    """Draw the 2-D embedding by cluster and by true label (embedding.png), or a gallery.
+
+    aeclust plot --gallery
+    aeclust plot --labels demo:scenes
+    aeclust plot demo:scenes-val -o - > unseen.png
+    """
     source = optional_source(data, layout, range_, size, skip_bad)
     if gallery and (thumbnails or labels is not None):
         raise InputError(
@@ -533,32 +715,40 @@ def plot(
             expected="it without --thumbnails and --labels",
             mend="run aeclust plot once for each picture",
         )
-    with _context(run, device, threads, quiet) as context:
+    with (
+        streams.writable(output, ".png") as target,
+        _context(run, device, threads, quiet) as context,
+    ):
         from aeclust.run.figures import gallery as gallery_run
         from aeclust.run.figures import plot as plot_run
 
         if gallery:
-            shown = gallery_run(context, source, seed=seed, output=output)
-            _print_result(as_json, {**asdict(shown), "file": str(shown.file)}, str(shown.file))
+            shown = gallery_run(context, source, seed=seed, output=target)
+            pictured = {**asdict(shown), "file": str(shown.file)}
+            _print_result(as_json, pictured, str(shown.file), output)
             return
         drawn = plot_run(
-            context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=output
+            context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=target
         )
         result: dict[str, Any] = {"file": str(drawn.file)}
         line = str(drawn.file)
         if drawn.scores is not None:
             result |= asdict(drawn.scores)
             line += f"\n{_scores_text(drawn.scores)}"
-        _print_result(as_json, result, line)
+        _print_result(as_json, result, line, output)
 
 
-@app.command()
+@command(CHECK)
 def evaluate(
-    predicted: Annotated[str, typer.Argument(help="Labels: .h5, .csv, .npy or .npz.")],
-    truth: Annotated[str, typer.Argument(help="True labels: .csv, .npy, .npz, .h5 or demo:NAME.")],
+    predicted: LabelsFile,
+    truth: LabelsFile,
     as_json: Json = False,
 ) -> None:
-    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes."""
+    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes.
+
+    aeclust evaluate submission.csv demo:scenes
+    aeclust predict demo:scenes-val | aeclust evaluate - demo:scenes-val
+    """
     from aeclust import labels, metrics
 
     clusters, classes = labels.pair(labels.load(predicted), labels.load(truth))
@@ -566,15 +756,26 @@ def evaluate(
     _print_result(as_json, {"n": len(classes), **asdict(scores)}, _scores_text(scores))
 
 
-@app.command()
+@command(CHECK)
 def info(
     target: Annotated[
-        Path | None, typer.Argument(metavar="FILE|RUN", help="The run folder if absent.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE|RUN",
+            help="An artifact or a run folder.",
+            show_default="the run",
+            autocompletion=completion.paths,
+        ),
     ] = None,
     run: Run = DEFAULT_RUN,
     as_json: Json = False,
 ) -> None:
-    """Say what a file or a run is, verify it, and list what is stale and why."""
+    """Say what a file or a run is, verify it, and list what is stale and why.
+
+    aeclust info
+    aeclust info aeclust-run/labels.h5
+    aeclust info --json
+    """
     from aeclust.recipes import Recipe
     from aeclust.run.folder import RunFolder
     from aeclust.run.info import file_info, run_info
@@ -601,6 +802,22 @@ def info(
     _print_result(as_json, asdict(whole), "\n".join(lines))
     if whole.damaged:
         raise InputError("; ".join(whole.damaged))
+
+
+@command(CHECK)
+def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = False) -> None:
+    """Say what this machine offers, and what will hurt.
+
+    aeclust doctor
+    aeclust doctor --run /data/run --json
+    """
+    from aeclust.run.doctor import examine
+
+    _set_threads(threads)
+    health = examine(run)
+    _print_result(as_json, asdict(health), _health_text(health))
+    if health.problems:
+        raise typer.Exit(2)
 
 
 def _version(wanted: bool) -> None:
@@ -640,7 +857,7 @@ def _context(
     quiet: bool,
     *,
     together: bool = False,
-    epochs: int = 0,
+    training: Recipe | None = None,
     signals: Signals | None = None,
 ) -> Iterator[Context]:
     """The surroundings of a command; the terminal is left tidy whatever happens.
@@ -659,10 +876,7 @@ def _context(
             mend="run this command without torchrun",
         )
 
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+    _set_threads(threads)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     with ExitStack() as stack:
         assemble, speaks = cache(partial(alone, device)), True
@@ -675,12 +889,16 @@ def _context(
             assemble, speaks = cache(lambda: team), team.leads
         elif device not in ("auto", "cpu"):
             assemble()  # is it there?
-        terminal = Terminal(quiet=quiet or not speaks, epochs=epochs)
+        terminal = Terminal(
+            quiet=quiet or not speaks,
+            epochs=training.total_epochs if training else 0,
+            first_phase=training.epochs if training else None,
+        )
         stack.callback(terminal.close)
         yield Context(
             folder=RunFolder(run),
             assemble=assemble,
-            say=terminal.say,
+            say=lambda line: terminal.say(streams.spoken(line)),
             observe=terminal.observe,
             progress=terminal.progress,
             signal=signals.noted,
@@ -688,32 +906,47 @@ def _context(
         )
 
 
+def _say_next(context: Context, *commands: str) -> None:
+    """What to do with what is there now, in the same run folder."""
+    run = context.folder.path
+    known = run in (DEFAULT_RUN, Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN)))
+    flag = "" if known else f" --run {shlex.quote(str(run))}"
+    words = (command.partition(" ") for command in commands)
+    lines = (f"aeclust {name}{flag}{space}{rest}" for name, space, rest in words)
+    context.say(f"next: {', or '.join(lines)}")
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 # -- from results to streams -------------------------------------------------------------------
 
 
-def _print_result(as_json: bool, result: dict[str, Any], text: str) -> None:
-    _emit((json.dumps(result) if as_json else text) + "\n", None)
+def _print_result(
+    as_json: bool, result: dict[str, Any], text: str, output: Path | None = None
+) -> None:
+    """The result on standard output; on standard error if that carries the file itself."""
+    line = streams.spoken(json.dumps(result) if as_json else text)
+    if output == STREAM:
+        typer.echo(line, err=True)
+    else:
+        _emit(f"{line}\n")
 
 
-def _emit(text: str, output: Path | None) -> None:
+def _emit(text: str, output: Path | None = None) -> None:
     """Text to a file, whole, or to standard output."""
     if output is not None:
         from aeclust.artifacts import write_bytes
 
         write_bytes(output, text.encode())
         return
-    try:
+    with streams.standard_output():
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader has seen enough; keep the interpreter from failing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise WriteError(
-            f"could not be written ({error.strerror})", where="standard output",
-            mend="free space or write elsewhere with -o",
-        ) from error  # fmt: skip
 
 
 def _copy(file: Path, output: Path | None) -> Path:
@@ -731,6 +964,34 @@ def _scores_text(scores: Scores) -> str:
         f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
         f"cluster sizes {sizes}"
     )
+
+
+def _health_text(health: Health) -> str:
+    def size(count: int | None) -> str:
+        return "" if count is None else f", {count / 1e9:.1f} GB"
+
+    versions = [f"{name} {version}" for name, version in health.versions.items()]
+    watched = [name for name, is_one in health.terminals.items() if is_one]
+    state = {"none": "not there yet", "run": "holds a run"}.get(health.run_state, health.run_state)
+    lines = [
+        f"versions   {', '.join(versions[:5])}",
+        f"           {', '.join(versions[5:])}",
+        f"system     {health.system}",
+        *(f"device     {one.kind}: {one.name}{size(one.memory)}" for one in health.devices),
+        f"computing  --device auto takes {health.auto}, in {health.precision};"
+        f" {health.threads} of {health.cores} cores",
+        f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
+        f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
+        f" {size(health.disk_free)[2:]} free",
+        f"terminals  {', '.join(watched) or 'none'}",
+        *(
+            f"extra      {extra.name}: {extra.adds or 'optional'};"
+            + (" installed" if extra.there else f" pip install 'aeclust[{extra.name}]'")
+            for extra in health.extras
+        ),
+        *(f"problem    {problem}" for problem in health.problems),
+    ]
+    return printable_lines(lines if health.problems else [*lines, "all is well"])
 
 
 def _file_text(found: FileInfo) -> str:
@@ -752,6 +1013,8 @@ def printable_lines(lines: list[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
+    if os.environ.get("_AECLUST_COMPLETE") == "complete_bash":
+        return _complete_for_bash()
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
@@ -762,13 +1025,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"{_speaker()}{stop}", err=True)
         return 128 + stop.signal_number
     except AeclustError as error:
-        typer.echo(f"{_speaker()}error: {error}", err=True)
+        typer.echo(f"{_speaker()}error: {streams.spoken(str(error))}", err=True)
         return error.exit_code
     except typer.TyperException as error:
-        message = " ".join(error.format_message().split()).rstrip(".")
-        if not message:  # a bare aeclust has shown its help
-            return 2
-        typer.echo(f"error: {message}; see aeclust --help", err=True)
+        if error.format_message():  # or else a bare aeclust has shown its help
+            typer.echo(f"error: {_usage_text(error)}", err=True)
         return 2
     except OSError as error:  # typer's own printing of help
         typer.echo(f"error: standard output: could not be written ({error.strerror})", err=True)
@@ -779,6 +1040,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         typer.echo("terminated", err=True)
         return 143
+
+
+def _complete_for_bash() -> int:
+    """Offer what typer does, for a shell that takes ``demo:scenes`` for three words."""
+    words = completion.rejoin(os.environ["COMP_WORDS"], int(os.environ["COMP_CWORD"]))
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = shlex.join(words), str(len(words) - 1)
+    with redirect_stdout(io.StringIO()) as offered, suppress(SystemExit):
+        app(args=[], prog_name="aeclust")
+    for value in offered.getvalue().splitlines():
+        print(completion.remaining(value, words[-1]))
+    return 0
+
+
+def _usage_text(error: typer.TyperException) -> str:
+    """What typer has against a request, in one line that ends with how to mend it."""
+    context = getattr(error, "ctx", None)
+    mend = f"see {context.command_path if context else 'aeclust'} --help"
+    text, _, meant = " ".join(error.format_message().split()).partition(". Did you mean ")
+    if meant:
+        mend = f"did you mean {meant.split(chr(39))[1]}?"
+    if getattr(error, "possibilities", None):
+        text = error.message
+        mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
+    return f"{text.rstrip('.')}; {mend}"
 
 
 def _speaker() -> str:

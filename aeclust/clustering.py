@@ -81,6 +81,7 @@ def cluster_latents(
     seed: int,
     assignments: NDArray[np.float32] | None = None,
     where: str = "latents",
+    report: Callable[[str], None] = lambda step: None,
 ) -> Clustering:
     """Cluster latents by a recipe's whole chain.
 
@@ -96,6 +97,8 @@ def cluster_latents(
         outcome, unless a cluster has no image or the members now know clearly better.
     where : str
         Named in errors.
+    report : callable
+        Takes the name of every step that begins.
 
     Raises
     ------
@@ -107,11 +110,20 @@ def cluster_latents(
         steps = limited(steps, latents.shape)
     told: list[str] = []
     points = reduce(
-        latents, steps, seed=seed, perplexity=recipe.perplexity, where=where, tell=told.append
+        latents,
+        steps,
+        seed=seed,
+        perplexity=recipe.perplexity,
+        where=where,
+        tell=told.append,
+        report=report,
     )
     check_spread(points, where)
+    if not recipe.k:
+        report("number of clusters")
     k = recipe.k or estimate_k(points, seed=seed).k
     if recipe.clusterer != "consensus":
+        report(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, where=where, tell=told.append)
         return Clustering(labels, points, substitutions=tuple(told))
     kept = references(len(points), seed=seed)
@@ -120,7 +132,8 @@ def cluster_latents(
             f"consensus of {len(points):,} points is that of {len(kept):,} random ones, extended by"
             " Gaussian mixtures"
         )
-    members = _members(points[kept], k, seed=seed, where=where)
+    members = _members(points[kept], k, seed=seed, where=where, report=report)
+    report("consensus")
     near = neighbours(points[kept])
     agreed = agree(members, near, k, seed=seed)
     start: NDArray[np.floating[Any]] = np.eye(k)[agreed.labels]
@@ -165,7 +178,7 @@ def _stands(
 
 
 def _members(
-    points: NDArray[Any], k: int, *, seed: int, where: str
+    points: NDArray[Any], k: int, *, seed: int, where: str, report: Callable[[str], None]
 ) -> dict[str, NDArray[np.int64]]:
     """Four kinds of clusterer on all and on the first half of the dimensions.
 
@@ -175,13 +188,15 @@ def _members(
     whole = points.shape[1]
     for size in _sizes(points):
         for clusterer in ("kmeans", "gmm", "gmm-tied", "spectral"):
+            name = f"{clusterer} in {size} dimensions"
+            report(name)
             try:
                 own = cluster(points[:, :size], k, clusterer, seed=seed, where=where)
             except InputError:
                 if clusterer == "kmeans" and size == whole:
                     raise
                 own = np.zeros(len(points), np.int64)
-            found[f"{clusterer} in {size} dimensions"] = own
+            found[name] = own
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -72,3 +75,24 @@ class Interrupted(AeclustError):  # noqa: N818 - it reports a wish, not a fault
 def printable(text: str) -> str:
     r"""Text from files made safe for one terminal line: control characters become ``\x1b``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What a mistyped word may have meant, as a question, or else something else to say.
+
+    >>> did_you_mean("kmean", ["kmeans", "gmm"])
+    'did you mean kmeans?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def near_file(path: str | os.PathLike[str], otherwise: str = "") -> str:
+    """The same for a path that is not there, from the names in its folder."""
+    folder, name = os.path.split(os.fspath(path))
+    try:
+        names = [] if os.path.exists(path) else os.listdir(folder or ".")
+    except OSError:
+        return otherwise
+    near = did_you_mean(name, names)
+    return near.replace("mean ", f"mean {os.path.join(folder, '')}", 1) if near else otherwise

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
+from aeclust import completion, streams
 from aeclust.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,53 +19,251 @@ if TYPE_CHECKING:
 
 DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo:digits"
 
+# -- how --help groups commands, and the flags of each --------------------------------------------
+
+WORK, LOOK, SHARE, CHECK = "Work", "Look", "Share", "Check"
+COMMAND_PANELS = (WORK, LOOK, SHARE, CHECK)
+IMAGES, TRAINING, CLUSTERING = "Images", "Training", "Clustering"
+KNOWN, OUTPUT, COMPUTING = "Known labels", "Output", "Computing"
+
+
+class Command(TyperCommand):
+    """A command whose help is tidy."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _tidy(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    """The commands, panel after panel whatever the order they are written in."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _tidy(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        known = {panel: place for place, panel in enumerate(COMMAND_PANELS)}
+
+        def place(name: str) -> int:
+            return known.get(str(getattr(self.commands[name], "rich_help_panel", "")), len(known))
+
+        return sorted(super().list_commands(ctx), key=place)
+
+
+def _tidy(params: list[Any]) -> list[Any]:
+    """Flags without a value show no type, and --help stands with the flags of output."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = " "
+        if param.name == "help":
+            param.rich_help_panel = OUTPUT
+    return params
+
+
+# -- flags ---------------------------------------------------------------------------------------
+
+_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth"}
+
+
+def _readable(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    """A location as it stands, or for ``-`` a file with what comes from standard input."""
+    if value != "-" or ctx.resilient_parsing:
+        return value
+    if ctx.command.name == "train":
+        raise InputError(
+            "standard input cannot be found again by later commands",
+            where="-",
+            expected="a file or a folder",
+            mend="save it first: cat > images.npy",
+        )
+    if ctx.meta.setdefault("aeclust.stdin", param.name) != param.name:
+        raise InputError(
+            "standard input can be read only once",
+            where="-",
+            expected="one - in a command",
+            mend="save one of them to a file",
+        )
+    return ctx.with_resource(streams.standard_input(csv=param.name in _MAY_BE_CSV))
+
+
+# a recipe's field with a flag of its own
+recipe_field = partial(typer.Option, show_default="the recipe's", rich_help_panel=TRAINING)
+_SEED = partial(
+    typer.Option,
+    help="Decides everything random.",
+    min=0,
+    max=2**32 - 1,
+    metavar="N",
+    rich_help_panel=COMPUTING,
+)
+
 Run = Annotated[
-    Path, typer.Option("--run", envvar="AECLUST_RUN", help="The run folder.", metavar="DIR")
+    Path,
+    typer.Option(
+        "--run",
+        envvar="AECLUST_RUN",
+        help="The run folder.",
+        metavar="DIR",
+        rich_help_panel=OUTPUT,
+        autocompletion=completion.paths,
+    ),
 ]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="Decides everything random; 0 if not given.", min=0, max=2**32 - 1),
+Seed = Annotated[int | None, _SEED(show_default="0")]
+OptionalSeed = Annotated[int | None, _SEED(show_default="the run's")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="Where to compute.", rich_help_panel=COMPUTING),
 ]
-OptionalSeed = Annotated[
-    int | None,
-    typer.Option(help="Decides everything random; the run's if not given.", min=0, max=2**32 - 1),
-]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 Threads = Annotated[
-    int | None, typer.Option(help="CPU threads; all cores if not given.", min=1, max=1024)
+    int | None,
+    typer.Option(
+        help="CPU threads.",
+        min=1,
+        max=1024,
+        metavar="N",
+        show_default="all cores",
+        rich_help_panel=COMPUTING,
+    ),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write here.", metavar="FILE")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Write here; - is standard output.",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        autocompletion=completion.paths,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Make it anew in any case.", rich_help_panel=OUTPUT),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="One JSON object on standard output.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "-q",
+        "--quiet",
+        help="Nothing on standard error but errors.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Checkpoint = Annotated[
-    int | None, typer.Option(help="Epoch of the weights; the last if not given.", min=0)
+    int | None,
+    typer.Option(
+        help="Epoch of the weights.",
+        min=0,
+        metavar="EPOCH",
+        show_default="the last",
+        rich_help_panel=IMAGES,
+    ),
 ]
-Data = Annotated[str | None, typer.Argument(metavar="DATA", help=f"{DATA}; the run's if absent.")]
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA",
+        help=f"{DATA}; - reads .npy or .npz from standard input.",
+        show_default="the run's",
+        callback=_readable,
+        autocompletion=completion.images,
+    ),
+]
+TrainData = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA",
+        help=f"{DATA}.",
+        show_default="demo:scenes",
+        callback=_readable,
+        autocompletion=completion.images,
+    ),
+]
 Layout = Annotated[
-    Literal["nhw", "nhwc", "nchw"] | None, typer.Option(help="Axes of an array, if ambiguous.")
+    Literal["nhw", "nhwc", "nchw"] | None,
+    typer.Option(help="Axes of an array, if ambiguous.", rich_help_panel=IMAGES),
 ]
 Range = Annotated[
     str | None,
     typer.Option(
-        "--range", help="Values of black and white, for example 0:255.", metavar="LOW:HIGH"
+        "--range",
+        help="Values of black and white, for example 0:255.",
+        metavar="LOW:HIGH",
+        rich_help_panel=IMAGES,
     ),
 ]
 Size = Annotated[
-    int | None, typer.Option(help="Resize the images of a folder to SIZE x SIZE.", metavar="SIZE")
+    int | None,
+    typer.Option(
+        help="Resize the images of a folder to SIZE x SIZE.",
+        metavar="SIZE",
+        rich_help_panel=IMAGES,
+    ),
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, listed.")]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Leave out unreadable images, listed.",
+        rich_help_panel=IMAGES,
+    ),
+]
 ValImages = Annotated[
-    str | None, typer.Option(help="Labelled images, for reporting and naming.", metavar="DATA")
-]
-ValLabels = Annotated[
     str | None,
     typer.Option(
-        help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", metavar="FILE"
+        help="Labelled images, for reporting and naming.",
+        metavar="DATA",
+        rich_help_panel=KNOWN,
+        callback=_readable,
+        autocompletion=completion.images,
+    ),
+]
+_LABELS = partial(
+    typer.Option,
+    metavar="FILE",
+    rich_help_panel=KNOWN,
+    callback=_readable,
+    autocompletion=completion.labels,
+)
+ValLabels = Annotated[
+    str | None,
+    _LABELS(help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME."),
+]
+TrueLabels = Annotated[
+    str | None,
+    _LABELS(help="True labels of the images: .npy, .npz, .h5, a CSV of id,label, or demo:NAME."),
+]
+KnownLabels = Annotated[
+    str | None,
+    _LABELS(
+        help="A few known labels to name the clusters by: a CSV of id,label where a label may be"
+        " any text, .npy, .npz, .h5, or demo:NAME."
+    ),
+]
+LabelsFile = Annotated[
+    str,
+    typer.Argument(
+        help="Labels: .h5, .csv, .npy, .npz, or - for standard input.",
+        callback=_readable,
+        autocompletion=completion.labels,
     ),
 ]
 K = Annotated[
     str | None,
-    typer.Option("-k", "--clusters", help="Number of clusters, or auto.", metavar="K"),
+    recipe_field(
+        "-k",
+        "--clusters",
+        help="Number of clusters, or auto.",
+        metavar="K",
+        rich_help_panel=CLUSTERING,
+    ),
 ]
 
 DEFAULT_RUN = Path("aeclust-run")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from aeclust import artifacts, demo, memory
-from aeclust.errors import InputError, printable
+from aeclust.errors import InputError, did_you_mean, near_file, printable
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -254,6 +254,7 @@ def demo_set(location: str) -> demo.DemoSet:
             f"no built-in set is called {name!r}",
             where=location,
             expected=" or ".join(f"demo:{n}" for n in demo.NAMES),
+            mend=did_you_mean(location, (f"demo:{n}" for n in demo.NAMES)),
         )
     return demo.load(name)
 
@@ -274,7 +275,7 @@ def read_array(
             "there is no such file or folder",
             where=path,
             expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
-            mend="check the path",
+            mend=near_file(path, "check the path"),
         )
     if not os.path.isfile(path):  # a FIFO or a device would hang or never end
         raise InputError("is not a regular file", where=path, expected="an array in a file")

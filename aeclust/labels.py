@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifacts, images
-from aeclust.errors import InputError
+from aeclust.errors import InputError, near_file
 
 TABLE = "labels.csv"  # of an exported folder
 _MAX_BYTES = 1 << 30
@@ -229,7 +229,10 @@ def _read_text(path: str, expected: str) -> str:
 
 def _unreadable(path: str, reason: str, expected: str) -> InputError:
     return InputError(
-        f"cannot be read ({reason})", where=path, expected=expected, mend="check the path"
+        f"cannot be read ({reason})",
+        where=path,
+        expected=expected,
+        mend=near_file(path, "check the path"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import json
 import math
 import tomllib
 import typing
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aeclust.errors import InputError
+from aeclust.errors import InputError, did_you_mean, near_file
 
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
@@ -276,8 +276,53 @@ def read_toml(file: Path) -> dict[str, Any]:
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
             where=str(file),
             expected="TOML with one recipe field a line",
-            mend="correct it",
+            mend=near_file(file, "correct it"),
         ) from error
+
+
+MEANINGS = {
+    "network": "family of encoder and decoder",
+    "image_size": "pixels a side inside the network",
+    "channels": "after each encoder stage; every stage halves the image",
+    "batch_norm": "batch normalisation after every convolution but the last",
+    "latent_size": "values in a latent; 0 takes the last feature map itself",
+    "variational": "mean and log-variance heads; the latent is the mean",
+    "loss": "squared error, or the negative evidence lower bound",
+    "beta": "weight of the KL term of the bound",
+    "contrast": "weight of the contrastive term between two views; 0 trains without views",
+    "temperature": "of the contrastive term",
+    "reconstruction": "weight of the reconstruction loss",
+    "optimizer": "",
+    "lr": "learning rate, at its peak",
+    "weight_decay": "",
+    "momentum": "of sgd and muon",
+    "schedule": "one-cycle rises to lr and falls to zero in the end",
+    "batch_size": "images in a step",
+    "steps": "least number of steps in an epoch, by smaller batches; 0 keeps batch_size",
+    "epochs": "of training that knows no k",
+    "label_epochs": "of self-labelling after it",
+    "precision": "auto takes bfloat16 where the hardware has instructions for it",
+    "k": 'number of clusters, or "auto"',
+    "reduction": "steps before clustering: sphere, and pca, kpca, tsne with sizes",
+    "perplexity": "of t-SNE",
+    "clusterer": "",
+}
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Every field as TOML with a comment; :func:`read_toml` reads it back to an equal recipe."""
+    lines = [f'recipe = "{recipe.name}"  # where the fields below come from']
+    for name, value in recipe.to_json().items():
+        if name == "name":
+            continue
+        if name == "k" and value == AUTO_K:
+            value = "auto"
+        # JSON writes the texts, numbers, booleans and lists of a recipe as TOML does
+        line = f"{name} = {json.dumps(value)}"
+        choices = typing.get_args(FIELDS[name]) if _is_choice(name) else ()
+        comment = "; ".join(filter(None, (MEANINGS[name], " | ".join(choices))))
+        lines.append(f"{line}  # {comment}" if comment else line)
+    return "\n".join(lines) + "\n"
 
 
 def parse_reduction(text: str) -> tuple[str, int]:
@@ -287,10 +332,12 @@ def parse_reduction(text: str) -> tuple[str, int]:
     method, _, size = text.partition(":")
     whole = size.isascii() and size.isdigit() and len(size) < 10
     if method not in REDUCTIONS or not whole or int(size) < 1:
+        near = [f"{known}:{size}" for known in REDUCTIONS] if whole and size.strip("0") else []
+        usual = "for example pca:20 or kpca:200,tsne:2, or none"
         raise InputError(
             f"reduction is {text!r}",
             expected=f"{SPHERE}, or METHOD:SIZE with METHOD one of {', '.join(REDUCTIONS)}",
-            mend="for example pca:20 or kpca:200,tsne:2, or none",
+            mend=did_you_mean(text, near, usual),
         )
     if method == "tsne" and int(size) > 3:
         raise InputError(
@@ -301,18 +348,19 @@ def parse_reduction(text: str) -> tuple[str, int]:
 
 def _unknown(name: str, known: Iterable[str], where: str, thing: str) -> InputError:
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
     return InputError(
         f"no {thing} is called {name!r}",
         where=where,
         expected=f"one of {', '.join(known)}",
-        mend=f"did you mean {near[0]}?" if near else "see aeclust train --help",
+        mend=did_you_mean(name, known, "see aeclust train --help"),
     )
 
 
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
+def _require(
+    holds: bool, name: str, value: object, expected: str, mend: str = "change that field"
+) -> None:
     if not holds:
-        raise InputError(f"{name} is {value!r}", expected=expected, mend="change that field")
+        raise InputError(f"{name} is {value!r}", expected=expected, mend=mend)
 
 
 def _parse(name: str, value: object) -> Any:
@@ -342,11 +390,16 @@ def _number(value: str | int, kind: type[int] | type[float]) -> object:
         return value
 
 
+def _is_choice(name: str) -> bool:
+    return typing.get_origin(FIELDS[name]) is Literal
+
+
 def _check_type(name: str, value: object) -> None:
     kind = FIELDS[name]
-    if typing.get_origin(kind) is Literal:
+    if _is_choice(name):
         choices = typing.get_args(kind)
-        _require(value in choices, name, value, f"one of {', '.join(choices)}")
+        mend = did_you_mean(str(value), choices, "change that field")
+        _require(value in choices, name, value, f"one of {', '.join(choices)}", mend)
     elif typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
         _require(

@@ -37,6 +37,7 @@ def reduce(
     perplexity: float = 30.0,
     where: str = "latents",
     tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda step: None,
 ) -> NDArray[np.float32]:
     """Apply the steps of a chain in order.
 
@@ -58,6 +59,8 @@ def reduce(
         Named in errors.
     tell : callable
         Takes a sentence for every step that something else stood in for.
+    report : callable
+        Takes the name of every step that begins.
 
     Returns
     -------
@@ -73,6 +76,7 @@ def reduce(
     points = np.asarray(latents, np.float32)
     for step in steps:
         method, size = parse_reduction(step)
+        report(step)
         check_spread(points, where)
         if method == SPHERE:
             points = on_sphere(points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -10,32 +11,37 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from aeclust.chart import LossCurve
 from aeclust.errors import Interrupted, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
 
     from aeclust.training import Moment
 
+_CURVE_ROWS = 5
+_CURVE_WIDEST = 92
+_CURVE_WIDTH, _CURVE_HEIGHT = 48, 14  # of a terminal with room for the curve
+
 
 class Terminal:
-    """Lines and progress bars on standard error; bars only where somebody watches.
+    """Lines, progress bars and a loss curve on standard error; moving ones only if watched.
 
     Parameters
     ----------
     quiet : bool
         Show nothing at all.
-    epochs : int
-        Of the training that :meth:`observe` follows.
+    epochs, first_phase : int
+        Of the training that :meth:`observe` follows, and of its first phase.
     """
 
-    def __init__(self, *, quiet: bool, epochs: int = 0) -> None:
+    def __init__(self, *, quiet: bool, epochs: int = 0, first_phase: int | None = None) -> None:
         self.quiet = quiet
         self._epochs = epochs
+        self._curve = LossCurve(epochs, epochs if first_phase is None else first_phase)
         self._console: Console | None = None
         self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
         self._clock = time.monotonic()
         self._since = 0.0
 
@@ -46,7 +52,7 @@ class Terminal:
             self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
     def observe(self, moment: Moment) -> None:
-        """Follow training: epoch, loss, images per second, time left."""
+        """Follow training: epoch, loss and its curve, images per second, time left."""
         if not self._watched():
             return
         done = moment.epoch * moment.steps + moment.step
@@ -58,20 +64,23 @@ class Terminal:
         text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
         if moment.images:
             text += f"  loss {moment.loss:.4f}  {self._since:.0f} images/s"
-        self._show("train", text, done, self._epochs * moment.steps)
+            self._curve.add(done / moment.steps, moment.loss)
+        self._show(text, done, self._epochs * moment.steps, self._curve)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Follow other long work."""
+        """Follow other long work; a total of 0 is not known."""
         if self._watched():
-            self._show(what, what, done, total)
+            self._show(what, done, total)
 
     def close(self) -> None:
         """Leave the bars as they stand."""
         if self._progress is not None:
             self._progress.stop()
+            self._progress = None
 
     def _watched(self) -> bool:
-        return not self.quiet and sys.stderr.isatty()
+        dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+        return not self.quiet and not dumb and sys.stderr.isatty()
 
     def _get_console(self) -> Console:
         if self._console is None:
@@ -80,24 +89,49 @@ class Terminal:
             self._console = Console(stderr=True)
         return self._console
 
-    def _show(self, key: str, text: str, done: int, total: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+    def _show(self, text: str, done: int, total: int, curve: LossCurve | None = None) -> None:
+        """Bring the one bar there is up to date; what is done leaves it on the screen."""
         if self._progress is None:
-            self._progress = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=self._get_console(),
-            )
+            self._progress = _bar(self._get_console(), curve)
+            self._progress.add_task(text, total=total or None, completed=done)
             self._progress.start()
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(text, total=total, completed=done)
-        self._progress.update(self._tasks[key], description=text, completed=done, total=total)
-        if done >= total:  # what is printed next belongs below the bar
-            self._progress.stop()
-            self._progress = None
-            self._tasks.clear()
+        (task,) = self._progress.task_ids
+        self._progress.update(task, description=text, completed=done, total=total or None)
+        if 0 < total <= done:  # what is printed next belongs below the bar
+            self.close()
+
+
+def _bar(console: Console, curve: LossCurve | None) -> Progress:
+    """A bar, drawn a few times a second, above the curve if there is one and room for it."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+    from rich.text import Text
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            width, height = console.size
+            if curve is not None and width >= _CURVE_WIDTH and height >= _CURVE_HEIGHT:
+                lines = curve.lines(min(width - 8, _CURVE_WIDEST), _CURVE_ROWS)
+                yield from (Text(line, no_wrap=True, overflow="crop") for line in lines)
+
+    return Bar(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=4,
+        expand=True,
+    )
 
 
 class Terminated(BaseException):

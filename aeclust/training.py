@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ def train(
     steps = len(first)
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     optimizer = build_optimizer(network, recipe)
-    half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and _has_bfloat16(device))
+    half = computes_in(recipe, device) == "bfloat16"
     epoch, step, totals = 0, 0, np.zeros(len(TERMS))
     targets: NDArray[np.float32] | None = None
     if resume is not None:
@@ -226,6 +226,13 @@ def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
             expected="an image for each of them in every batch",
             mend="change --batch-size, or start fewer processes",
         )
+
+
+def computes_in(recipe: Recipe, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """The precision that a recipe is trained in on a device."""
+    if recipe.precision == "auto":
+        return "bfloat16" if _has_bfloat16(device) else "float32"
+    return recipe.precision
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -20,6 +20,8 @@ from aeclust.run.folder import RunFolder
 
 FRESH = " (fresh, nothing to do)\n"
 
+NEXT = "next: aeclust plot, or aeclust predict > submission.csv"
+
 
 def labels_of(run: RunFolder) -> artifacts.Artifact:
     return artifacts.read(run.labels_file, "labels")
@@ -42,6 +44,7 @@ def test_missing_latents_are_made_first_and_it_says_so(
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "clustering 60 latents: pca:2 > kmeans, k = 2",
         f"warning: {BY_COLOUR}",
+        NEXT,
     ]
     labels = labels_of(run)
     sizes = np.bincount(labels.arrays["labels"]).tolist()
@@ -184,6 +187,7 @@ def test_equal_flags_find_them_fresh_and_none_go_back_to_the_recipe(
     assert result.err.splitlines() == [
         "labels are made anew: they were asked for with other flags",
         "clustering 60 latents: pca:2 > kmeans, k = 3",
+        NEXT,
     ]
     assert files_of(full_run.path)["latents.h5"] == latents
     before = files_of(full_run.path)
@@ -398,7 +402,7 @@ def test_all_doubts_are_told_once_in_order_and_kept(
 
     monkeypatch.setattr(diagnosis, "doubts", doubting)
     result = cli("cluster", "--clusterer", "consensus")
-    assert result.err.endswith("k = 2\nwarning: one\nwarning: two\n")
+    assert result.err.endswith("k = 2\nwarning: one\nwarning: two\n" + NEXT + "\n")
     assert labels_of(full_run).details["warnings"] == ["one", "two"]
     ((found, colours),) = seen
     assert np.array_equal(found.labels, labels_of(full_run).arrays["labels"])
@@ -419,6 +423,7 @@ def test_latents_from_before_colours_are_clustered_without_that_warning(
     assert result.err.splitlines() == [
         "labels are made anew: the latents have changed",
         "clustering 60 latents: pca:2 > kmeans, k = 2",
+        NEXT,
     ]
     assert labels_of(full_run).details["warnings"] == []
 
@@ -548,6 +553,7 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data)
         "clustering 60 latents: pca:2 > kmeans, k = estimated",
         "estimated 2 clusters; state another number with -k",
         f"warning: {BY_COLOUR}",
+        NEXT,
     ]
     labels = labels_of(full_run)
     assert np.array_equal(labels.arrays["labels"], wanted)
@@ -597,6 +603,7 @@ def test_a_run_trained_with_auto_needs_no_going_back(cli: Cli, data: Data) -> No
         "clustering 60 latents: sphere > pca:20 > consensus, k = estimated",
         "estimated 2 clusters; state another number with -k",
         f"warning: {BY_COLOUR}",
+        NEXT,
     ]
     latents = files_of(run.path)["latents.h5"]
     assert labels_of(run).details.items() >= {"checkpoint": "last", "epoch": 2, "k": 2}.items()

@@ -30,7 +30,9 @@ def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: D
     code, out, err = cli("embed")
     assert code == 0
     assert out == "aeclust-run/latents.h5: 60 latents of 32 values after epoch 11\n"
-    assert err == f"{data.images}: 60 images, 8 x 8 RGB, uint8\n"
+    assert err == (
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8\nnext: aeclust cluster, or aeclust plot\n"
+    )
     made = artifacts.read(run.latents_file, "latents")
     assert np.array_equal(made.arrays["latents"], latents_of(run, data.images, 11))
     assert made.arrays["ids"].tolist() == list(range(60))

@@ -17,11 +17,12 @@ from conftest import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
 
 from aeclust.cli import main
 from aeclust.run.folder import RunFolder
+from aeclust.terminal import Terminal
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (
     "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
-    "info", "name", "export",
+    "info", "name", "export", "doctor",
 )  # fmt: skip
 
 LIGHT = f"""
@@ -126,7 +127,7 @@ def test_quiet_leaves_standard_error_empty_and_standard_output_alone(
 
 def test_warnings_are_lines_on_standard_error_alone(cli: Cli, full_run: RunFolder) -> None:
     loud, quiet = cli("cluster", "--force"), cli("cluster", "--force", "-q")
-    assert loud.err.splitlines()[-1] == f"warning: {BY_COLOUR}"
+    assert f"warning: {BY_COLOUR}" in loud.err.splitlines()
     assert "warning" not in loud.out
     assert (quiet.out, quiet.err) == (loud.out, "")
     answer = cli("cluster", "--force", "--json")
@@ -138,45 +139,6 @@ def test_quiet_training_says_its_result_alone(cli: Cli, data: Data) -> None:
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 1, "--quiet")
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "keys"),
-    [
-        (["embed"], ["file", "shape", "epoch", "made"]),
-        (
-            ["cluster"],
-            [
-                "file",
-                "k",
-                "sizes",
-                "confidence",
-                "agreement",
-                "members",
-                "warnings",
-                "made",
-            ],
-        ),
-        (["predict"], ["ids", "labels", "confidence"]),
-        (["name"], ["clusters", "known", "agree"]),
-        (["export", "sorted"], ["file", "format", "content"]),
-        (["reconstruct", "--idx", "1"], ["file", "epoch", "ids", "mse"]),
-        (["checkpoint-curve"], ["picture", "table", "points", "correlations", "fall"]),
-        (["plot"], ["file"]),
-        (["evaluate", "{labels}", "{labels}"], ["n", "accuracy", "nmi", "ari", "sizes"]),
-        (["info"], ["folder", "manifest", "finished", "files", "damaged"]),
-    ],
-    ids=lambda value: value[0],
-)
-def test_json_is_one_object_on_one_line(
-    cli: Cli, full_run: RunFolder, data: Data, arguments: list[str], keys: list[str]
-) -> None:
-    command = [argument.format(labels=data.labels) for argument in arguments]
-    code, out, _ = cli(*command, "--json")
-    assert code == 0
-    assert out.endswith("\n")
-    assert out.count("\n") == 1
-    assert list(json.loads(out)) == keys
 
 
 # -- progress and colour -----------------------------------------------------------------------
@@ -205,6 +167,7 @@ def watched(
 
 
 ESCAPE = "\x1b["
+ESCAPES = r"\x1b\[[0-9;?]*[A-Za-z]"
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-7])(;[0-9]+)*m")
 
 
@@ -232,6 +195,76 @@ def test_a_terminal_counts_the_epochs_of_both_phases(
     counts = set(re.findall(r"epoch (\d+/\d+)", plain))
     assert "4/4" in counts
     assert {count.split("/")[1] for count in counts} == {"4"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["embed", "--force"], ["embed"]),
+        (["cluster", "--force"], ["clustering"]),
+        (["cluster", "--clusterer", "consensus"], ["clustering"]),
+        (["predict", "{val}"], ["embed"]),
+        (["checkpoint-curve"], ["checkpoints"]),
+        (["plot"], ["t-SNE"]),
+        (["plot", "{val}"], ["embed", "t-SNE"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_every_long_stage_is_followed_on_a_terminal(
+    cli: Cli,
+    full_run: RunFolder,
+    data: Data,
+    arguments: list[str],
+    shown: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if arguments == ["plot"]:
+        full_run.embedding_file.unlink(missing_ok=True)
+        assert cli("cluster", "--reduction", "pca:4").code == 0
+    command = [argument.format(val=data.val_images) for argument in arguments]
+    seen = re.sub(ESCAPES, "", watched(monkeypatch, command))
+    for name in shown:
+        assert re.search(rf"{name} ━+ \d:\d\d:\d\d", seen), name
+
+
+def test_a_clustering_names_its_steps(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[str] = []
+    monkeypatch.setattr(Terminal, "progress", lambda self, what, done, total: named.append(what))
+    flags = ["--clusterer", "consensus", "--reduction", "sphere,pca:4", "-k", "auto"]
+    assert cli("cluster", *flags).code == 0
+    kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
+    members = [f"{kind} in {size} dimensions" for size in (4, 2) for kind in kinds]
+    steps = ["sphere", "pca:4", "number of clusters", *members, "consensus", "confidence"]
+    assert named == [*(f"clustering: {step}" for step in steps), "clustering"]
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["embed", "--force"], "next: aeclust cluster{run}, or aeclust plot{run}"),
+        (
+            ["cluster", "--force"],
+            "next: aeclust plot{run}, or aeclust predict{run} > submission.csv",
+        ),
+        (
+            ["train", "--resume"],
+            "next: aeclust predict{run} > submission.csv, or aeclust reconstruct{run} --idx 1,2,3",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "line",
+)
+def test_what_to_do_next_is_said_for_the_same_run(
+    cli: Cli, full_run: RunFolder, command: list[str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli(*command).err.splitlines()[-1] == line.format(run="")
+    full_run.path.rename("my run")
+    there = cli(*command, "--run", "my run")
+    assert there.err.splitlines()[-1] == line.format(run=" --run 'my run'")
+    monkeypatch.setenv("AECLUST_RUN", "my run")
+    assert cli(*command).err.splitlines()[-1] == line.format(run="")
+    assert cli(*command, "-q").err == ""
 
 
 def test_no_color_switches_colour_off(

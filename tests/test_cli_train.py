@@ -145,6 +145,20 @@ def test_a_toml_file_is_a_recipe_and_flags_go_before_it(cli: Cli, data: Data) ->
     assert recipe["k"] == 4
 
 
+def test_a_config_that_was_written_is_the_recipe_of_its_flags(cli: Cli, data: Data) -> None:
+    flags = [*RECIPE, "--epochs", 1, "-k", "auto", "--set", "beta=0.25"]
+    code, out, err = cli("train", "nowhere.npy", *flags, "--write-config")
+    assert (code, err) == (0, "")
+    assert os.listdir() == []  # nothing was looked for, nothing trained
+    Path("run.toml").write_text(out)
+    assert cli("train", "--config", "run.toml", "--write-config").out == out
+    assert cli("train", data.images, "--config", "run.toml", "--run", "by-file").code == 0
+    assert cli("train", data.images, *flags, "--run", "by-flags").code == 0
+    recipe = read_json(Path("by-file/run.json"))["recipe"]
+    assert recipe == read_json(Path("by-flags/run.json"))["recipe"]
+    assert (recipe["k"], recipe["beta"]) == (0, 0.25)
+
+
 def test_every_flag_of_its_own_reaches_the_recipe(cli: Cli, data: Data) -> None:
     arguments = [*RECIPE, "--recipe", "vae", "--set", "latent_size=4", "--epochs", 1, "-k", 3]
     arguments += ["--optimizer", "sgd", "--set", "momentum=0.9", "--loss", "elbo", "--lr", 1e-4]

@@ -689,7 +689,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "unknown demo set": (
         demo_source("faces"),
         "demo:faces: no built-in set is called 'faces'; expected demo:scenes or "
-        "demo:scenes-val or demo:digits",
+        "demo:scenes-val or demo:digits; did you mean demo:scenes?",
     ),
     # shapes
     "one axis": (

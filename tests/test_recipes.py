@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from aeclust.recipes import (
     CLUSTERERS,
     DEFAULT_RECIPE,
     FIELDS,
+    MEANINGS,
     RECIPES,
     REDUCTIONS,
     SPHERE,
@@ -25,6 +27,7 @@ from aeclust.recipes import (
     named,
     parse_reduction,
     read_toml,
+    to_toml,
 )
 
 # the design's table, every field of it
@@ -155,6 +158,27 @@ def recipes(draw: st.DrawFn) -> Recipe:
     }
     assert fields.keys() == FIELDS.keys(), "a new field wants a strategy"
     return Recipe(**fields)
+
+
+# -- as a file ----------------------------------------------------------------------------------
+
+
+@given(recipes(), st.sampled_from(sorted(RECIPES)))
+def test_a_recipe_written_as_toml_reads_back_equal(drawn: Recipe, name: str) -> None:
+    recipe = dataclasses.replace(drawn, name=name)
+    fields = tomllib.loads(to_toml(recipe))
+    assert fields.pop("recipe") == recipe.name
+    assert list(fields) == [name for name in FIELDS if name != "name"]
+    assert named(name).override(fields) == recipe
+
+
+def test_every_field_has_its_comment() -> None:
+    assert list(MEANINGS) == [name for name in FIELDS if name != "name"]
+    lines = to_toml(named("hybrid")).splitlines()
+    assert lines[0] == 'recipe = "hybrid"  # where the fields below come from'
+    assert "epochs = 14  # of training that knows no k" in lines
+    assert 'reduction = ["sphere", "pca:20"]  # steps before clustering: sphere' in "\n".join(lines)
+    assert all(len(line) <= 120 for line in lines)
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -483,7 +507,8 @@ REDUCTION = (
         (building(network="deep"), "network is 'deep'; expected one of plain, residual" + CHANGE),
         (
             building(precision="float16"),
-            "precision is 'float16'; expected one of float32, bfloat16, auto" + CHANGE,
+            "precision is 'float16'; expected one of float32, bfloat16, auto; "
+            "did you mean bfloat16?",
         ),
         (
             building(schedule="cosine"),

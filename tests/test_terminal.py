@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
+from aeclust.chart import LossCurve
 from aeclust.errors import Interrupted
 from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
 from aeclust.training import Moment, Snapshot
@@ -54,7 +56,7 @@ def work(terminal: Terminal) -> None:
     """A training and an embedding, as a command tells of them."""
     terminal.observe(moment(0, 0, images=0, loss=float("nan")))
     terminal.observe(moment(0, 5))
-    terminal.observe(moment(2, 0))
+    terminal.observe(moment(3, 0))
     terminal.progress("embed", 256, 500)
     terminal.progress("embed", 500, 500)
     terminal.close()
@@ -119,14 +121,14 @@ def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
 
 def shown_by(
     ticks: list[float], moments: list[Moment], monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[str, str, int, int]]:
+) -> list[tuple[str, int, int]]:
     """What the bar of three epochs is told at these ticks of the clock."""
-    shown: list[tuple[str, str, int, int]] = []
+    shown: list[tuple[str, int, int]] = []
     clock = iter(ticks)
     with standard_error(watched=True), monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: next(clock))
         terminal = Terminal(quiet=False, epochs=3)
-        patch.setattr(terminal, "_show", lambda *values: shown.append(values))
+        patch.setattr(terminal, "_show", lambda *values: shown.append(values[:3]))
         for one in moments:
             terminal.observe(one)
     return shown
@@ -139,16 +141,16 @@ def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> 
         moment(3, 0, images=40, loss=0.125),
     ]
     assert shown_by([0.0, 1.0, 2.0, 4.0], moments, monkeypatch) == [
-        ("train", "epoch 1/3", 0, 30),
-        ("train", "epoch 1/3  loss 0.2500  60 images/s", 5, 30),
+        ("epoch 1/3", 0, 30),
+        ("epoch 1/3  loss 0.2500  60 images/s", 5, 30),
         # the speed moves a tenth of the way from 60 to 20; the last epoch has no successor
-        ("train", "epoch 3/3  loss 0.1250  56 images/s", 30, 30),
+        ("epoch 3/3  loss 0.1250  56 images/s", 30, 30),
     ]
 
 
 def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
-        ("train", "epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
+        ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
     ]
 
 
@@ -156,6 +158,66 @@ def test_closing_what_never_opened_is_no_error() -> None:
     with standard_error(watched=True) as stderr:
         Terminal(quiet=False).close()
     assert stderr.getvalue() == ""
+
+
+def screen(terminal_size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, term: str) -> str:
+    """All that a training of two phases sends to a terminal of so many columns and lines."""
+    columns, lines = terminal_size
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    monkeypatch.setenv("TERM", term)
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False, epochs=4, first_phase=3)
+        for step in range(41):
+            one = moment(*divmod(step, 10), images=64 if step else 0, loss=50.0 - step)
+            terminal.observe(one)
+    return stderr.getvalue()
+
+
+def test_the_curve_of_both_phases_stays_below_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = screen((100, 30), monkeypatch, "xterm")
+    last = text[text.rindex("epoch 4/4  loss 10.0000") :]
+    assert "     49 ┤" in last
+    assert "     10 ┤" in last
+    assert "┊" in last
+    assert re.search(r"  epoch  0 +3 +4", last)
+    assert last.endswith("\n") or last.endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("size", [(47, 30), (100, 13)])
+def test_a_small_terminal_has_the_bar_alone(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = screen(size, monkeypatch, "xterm")
+    assert "epoch 4/4" in text
+    assert "┤" not in text
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_sees_nothing(
+    term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen((100, 30), monkeypatch, term) == ""
+
+
+def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False)
+        terminal.progress("clustering: kmeans", 0, 0)
+        terminal.progress("clustering", 1, 1)
+        terminal.say("done")
+    text = stderr.getvalue()
+    assert text.index("clustering") < text.index("done")
+
+
+def test_drawing_costs_next_to_nothing() -> None:
+    curve = LossCurve(18, 14)
+    for step in range(5000):
+        curve.add((step + 1) * 18 / 5000, 1 / (step + 1))
+    start = time.perf_counter()
+    curve.lines(92, 5)
+    # at four times a second, 1 % of training would be 2.5 ms; other work may share the core
+    assert time.perf_counter() - start < 0.05
 
 
 # -- signals -----------------------------------------------------------------------------------

@@ -491,7 +491,8 @@ def stale_ancestry(folder: RunFolder, manifest: Manifest, artifact: Artifact) ->
 def _make_labels(context: Context, latents: Artifact, recipe: Recipe, seed: int) -> Made:
     with context.folder.lock():  # from the start: minutes of work are not for losing
         where = str(context.folder.latents_file)
-        artifact = labels_of(latents, recipe, seed, where=where, say=context.say)
+        artifact = labels_of(latents, recipe, seed, where=where, say=context.say, step=context.step)
+        context.progress("clustering", 1, 1)
         return Made(_write(context.folder.labels_file, artifact), fresh=False)
 
 
@@ -502,6 +503,7 @@ def labels_of(
     *,
     where: str = "latents",
     say: Callable[[str], None] = lambda line: None,
+    step: Callable[[str], None] = lambda what: None,
 ) -> Artifact:
     """Labels of latents by a recipe's chain, not yet written anywhere.
 
@@ -514,6 +516,8 @@ def labels_of(
         Named in errors.
     say : callable
         Takes one line for the user.
+    step : callable
+        Takes what is done next.
     """
     values = latents.arrays["latents"]
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
@@ -525,9 +529,11 @@ def labels_of(
         seed=seed,
         assignments=latents.arrays.get("assignments"),
         where=where,
+        report=step,
     )
     if recipe.k == AUTO_K:
         say(f"estimated {found.k} clusters; state another number with -k")
+    step("confidence")
     base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
     arrays: dict[str, NDArray[Any]] = {
         "labels": found.labels,

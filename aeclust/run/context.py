@@ -39,7 +39,7 @@ class Context:
     observe : callable
         Takes every :class:`~aeclust.training.Moment` of training.
     progress : callable
-        Takes (what, done, total) of other long work.
+        Takes (what, done, total) of other long work; a total of 0 is not known.
     signal : callable
         The number of a signal that asks training to stop, or None.
     rest : callable
@@ -54,6 +54,10 @@ class Context:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+
+    def step(self, name: str) -> None:
+        """Show the step that a clustering is at."""
+        self.progress(f"clustering: {name}", 0, 0)
 
     @property
     def team(self) -> Team:

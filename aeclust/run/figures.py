@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -407,7 +407,7 @@ def _other_embedding(
     others = _cluster_others(context, manifest, images, seed)
     points = others.points
     if points.shape[1] != 2 or others.voted:
-        points = reduction.picture(points, seed=others.seed, tell=context.say)
+        points = _draw(context, points, others.seed, context.say)
     voted = "t-SNE of the latents; labelled by the vote of training neighbours"
     alone = f"latents embedded and clustered by themselves ({others.chain})"
     note = voted if others.voted else alone
@@ -448,18 +448,36 @@ def _cluster_others(
         tell_about(context, images, recipe)
     network, _ = load_network(context, manifest, request.epoch)
     latents = inference.embed(
-        network, images.pixels, image_size=recipe.image_size, device=context.device
+        network,
+        images.pixels,
+        image_size=recipe.image_size,
+        device=context.device,
+        report=lambda done: context.progress("embed", done, len(images)),
     )
     seed = request.seed if seed is None else seed
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     if not recipe.transductive:
         groups, confidence = labelled.labels, labelled.confidence
         return _Others(latents, latents, groups, confidence, True, chain, seed, names)
-    found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
+    found = clustering.cluster_latents(
+        latents, recipe, seed=seed, where=images.source.location, report=context.step
+    )
+    context.step("confidence")
+    confidence = clustering.confidence(latents, found, seed=seed)[2]
+    context.progress("clustering", 1, 1)
     for line in found.substitutions:
         context.say(line)
-    confidence = clustering.confidence(latents, found, seed=seed)[2]
     return _Others(latents, found.points, found.labels, confidence, False, chain, seed)
+
+
+def _draw(
+    context: Context, latents: NDArray[Any], seed: int, tell: Callable[[str], None]
+) -> NDArray[np.float32]:
+    """Latents in two dimensions, which takes a while that is shown."""
+    context.progress(f"t-SNE of {len(latents)} latents", 0, 0)
+    points = reduction.picture(latents, seed=seed, tell=tell)
+    context.progress("t-SNE", 1, 1)
+    return points
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
@@ -473,7 +491,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
     context.say(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
     values = latents.arrays["latents"]
     told: list[str] = []
-    points = reduction.picture(values, seed=manifest.seed, tell=told.append)
+    points = _draw(context, values, manifest.seed, told.append)
     for line in told:
         context.say(line)
     artifact = Artifact(

@@ -221,6 +221,7 @@ def _train_and_save(
         if stop and not finished:
             raise Interrupted(stop, told(moment.epoch))
         if between(moment.epoch, moment.step):
+            context.progress(f"looking for {recipe.k} clusters to learn", 0, 0)
             context.rest(told(moment.epoch))
 
     if snapshot is not None and between(snapshot.epoch, snapshot.step):

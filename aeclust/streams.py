@@ -1,0 +1,143 @@
+"""`-`: standard input as a file to read, standard output as a file to write.
+
+A stream can be read only once and has no name, so it is kept in a temporary file while a command
+works; :func:`spoken` gives that file its proper name in what the command says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aeclust.errors import InputError, WriteError
+
+STREAM = Path("-")
+_PREFIX = "aeclust-"
+# how the files begin that can be told apart; labels may be a CSV, which begins as it likes
+_KINDS = {
+    b"\x93NUMPY": ".npy",
+    b"PK\x03\x04": ".npz",
+    b"\x89HDF\r\n": ".h5",
+    b"aeclust ": ".h5",
+}
+
+
+@contextmanager
+def standard_input(*, csv: bool) -> Iterator[str]:
+    """The path of a file with what comes from standard input.
+
+    Parameters
+    ----------
+    csv : bool
+        Whether it is a CSV if it is none of the kinds that can be told by their beginning.
+
+    Raises
+    ------
+    InputError
+        If standard input is a terminal or of an unknown kind.
+    WriteError
+        If it cannot be kept.
+    """
+    if sys.stdin.isatty():
+        raise InputError(
+            "is a terminal",
+            where="standard input",
+            expected="a stream of images or labels",
+            mend="for example aeclust predict - < images.npy",
+        )
+    with _temporary() as folder:
+        yield str(_kept(folder, csv=csv))
+
+
+@contextmanager
+def writable(output: Path | None, ending: str, *, binary: bool = True) -> Iterator[Path | None]:
+    """Where a command is to write: for ``-`` a file that goes to standard output in the end.
+
+    Raises
+    ------
+    InputError
+        If bytes would go to a terminal.
+    """
+    if output != STREAM:
+        yield output
+        return
+    if binary and sys.stdout.isatty():
+        raise InputError(
+            "is a terminal",
+            where="-o -",
+            expected="a pipe or a file for bytes",
+            mend=f"add > FILE{ending}",
+        )
+    with _temporary() as folder:
+        file = folder / f"standard-output{ending}"
+        yield file
+        with open(file, "rb") as content, standard_output():
+            sys.stdout.flush()
+            shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Within it standard output is written to; a reader who has seen enough is no error.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # keep the interpreter from failing again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise WriteError(
+            f"could not be written ({error.strerror})", where="standard output",
+            mend="free space or write elsewhere with -o",
+        ) from error  # fmt: skip
+
+
+def spoken(text: str) -> str:
+    """A sentence with standard input and output by these names, not by those of their files."""
+    folder = re.escape(os.path.join(tempfile.gettempdir(), _PREFIX))
+    return re.sub(rf"{folder}\w+[/\\]+standard-(input|output)\.\w+", r"standard \1", text)
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _kept(folder: Path, *, csv: bool) -> Path:
+    """Standard input in a file whose ending says what it is."""
+    stream = sys.stdin.buffer
+    start = stream.read(len(b"aeclust "))
+    ending = next((end for head, end in _KINDS.items() if start.startswith(head)), "")
+    if not ending and not csv:
+        raise InputError(
+            "is of an unknown kind" if start else "is empty",
+            where="standard input",
+            expected="the bytes of a .npy, .npz or .h5 file",
+            mend="save the images so, or give their path",
+        )
+    file = folder / f"standard-input{ending or '.csv'}"
+    try:
+        with open(file, "wb") as copy:
+            copy.write(start)
+            shutil.copyfileobj(stream, copy)
+    except OSError as error:
+        raise WriteError(
+            f"could not be kept ({error.strerror})",
+            where="standard input",
+            mend="free space in the folder for temporary files, or change TMPDIR",
+        ) from error
+    return file

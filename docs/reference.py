@@ -1,0 +1,84 @@
+"""Write docs/cli.md from the commands themselves: ``python docs/reference.py > docs/cli.md``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import defaultdict
+from typing import Any
+
+from typer.main import get_command
+
+from aeclust.cli import app
+
+HEAD = """# Commands
+
+Every command, its examples and its flags, as `aeclust COMMAND --help` shows them. This page is
+written by `python docs/reference.py > docs/cli.md`; a test compares it with the commands.
+
+`-` in the place of images or labels reads them from standard input (`.npy`, `.npz`, `.h5`, or a
+CSV of labels), once in a command and not in `train`, whose images later commands must find again.
+`-o -` writes to standard output, and the line that tells the result then goes to standard error;
+bytes are refused where standard output is a terminal. `aeclust --install-completion` teaches bash,
+zsh or fish to complete commands, flags and values.
+
+`aeclust train --write-config > run.toml` prints a recipe with all its fields, and those that other
+flags changed; `aeclust train --config run.toml` trains it.
+"""
+
+
+def main() -> str:
+    """The whole page."""
+    group = get_command(app)
+    context = group.make_context("aeclust", [], resilient_parsing=True)
+    parts = [HEAD]
+    panel = ""
+    for name in group.list_commands(context):  # type: ignore[attr-defined]
+        command: Any = group.get_command(context, name)  # type: ignore[attr-defined]
+        if command.rich_help_panel != panel:
+            panel = command.rich_help_panel
+            parts.append(f"## {panel}\n")
+        parts.append(section(name, command))
+    return "\n".join(parts)
+
+
+def section(name: str, command: Any) -> str:
+    """One command: what it does, examples, and a table of flags for each panel."""
+    context = command.make_context(f"aeclust {name}", [], resilient_parsing=True)
+    what, *examples = inspect.cleandoc(command.help).split("\n\n")
+    lines = [f"### aeclust {name}", "", what.replace("\n", " "), ""]
+    if examples:
+        lines += ["```sh", *examples, "```", ""]
+    rows: dict[str, list[str]] = defaultdict(list)
+    for param in command.get_params(context):
+        if not param.hidden:
+            rows[param.rich_help_panel or "Arguments"].append(row(param, context))
+    for panel, found in rows.items():
+        lines += [f"| {panel} | value | what it is | default |", "| --- | --- | --- | --- |"]
+        lines += [*found, ""]
+    return "\n".join(lines)
+
+
+def row(param: Any, context: Any) -> str:
+    """A flag or an argument as a row of a table."""
+    is_argument = param.param_type_name == "argument"
+    names = param.display_name_raw if is_argument else ", ".join(param.opts)
+    value = "" if is_argument else (param.display_type_rich(ctx=context) or "").strip()
+    default = param.show_default if isinstance(param.show_default, str) else ""
+    if not default and param.default not in (None, False):
+        default = f"`{param._get_default_string(**defaults_of(param, context))}`"
+    if param.required:
+        default = "required"
+    if param.envvar:
+        default += f" or `{param.envvar}`"
+    cells = [f"`{names}`", f"`{value}`" if value else "", param.help or "", default]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def defaults_of(param: Any, context: Any) -> dict[str, Any]:
+    value = param._extract_default_help_str(ctx=context)
+    return {"ctx": context, "show_default_is_str": False, "default_value": value}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(main())
