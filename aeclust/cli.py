@@ -436,6 +436,28 @@ def plot(
 
 
 @app.command()
+def report(
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the run on one HTML page to look through and to send (report.html)."""
+    with _context(run, device, threads, quiet) as context:
+        from aeclust.run.report import report as report_run
+
+        made = report_run(context, output=output)
+        _print_result(
+            as_json,
+            {"file": str(made.file), "bytes": made.size},
+            f"{made.file}: {made.images} images in {made.clusters} clusters,"
+            f" {made.size / 1e6:.1f} MB",
+        )
+
+
+@app.command()
 def evaluate(
     predicted: Annotated[str, typer.Argument(help="Labels: .h5, .csv, .npy or .npz.")],
     truth: Annotated[str, typer.Argument(help="True labels: .csv, .npy, .npz, .h5 or demo:NAME.")],

@@ -34,9 +34,11 @@ ROOMS = {
         "eigen",
         "nearest",
         "gallery",
+        "palette",
         "demo",
     ),
     "plots": ("plots",),
+    "report": ("report", "thumbnails"),
     "files": ("artifacts", "images", "labels"),
     "stages": (
         "training",
@@ -57,10 +59,11 @@ ROOMS = {
 # ... that may import from these.
 ARROWS = {
     "pure": {"pure"},
-    "plots": set[str](),
+    "plots": {"pure"},
+    "report": {"report", "stages", "pure"},
     "files": {"files", "pure"},
     "stages": {"stages", "pure"},
-    "run": {"run", "stages", "files", "plots", "pure"},
+    "run": {"run", "stages", "files", "plots", "report", "pure"},
     "estimator": {"estimator", "stages", "files", "pure"},
     "flags": {"files", "pure"},
     "terminal": {"stages", "pure"},
@@ -77,6 +80,10 @@ NEEDS = {
     "nearest": set[str](),
     "eigen": set[str](),
     "gallery": set[str](),
+    "palette": set[str](),
+    "plots": {"palette"},
+    "thumbnails": set[str](),
+    "report": {"curve", "gallery", "palette", "recipes", "thumbnails"},
     "diagnosis": {"clustering", "nearest"},
     "distributed": {"errors"},
     "selflabel": {"inference", "clustering", "distributed", "models", "nearest", "recipes"},
@@ -85,13 +92,14 @@ NEEDS = {
 KEEPERS = {
     "h5py": {"artifacts"},
     "matplotlib": {"plots"},
-    "PIL": {"images"},
+    "PIL": {"images", "thumbnails"},
     "typer": {"cli", "flags"},
     "rich": {"terminal"},
 }
-SILENT = ("pure", "stages", "plots")
-# the TOML of --config is read where its fields are known, and the system tells some things in files
-READS_A_FILE = {"recipes", "memory"}
+SILENT = ("pure", "stages", "plots", "report")
+# the TOML of --config is read where its fields are known, the system tells some things in files, and
+# a page has its style and its script with it
+READS_A_FILE = {"recipes", "memory", "report"}
 
 
 @dataclass(frozen=True)

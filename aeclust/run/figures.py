@@ -250,7 +250,7 @@ def plot(
         truth = manifest.val_labels
     images = None if source is None else load_images(context, source)
     if images is None or images.digest() == manifest.data_digest:
-        embedded = _own_embedding(context, manifest)
+        embedded = own_embedding(context, manifest, current_labels(context, manifest))
     else:
         check_channels(images, manifest)
         embedded = _other_embedding(context, manifest, images, seed)
@@ -282,7 +282,7 @@ def plot(
 
 
 @dataclass(frozen=True)
-class _Embedded:
+class Embedded:
     """Points (n, 2), their clusters and ids, the recipe of both, and how they came to be."""
 
     points: NDArray[np.float32]
@@ -292,8 +292,8 @@ class _Embedded:
     note: str
 
 
-def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
-    artifact = current_labels(context, manifest)
+def own_embedding(context: Context, manifest: Manifest, artifact: Artifact) -> Embedded:
+    """The run's images by its current labels; the picture is made if missing or stale."""
     recipe = Recipe.from_json(artifact.recipe, where=str(context.folder.labels_file))
     ids = artifacts.decode_ids(artifact.arrays["ids"])
     chain = " > ".join(recipe.reduction)
@@ -302,12 +302,12 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
     else:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
-    return _Embedded(points, artifact.arrays["labels"], ids, recipe, note)
+    return Embedded(points, artifact.arrays["labels"], ids, recipe, note)
 
 
 def _other_embedding(
     context: Context, manifest: Manifest, images: Images, seed: int | None
-) -> _Embedded:
+) -> Embedded:
     """Others by the network and chain that the run's labels were, or would be, made with."""
     request = current_request(context.folder, manifest)
     recipe = request.recipe
@@ -323,7 +323,7 @@ def _other_embedding(
     if not recipe.transductive:
         note = "t-SNE of the latents; labelled by the vote of training neighbours"
         points = reduction.picture(latents, seed=seed, tell=context.say)
-        return _Embedded(points, labelled.labels, images.ids, recipe, note)
+        return Embedded(points, labelled.labels, images.ids, recipe, note)
     found = clustering.cluster_latents(latents, recipe, seed=seed, where=images.source.location)
     for line in found.substitutions:
         context.say(line)
@@ -334,7 +334,7 @@ def _other_embedding(
     )
     if points.shape[1] != 2:
         points = reduction.picture(points, seed=seed, tell=context.say)
-    return _Embedded(points, groups, images.ids, recipe, note)
+    return Embedded(points, groups, images.ids, recipe, note)
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
