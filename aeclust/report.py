@@ -150,8 +150,7 @@ class Report:
     @property
     def clusters(self) -> list[int]:
         """Those with a line of their own: the largest, by ascending number."""
-        largest = np.argsort(-self.sizes, kind="stable")[:MOST_CLUSTERS]
-        return sorted(largest.tolist())
+        return largest(self.sizes)
 
 
 def page(report: Report) -> str:
@@ -186,7 +185,7 @@ def page(report: Report) -> str:
         "gallery": _gallery(report),
         "reconstructions": _reconstructions(report),
         "training": _training(report),
-        "commands": escape("\n".join(report.commands)),
+        "commands": "\n".join(escape(printable(line)) for line in report.commands),
         "recipe": _pairs((name, _value(value)) for name, value in report.recipe.to_json().items()),
         "data": _pairs(_data(report)),
     }
@@ -206,9 +205,14 @@ def page(report: Report) -> str:
     return template.substitute(parts, points=_json(points | {"sheets": sheets}))
 
 
+def largest(sizes: NDArray[np.int64]) -> list[int]:
+    """The clusters that have room on the page, by ascending number."""
+    return sorted(np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS].tolist())
+
+
 def picks_per_kind(k: int) -> int:
     """How many typical images of each of k clusters have room, and doubtful and random ones."""
-    return max(2, min(8, 160 // min(k, MOST_CLUSTERS)))
+    return max(2, min(10, 160 // min(k, MOST_CLUSTERS)))
 
 
 # -- the map -----------------------------------------------------------------------------------
@@ -242,7 +246,7 @@ def _points(report: Report, order: NDArray[np.int64]) -> dict[str, Any]:
 def _map_note(report: Report) -> str:
     m, n = len(report.points), report.shape[0]
     some = f" {m:,} of {n:,} images, drawn at random with seed {report.seed}." if m < n else ""
-    return _text(f"{report.note}.{some}", 400)
+    return _text(f"{report.note}.{some}", 400).replace("t-SNE", "t\u2011SNE")  # in one piece
 
 
 def _toggles(report: Report) -> str:
@@ -303,7 +307,10 @@ def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
     lines = "".join(f"<li>{_text(line, 400)}</li>" for line in report.warnings)
-    return f'<section class="warnings" aria-labelledby="warned"><h2 id="warned">Look twice</h2><ul>{lines}</ul></section>'  # noqa: E501
+    return (
+        '<section class="warnings" aria-labelledby="warned"><h2 id="warned">Look twice</h2>'
+        f"<ul>{lines}</ul></section>"
+    )
 
 
 def _members(report: Report) -> str:
@@ -321,7 +328,8 @@ def _table(report: Report) -> str:
     lines = [
         f'<tr><th scope="row">{_mark(i)}{escape(report.name(j))}</th>'
         f"<td>{int(report.sizes[j]):,}</td><td>{_bar(i, report.sizes[j] / n)}"
-        f"{report.sizes[j] / n:.1%}</td><td>{report.confidences[j]:.2f}</td></tr>"
+        f'<span class="share">{report.sizes[j] / n:.1%}</span></td>'
+        f"<td>{report.confidences[j]:.2f}</td></tr>"
         for i, j in enumerate(clusters)
     ]
     rest = len(report.sizes) - len(clusters)
@@ -329,7 +337,7 @@ def _table(report: Report) -> str:
         size = int(report.sizes.sum() - report.sizes[clusters].sum())
         lines.append(
             f'<tr><th scope="row">{_mark(None)}{rest:,} smaller clusters</th><td>{size:,}</td>'
-            f"<td>{size / n:.1%}</td><td></td></tr>"
+            f'<td><span class="share">{size / n:.1%}</span></td><td></td></tr>'
         )
     return "\n".join(lines)
 
@@ -365,9 +373,8 @@ def _gallery(report: Report) -> str:
                 _figure(uris[i], size, shown.ids[i], f"{shown.confidence[i]:.2f}")
                 for i in map(place.__getitem__, rows.tolist())
             )
-            lines.append(
-                f'<div class="kind"><h4>{kind}</h4><div class="strip">{figures}</div></div>'
-            )
+            strip = f'<div class="strip">{figures}</div>'
+            lines.append(f'<div class="kind"><h4>{kind}</h4>{strip}</div>')
         lines.append("</section>")
     return "\n".join(lines)
 
@@ -411,7 +418,8 @@ def _reconstructions(report: Report) -> str:
 def _training(report: Report) -> str:
     charts = []
     if report.losses:
-        epochs, losses = zip(*report.losses, strict=True)
+        epochs = [epoch for epoch, _ in report.losses]
+        losses = [loss for _, loss in report.losses]
         charts.append(_chart("Loss", epochs, {"loss": losses}, "{:.4g}"))
     if report.curve is None:
         charts.append(
@@ -422,9 +430,8 @@ def _training(report: Report) -> str:
     points = report.curve.points
     epochs = [point.epoch for point in points]
     errors = [point.error for point in points]
-    charts.append(
-        _chart("Reconstruction error of every checkpoint", epochs, {"MSE": errors}, "{:.4f}")
-    )
+    title = "Reconstruction error of every checkpoint"
+    charts.append(_chart(title, epochs, {"MSE": errors}, "{:.4f}"))
     accuracies = [point.accuracy for point in points if point.accuracy is not None]
     shares = {"validation accuracy": accuracies} if len(accuracies) == len(points) else {}
     shares["view_neighbours"] = [point.indicators.view_neighbours for point in points]
@@ -457,17 +464,14 @@ def _chart(
         lines.append(
             f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{form.format(tick)}</text>'
         )
-    for epoch in sorted(
-        {tick for tick in _ticks(x[0], x[-1]) if tick == int(tick)} | {x[0], x[-1]}
-    ):
-        if epoch in (x[0], x[-1]) or min(across(epoch) - left, right - across(epoch)) > 30:
-            lines.append(
-                f'<text x="{across(epoch):.1f}" y="{bottom + 18}" text-anchor="middle">'
-                f"{int(epoch)}</text>"
-            )
-    lines.append(
-        f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">epoch</text>'
-    )
+    whole = [int(tick) for tick in _ticks(x[0], x[-1]) if tick == int(tick)]
+    inner = [tick for tick in whole if min(across(tick) - left, right - across(tick)) > 30]
+    lines += [
+        f'<text x="{across(epoch):.1f}" y="{bottom + 18}" text-anchor="middle">{epoch}</text>'
+        for epoch in dict.fromkeys([x[0], *inner, x[-1]])
+    ]
+    centre = (left + right) / 2
+    lines.append(f'<text x="{centre}" y="{bottom + 36}" text-anchor="middle">epoch</text>')
     keys = []
     for i, (name, line) in enumerate(values.items()):
         colour = ("c0", "c3")[i]
@@ -481,9 +485,7 @@ def _chart(
         said = f"{name} {form.format(line[0])} after epoch {x[0]}"
         if len(x) > 1:
             said += f", {form.format(line[-1])} after epoch {x[-1]}"
-        keys.append(
-            f'<span class="key"><span class="{colour}" aria-hidden="true">━</span> {said}</span>'
-        )
+        keys.append(f'<span class="{colour}" aria-hidden="true">━</span> {said}')
     label = escape(f"{title}: a line over {len(epochs)} epochs or checkpoints, described below")
     return (
         f'<figure class="chart"><h3>{escape(title)}</h3><svg viewBox="0 0 400 220" role="img" '
@@ -493,11 +495,11 @@ def _chart(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers within a range, its only value if it has one."""
+    """Round numbers within a range, three to eight of them; its only value if it has one."""
     if high <= low:
         return [low]
-    step = 10.0 ** floor(log10((high - low) / 2))
-    step *= next(m for m in (5, 2, 1) if (high - low) / (m * step) >= 2)
+    step = 10.0 ** floor(log10((high - low) / 3))
+    step *= next(m for m in (5, 2, 1) if (high - low) / (m * step) >= 3)
     first, last = int(np.ceil(low / step)), int(np.floor(high / step))
     return [round(i * step, 12) for i in range(first, last + 1)]
 

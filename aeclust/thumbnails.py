@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -19,8 +20,9 @@ _PICTURES = (
 )
 _TILES = ((32, 90), (32, 75), (32, 50), (32, 25), (24, 25), (16, 25), (8, 10), (8, 1))
 LARGEST_PICTURE, LARGEST_TILE = 64, 32
-# JPEG codes squares of 16 pixels by themselves, so that no tile bleeds into the next one.
-_SQUARE = 16
+# JPEG codes squares of 8 pixels by themselves where colours are as fine as brightness, so that no
+# tile bleeds into the next one.
+_SQUARE = 8
 _SHEET = 1_024  # pixels a side: small enough for the browser of a phone
 
 
@@ -89,13 +91,12 @@ def pictures(pixels: NDArray[np.uint8], budget: int) -> tuple[list[str], tuple[i
     tuple of int
         Height and width.
     """
-    uris, size = [""] * len(pixels), pixels.shape[1:3]
     for side, quality in _PICTURES:
         small = shrunk(pixels, side)
-        uris, size = [_webp(image, quality) for image in small], small.shape[1:3]
-        if sum(map(len, uris)) <= budget:
-            break
-    return uris, (size[0], size[1])
+        uris = _within(budget, (_webp(image, quality) for image in small))
+        if len(uris) == len(small):
+            return uris, (small.shape[1], small.shape[2])
+    raise ValueError(f"{len(pixels)} pictures need more than {budget} characters")
 
 
 def sheets(pixels: NDArray[np.uint8], budget: int) -> Sheets:
@@ -110,29 +111,41 @@ def sheets(pixels: NDArray[np.uint8], budget: int) -> Sheets:
     """
     for side, quality in _TILES:
         tiles = shrunk(pixels, side)
-        found = _sheets(tiles, quality)
-        if sum(map(len, found.uris)) <= budget:
+        m, height, width, _ = tiles.shape
+        cell = (_up(height), _up(width))
+        columns, rows = min(m, _SHEET // cell[1]), _SHEET // cell[0]
+        found = _sheets(tiles, cell, columns, rows, quality)
+        uris = _within(budget, found)
+        if len(uris) == ceil(m / (columns * rows)):
+            return Sheets(tuple(uris), columns, rows, cell, (height, width))
+    raise ValueError(f"{len(pixels)} tiles need more than {budget} characters")
+
+
+def _within(budget: int, uris: Iterable[str]) -> list[str]:
+    """As many as fit the budget; what comes after them is not made."""
+    kept = []
+    for uri in uris:
+        budget -= len(uri)
+        if budget < 0:
             break
-    return found
+        kept.append(uri)
+    return kept
 
 
-def _sheets(tiles: NDArray[np.uint8], quality: int) -> Sheets:
-    m, height, width, c = tiles.shape
-    cell = (_up(height), _up(width))
-    columns, rows = (max(1, _SHEET // length) for length in (cell[1], cell[0]))
-    columns = min(columns, m)
+def _sheets(
+    tiles: NDArray[np.uint8], cell: tuple[int, int], columns: int, rows: int, quality: int
+) -> Iterator[str]:
+    _, height, width, c = tiles.shape
     # what stands around a tile is its own edge, which is cheaper to code than a border
     room = ((0, 0), (0, cell[0] - height), (0, cell[1] - width), (0, 0))
-    uris = []
-    for start in range(0, m, columns * rows):
+    for start in range(0, len(tiles), columns * rows):
         some = np.pad(tiles[start : start + columns * rows], room, mode="edge")
         lines = ceil(len(some) / columns)
         sheet = np.zeros((lines * columns, *cell, c), np.uint8)
         sheet[: len(some)] = some
         grid = sheet.reshape(lines, columns, *cell, c).swapaxes(1, 2)
         picture = _picture(grid.reshape(lines * cell[0], columns * cell[1], c))
-        uris.append(_uri(picture, "JPEG", quality=quality, optimize=True, subsampling="4:2:0"))
-    return Sheets(tuple(uris), columns, rows, cell, (height, width))
+        yield _uri(picture, "JPEG", quality=quality, optimize=True, subsampling="4:4:4")
 
 
 def _up(length: int) -> int:

@@ -97,8 +97,8 @@ KEEPERS = {
     "rich": {"terminal"},
 }
 SILENT = ("pure", "stages", "plots", "report")
-# the TOML of --config is read where its fields are known, the system tells some things in files, and
-# a page has its style and its script with it
+# the TOML of --config is read where its fields are known, the system tells some things in files,
+# and a page takes its style and its script along
 READS_A_FILE = {"recipes", "memory", "report"}
 
 

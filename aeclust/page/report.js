@@ -13,7 +13,7 @@
   const widest = Math.max(...data.x, 1), tallest = Math.max(...data.y, 1);
   const across = new Float64Array(count), down = new Float64Array(count);
   const shown = new Uint8Array(count).fill(1);
-  let current = -1, ratio = 1, drawing = false;
+  let current = -1, ratio = 1, waiting = false;
 
   // -- what is where ---------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@
       across[i] = (width - widest * scale) / 2 + data.x[i] * scale;
       down[i] = (height - tallest * scale) / 2 + data.y[i] * scale;
     }
-    redraw();
+    draw();  // at once: a canvas of a new size is empty
     if (current >= 0) showCard();
   }
 
@@ -58,9 +58,8 @@
   // -- drawing ---------------------------------------------------------------------------------
 
   function redraw() {
-    if (drawing) return;
-    drawing = true;
-    requestAnimationFrame(draw);
+    if (!waiting) requestAnimationFrame(draw);
+    waiting = true;
   }
 
   function trace(i, radius) {
@@ -69,7 +68,7 @@
   }
 
   function draw() {
-    drawing = false;
+    waiting = false;
     const colours = marks.map((mark) => getComputedStyle(mark).color);
     const ink = getComputedStyle(canvas).color;
     const radius = Math.min(6, Math.max(2.2, 160 / Math.sqrt(count)));
@@ -88,11 +87,18 @@
     }
     pen.globalAlpha = 1;
     if (current < 0) return;
-    const shape = trace(current, radius + 2.5);
+    const shape = trace(current, radius + 1.5);
     pen.fillStyle = colours[groups[current]];
     pen.fill(shape);
-    pen.lineWidth = 2 / (radius + 2.5);
-    pen.stroke(shape);
+    // a ring that no colour hides: ink on a halo of ground
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.beginPath();
+    pen.arc(across[current], down[current], radius + 6, 0, 2 * Math.PI);
+    for (const [colour, width] of [[getComputedStyle(canvas).backgroundColor, 5], [ink, 2]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.stroke();
+    }
   }
 
   // -- one image -------------------------------------------------------------------------------

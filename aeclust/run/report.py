@@ -25,6 +25,7 @@ from aeclust.run.context import Context
 from aeclust.run.figures import own_embedding
 from aeclust.run.folder import Manifest, RunFolder
 
+_BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
 _FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size"}
 _FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss")}
@@ -94,9 +95,7 @@ def gather(context: Context, *, names: Mapping[int, str], curve: Curve | None) -
     sizes = np.bincount(labels, minlength=k)
     sums = np.bincount(labels, confidence.astype(np.float64), minlength=k)
     some = _some(len(labels), pages.MOST_POINTS, manifest.seed)
-    context.progress("report", 0, 3)
-    mapped = _shown(images, labelled, some, thumbnails.LARGEST_TILE)
-    context.progress("report", 1, 3)
+    mapped = _shown(context, images, labelled, some, thumbnails.LARGEST_TILE)
     picks = gallery.pick(
         labels,
         confidence,
@@ -104,11 +103,10 @@ def gather(context: Context, *, names: Mapping[int, str], curve: Curve | None) -
         count=pages.picks_per_kind(k),
         seed=manifest.seed,
     )
-    largest = set(np.argsort(-sizes, kind="stable")[: pages.MOST_CLUSTERS].tolist())
+    largest = set(pages.largest(sizes))
     picks = [pick for pick in picks if pick.cluster in largest]
     rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
-    pictured = _shown(images, labelled, rows, thumbnails.LARGEST_PICTURE)
-    context.progress("report", 2, 3)
+    pictured = _shown(context, images, labelled, rows, thumbnails.LARGEST_PICTURE)
     typical = np.concatenate([pick.typical[:2] for pick in picks])[: pages.MOST_RECONSTRUCTIONS]
     originals, copies, errors = inference.reconstruct(
         network,
@@ -116,7 +114,6 @@ def gather(context: Context, *, names: Mapping[int, str], curve: Curve | None) -
         image_size=manifest.recipe.image_size,
         device=context.device,
     )
-    context.progress("report", 3, 3)
     return pages.Report(
         data=called(manifest.source),
         shape=manifest.shape,
@@ -158,24 +155,22 @@ def _some(n: int, most: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
-def _shown(images: Images, labelled: Artifact, rows: NDArray[np.int64], side: int) -> pages.Shown:
-    arrays = labelled.arrays
+def _shown(
+    context: Context, images: Images, labelled: Artifact, rows: NDArray[np.int64], side: int
+) -> pages.Shown:
+    arrays, parts = labelled.arrays, []
+    # a few at a time: large images would fill the memory before they are shrunk
+    for start in range(0, len(rows), _BLOCK):
+        block = images.pixels[rows[start : start + _BLOCK]]
+        parts.append(thumbnails.shrunk(block, side))
+        context.progress("thumbnails", min(start + _BLOCK, len(rows)), len(rows))
     return pages.Shown(
         rows=rows,
         ids=[str(name) for name in images.ids[rows].tolist()],
         labels=arrays["labels"][rows],
         confidence=arrays["confidence"][rows],
-        pixels=_small(images.pixels, rows, side),
+        pixels=np.concatenate(parts),
     )
-
-
-def _small(pixels: NDArray[Any], rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-    # a few at a time: large images would fill the memory before they are shrunk
-    parts = [
-        thumbnails.shrunk(pixels[rows[start : start + 64]], side)
-        for start in range(0, len(rows), 64)
-    ]
-    return np.concatenate(parts)
 
 
 def losses(folder: RunFolder) -> list[tuple[int, float]]:
