@@ -534,8 +534,9 @@ def _value(value: object) -> str:
 
 def _shortened(text: str, limit: int) -> str:
     """At most `limit` characters that can be seen; the middle goes first, as ids end in a name."""
-    text = printable(text)
-    tail = limit // 2
+    if len(text) > 2 * limit:  # what goes in any case is not looked at
+        text = text[:limit] + text[-limit:]
+    text, tail = printable(text), limit // 2
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 

@@ -18,7 +18,10 @@ _PICTURES = (
     *((64, None), (64, 90), (64, 75), (64, 50), (48, 50), (32, 50), (32, 25)),
     *((24, 25), (16, 25), (8, 10)),
 )
-_TILES = ((32, 90), (32, 75), (32, 50), (32, 25), (24, 25), (16, 25), (8, 10), (8, 1))
+_TILES = (
+    *((32, 85), (32, 70), (32, 50), (32, 30)),
+    *((24, 50), (24, 30), (16, 50), (16, 25), (8, 10), (8, 1)),
+)
 LARGEST_PICTURE, LARGEST_TILE = 64, 32
 # JPEG codes squares of 8 pixels by themselves where colours are as fine as brightness, so that no
 # tile bleeds into the next one.
@@ -145,7 +148,7 @@ def _sheets(
         sheet[: len(some)] = some
         grid = sheet.reshape(lines, columns, *cell, c).swapaxes(1, 2)
         picture = _picture(grid.reshape(lines * cell[0], columns * cell[1], c))
-        yield _uri(picture, "JPEG", quality=quality, optimize=True, subsampling="4:4:4")
+        yield _uri(picture, "JPEG", quality=quality, subsampling="4:4:4")
 
 
 def _up(length: int) -> int:

@@ -20,8 +20,8 @@ from aeclust.run.folder import RunFolder
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (
-    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
-    "info",
+    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
+    "evaluate", "info",
 )  # fmt: skip
 
 LIGHT = f"""
@@ -109,6 +109,7 @@ def test_python_m_aeclust_is_the_same_program() -> None:
         ["reconstruct", "--idx", "1"],
         ["checkpoint-curve"],
         ["plot", "{val}"],
+        ["report"],
     ],
     ids=lambda arguments: arguments[0],
 )

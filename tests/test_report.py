@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,6 +22,7 @@ from PIL import Image
 from aeclust import gallery, palette, recipes, report, thumbnails
 from aeclust.choosing import Indicators
 from aeclust.curve import Point, summarise
+from aeclust.errors import printable
 from aeclust.report import Report, Shown, page
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
@@ -337,6 +338,7 @@ def test_hostile_names_are_text_and_nothing_else() -> None:
     assert not set("<>&\u2028\u2029") & set(raw)
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_in_the_page_is_the_same_and_ends_no_element(value: Any) -> None:
     text = report._json(value)
@@ -385,7 +387,7 @@ def test_every_colour_shows_on_a_dark_ground() -> None:
 
 def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
     made = make_report(
-        20_000, 900, side=64, noise=True, identify=lambda row: EVIL * 20 + str(row),
+        20_000, 900, side=64, noise=True, identify=lambda row: EVIL * 6 + str(row),
         names=dict.fromkeys(range(900), EVIL * 9),
     )  # fmt: skip
     text = page(made)
@@ -433,8 +435,20 @@ def test_tighter_budgets_are_kept_by_smaller_and_poorer_pictures() -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert sides[0] == 64
     assert sides[-1] < sides[0]
-    assert thumbnails.sheets(noise, 12_000).tile < thumbnails.sheets(noise, 2_000_000).tile
+    assert thumbnails.sheets(noise, 9_000).tile < thumbnails.sheets(noise, 2_000_000).tile
     with pytest.raises(ValueError, match="50 pictures need more than 100 characters"):
         thumbnails.pictures(noise, 100)
     with pytest.raises(ValueError, match="50 tiles need more than 100 characters"):
         thumbnails.sheets(noise, 100)
+
+
+@given(st.text(), st.integers(2, 60))
+def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: int) -> None:
+    seen, short = printable(text), report._shortened(text, limit)
+    assert len(short) <= limit
+    assert short.isprintable()
+    if len(seen) <= limit:
+        assert short == seen
+    else:
+        head, _, tail = short.rpartition("\N{HORIZONTAL ELLIPSIS}" + seen[-(limit // 2) :])
+        assert (head, tail) == (seen[: limit - limit // 2 - 1], "")
