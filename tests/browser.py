@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), "")
@@ -20,9 +20,8 @@ PROGRAM = next(filter(None, map(shutil.which, NAMES)), "")
 class Browser:
     """One page of a browser, and the events that it has told of."""
 
-    def __init__(self, wishes: int, answers: int) -> None:
-        self._wishes = os.fdopen(wishes, "wb", buffering=0)
-        self._answers = os.fdopen(answers, "rb")
+    def __init__(self, wishes: IO[bytes], answers: IO[bytes]) -> None:
+        self._wishes, self._answers = wishes, answers
         self._session = ""
         self._count = 0
         self.events: list[dict[str, Any]] = []
@@ -37,6 +36,7 @@ class Browser:
         wish: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         wish |= {"sessionId": self._session} if self._session else {}
         self._wishes.write(json.dumps(wish).encode() + b"\0")
+        self._wishes.flush()
         while True:
             message = self._next()
             if message.get("id") == self._count:
@@ -110,12 +110,13 @@ def browser(folder: Path, *, width: int = 1200, height: int = 900) -> Iterator[B
         os.close(their_wishes)
         os.close(their_answers)
         try:
-            found = Browser(wishes, answers)
-            found(
-                "Emulation.setDeviceMetricsOverride",
-                width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-            )  # fmt: skip
-            yield found
+            with open(wishes, "wb") as to_it, open(answers, "rb") as from_it:
+                found = Browser(to_it, from_it)
+                found(
+                    "Emulation.setDeviceMetricsOverride",
+                    width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+                )  # fmt: skip
+                yield found
         finally:
             end.cancel()
             os.killpg(process.pid, signal.SIGKILL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +49,9 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
       const canvas = document.getElementById("canvas");
       const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
       const seen = new Set();
-      for (let i = 0; i < all.length; i += 4) if (all[i + 3] > 200) seen.add(all.slice(i, i + 3).join());
+      for (let i = 0; i < all.length; i += 4) {
+        if (all[i + 3] > 200) seen.add(all.slice(i, i + 3).join());
+      }
       return seen.size;
     })()"""
     assert opened.value(drawn) >= 3
@@ -68,7 +69,8 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
     opened.press(" ")
     assert opened.value(COUNT) == f"{sizes[2]} of 200 points shown"
     opened.value("document.getElementById('all').click()")
-    slide = "Object.assign(document.getElementById('{}'), {{value: {}}}).dispatchEvent(new Event('input'))"
+    slide = "Object.assign(document.getElementById('{}'), {{value: {}}})"
+    slide += ".dispatchEvent(new Event('input'))"
     opened.value(slide.format("low", 0.5))
     kept = MADE.mapped.confidence >= 0.5
     assert 0 < kept.sum() < 200
@@ -115,17 +117,19 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
 
 
 def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
-    opened.value("scrollTo(0, 0)")
-    box = opened.value("document.getElementById('canvas').getBoundingClientRect().toJSON()")
+    there = "document.getElementById('canvas')"
+    opened.value(there + ".scrollIntoView({block: 'center', behavior: 'instant'})")
+    box = opened.value(there + ".getBoundingClientRect().toJSON()")
     # the point farthest to the left, at the edge that the map keeps
     row = int(MADE.points[:, 0].argmin())
     low, high = MADE.points.min(axis=0), MADE.points.max(axis=0)
     spread, edge = float((high - low).max()), 22
     width, height = (high - low) / spread
-    scale = min((box["width"] - 2 * edge) / width, (box["height"] - 2 * edge) / height)
+    inner, tall = box["width"] - 2, box["height"] - 2  # within its border
+    scale = min((inner - 2 * edge) / width, (tall - 2 * edge) / height)
     place = (MADE.points[row] - [low[0], high[1]]) * [1, -1] / spread * scale
-    x = box["x"] + (box["width"] - width * scale) / 2 + place[0]
-    y = box["y"] + (box["height"] - height * scale) / 2 + place[1]
+    x = box["x"] + 1 + (inner - width * scale) / 2 + place[0]
+    y = box["y"] + 1 + (tall - height * scale) / 2 + place[1]
     opened.point(x, y)
     assert opened.value("document.getElementById('card-id').textContent") == f"{EVIL_SEEN}{row}"
     colour = opened.value(
@@ -147,6 +151,7 @@ def test_every_control_has_a_name(opened: Browser) -> None:
     assert [role for role, name in found if not name and role != "table"] == []
     roles = [role for role, _ in found]
     assert (roles.count("checkbox"), roles.count("slider"), roles.count("application")) == (3, 2, 1)
+    assert [name for role, name in found if role == "slider"] == ["from", "to"]
     assert ("application", "Map of the images") in found
     assert ("checkbox", f"cluster 0 {MADE.sizes[0]}") in found
 
@@ -163,7 +168,7 @@ def test_the_policy_lets_nothing_out(opened: Browser) -> None:
     })"""
     assert opened.value(loaded) == "refused"
     entries = [event["entry"]["text"] for event in opened.told("Log.entryAdded")]
-    assert len(entries) == 2
+    assert len(entries) >= 2
     assert all("Content Security Policy" in text for text in entries)
 
 

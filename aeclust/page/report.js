@@ -157,7 +157,8 @@
 
   function under(event, reach) {
     const box = canvas.getBoundingClientRect();
-    return nearest(event.clientX - box.left, event.clientY - box.top, reach);
+    const x = event.clientX - box.left - canvas.clientLeft;
+    return nearest(x, event.clientY - box.top - canvas.clientTop, reach);
   }
 
   canvas.addEventListener("pointermove", (event) => {
