@@ -327,7 +327,7 @@ def _table(report: Report) -> str:
     n, clusters = report.shape[0], report.clusters
     lines = [
         f'<tr><th scope="row">{_mark(i)}{escape(report.name(j))}</th>'
-        f"<td>{int(report.sizes[j]):,}</td><td>{_bar(i, report.sizes[j] / n)}"
+        f"<td>{int(report.sizes[j]):,}</td><td>{_bar(i, report.sizes[j] / report.sizes.max())}"
         f'<span class="share">{report.sizes[j] / n:.1%}</span></td>'
         f"<td>{report.confidences[j]:.2f}</td></tr>"
         for i, j in enumerate(clusters)
@@ -343,10 +343,10 @@ def _table(report: Report) -> str:
 
 
 def _bar(group: int, share: float) -> str:
+    """A bar in the colour of a group, `share` of the longest one."""
     return (
         f'<svg class="bar c{group % len(COLOURS)}" viewBox="0 0 100 8" preserveAspectRatio="none" '
-        f'aria-hidden="true"><rect class="rail" width="100" height="8"/>'
-        f'<rect width="{100 * share:.1f}" height="8"/></svg>'
+        f'aria-hidden="true"><rect width="{100 * share:.1f}" height="8"/></svg>'
     )
 
 
@@ -433,9 +433,10 @@ def _training(report: Report) -> str:
     title = "Reconstruction error of every checkpoint"
     charts.append(_chart(title, epochs, {"MSE": errors}, "{:.4f}"))
     accuracies = [point.accuracy for point in points if point.accuracy is not None]
-    shares = {"validation accuracy": accuracies} if len(accuracies) == len(points) else {}
+    shares = {"validation accuracy": accuracies} if accuracies else {}
     shares["view_neighbours"] = [point.indicators.view_neighbours for point in points]
-    charts.append(_chart(" and ".join(shares) + " of every checkpoint", epochs, shares, "{:.1%}"))
+    title = "Validation accuracy, and" if accuracies else "What is known without labels:"
+    charts.append(_chart(f"{title} view_neighbours", epochs, shares, "{:.1%}"))
     return "\n".join(charts)
 
 
@@ -459,11 +460,9 @@ def _chart(
 
     lines = []
     for tick in ticks:
-        y = down(tick)
+        y, marked = down(tick), f"{100 * tick:g}%" if form.endswith("%}") else f"{tick:g}"
         lines.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
-        lines.append(
-            f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{form.format(tick)}</text>'
-        )
+        lines.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{marked}</text>')
     whole = [int(tick) for tick in _ticks(x[0], x[-1]) if tick == int(tick)]
     inner = [tick for tick in whole if min(across(tick) - left, right - across(tick)) > 30]
     lines += [

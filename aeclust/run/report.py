@@ -107,7 +107,9 @@ def gather(context: Context, *, names: Mapping[int, str], curve: Curve | None) -
     picks = [pick for pick in picks if pick.cluster in largest]
     rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
     pictured = _shown(context, images, labelled, rows, thumbnails.LARGEST_PICTURE)
-    typical = np.concatenate([pick.typical[:2] for pick in picks])[: pages.MOST_RECONSTRUCTIONS]
+    most = pages.MOST_RECONSTRUCTIONS
+    each = 2 if 2 * len(picks) <= most else 1
+    typical = np.concatenate([pick.typical[:each] for pick in picks])[:most]
     originals, copies, errors = inference.reconstruct(
         network,
         images.pixels[typical],
