@@ -83,7 +83,7 @@ NEEDS = {
     "palette": set[str](),
     "plots": {"palette"},
     "thumbnails": set[str](),
-    "report": {"curve", "gallery", "palette", "recipes", "thumbnails"},
+    "report": {"curve", "errors", "gallery", "palette", "recipes", "thumbnails"},
     "diagnosis": {"clustering", "nearest"},
     "distributed": {"errors"},
     "selflabel": {"inference", "clustering", "distributed", "models", "nearest", "recipes"},
