@@ -448,8 +448,7 @@ def _chart(
     x = [epochs[i] for i in keep]
     values = {name: [line[i] for i in keep] for name, line in series.items()}
     flat = [value for line in values.values() for value in line]
-    ticks = _ticks(min(flat), max(flat))
-    low, high = min(*flat, ticks[0]), max(*flat, ticks[-1])
+    low, high = min(flat), max(flat)
     left, right, top, bottom = 52, 392, 12, 176
 
     def across(epoch: float) -> float:
@@ -459,7 +458,7 @@ def _chart(
         return bottom - (bottom - top) * ((value - low) / (high - low) if high > low else 0.5)
 
     lines = []
-    for tick in ticks:
+    for tick in _ticks(low, high):
         y, marked = down(tick), f"{100 * tick:g}%" if form.endswith("%}") else f"{tick:g}"
         lines.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
         lines.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{marked}</text>')

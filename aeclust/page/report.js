@@ -71,7 +71,7 @@
     waiting = false;
     const colours = marks.map((mark) => getComputedStyle(mark).color);
     const ink = getComputedStyle(canvas).color;
-    const radius = Math.min(6, Math.max(2.2, 160 / Math.sqrt(count)));
+    const radius = Math.min(6, Math.max(1.8, canvas.clientWidth / 5 / Math.sqrt(count)));
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.strokeStyle = ink;
@@ -130,9 +130,15 @@
     drawThumb();
     card.hidden = false;
     const gap = 16, x = across[current], y = down[current];
-    const right = x + gap + card.offsetWidth <= canvas.clientWidth;
-    const left = right ? x + gap : Math.max(0, x - gap - card.offsetWidth);
-    const top = Math.min(Math.max(0, y - card.offsetHeight / 2), canvas.clientHeight - card.offsetHeight);
+    const { offsetWidth: wide, offsetHeight: tall } = card;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    const within = (place, most) => Math.min(Math.max(0, place), Math.max(0, most));
+    let left = x + gap, top = within(y - tall / 2, height - tall);
+    if (left + wide > width) left = x - gap - wide;
+    if (left < 0) {  // no room on either side: above or below
+      left = within(x - wide / 2, width - wide);
+      top = y > height / 2 ? y - gap - tall : y + gap;
+    }
     card.style.left = `${left}px`;
     card.style.top = `${top}px`;
   }
