@@ -116,6 +116,9 @@ def browser(folder: Path, *, width: int = 1200, height: int = 900) -> Iterator[B
                     "Emulation.setDeviceMetricsOverride",
                     width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
                 )  # fmt: skip
+                # a page that still scrolls would move away from under the pointer
+                still = {"name": "prefers-reduced-motion", "value": "reduce"}
+                found("Emulation.setEmulatedMedia", features=[still])
                 yield found
         finally:
             end.cancel()

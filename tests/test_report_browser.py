@@ -118,7 +118,7 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
 
 def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
     there = "document.getElementById('canvas')"
-    opened.value(there + ".scrollIntoView({block: 'center', behavior: 'instant'})")
+    opened.value(there + ".scrollIntoView({block: 'center'})")
     box = opened.value(there + ".getBoundingClientRect().toJSON()")
     # the point farthest to the left, at the edge that the map keeps
     row = int(MADE.points[:, 0].argmin())
