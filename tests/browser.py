@@ -17,6 +17,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), "")
 
 
+FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
 class Browser:
     """One page of a browser, and the events that it has told of."""
 
@@ -60,9 +63,7 @@ class Browser:
         self("Page.navigate", url=file.resolve().as_uri())
         while not self.told("Page.loadEventFired"):
             self._next()
-        self.value(
-            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+        self.value(FRAME)
 
     def told(self, method: str) -> list[dict[str, Any]]:
         """What the events of one kind say, since the page was opened."""
@@ -84,6 +85,7 @@ class Browser:
         for kind in ("mouseMoved", *(("mousePressed", "mouseReleased") if press else ())):
             button = "none" if kind == "mouseMoved" else "left"
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+        self.value(FRAME)  # moves are told of once a frame
 
 
 @contextlib.contextmanager
