@@ -738,6 +738,36 @@ def plot(
         _print_result(as_json, result, line, output)
 
 
+@command(SHARE)
+def report(
+    output: Output = None,
+    run: Run = DEFAULT_RUN,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the run on one HTML page to look through and to send (report.html).
+
+    aeclust report
+    aeclust report -o clusters.html
+    """
+    with (
+        streams.writable(output, ".html", binary=False) as target,
+        _context(run, device, threads, quiet) as context,
+    ):
+        from aeclust.run.report import report as report_run
+
+        made = report_run(context, output=target)
+        _print_result(
+            as_json,
+            {"file": str(made.file), "bytes": made.size},
+            f"{made.file}: {made.images} images in {made.clusters} clusters,"
+            f" {made.size / 1e6:.1f} MB",
+            output,
+        )
+
+
 @command(CHECK)
 def evaluate(
     predicted: LabelsFile,

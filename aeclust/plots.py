@@ -20,17 +20,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from aeclust.palette import COLOURS, MARKERS
+
 FloatArray = NDArray[np.floating[Any]]
 _FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
 _SMALL, _NORMAL, _BIG = 7.0, 8.0, 9.0  # points
-# Okabe-Ito; then darker and lighter relatives of the same hues.
-_COLOURS = (
-    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442"),
-    *("#00395C", "#5C3F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
-    *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
-)
-# For a grey print: groups differ in shape, and those of one shape, 7 apart, in lightness.
-_MARKERS = "o^sDvPX"
 # A gallery, in inches: its width, the air between columns, kinds and images, a title's height
 _PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD = 7.0, 0.2, 0.12, 0.03, 0.2
 _BELOW = 0.14  # a confidence under its image
@@ -246,7 +240,7 @@ def curve_figure(
         left = figure.add_subplot()
         left.set_xlabel("epoch", fontsize=_NORMAL)
         left.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
-        lines = [_draw_line(left, epochs, errors, error_label, _COLOURS[0], "o-")]
+        lines = [_draw_line(left, epochs, errors, error_label, COLOURS[0], "o-")]
         if 0 < 10 * errors.min() < errors.max():
             fine = errors.max() < 1000 * errors.min()
             left.set_yscale("log", subs=[])
@@ -257,7 +251,7 @@ def curve_figure(
             left.set(xticks=epochs, ylim=(0, (float(errors[0]) or 1.0) / share))
         if accuracies is not None:
             right = left.twinx()
-            lines.append(_draw_line(right, epochs, accuracies, accuracy_label, _COLOURS[3], "s--"))
+            lines.append(_draw_line(right, epochs, accuracies, accuracy_label, COLOURS[3], "s--"))
             pad = 1.0 if count == 1 else max(0.06 * float(np.ptp(accuracies)), 0.01)
             right.set_ylim(max(0.0, accuracies.min() - pad), min(1.0, accuracies.max() + pad))
             right.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -451,8 +445,8 @@ def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2
     """Draws the points, gives one legend handle per group value, in increasing order."""
     values, ranks = np.unique(groups, return_inverse=True)
     area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
-    colours = np.array([_COLOURS[k % len(_COLOURS)] for k in range(len(values))])
-    markers = np.array([_MARKERS[k % len(_MARKERS)] for k in range(len(values))])
+    colours = np.array([COLOURS[k % len(COLOURS)] for k in range(len(values))])
+    markers = np.array([MARKERS[k % len(MARKERS)] for k in range(len(values))])
     # Shuffled, always alike: drawn group by group, the last group would hide the others. One call
     # draws one marker, so the markers take turns.
     order = np.random.default_rng(0).permutation(len(points))

@@ -35,9 +35,11 @@ ROOMS = {
         "nearest",
         "gallery",
         "chart",
+        "palette",
         "demo",
     ),
     "plots": ("plots",),
+    "report": ("report", "thumbnails"),
     "files": ("artifacts", "images", "labels"),
     "stages": (
         "training",
@@ -59,11 +61,12 @@ ROOMS = {
 # ... that may import from these.
 ARROWS = {
     "pure": {"pure"},
-    "plots": set[str](),
+    "plots": {"pure"},
+    "report": {"report", "stages", "pure"},
     "files": {"files", "pure"},
     "stages": {"stages", "pure"},
     "interchange": {"pure"},
-    "run": {"run", "interchange", "stages", "files", "plots", "pure"},
+    "run": {"run", "interchange", "stages", "files", "plots", "report", "pure"},
     "estimator": {"estimator", "run", "stages", "files", "pure"},
     "flags": {"flags", "files", "pure"},
     "terminal": {"stages", "pure"},
@@ -81,6 +84,10 @@ NEEDS = {
     "eigen": set[str](),
     "gallery": set[str](),
     "chart": set[str](),
+    "palette": set[str](),
+    "plots": {"palette"},
+    "thumbnails": set[str](),
+    "report": {"curve", "errors", "gallery", "palette", "recipes", "thumbnails"},
     "diagnosis": {"clustering", "nearest"},
     "distributed": {"errors"},
     "selflabel": {"inference", "clustering", "distributed", "models", "nearest", "recipes"},
@@ -89,15 +96,16 @@ NEEDS = {
 KEEPERS = {
     "h5py": {"artifacts"},
     "matplotlib": {"plots"},
-    "PIL": {"images"},
+    "PIL": {"images", "thumbnails"},
     "typer": {"cli", "flags"},
     "rich": {"terminal"},
     "safetensors": {"interchange"},
     "onnx": {"interchange"},
 }
-SILENT = ("pure", "stages", "plots")
-# the TOML of --config is read where its fields are known, and the system tells some things in files
-READS_A_FILE = {"recipes", "memory"}
+SILENT = ("pure", "stages", "plots", "report")
+# the TOML of --config is read where its fields are known, the system tells some things in files,
+# and a page takes its style and its script along
+READS_A_FILE = {"recipes", "memory", "report"}
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ ARGUMENTS = {
     ],
     "plot": ["plot", "--labels", "{labels}"],
     "plot --gallery": ["plot", "--gallery"],
+    "report": ["report"],
     "name": ["name"],
     "export": ["export", "sorted"],
     "evaluate": ["evaluate", "{labels}", "{labels}"],

@@ -21,8 +21,8 @@ from aeclust.terminal import Terminal
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (
-    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "evaluate",
-    "info", "name", "export", "doctor",
+    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
+    "evaluate", "info", "name", "export", "doctor",
 )  # fmt: skip
 
 LIGHT = f"""
@@ -112,6 +112,7 @@ def test_python_m_aeclust_is_the_same_program() -> None:
         ["plot", "{val}"],
         ["name", "0=sea"],
         ["export", "a.csv", "--force"],
+        ["report"],
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -229,7 +229,7 @@ def plot(
     elif thumbnails:
         images = run_images(context, manifest)
     if images is None or images.digest() == manifest.data_digest:
-        embedded = _own_embedding(context, manifest)
+        embedded = own_embedding(context, manifest, current_labels(context, manifest))
     else:
         embedded = _other_embedding(context, manifest, images, seed)
     from aeclust import plots
@@ -374,7 +374,7 @@ def _unit(images: Images, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class _Embedded:
+class Embedded:
     """Points (n, 2), their clusters and ids, and how they came to be.
 
     `names` are those of the run's clusters; none where the images were clustered by themselves.
@@ -387,8 +387,8 @@ class _Embedded:
     names: Mapping[int, str] = field(default_factory=dict)
 
 
-def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
-    artifact = current_labels(context, manifest)
+def own_embedding(context: Context, manifest: Manifest, artifact: Artifact) -> Embedded:
+    """The run's images by its current labels; the picture is made if missing or stale."""
     recipe = Recipe.from_json(artifact.recipe, where=str(context.folder.labels_file))
     ids = artifacts.decode_ids(artifact.arrays["ids"])
     chain = " > ".join(recipe.reduction)
@@ -398,12 +398,12 @@ def _own_embedding(context: Context, manifest: Manifest) -> _Embedded:
         points = _current_embedding(context, manifest).arrays["embedding"]
         note = f"t-SNE of the latents; clustered by {chain or 'latents'} > {recipe.clusterer}"
     names = current_names(context, artifact)
-    return _Embedded(points, artifact.arrays["labels"], ids, note, names)
+    return Embedded(points, artifact.arrays["labels"], ids, note, names)
 
 
 def _other_embedding(
     context: Context, manifest: Manifest, images: Images, seed: int | None
-) -> _Embedded:
+) -> Embedded:
     others = _cluster_others(context, manifest, images, seed)
     points = others.points
     if points.shape[1] != 2 or others.voted:
@@ -411,7 +411,7 @@ def _other_embedding(
     voted = "t-SNE of the latents; labelled by the vote of training neighbours"
     alone = f"latents embedded and clustered by themselves ({others.chain})"
     note = voted if others.voted else alone
-    return _Embedded(points, others.labels, images.ids, note, others.names)
+    return Embedded(points, others.labels, images.ids, note, others.names)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,465 @@
+"""The report page: what is on it, that nothing on it can act, and that it stays small."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+import json
+import re
+import tomllib
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from aeclust import gallery, palette, recipes, report, thumbnails
+from aeclust.choosing import Indicators
+from aeclust.curve import Point, summarise
+from aeclust.errors import printable
+from aeclust.report import Report, Shown, page
+
+EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
+EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"
+VOID = {"meta", "img", "input", "path", "rect", "circle", "link", "br"}
+
+
+def make_report(
+    n: int = 60, k: int = 3, *, side: int = 8, channels: int = 3, noise: bool = False,
+    identify: Any = str, **changes: Any,
+) -> Report:  # fmt: skip
+    """A report of flat images, a colour for each, or of noise."""
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, k, n))
+    labels[:k] = np.arange(k)
+    centres = rng.normal(0, 10, (k, 2))
+    points = centres[labels] + rng.normal(0, 1, (n, 2))
+    confidence = np.round(rng.uniform(0.2, 1, n), 3)
+    sizes = np.bincount(labels, minlength=k)
+    sums = np.bincount(labels, confidence, minlength=k)
+    colours = rng.integers(0, 256, (n, 1, 1, channels), np.uint8)
+
+    def shown(rows: NDArray[np.int64], longest: int) -> Shown:
+        shape = (len(rows), min(side, longest), min(side, longest), channels)
+        pixels = np.broadcast_to(colours[rows], shape)
+        if noise:
+            pixels = rng.integers(0, 256, shape, np.uint8)
+        ids = [identify(row) for row in rows.tolist()]
+        return Shown(rows, ids, labels[rows], confidence[rows], pixels)
+
+    some = np.arange(min(n, report.MOST_POINTS))
+    picks = gallery.pick(labels, confidence, points, count=report.picks_per_kind(k), seed=0)
+    picks = [pick for pick in picks if pick.cluster in report.largest(sizes)]
+    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
+    first = shown(np.arange(min(n, 4)), 64)
+    made = Report(
+        data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
+        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875,
+        members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
+        points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
+        gallery=shown(rows, 64), originals=first.pixels / 255, reconstructions=first.pixels / 510,
+        errors=np.arange(len(first.ids)) / 8, captions=first.ids, losses=[(1, 4.0), (2, 3.0)],
+        curve=None, names={}, digests={"data": "d" * 64}, versions={"torch": "2.9"},
+        commands=["aeclust train photos --recipe hybrid", "aeclust report"],
+    )  # fmt: skip
+    return dataclasses.replace(made, **changes)
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes and the text inside each, from text that is well formed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[int] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        if tag not in VOID:
+            self._open.append(len(self.elements) - 1)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.elements[self._open.pop()][0] == tag
+
+    def handle_data(self, data: str) -> None:
+        innermost = self._open[-1:]
+        hidden = innermost and self.elements[innermost[0]][0] in ("script", "style")
+        for i in innermost if hidden else self._open:
+            self.texts[i] += data
+
+    def all(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
+        """Attributes and text of every element of a kind."""
+        both = zip(self.elements, self.texts, strict=True)
+        return [(attributes, text) for (name, attributes), text in both if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.all("body")[0][1].split())
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """What the script is given."""
+        found: dict[str, Any] = json.loads(
+            next(
+                text for attributes, text in self.all("script") if attributes.get("id") == "points"
+            )
+        )
+        return found
+
+
+def decoded(uri: str) -> NDArray[np.uint8]:
+    header, _, text = uri.partition(",")
+    assert header in ("data:image/jpeg;base64", "data:image/webp;base64")
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def tiles(sheets: dict[str, Any], count: int) -> list[NDArray[np.uint8]]:
+    """The pictures on sheets, one after the other."""
+    pictures = [decoded(uri) for uri in sheets["uris"]]
+    found = []
+    for i in range(count):
+        sheet, place = divmod(i, sheets["columns"] * sheets["rows"])
+        row, column = divmod(place, sheets["columns"])
+        y, x = row * sheets["cell"][0], column * sheets["cell"][1]
+        found.append(pictures[sheet][y : y + sheets["tile"][0], x : x + sheets["tile"][1]])
+    return found
+
+
+# -- what is on the page -----------------------------------------------------------------------
+
+
+def test_points_keep_their_places_and_what_is_said_of_them() -> None:
+    made = make_report()
+    points = Parsed(page(made)).points
+    rows = [int(name) for name in points["ids"]]
+    assert sorted(rows) == list(range(60))
+    assert rows != sorted(rows)  # or the last cluster would cover the others
+    assert points["labels"] == made.mapped.labels[rows].tolist()
+    assert points["confidence"] == made.mapped.confidence[rows].tolist()
+    drawn = np.stack([points["x"], points["y"]], axis=1)
+    assert drawn.min(axis=0).tolist() == [0, 0]
+    assert drawn.max() == 10_000
+    # one scale on both axes, and a y axis that points down
+    spread = float(np.ptp(made.points, axis=0).max())
+    low, high = made.points.min(axis=0), made.points.max(axis=0)
+    wanted = np.abs(made.points[rows] - [low[0], high[1]]) * 10_000 / spread
+    assert np.allclose(drawn, wanted, atol=1)
+
+
+def test_every_point_has_its_own_thumbnail() -> None:
+    made = make_report(1_300, side=32)
+    points = Parsed(page(made)).points
+    assert len(points["sheets"]["uris"]) == 2
+    assert points["sheets"]["tile"] == points["sheets"]["cell"] == [32, 32]
+    for name, tile in zip(points["ids"], tiles(points["sheets"], 1_300), strict=True):
+        wanted = made.mapped.pixels[int(name)].astype(int)
+        assert np.abs(tile - wanted).max() <= 8  # flat to its edges: no neighbour bleeds into it
+
+
+def test_small_pictures_of_the_gallery_lose_nothing() -> None:
+    made = make_report(noise=True)
+    place = {name: i for i, name in enumerate(made.gallery.ids)}
+    images = [a for a, _ in Parsed(page(made)).all("img") if str(a["alt"]).startswith("image ")]
+    images = images[: -len(made.captions)]
+    assert len(images) == sum(len([*p.typical, *p.doubtful, *p.random]) for p in made.picks)
+    for attributes in images:
+        pixels = made.gallery.pixels[place[str(attributes["alt"]).removeprefix("image ")]]
+        assert np.array_equal(decoded(str(attributes["src"])), pixels)
+        assert (attributes["width"], attributes["height"], attributes["class"]) == (
+            "64",
+            "64",
+            "pixels",
+        )
+
+
+def test_gallery_stands_in_order_below_its_cluster() -> None:
+    made = make_report(names={1: "red barns"})
+    parsed = Parsed(page(made))
+    wanted = [
+        f"{row} {made.mapped.confidence[row]:.2f}"
+        for pick in made.picks
+        for row in (*pick.typical, *pick.doubtful, *pick.random)
+    ]
+    captions = [text for _, text in parsed.all("figcaption")]
+    assert captions[: len(wanted)] == wanted
+    headings = [text for _, text in parsed.all("h3") if "mean confidence" in text]
+    assert headings == [
+        f"{name} {size} images, mean confidence {mean:.2f}"
+        for name, size, mean in zip(
+            ("cluster 0", "red barns", "cluster 2"), made.sizes, made.confidences, strict=True
+        )
+    ]
+    kinds = [text for _, text in parsed.all("h4")]
+    assert kinds == ["Most typical", "Most doubtful", "Random"] * 3
+
+
+def test_sizes_warnings_members_and_errors_are_told() -> None:
+    made = make_report(warnings=["cluster 2 is nearly empty"], substitutions=["spectral stood in"])
+    parsed = Parsed(page(made))
+    assert parsed.all("h1")[0][1] == "60 images in 3 clusters"
+    mean = float(made.mapped.confidence.mean())
+    for piece in (
+        "photos · recipe hybrid · seed 7",
+        f"{mean:.2f}",
+        "0.88",
+        "Look twicecluster 2 is nearly empty",
+        "spectral stood in",
+        "kmeans in 10 dimensions75.0%",
+        "MSE 0.1250",
+        "aeclust train photos --recipe hybrid aeclust report",
+        "label_epochs4",
+        "torch version2.9",
+        f"data SHA-256{'d' * 64}",
+        "60 of 8 x 8 pixels, RGB",
+    ):
+        assert piece in parsed.text, piece
+    for j, (_, text) in enumerate(parsed.all("tr")[1:]):
+        share = made.sizes[j] / 60
+        assert text == f"cluster {j}{made.sizes[j]}{share:.1%}{made.confidences[j]:.2f}"
+    assert "Look twice" not in page(make_report())
+
+
+def test_more_images_than_points_are_said_to_be_a_sample() -> None:
+    made = make_report()
+    assert "drawn at random" not in page(made)
+    sampled = dataclasses.replace(made, shape=(70_000, 8, 8, 3))
+    assert "60 of 70,000 images, drawn at random with seed 7." in Parsed(page(sampled)).text
+
+
+def test_small_clusters_share_a_line_when_there_are_many() -> None:
+    made = make_report(400, 100, side=2)
+    parsed = Parsed(page(made))
+    toggles = [a for a, _ in parsed.all("input") if a["type"] == "checkbox"]
+    assert [a["data-group"] for a in toggles] == [*map(str, range(60)), "other"]
+    kept = np.sort(np.argsort(-made.sizes, kind="stable")[:60])
+    assert parsed.points["clusters"] == kept.tolist()
+    rest = 400 - int(made.sizes[kept].sum())
+    assert parsed.all("label")[60][1].split() == ["40", "smaller", "clusters", str(rest)]
+    assert len(parsed.points["names"]) == 60
+    assert len(parsed.all("tr")) == 62
+
+
+def test_the_curve_is_drawn_where_there_is_one_and_asked_for_where_not() -> None:
+    parsed = Parsed(page(make_report()))
+    assert "has not been measured: run aeclust checkpoint-curve to add it" in parsed.text
+    assert "loss 4 after epoch 1, 3 after epoch 2" in parsed.text
+    indicators = Indicators(2.0, 0.25, 0.5, 0.5, 0.5, 0.5)
+    points = [Point(e, 0.5 - e / 100, 0.5 + e / 100, indicators) for e in (0, 10, 20)]
+    text = Parsed(page(make_report(curve=summarise(points)))).text
+    assert "has not been measured" not in text
+    assert "MSE 0.5000 after epoch 0, 0.3000 after epoch 20" in text
+    assert "validation accuracy 50.0% after epoch 0, 70.0% after epoch 20" in text
+    assert "view_neighbours 25.0% after epoch 0, 25.0% after epoch 20" in text
+    unlabelled = [dataclasses.replace(point, accuracy=None) for point in points[:1]]
+    text = Parsed(page(make_report(curve=summarise(unlabelled), losses=[]))).text
+    assert "accuracy" not in text
+    assert "MSE 0.5000 after epoch 0" in text
+    assert "after epoch 20" not in text
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_are_a_few_round_numbers_within_the_range(low: float, width: float) -> None:
+    ticks = report._ticks(low, low + width)
+    assert 2 <= len(ticks) <= 8
+    assert low - 1e-9 <= ticks[0]
+    assert ticks[-1] <= low + width + 1e-9
+    step = ticks[1] - ticks[0]
+    assert np.allclose(np.diff(ticks), step)
+    assert round(step / 10 ** np.floor(np.log10(step * 1.0001)), 3) in (1, 2, 5)
+
+
+def test_a_range_of_one_value_has_one_tick() -> None:
+    assert report._ticks(3.0, 3.0) == [3.0]
+
+
+# -- what cannot happen on it ------------------------------------------------------------------
+
+
+def test_the_page_loads_nothing_and_runs_its_own_script_alone() -> None:
+    text = page(make_report())
+    parsed = Parsed(text)
+    for tag, attributes in parsed.elements:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        assert str(attributes.get("src", "data:")).startswith("data:")
+        assert str(attributes.get("href", "#")).startswith("#")
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "url(" not in text
+
+    def hashed(content: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    (policy,) = [a["content"] for a, _ in parsed.all("meta") if "http-equiv" in a]
+    (script,) = [text for attributes, text in parsed.all("script") if not attributes]
+    ((_, style),) = parsed.all("style")
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src {hashed(style)}; "
+        f"script-src {hashed(script)}; base-uri 'none'; form-action 'none'"
+    )
+    assert "innerHTML" not in script
+
+
+def test_hostile_names_are_text_and_nothing_else() -> None:
+    clean = Parsed(page(make_report()))
+    made = make_report(
+        identify=lambda row: f"{EVIL}{row}",
+        data=EVIL, warnings=[], names={1: EVIL}, substitutions=[EVIL], note=EVIL,
+        members={EVIL: 0.5}, versions={EVIL: EVIL}, digests={EVIL: EVIL}, commands=[EVIL, EVIL],
+    )  # fmt: skip
+    text = page(made)
+    parsed = Parsed(text)
+    assert [tag for tag, _ in parsed.elements if tag != "p"] == [
+        tag for tag, _ in clean.elements if tag != "p"
+    ]
+    assert not any(a["src"] == "x" for a, _ in parsed.all("img"))
+    assert "\u202e" not in text  # what turns the direction of text is spelled out
+    assert parsed.points["names"][1] == EVIL_SEEN
+    assert sorted(parsed.points["ids"]) == sorted(f"{EVIL_SEEN}{row}" for row in range(60))
+    assert EVIL_SEEN in parsed.text
+    raw = text[text.index('id="points">') :]
+    raw = raw[len('id="points">') : raw.index("</script>")]
+    assert not set("<>&\u2028\u2029") & set(raw)
+
+
+@settings(max_examples=50)
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_json_in_the_page_is_the_same_and_ends_no_element(value: Any) -> None:
+    text = report._json(value)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == value
+
+
+# -- for everybody -----------------------------------------------------------------------------
+
+
+def test_headings_labels_and_alternatives_are_complete() -> None:
+    parsed = Parsed(page(make_report(warnings=["w"])))
+    levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [str(a["id"]) for _, a in parsed.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    for _, attributes in parsed.elements:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(name, ids[0]) in ids
+    assert all(a["alt"] for a, _ in parsed.all("img"))
+    assert all("aria-hidden" in a or a.get("aria-label") for a, _ in parsed.all("svg"))
+    assert len(parsed.all("label")) == len(parsed.all("input")) == 3 + 2
+    assert all(text.strip() for _, text in parsed.all("label"))
+    assert {a["href"] for a, _ in parsed.all("a")} <= {f"#{name}" for name in ids}
+    assert parsed.all("html")[0][0]["lang"] == "en"
+
+
+def luminance(colour: str) -> float:
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_every_colour_shows_on_a_dark_ground() -> None:
+    assert len(set(palette.ON_DARK)) == len(palette.ON_DARK) == len(palette.COLOURS)
+    ground = luminance("#15181d")
+    assert "#15181d" in page(make_report())
+    assert all((luminance(c) + 0.05) / (ground + 0.05) >= 3 for c in palette.ON_DARK)
+    assert set(report._SHAPES) == set(palette.MARKERS)
+
+
+# -- small enough for mail ---------------------------------------------------------------------
+
+
+def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
+    made = make_report(
+        20_000, 900, side=64, noise=True, identify=lambda row: EVIL * 6 + str(row),
+        names=dict.fromkeys(range(900), EVIL * 9),
+    )  # fmt: skip
+    text = page(made)
+    assert len(text.encode()) < report.LIMIT
+    points = Parsed(text).points
+    assert len(points["ids"]) == 10_000
+    assert max(map(len, points["ids"])) <= 200
+    assert all(name.endswith(str(int(name[-1]))) for name in points["ids"])  # its end is kept
+    assert len(tiles(points["sheets"], 10_000)) == 10_000
+    assert max(points["sheets"]["tile"]) >= 16
+
+
+def test_a_wheel_has_what_the_page_is_made_of() -> None:
+    root = Path(report.__file__).parent
+    settings = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    kept = settings["tool"]["setuptools"]["package-data"]["aeclust"]
+    packed = {file.name for pattern in kept for file in root.glob(pattern)}
+    assert packed >= {"report.html", "report.css", "report.js"}
+
+
+def test_equal_reports_give_equal_pages() -> None:
+    assert page(make_report(noise=True)) == page(make_report(noise=True))
+    assert page(make_report()) != page(make_report(seed=8))
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]), st.integers(1, 64))
+def test_shrunk_images_fit_and_keep_their_proportions(h: int, w: int, c: int, side: int) -> None:
+    pixels = np.random.default_rng(h).integers(0, 256, (2, h, w, c), np.uint8)
+    small = thumbnails.shrunk(pixels, side)
+    _, height, width, channels = small.shape
+    assert channels == c
+    assert small.dtype == np.uint8
+    if max(h, w) <= side:
+        assert np.array_equal(small, pixels)
+        return
+    assert max(height, width) == side
+    assert abs(height * w - width * h) <= max(h, w)  # within a pixel of the shorter side
+
+
+def test_floats_become_bytes_as_they_are_seen() -> None:
+    pixels = np.array([0.0, 0.5, 1.0]).reshape(1, 1, 3, 1)
+    assert thumbnails.shrunk(pixels, 8).ravel().tolist() == [0, 128, 255]
+
+
+def test_tighter_budgets_are_kept_by_smaller_and_poorer_pictures() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), np.uint8)
+    sizes, sides = [], []
+    for budget in (2_000_000, 200_000, 50_000, 10_000):
+        uris, size = thumbnails.pictures(noise, budget)
+        assert sum(map(len, uris)) <= budget
+        assert decoded(uris[0]).shape == (*size, 3)
+        sizes.append(sum(map(len, uris)))
+        sides.append(size[0])
+    assert sizes == sorted(sizes, reverse=True)
+    assert sides[0] == 64
+    assert sides[-1] < sides[0]
+    assert thumbnails.sheets(noise, 9_000).tile < thumbnails.sheets(noise, 2_000_000).tile
+    with pytest.raises(ValueError, match="50 pictures need more than 100 characters"):
+        thumbnails.pictures(noise, 100)
+    with pytest.raises(ValueError, match="50 tiles need more than 100 characters"):
+        thumbnails.sheets(noise, 100)
+
+
+@given(st.text(), st.integers(2, 60))
+def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: int) -> None:
+    seen, short = printable(text), report._shortened(text, limit)
+    assert len(short) <= limit
+    assert short.isprintable()
+    if len(seen) <= limit:
+        assert short == seen
+    else:
+        head, _, tail = short.rpartition("\N{HORIZONTAL ELLIPSIS}" + seen[-(limit // 2) :])
+        assert (head, tail) == (seen[: limit - limit // 2 - 1], "")

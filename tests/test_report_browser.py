@@ -1,0 +1,181 @@
+"""The report page in a real browser: what a pointer, a keyboard and a screen reader find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from browser import PROGRAM, Browser, browser
+from test_report import EVIL, EVIL_SEEN, make_report
+
+from aeclust.report import page
+
+pytestmark = pytest.mark.skipif(
+    not PROGRAM, reason="no Chromium or Chrome is installed (Debian: apt-get install chromium)"
+)
+
+MADE = make_report(
+    200, 3, side=16, identify=lambda row: f"{EVIL}{row}", names={1: EVIL}, data=EVIL, note=EVIL
+)
+SAID = "document.getElementById('said').textContent"
+COUNT = "document.getElementById('count').textContent"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    folder = tmp_path_factory.mktemp("browser")
+    file = folder / "report.html"
+    file.write_text(page(MADE), encoding="utf-8")
+    with browser(folder / "profile") as found:
+        found.open(file)
+        yield found
+
+
+def row_said(opened: Browser) -> int:
+    """The image that the live region tells of, after a look at all that it tells."""
+    name, cluster, confidence = opened.value(SAID).rsplit(", ", 2)
+    row = int(name.removeprefix(EVIL_SEEN))
+    label = int(MADE.mapped.labels[row])
+    assert cluster == (EVIL_SEEN if label == 1 else f"cluster {label}")
+    assert confidence == f"confidence {MADE.mapped.confidence[row]:.2f}"
+    return row
+
+
+def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
+    # it ran, and drew points of every colour
+    assert opened.value("document.getElementById('interactive').hidden") is False
+    drawn = """(() => {
+      const canvas = document.getElementById("canvas");
+      const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      const seen = new Set();
+      for (let i = 0; i < all.length; i += 4) {
+        if (all[i + 3] > 200) seen.add(all.slice(i, i + 3).join());
+      }
+      return seen.size;
+    })()"""
+    assert opened.value(drawn) >= 3
+
+    # a click on a toggle, a key on another one, and the ends of the range
+    assert opened.value(COUNT) == "200 of 200 points shown"
+    sizes = MADE.sizes.tolist()
+    x, y = opened.value(
+        "(() => { const box = document.querySelector('[data-group=\"0\"]').getBoundingClientRect();"
+        " return [box.x + 5, box.y + 5]; })()"
+    )
+    opened.point(x, y, press=True)
+    assert opened.value(COUNT) == f"{200 - sizes[0]} of 200 points shown"
+    opened.value("document.querySelector('[data-group=\"1\"]').focus()")
+    opened.press(" ")
+    assert opened.value(COUNT) == f"{sizes[2]} of 200 points shown"
+    opened.value("document.getElementById('all').click()")
+    slide = "Object.assign(document.getElementById('{}'), {{value: {}}})"
+    slide += ".dispatchEvent(new Event('input'))"
+    opened.value(slide.format("low", 0.5))
+    kept = MADE.mapped.confidence >= 0.5
+    assert 0 < kept.sum() < 200
+    assert opened.value(COUNT) == f"{kept.sum()} of 200 points shown"
+    opened.value(slide.format("high", 0.4))  # takes the lower end along
+    assert opened.value("document.getElementById('low').value") == "0.4"
+    exact = np.isclose(MADE.mapped.confidence, 0.4).sum()
+    assert opened.value(COUNT) == f"{exact} of 200 points shown"
+    opened.value(slide.format("high", 1))
+    opened.value(slide.format("low", 0))
+
+    # arrow keys step to a neighbour on that side, and are read aloud
+    opened.value("document.getElementById('canvas').focus()")
+    opened.press("ArrowLeft")
+    first = row_said(opened)
+    opened.press("ArrowLeft")
+    second = row_said(opened)
+    (dx, dy) = MADE.points[second] - MADE.points[first]
+    assert dx < 0
+    assert abs(dy) <= abs(dx) + 1e-3 * np.ptp(MADE.points)
+    opened.press("ArrowUp")
+    assert MADE.points[row_said(opened)][1] > MADE.points[second][1]
+    assert opened.value("document.getElementById('card').hidden") is False
+    assert opened.value("document.getElementById('thumb').width") == 112
+    opened.press("Escape")
+    assert opened.value("document.getElementById('card').hidden") is True
+    assert opened.value(SAID) == ""
+
+    # the theme
+    assert opened.value("document.getElementById('theme').textContent") == "Dark theme"
+    light = opened.value("getComputedStyle(document.documentElement).backgroundColor")
+    opened.value("document.getElementById('theme').click()")
+    dark = opened.value("getComputedStyle(document.documentElement).backgroundColor")
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(21, 24, 29)")
+
+    # nothing went wrong, nothing left the page, and no name did anything
+    assert opened.told("Log.entryAdded") == []
+    assert opened.told("Runtime.exceptionThrown") == []
+    assert opened.told("Runtime.consoleAPICalled") == []
+    assert opened.told("Page.javascriptDialogOpening") == []
+    asked = [event["request"]["url"] for event in opened.told("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith("data:image/")] == [asked[0]]
+    assert asked[0].startswith("file:///")
+
+
+def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
+    there = "document.getElementById('canvas')"
+    opened.value(there + ".scrollIntoView({block: 'center'})")
+    box = opened.value(there + ".getBoundingClientRect().toJSON()")
+    # the point farthest to the left, at the edge that the map keeps
+    row = int(MADE.points[:, 0].argmin())
+    low, high = MADE.points.min(axis=0), MADE.points.max(axis=0)
+    spread, edge = float((high - low).max()), 22
+    width, height = (high - low) / spread
+    inner, tall = box["width"] - 2, box["height"] - 2  # within its border
+    scale = min((inner - 2 * edge) / width, (tall - 2 * edge) / height)
+    place = (MADE.points[row] - [low[0], high[1]]) * [1, -1] / spread * scale
+    x = box["x"] + 1 + (inner - width * scale) / 2 + place[0]
+    y = box["y"] + 1 + (tall - height * scale) / 2 + place[1]
+    opened.point(x, y)
+    assert opened.value("document.getElementById('card-id').textContent") == f"{EVIL_SEEN}{row}"
+    colour = opened.value(
+        "[...document.getElementById('thumb').getContext('2d').getImageData(56, 56, 1, 1).data]"
+    )
+    assert np.abs(np.array(colour[:3]) - MADE.mapped.pixels[row, 8, 8].astype(int)).max() <= 8
+    opened.point(x, box["y"] - 20)
+    assert opened.value("document.getElementById('card').hidden") is True
+
+
+def test_every_control_has_a_name(opened: Browser) -> None:
+    nodes = opened("Accessibility.getFullAXTree")["nodes"]
+    named = {"checkbox", "slider", "button", "link", "heading", "image", "application", "table"}
+    found = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"] and node["role"]["value"] in named
+    ]
+    assert [role for role, name in found if not name and role != "table"] == []
+    roles = [role for role, _ in found]
+    assert (roles.count("checkbox"), roles.count("slider"), roles.count("application")) == (3, 2, 1)
+    assert [name for role, name in found if role == "slider"] == ["from", "to"]
+    assert ("application", "Map of the images") in found
+    assert ("checkbox", f"cluster 0 {MADE.sizes[0]}") in found
+
+
+def test_the_policy_lets_nothing_out(opened: Browser) -> None:
+    assert (
+        opened.value("fetch('https://localhost/').then(() => 'sent', () => 'refused')") == "refused"
+    )
+    loaded = """new Promise((done) => {
+      const image = new Image();
+      image.onload = () => done("loaded");
+      image.onerror = () => done("refused");
+      image.src = "https://localhost/x.png";
+    })"""
+    assert opened.value(loaded) == "refused"
+    entries = [event["entry"]["text"] for event in opened.told("Log.entryAdded")]
+    assert len(entries) >= 2
+    assert all("Content Security Policy" in text for text in entries)
+
+
+def test_a_phone_needs_no_scrolling_sideways(opened: Browser) -> None:
+    opened(
+        "Emulation.setDeviceMetricsOverride",
+        width=360, height=700, deviceScaleFactor=2, mobile=True,
+    )  # fmt: skip
+    assert opened.value("document.documentElement.scrollWidth") == 360
+    assert opened.value("document.getElementById('canvas').width") >= 600  # sharp on its screen
