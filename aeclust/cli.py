@@ -738,7 +738,7 @@ def plot(
         _print_result(as_json, result, line, output)
 
 
-@command(SHARE)
+@command(LOOK)
 def report(
     output: Output = None,
     run: Run = DEFAULT_RUN,

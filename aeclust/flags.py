@@ -31,14 +31,16 @@ class Command(TyperCommand):
     """A command whose help is tidy."""
 
     def get_params(self, ctx: Any) -> Any:
-        return _tidy(super().get_params(ctx))
+        params = _without_types(super().get_params(ctx))
+        next(param for param in params if param.name == "help").rich_help_panel = OUTPUT
+        return params
 
 
 class Commands(TyperGroup):
     """The commands, panel after panel whatever the order they are written in."""
 
     def get_params(self, ctx: Any) -> Any:
-        return _tidy(super().get_params(ctx))
+        return _without_types(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         known = {panel: place for place, panel in enumerate(COMMAND_PANELS)}
@@ -49,13 +51,11 @@ class Commands(TyperGroup):
         return sorted(super().list_commands(ctx), key=place)
 
 
-def _tidy(params: list[Any]) -> list[Any]:
-    """Flags without a value show no type, and --help stands with the flags of output."""
+def _without_types(params: list[Any]) -> list[Any]:
+    """Flags without a value show no type."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = " "
-        if param.name == "help":
-            param.rich_help_panel = OUTPUT
     return params
 
 

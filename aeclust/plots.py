@@ -382,7 +382,7 @@ def _draw_exhibit(
     counts = [len(images) for images in (one.typical, one.doubtful, one.random)]
     confidence = _checked(f"confidence of {name}", one.confidence, (counts[1],), 0, 1)
     mean = float(_checked(f"mean of {name}", one.mean, (), 0, 1))
-    told = f": {one.size} image{'s' * (one.size != 1)}, confidence {mean:.2f}"
+    told = f", {one.size} image{'s' * (one.size != 1)}, confidence {mean:.2f}"
     limit = int(plan.block * 72 / (_NORMAL * 0.64)) - len(told)
     axes.text(x, y + _HEAD - 0.06, _shortened(one.name, limit) + told, fontsize=_NORMAL)
     for kind, images in enumerate((one.typical, one.doubtful, one.random)):

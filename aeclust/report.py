@@ -316,7 +316,7 @@ def _warnings(report: Report) -> str:
 def _members(report: Report) -> str:
     lines = []
     if report.members:
-        lines.append("<h3>How far each member agrees with the labels</h3>")
+        lines.append("<h3>How far each member agrees with the others</h3>")
         members = [(name, f"{share:.1%}") for name, share in report.members.items()]
         lines.append(f'<dl class="pairs">{_pairs(members)}</dl>')
     lines += [f"<p>{_text(line, 400)}</p>" for line in report.substitutions]

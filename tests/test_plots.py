@@ -381,7 +381,7 @@ def test_a_gallery_says_names_sizes_and_confidences() -> None:
     texts = {text.get_text(): text.get_position() for text in axes.texts}
     assert list(texts) == [
         "typical", "doubtful", "random",
-        "two: 7 images, confidence 0.65", "0.50", "0.51", "alone: 1 image, confidence 1.00", "1.00",
+        "two, 7 images, confidence 0.65", "0.50", "0.51", "alone, 1 image, confidence 1.00", "1.00",
     ]  # fmt: skip
     assert [text.get_text() for text in axes.texts].count("0.51") == 2  # 0.505 and 0.51
     left, right, bottom, _ = axes.images[2].get_extent()
