@@ -31,6 +31,7 @@ class Command(TyperCommand):
     """A command whose help is tidy."""
 
     def get_params(self, ctx: Any) -> Any:
+        """As typer's, with --help among the flags of output."""
         params = _without_types(super().get_params(ctx))
         next(param for param in params if param.name == "help").rich_help_panel = OUTPUT
         return params
@@ -40,9 +41,11 @@ class Commands(TyperGroup):
     """The commands, panel after panel whatever the order they are written in."""
 
     def get_params(self, ctx: Any) -> Any:
+        """As typer's."""
         return _without_types(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of their panels."""
         known = {panel: place for place, panel in enumerate(COMMAND_PANELS)}
 
         def place(name: str) -> int:

@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import re
-import shlex
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import make_images
+from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
-from test_readme import ROOT, blocks
 
-from aeclust.cli import main
 from aeclust.labels import load
 from aeclust.metrics import scores
 
 # networks that take a second: what is shown is that the commands work
-QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16"]
-
-
-def type_line(line: str) -> None:
-    """One line of a shell block; aeclust runs in this process."""
-    command, _, target = line.partition(" > ")
-    words = shlex.split(command)
-    if words[0] != "aeclust":
-        subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=True, timeout=60)
-        return
-    arguments = words[1:]
-    if arguments[0] == "train" and "--write-config" not in arguments:
-        shorter = [] if "--epochs" in arguments else ["--epochs", "1"]
-        arguments = [arguments[0], *QUICK, *shorter, *arguments[1:]]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(arguments)
-    assert code == 0, f"{line}\n{err.getvalue()}"
-    if target:
-        Path(target).write_text(out.getvalue())
-
-
-def lines_of(document: str) -> list[str]:
-    return [line for block in blocks(document, "sh") for line in block.splitlines() if line]
+QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16", "--epochs", "1"]
 
 
 def save_photos(folder: Path, n: int, seed: int) -> None:
@@ -68,13 +41,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with open("twenty.csv", "w", newline="") as file:
             rows = [("id", "label"), *((name, int(name < "town")) for name in ids[::3])]
             csv.writer(file).writerows(rows)
-        np.save("images.npy", make_images(60, seed=3)[0])
+        np.save("images.npy", make_images(210, seed=3)[0])  # for kernel PCA to 200
         new, kinds = make_images(20, seed=4)
         np.save("new.npy", new)
         with open("new-labels.csv", "w", newline="") as file:
             csv.writer(file).writerows([["id", "label"], *enumerate(kinds.tolist())])
         for line in lines_of("docs/howto.md"):
-            type_line(line)
+            type_line(line, train=[] if "--recipe" in line else QUICK)
         (code,) = blocks("docs/howto.md", "python")
         names: dict[str, np.ndarray] = {}
         exec(compile(code, "docs/howto.md", "exec"), names)

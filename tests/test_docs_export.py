@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from test_readme import blocks
+from pages import blocks
 
 from aeclust.run.folder import RunFolder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_readme import blocks
+from pages import blocks
 
 import aeclust
 from aeclust.metrics import scores

@@ -1,7 +1,8 @@
-"""Every command of the README is run as it stands."""
+"""Every command of the README and of the tutorial is run as it stands."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from pathlib import Path
@@ -10,17 +11,11 @@ import h5py
 import numpy as np
 import pytest
 from conftest import shell
+from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
 
 from aeclust import demo
 from aeclust.metrics import scores
-
-ROOT = Path(__file__).parent.parent
-
-
-def blocks(document: str, language: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +63,29 @@ def test_readme_draws_its_pictures(newcomer: Path) -> None:
     indicators = "rank,view_neighbours,view_clusters,information,half_agreement,separation"
     assert curve[0] == f"epoch,mse,validation_accuracy,{indicators}"
     assert len(curve) >= 11
+
+
+def test_readme_shows_what_is_in_the_clusters(newcomer: Path) -> None:
+    page = (newcomer / "aeclust-run" / "report.html").read_text(encoding="utf-8")
+    assert "3,000 images in 2 clusters" in page
+    assert len(page) < 5_000_000
+    with Image.open(newcomer / "aeclust-run" / "gallery.png") as picture:
+        assert picture.width > 2000
+
+
+def test_tutorial_goes_on_from_the_readme(newcomer: Path) -> None:
+    first, *rest = lines_of("docs/tutorial.md")
+    assert first == "aeclust train"  # which the README has done
+    with contextlib.chdir(newcomer):
+        said = {line: type_line(line) for line in ("aeclust cluster", *rest)}
+    found = re.search(r"accuracy (\S+)", said["aeclust evaluate submission.csv demo:scenes"])
+    assert found is not None
+    assert float(found[1]) > 0.8
+    named = (newcomer / "named.csv").read_text().splitlines()
+    assert named[0] == "id,label"
+    assert {line.split(",")[1] for line in named[1:]} == {"object", "landscape"}
+    assert len(list((newcomer / "sorted").rglob("*.png"))) == 3000
+    assert "of 4 known labels agree" in said["aeclust name --labels known.csv"]
 
 
 def test_format_page_opens_an_artifact_with_any_reader(

@@ -50,6 +50,7 @@ class Names:
         return "" if now == self.labels else "the labels have changed"
 
     def to_json(self) -> dict[str, object]:
+        """As ``names.json`` has it."""
         return {
             "format": _FORMAT,
             "labels": self.labels,
