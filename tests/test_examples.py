@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import shell
 from PIL import Image
 
@@ -37,3 +40,20 @@ def test_report_through_python_scores_all_three_recipes(tmp_path: Path) -> None:
     found = re.findall(r"^(\w+): accuracy (0\.\d+), .* drew \(6, 32, 32, 3\)", done.stdout, re.M)
     assert [name for name, _ in found] == ["baseline", "vae", "deep"]
     assert all(0.5 <= float(accuracy) <= 1 for _, accuracy in found)
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = json.loads((ROOT / "examples" / "tour.ipynb").read_text(encoding="utf-8"))
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in code:
+        exec(compile(cell, "tour.ipynb", "exec"), names)
+    said = capsys.readouterr().out
+    assert said.startswith("2 clusters, agreement of the members 0.")
+    assert f"accuracy {names['found'].accuracy:.3f}" in said
+    assert names["found"].accuracy > 0.7
+    assert (names["again"].labels_ == names["model"].labels_).all()
+    assert (tmp_path / "tour" / "labels.h5").exists()
