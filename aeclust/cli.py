@@ -839,7 +839,7 @@ def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = Fals
     """Say what this machine offers, and what will hurt.
 
     aeclust doctor
-    aeclust doctor --run /data/run --json
+    aeclust doctor --run results --json
     """
     from aeclust.run.doctor import examine
 

@@ -7,8 +7,11 @@ import io
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from aeclust.cli import main
 
@@ -32,17 +35,31 @@ def type_line(line: str, *, train: Sequence[str] = ()) -> str:
     `train` are flags for every training, which may be shorter than a reader's.
     """
     command, _, target = line.partition(" > ")
-    words = shlex.split(command)
-    if words[0] != "aeclust" or "|" in words:
+    command, _, source = command.partition(" < ")
+    stages = [shlex.split(stage) for stage in command.split(" | ")]
+    if any(words[0] != "aeclust" for words in stages):
         subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=True, timeout=60)
         return ""
-    arguments = words[1:]
-    if arguments[0] == "train" and "--write-config" not in arguments:
-        arguments = ["train", *train, *arguments[1:]]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(arguments)
-    assert code == 0, f"{line}\n{err.getvalue()}"
+    content = Path(source).read_bytes() if source else b""
+    for _, *arguments in stages:
+        if arguments[0] == "train" and "--write-config" not in arguments:
+            arguments = ["train", *train, *arguments[1:]]
+        content = _run(arguments, content)
     if target:
-        Path(target).write_text(out.getvalue())
-    return out.getvalue()
+        Path(target).write_bytes(content)
+    return content.decode(errors="replace")
+
+
+def _run(arguments: list[str], given: bytes) -> bytes:
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
+        code = main(arguments)
+    assert code == 0, f"{arguments}\n{err.getvalue()}"
+    out.flush()
+    out.seek(0)
+    return out.buffer.read()

@@ -1,4 +1,4 @@
-"""Every command of docs/howto.md is typed as it stands; every page's links lead somewhere."""
+"""The commands of docs/howto.md and of --help are typed as they stand; links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from conftest import make_images
 from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
+from test_cli_streams import COMMANDS
 
+from aeclust import demo
 from aeclust.labels import load
 from aeclust.metrics import scores
 
@@ -81,6 +84,58 @@ def test_howto_leaves_what_it_promises(reader: Path) -> None:
     assert all(file.is_symlink() for file in (reader / "by-kind").rglob("*.png"))
     assert (reader / "new-photos.csv").read_text().count("\n") == 7
 
+
+# -- the examples of --help ----------------------------------------------------------------------
+
+EXAMPLES = lines_of("docs/cli.md")
+SMALL = ["--set", "channels=8,64", "--set", "label_epochs=1", "--batch-size", "16"]
+
+
+def few(name: str) -> demo.DemoSet:
+    """The built-in sets with fewer images."""
+    if name == "digits":
+        found = demo.digits()
+        return demo.DemoSet(found.pixels[:60], found.labels[:60], found.classes)
+    return demo.scenes(60 if name == "scenes" else 24, seed=0)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on a few scenes, clustered and named, and what the examples read."""
+    folder = tmp_path_factory.mktemp("examples")
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "load", few)
+        save_photos(Path("photos"), 30, seed=1)
+        np.save("new-images.npy", few("scenes-val").pixels)
+        Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
+        for line in ("train --epochs 5", "cluster", "name 0=landscape 1=other"):
+            type_line(f"aeclust {line}", train=SMALL)
+        type_line("aeclust predict > submission.csv")
+    return folder
+
+
+def test_every_command_has_examples() -> None:
+    assert len(EXAMPLES) > 30
+    assert {line.split()[1] for line in EXAMPLES} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_examples_of_the_help_run(
+    line: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "load", few)
+    place = shutil.copytree(prepared, tmp_path / "here")
+    monkeypatch.chdir(place)
+    if line.startswith("aeclust train"):
+        shutil.rmtree("aeclust-run")
+        line += " --epochs 1"  # the last one counts
+    before = {file for file in place.rglob("*") if file.is_file()}
+    said = type_line(line, train=SMALL)
+    made = {file for file in place.rglob("*") if file.is_file()} - before
+    assert said or made
+
+
+# -- links ---------------------------------------------------------------------------------------
 
 PAGES = sorted(
     p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
