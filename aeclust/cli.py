@@ -17,35 +17,46 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from aeclust import completion, streams
-from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
+from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean
 from aeclust.flags import (
     CHECK,
-    CLUSTERING,
     DEFAULT_RUN,
     IMAGES,
     KNOWN,
     LOOK,
     OUTPUT,
     SHARE,
-    TRAINING,
     WORK,
+    BatchSize,
     Checkpoint,
+    Clusterer,
     Command,
     Commands,
+    Config,
     Data,
     Device,
+    Epochs,
     Force,
     Json,
     K,
     KnownLabels,
     LabelsFile,
     Layout,
+    LearningRate,
+    Loss,
+    Optimizer,
     OptionalSeed,
     Output,
+    Perplexity,
     Quiet,
     Range,
+    RecipeName,
+    Reduction,
+    Replace,
+    Resume,
     Run,
     Seed,
+    Settings,
     Size,
     SkipBad,
     Threads,
@@ -53,25 +64,30 @@ from aeclust.flags import (
     TrueLabels,
     ValImages,
     ValLabels,
+    WriteConfig,
     absolute,
     chosen_recipe,
     given,
     optional_source,
     parse_indices,
     parse_names,
-    recipe_field,
     source_of,
+)
+from aeclust.printing import (
+    clusters_text,
+    curve_text,
+    file_text,
+    health_text,
+    run_text,
+    scores_text,
 )
 from aeclust.streams import STREAM
 from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
 
 if TYPE_CHECKING:
-    from aeclust.metrics import Scores
     from aeclust.recipes import Recipe
     from aeclust.run.context import Context
-    from aeclust.run.doctor import Health
     from aeclust.run.folder import Manifest
-    from aeclust.run.info import FileInfo
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
@@ -97,80 +113,15 @@ def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]
 @command(WORK)
 def train(
     data: TrainData = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="baseline, vae, deep or hybrid.",
-            metavar="NAME",
-            show_default="hybrid",
-            rich_help_panel=TRAINING,
-            autocompletion=completion.recipes,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        recipe_field(
-            help="Passes over the images; hybrid adds its label_epochs to them.",
-            metavar="N",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        recipe_field(
-            help="Images in a step.",
-            metavar="N",
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        recipe_field(
-            help="adam, adamw, sgd or muon.",
-            metavar="NAME",
-            autocompletion=completion.optimizers,
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        recipe_field(
-            help="Learning rate.",
-            metavar="RATE",
-        ),
-    ] = None,
-    loss: Annotated[
-        str | None,
-        recipe_field(
-            help="mse or elbo.",
-            metavar="NAME",
-            autocompletion=completion.losses,
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Any other recipe field; repeatable.",
-            metavar="FIELD=VALUE",
-            rich_help_panel=TRAINING,
-            autocompletion=completion.settings,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Recipe fields from a TOML file.",
-            metavar="FILE.toml",
-            rich_help_panel=TRAINING,
-            autocompletion=completion.tomls,
-        ),
-    ] = None,
-    write_config: Annotated[
-        bool,
-        typer.Option(
-            "--write-config",
-            help="Print the recipe as such a file, with all these flags in it, and train nothing.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = False,
+    recipe: RecipeName = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
+    lr: LearningRate = None,
+    loss: Loss = None,
+    set_: Settings = None,
+    config: Config = None,
+    write_config: WriteConfig = False,
     k: K = None,
     val_images: ValImages = None,
     val_labels: ValLabels = None,
@@ -178,18 +129,8 @@ def train(
     range_: Range = None,
     size: Size = None,
     skip_bad: SkipBad = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue an interrupted run, or start one.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Replace a run that is there.", rich_help_panel=OUTPUT),
-    ] = False,
+    resume: Resume = False,
+    force: Replace = False,
     run: Run = DEFAULT_RUN,
     seed: Seed = None,
     device: Device = "auto",
@@ -335,27 +276,9 @@ def embed(
 @command(WORK)
 def cluster(
     k: K = None,
-    reduction: Annotated[
-        str | None,
-        recipe_field(
-            help="Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
-            metavar="kpca:200,tsne:2",
-            rich_help_panel=CLUSTERING,
-        ),
-    ] = None,
-    clusterer: Annotated[
-        str | None,
-        recipe_field(
-            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
-            metavar="NAME",
-            rich_help_panel=CLUSTERING,
-            autocompletion=completion.clusterers,
-        ),
-    ] = None,
-    perplexity: Annotated[
-        float | None,
-        recipe_field(help="Of t-SNE.", metavar="NUMBER", rich_help_panel=CLUSTERING),
-    ] = None,
+    reduction: Reduction = None,
+    clusterer: Clusterer = None,
+    perplexity: Perplexity = None,
     output: Output = None,
     force: Force = False,
     run: Run = DEFAULT_RUN,
@@ -517,14 +440,7 @@ def name(
             found = names.give_names(context, wanted)
         else:
             found = names.list_clusters(context)
-        lines = ["cluster   images  confidence  name"]
-        for one in found.clusters:
-            known = f"{one.cluster:7d}  {one.size:7d}  {one.confidence:10.3f}"
-            lines.append(known if one.name is None else f"{known}  {one.name}")
-        if found.known is not None and found.agree is not None:
-            share = found.agree / found.known
-            lines.append(f"{found.agree} of {found.known} known labels agree ({share:.1%})")
-        _print_result(as_json, asdict(found), "\n".join(lines))
+        _print_result(as_json, asdict(found), clusters_text(found))
 
 
 @command(SHARE, "export")
@@ -644,29 +560,11 @@ def checkpoint_curve(
             seed=seed,
             output=target,
         )
-        curve = made.curve
-        lines = ["epoch     MSE  accuracy  view_neighbours"]
-        for point in curve.points:
-            accuracy = "" if point.accuracy is None else f"{point.accuracy:.3f}"
-            views = point.indicators.view_neighbours
-            lines.append(f"{point.epoch:5d}  {point.error:.4f}  {accuracy:>8s}  {views:15.3f}")
-        best = max(curve.points, key=lambda point: point.indicators.view_neighbours)
-        lines.append(f"view_neighbours, which needs no labels, is highest after epoch {best.epoch}")
-        if curve.points[0].accuracy is not None:
-            lines.append("Spearman correlation with accuracy:")
-            for name, rho in curve.correlations.items():
-                lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
-            lines.append(
-                "accuracy never falls"
-                if curve.fall is None
-                else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
-                f" from epoch {curve.fall[0]} to {curve.fall[1]}"
-            )
         # what goes with a stream is its picture alone
         table = None if output == STREAM else str(made.table)
-        lines.append(str(made.picture) + (f" and {table}" if table else ""))
-        result = {"picture": str(made.picture), "table": table, **asdict(curve)}
-        _print_result(as_json, result, "\n".join(lines), output)
+        files = f"{made.picture} and {table}" if table else str(made.picture)
+        result = {"picture": str(made.picture), "table": table, **asdict(made.curve)}
+        _print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output)
 
 
 @command(LOOK)
@@ -734,7 +632,7 @@ def plot(
         line = str(drawn.file)
         if drawn.scores is not None:
             result |= asdict(drawn.scores)
-            line += f"\n{_scores_text(drawn.scores)}"
+            line += f"\n{scores_text(drawn.scores)}"
         _print_result(as_json, result, line, output)
 
 
@@ -783,7 +681,7 @@ def evaluate(
 
     clusters, classes = labels.pair(labels.load(predicted), labels.load(truth))
     scores = metrics.scores(clusters, classes)
-    _print_result(as_json, {"n": len(classes), **asdict(scores)}, _scores_text(scores))
+    _print_result(as_json, {"n": len(classes), **asdict(scores)}, scores_text(scores))
 
 
 @command(CHECK)
@@ -806,30 +704,15 @@ def info(
     aeclust info aeclust-run/labels.h5
     aeclust info --json
     """
-    from aeclust.recipes import Recipe
     from aeclust.run.folder import RunFolder
     from aeclust.run.info import file_info, run_info
 
     if target is not None and not target.is_dir():
         found = file_info(target)
-        _print_result(as_json, asdict(found), _file_text(found))
+        _print_result(as_json, asdict(found), file_text(found))
         return
-    target = run if target is None else target
-    whole = run_info(RunFolder(target))
-    recipe = Recipe.from_json(whole.manifest["recipe"], where=str(target))
-    data = whole.manifest["data"]
-    state = "finished" if whole.finished else "interrupted: continue with aeclust train --resume"
-    lines = [
-        f"{target}: {recipe.name}, {recipe.total_epochs} epochs,"
-        f" seed {whole.manifest['seed']}, {state}",
-        f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
-    ]
-    lines += [
-        f"{Path(f.file).relative_to(target)}: {f.kind}, intact, sha256 {f.digest[:12]}"
-        + (f", STALE: {f.stale}" if f.stale else "")
-        for f in whole.files
-    ]
-    _print_result(as_json, asdict(whole), "\n".join(lines))
+    whole = run_info(RunFolder(run if target is None else target))
+    _print_result(as_json, asdict(whole), run_text(whole))
     if whole.damaged:
         raise InputError("; ".join(whole.damaged))
 
@@ -845,7 +728,7 @@ def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = Fals
 
     _set_threads(threads)
     health = examine(run)
-    _print_result(as_json, asdict(health), _health_text(health))
+    _print_result(as_json, asdict(health), health_text(health))
     if health.problems:
         raise typer.Exit(2)
 
@@ -986,56 +869,6 @@ def _copy(file: Path, output: Path | None) -> Path:
 
     write_bytes(output, file.read_bytes())
     return output
-
-
-def _scores_text(scores: Scores) -> str:
-    sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
-    return (
-        f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
-        f"cluster sizes {sizes}"
-    )
-
-
-def _health_text(health: Health) -> str:
-    def size(count: int | None) -> str:
-        return "" if count is None else f", {count / 1e9:.1f} GB"
-
-    versions = [f"{name} {version}" for name, version in health.versions.items()]
-    watched = [name for name, is_one in health.terminals.items() if is_one]
-    state = {"none": "not there yet", "run": "holds a run"}.get(health.run_state, health.run_state)
-    lines = [
-        f"versions   {', '.join(versions[:5])}",
-        f"           {', '.join(versions[5:])}",
-        f"system     {health.system}",
-        *(f"device     {one.kind}: {one.name}{size(one.memory)}" for one in health.devices),
-        f"computing  --device auto takes {health.auto}, in {health.precision};"
-        f" {health.threads} of {health.cores} cores",
-        f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
-        f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
-        f" {size(health.disk_free)[2:]} free",
-        f"terminals  {', '.join(watched) or 'none'}",
-        *(
-            f"extra      {extra.name}: {extra.adds or 'optional'};"
-            + (" installed" if extra.there else f" pip install 'aeclust[{extra.name}]'")
-            for extra in health.extras
-        ),
-        *(f"problem    {problem}" for problem in health.problems),
-    ]
-    return printable_lines(lines if health.problems else [*lines, "all is well"])
-
-
-def _file_text(found: FileInfo) -> str:
-    lines = [f"{found.file}: {found.kind}, intact, sha256 {found.digest}"]
-    lines += [f"  {name}: {dtype} {shape}" for name, (dtype, shape) in found.arrays.items()]
-    for title in ("parents", "details", "recipe", "versions"):
-        pairs = ", ".join(f"{k}={v}" for k, v in getattr(found, title).items())
-        lines.append(f"  {title}: {pairs}")
-    return printable_lines([*lines, f"  seed: {found.seed}"])
-
-
-def printable_lines(lines: list[str]) -> str:
-    """Lines whose text may come from a file, safe for a terminal."""
-    return "\n".join(printable(line) for line in lines)
 
 
 # -- from exceptions to exit codes -------------------------------------------------------------

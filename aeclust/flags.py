@@ -269,6 +269,115 @@ K = Annotated[
     ),
 ]
 
+# of training and clustering alone
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="baseline, vae, deep or hybrid.",
+        metavar="NAME",
+        show_default="hybrid",
+        rich_help_panel=TRAINING,
+        autocompletion=completion.recipes,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    recipe_field(
+        help="Passes over the images; hybrid adds its label_epochs to them.",
+        metavar="N",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    recipe_field(
+        help="Images in a step.",
+        metavar="N",
+    ),
+]
+Optimizer = Annotated[
+    str | None,
+    recipe_field(
+        help="adam, adamw, sgd or muon.",
+        metavar="NAME",
+        autocompletion=completion.optimizers,
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    recipe_field(
+        help="Learning rate.",
+        metavar="RATE",
+    ),
+]
+Loss = Annotated[
+    str | None,
+    recipe_field(
+        help="mse or elbo.",
+        metavar="NAME",
+        autocompletion=completion.losses,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Any other recipe field; repeatable.",
+        metavar="FIELD=VALUE",
+        rich_help_panel=TRAINING,
+        autocompletion=completion.settings,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Recipe fields from a TOML file.",
+        metavar="FILE.toml",
+        rich_help_panel=TRAINING,
+        autocompletion=completion.tomls,
+    ),
+]
+WriteConfig = Annotated[
+    bool,
+    typer.Option(
+        "--write-config",
+        help="Print the recipe as such a file, with all these flags in it, and train nothing.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue an interrupted run, or start one.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--force", help="Replace a run that is there.", rich_help_panel=OUTPUT),
+]
+Reduction = Annotated[
+    str | None,
+    recipe_field(
+        help="Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
+        metavar="kpca:200,tsne:2",
+        rich_help_panel=CLUSTERING,
+    ),
+]
+Clusterer = Annotated[
+    str | None,
+    recipe_field(
+        help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
+        metavar="NAME",
+        rich_help_panel=CLUSTERING,
+        autocompletion=completion.clusterers,
+    ),
+]
+Perplexity = Annotated[
+    float | None,
+    recipe_field(help="Of t-SNE.", metavar="NUMBER", rich_help_panel=CLUSTERING),
+]
+
 DEFAULT_RUN = Path("aeclust-run")
 
 
