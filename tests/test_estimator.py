@@ -436,7 +436,7 @@ def test_latents_of_another_length_are_refused() -> None:
     assert str(caught.value) == ("X: has latents of 5 values; expected 32, as transform gives them")
 
 
-def test_the_package_offers_the_estimator_and_nothing_else() -> None:
-    assert aeclust.__all__ == ["AutoencoderClusterer"]
+def test_the_package_offers_the_estimator_and_its_version() -> None:
+    assert aeclust.__all__ == ["AutoencoderClusterer", "__version__"]
     with pytest.raises(AttributeError, match="no attribute 'Clusterer'"):
         _ = aeclust.Clusterer

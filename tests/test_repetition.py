@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import RECIPE, TWO_PHASES, Cli, Data
 
-TIMES = 10
 STAGES: list[list[object]] = [
     ["embed"],
     ["cluster"],
@@ -36,17 +35,18 @@ def hashes(run: Path) -> dict[str, str]:
         pytest.param([*RECIPE, "--epochs", "2"], id="baseline", marks=pytest.mark.endurance),
     ],
 )
-def test_ten_repetitions_of_every_stage_give_one_hash(
-    cli: Cli, data: Data, recipe: list[str]
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.endurance)])
+def test_repetitions_of_every_stage_give_one_hash(
+    cli: Cli, data: Data, recipe: list[str], times: int
 ) -> None:
     run = Path("aeclust-run")
     found = []
-    for _ in range(TIMES):
+    for _ in range(times):
         shutil.rmtree(run, ignore_errors=True)
         for command in (["train", data.images, *recipe], *STAGES):
             result = cli(*command, "-q")
             assert result.code == 0, result.err
         found.append(hashes(run))
-    assert found == [found[0]] * TIMES
+    assert found == [found[0]] * times
     endings = {Path(name).suffix for name in found[0]}
     assert endings == {".h5", ".json", ".csv", ".png"}
