@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from aeclust import completion, streams
-from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean
+from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.flags import (
     CHECK,
     DEFAULT_RUN,
@@ -250,6 +250,7 @@ def embed(
         from aeclust.run.caches import embed as embed_own
         from aeclust.run.caches import embed_others
 
+        _check_foreign(context, output)
         made = None
         file = context.folder.latents_file
         if source is not None:
@@ -268,6 +269,7 @@ def embed(
             f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
+            quiet,
         )
         if not made.fresh:
             _say_next(context, "cluster", "plot")
@@ -303,6 +305,7 @@ def cluster(
 
         from aeclust.run.caches import cluster as cluster_run
 
+        _check_foreign(context, output)
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
         file = _copy(context.folder.labels_file, target)
         arrays, details = made.artifact.arrays, made.artifact.details
@@ -327,6 +330,7 @@ def cluster(
             + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
+            quiet,
         )
         if not made.fresh:
             _say_next(context, "plot", "predict > submission.csv")
@@ -377,6 +381,7 @@ def predict(
         )
     source = optional_source(data, layout, range_, size, skip_bad)
     with _context(run, device, threads, quiet) as context:
+        _check_foreign(context, output)
         texts = None
         if names:
             from aeclust.run.names import predict_names
@@ -527,6 +532,7 @@ def reconstruct(
             f"{drawn.file}: {len(indices)} images after epoch {drawn.epoch},"
             f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
             output,
+            quiet,
         )
 
 
@@ -564,7 +570,7 @@ def checkpoint_curve(
         table = None if output == STREAM else str(made.table)
         files = f"{made.picture} and {table}" if table else str(made.picture)
         result = {"picture": str(made.picture), "table": table, **asdict(made.curve)}
-        _print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output)
+        _print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output, quiet)
 
 
 @command(LOOK)
@@ -623,7 +629,7 @@ def plot(
         if gallery:
             shown = gallery_run(context, source, seed=seed, output=target)
             pictured = {**asdict(shown), "file": str(shown.file)}
-            _print_result(as_json, pictured, str(shown.file), output)
+            _print_result(as_json, pictured, str(shown.file), output, quiet)
             return
         drawn = plot_run(
             context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=target
@@ -633,7 +639,7 @@ def plot(
         if drawn.scores is not None:
             result |= asdict(drawn.scores)
             line += f"\n{scores_text(drawn.scores)}"
-        _print_result(as_json, result, line, output)
+        _print_result(as_json, result, line, output, quiet)
 
 
 @command(LOOK)
@@ -663,6 +669,7 @@ def report(
             f"{made.file}: {made.images} images in {made.clusters} clusters,"
             f" {made.size / 1e6:.1f} MB",
             output,
+            quiet,
         )
 
 
@@ -840,12 +847,17 @@ def _set_threads(threads: int | None) -> None:
 
 
 def _print_result(
-    as_json: bool, result: dict[str, Any], text: str, output: Path | None = None
+    as_json: bool,
+    result: dict[str, Any],
+    text: str,
+    output: Path | None = None,
+    quiet: bool = False,
 ) -> None:
     """The result on standard output; on standard error if that carries the file itself."""
     line = streams.spoken(json.dumps(result) if as_json else text)
     if output == STREAM:
-        typer.echo(line, err=True)
+        if not quiet:
+            typer.echo(line, err=True)
     else:
         _emit(f"{line}\n")
 
@@ -860,6 +872,12 @@ def _emit(text: str, output: Path | None = None) -> None:
     with streams.standard_output():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def _check_foreign(context: Context, output: Path | None) -> None:
+    """What `-o` names may be none of the run's own files."""
+    if output not in (None, STREAM):
+        context.folder.check_foreign(output)
 
 
 def _copy(file: Path, output: Path | None) -> Path:
@@ -878,6 +896,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on standard error."""
     if os.environ.get("_AECLUST_COMPLETE") == "complete_bash":
         return _complete_for_bash()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names and ids may be in any script
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
@@ -894,7 +915,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.format_message():  # or else a bare aeclust has shown its help
             typer.echo(f"error: {_usage_text(error)}", err=True)
         return 2
-    except OSError as error:  # typer's own printing of help
+    except OSError as error:
+        if error.filename is not None:  # a path that the system does not take
+            place = printable(os.fsdecode(error.filename))
+            typer.echo(f"error: {place}: cannot be used ({error.strerror})", err=True)
+            return 2
+        # typer's own printing of help
         typer.echo(f"error: standard output: could not be written ({error.strerror})", err=True)
         return 4
     except (KeyboardInterrupt, typer.Abort):

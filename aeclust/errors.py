@@ -87,11 +87,14 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {near[0]}?" if near else otherwise
 
 
+_MOST_NAMES = 5_000  # beyond that, looking for a near one takes a while
+
+
 def near_file(path: str | os.PathLike[str], otherwise: str = "") -> str:
     """The same for a path that is not there, from the names in its folder."""
     folder, name = os.path.split(os.fspath(path))
     try:
-        names = [] if os.path.exists(path) else os.listdir(folder or ".")
+        names = [] if os.path.exists(path) else os.listdir(folder or ".")[:_MOST_NAMES]
     except OSError:
         return otherwise
     near = did_you_mean(name, names)

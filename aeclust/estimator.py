@@ -147,6 +147,10 @@ class AutoencoderClusterer(
             seed = self.random_state
             if not isinstance(seed, (int, np.integer)):
                 seed = check_random_state(seed).randint(2**31 - 1)
+            if not 0 <= seed < 2**32:
+                raise InputError(
+                    f"random_state is {seed}", expected="a whole number from 0 to 2^32 - 1"
+                )
             source = Source(location=_LOCATION, range=self._range())
             images = Images(pixels, np.arange(len(pixels)), source)
             manifest = Manifest(

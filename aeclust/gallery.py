@@ -32,6 +32,9 @@ class Picks:
     random: NDArray[np.int64]
 
 
+_ROWS = 16_384  # of latents at a time
+
+
 def pick(
     labels: NDArray[np.int64],
     confidence: NDArray[np.floating[Any]],
@@ -49,7 +52,7 @@ def pick(
     confidence : ndarray of shape (n,)
         In [0, 1].
     latents : ndarray of shape (n, d)
-        May be memory-mapped; one cluster's part is read at a time.
+        May be memory-mapped; some thousand rows are read at a time.
     count : int
         At least 1.
     seed : int
@@ -67,8 +70,10 @@ def pick(
         by_doubt = np.argsort(confidence[rows], kind="stable")
         # an odd one out belongs to the confident half
         sure = np.sort(rows[by_doubt[len(rows) // 2 :]])
-        centre = latents[rows].mean(axis=0, dtype=np.float64)
-        distances = np.square(latents[sure] - centre).sum(axis=1)
+        sums = [latents[some].sum(axis=0, dtype=np.float64) for some in _parts(rows)]
+        centre = np.sum(sums, axis=0) / len(rows)
+        gaps = (latents[some] - centre for some in _parts(sure))
+        distances = np.concatenate([np.square(gap).sum(axis=1) for gap in gaps])
         picks.append(
             Picks(
                 cluster=cluster,
@@ -79,6 +84,10 @@ def pick(
             )
         )
     return picks
+
+
+def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
 
 
 def apart(

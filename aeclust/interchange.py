@@ -111,7 +111,7 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
             check_state(wanted, shapes, where=str(path))
             arrays = {name: np.asarray(content.get_tensor(name)) for name in shapes}
     except (
-        SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+        SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
     ) as error:  # fmt: skip
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _unfit(path, reason[:200]) from error

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from math import floor, log10
+from math import floor, inf, log10
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -420,7 +420,9 @@ def _training(report: Report) -> str:
     if report.losses:
         epochs = [epoch for epoch, _ in report.losses]
         losses = [loss for _, loss in report.losses]
-        charts.append(_chart("Loss", epochs, {"loss": losses}, "{:.4g}"))
+        charts.append(
+            _chart("Loss", epochs, {"loss": losses}, "{:.4g}", breaks=report.recipe.epochs)
+        )
     if report.curve is None:
         charts.append(
             '<p class="absent">The checkpoint curve has not been measured: run <code>aeclust '
@@ -441,9 +443,17 @@ def _training(report: Report) -> str:
 
 
 def _chart(
-    title: str, epochs: Sequence[int], series: Mapping[str, Sequence[float]], form: str
+    title: str,
+    epochs: Sequence[int],
+    series: Mapping[str, Sequence[float]],
+    form: str,
+    *,
+    breaks: float = inf,
 ) -> str:
-    """Lines over epochs as an inline drawing, with the same said in words."""
+    """Lines over epochs as an inline drawing, with the same said in words.
+
+    After the epoch `breaks` they start anew.
+    """
     keep = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), 500)).astype(int)).tolist()
     x = [epochs[i] for i in keep]
     values = {name: [line[i] for i in keep] for name, line in series.items()}
@@ -474,7 +484,10 @@ def _chart(
     for i, (name, line) in enumerate(values.items()):
         colour = ("c0", "c3")[i]
         places = [f"{across(a):.1f} {down(b):.1f}" for a, b in zip(x, line, strict=True)]
-        lines.append(f'<path class="line {colour}" d="M{"L".join(places)}"/>')
+        # the second phase has a term more: its loss does not go on from the first one's
+        starts = {0, *(j for j in range(1, len(x)) if x[j - 1] <= breaks < x[j])}
+        drawn = "".join(f"{'M' if j in starts else 'L'}{at}" for j, at in enumerate(places))
+        lines.append(f'<path class="line {colour}" d="{drawn}"/>')
         if len(places) <= 30:
             lines += [
                 f'<circle class="{colour}" cx="{at.split()[0]}" cy="{at.split()[1]}" r="2.5"/>'
@@ -494,11 +507,12 @@ def _chart(
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers within a range, three to eight of them; its only value if it has one."""
-    if high <= low:
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):  # nothing that a label could show
         return [low]
     step = 10.0 ** floor(log10((high - low) / 3))
-    step *= next(m for m in (5, 2, 1) if (high - low) / (m * step) >= 3)
-    first, last = int(np.ceil(low / step)), int(np.floor(high / step))
+    # a hair less than three where rounding has it so
+    step *= next(m for m in (5, 2, 1) if (high - low) / (m * step) >= 3 - 1e-9 or m == 1)
+    first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 

@@ -44,9 +44,9 @@ def standard_input(*, csv: bool) -> Iterator[str]:
     WriteError
         If it cannot be kept.
     """
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise InputError(
-            "is a terminal",
+            "is a terminal" if sys.stdin else "is closed",
             where="standard input",
             expected="a stream of images or labels",
             mend="for example aeclust predict - < images.npy",
@@ -77,6 +77,8 @@ def writable(output: Path | None, ending: str, *, binary: bool = True) -> Iterat
     with _temporary() as folder:
         file = folder / f"standard-output{ending}"
         yield file
+        if not file.exists():  # another process of the team has it
+            return
         with open(file, "rb") as content, standard_output():
             sys.stdout.flush()
             shutil.copyfileobj(content, sys.stdout.buffer)
@@ -92,6 +94,8 @@ def standard_output() -> Iterator[None]:
     WriteError
         If it cannot be written.
     """
+    if sys.stdout is None:
+        raise WriteError("is closed", where="standard output", mend="write elsewhere with -o")
     try:
         yield
     except BrokenPipeError:
@@ -129,7 +133,8 @@ def _kept(folder: Path, *, csv: bool) -> Path:
             expected="the bytes of a .npy, .npz or .h5 file",
             mend="save the images so, or give their path",
         )
-    file = folder / f"standard-input{ending or '.csv'}"
+    ending = ending or (".json" if start.startswith(b"{") else ".csv")
+    file = folder / f"standard-input{ending}"
     try:
         with open(file, "wb") as copy:
             copy.write(start)

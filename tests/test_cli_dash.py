@@ -221,3 +221,56 @@ def test_bytes_never_go_to_a_terminal(full_run: RunFolder, pipe: Pipe, command: 
 
 def test_an_error_leaves_a_streamed_picture_unwritten(cli: Cli, full_run: RunFolder) -> None:
     assert "there is no image 99" in one_error(cli("reconstruct", "--idx", "99", "-o", "-", "-q"))
+
+
+def test_closed_streams_are_one_line(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert one_error(cli("predict", "-")) == (
+        "standard input: is closed; expected a stream of images or labels; "
+        "for example aeclust predict - < images.npy"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        code = main(["predict", "-q"])
+    assert code == 4
+
+
+def test_json_of_predict_is_read_as_labels(
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = cli("predict", "--json").out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    result = cli("evaluate", "-", data.labels)
+    assert result.code == 0, result.err
+    assert result.out.startswith("accuracy 1.0000")
+
+
+def test_quiet_holds_beside_a_stream_too(cli: Cli, full_run: RunFolder) -> None:
+    out, err = io.BytesIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        stream = io.TextIOWrapper(out)
+        patch.setattr(sys, "stdout", stream)
+        patch.setattr(sys, "stderr", err)
+        assert main(["plot", "-o", "-", "-q"]) == 0
+        stream.flush()
+    assert err.getvalue() == ""
+    with Image.open(io.BytesIO(out.getvalue())) as picture:
+        assert picture.format == "PNG"
+
+
+def test_names_in_any_script_pass_through_any_stream(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("name", "0=Städte", "1=海").code == 0
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii"))
+    assert main(["predict", "--names", "-q"]) == 0
+    sys.stdout.flush()
+    assert "海" in out.getvalue().decode()
+
+
+def test_a_path_that_the_system_does_not_take_is_one_line(cli: Cli) -> None:
+    told = one_error(cli("info", "--run", "a" * 300))
+    assert told == f"{'a' * 300}/run.json.next: cannot be used (File name too long)"

@@ -470,3 +470,50 @@ def test_json_says_what_was_written(cli: Cli, full_run: RunFolder) -> None:
         "safetensors",
         "the network of recipe baseline after epoch 3",
     )
+
+
+@pytest.mark.parametrize("name", ["run.json", "names.json", "labels.h5", "../run/run.json"])
+def test_what_the_run_keeps_is_no_destination(cli: Cli, full_run: RunFolder, name: str) -> None:
+    full_run.path.rename("run")
+    before = files_of(Path("run"))
+    destination = f"run/{name}"
+    if destination.endswith(".json"):
+        told = one_error(cli("export", destination, "--force", "--run", "run", "-q"))
+        assert told == (
+            f"{Path(destination).resolve()}: it belongs to the run; expected another file; "
+            "choose another name or folder"
+        )
+    for command in (["predict"], ["cluster"], ["embed"]):
+        told = one_error(cli(*command, "-o", destination, "--run", "run", "-q"))
+        assert "it belongs to the run" in told
+    assert files_of(Path("run")) == before
+
+
+def test_standard_output_is_no_destination(cli: Cli, full_run: RunFolder) -> None:
+    assert one_error(cli("export", "-")) == (
+        "-: an export has a name; expected a folder or a file; "
+        "use aeclust predict for a CSV on standard output"
+    )
+    assert not Path("-").exists()
+
+
+def test_what_a_killed_export_put_aside_comes_back(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "sorted").code == 0
+    before = files_of(Path("sorted"))
+    Path("sorted").rename(".sorted.0123abcd.old")
+    told = one_error(cli("export", "sorted", "-q"))
+    assert "sorted: is there already" in told
+    assert files_of(Path("sorted")) == before
+
+
+def test_what_file_managers_leave_is_no_obstacle(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "sorted").code == 0
+    Path("sorted/.DS_Store").write_bytes(b"x")
+    assert cli("export", "sorted", "--force").code == 0
+    assert not Path("sorted/.DS_Store").exists()
+
+
+def test_an_archive_holds_the_columns_alone(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "all.npz").code == 0
+    with np.load("all.npz") as archive:
+        assert sorted(archive.files) == ["confidence", "ids", "labels", "latents"]

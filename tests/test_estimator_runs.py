@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from conftest import TWO_PHASES, Cli, Data, files_of, make_images, one_error
 
 from aeclust import AutoencoderClusterer, artifacts
-from aeclust.errors import BusyError, InputError
+from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.run.folder import RunFolder
 
 SMALL = {"channels": (4, 8), "image_size": 8, "batch_size": 16, "epochs": 2, "label_epochs": 2}
@@ -278,3 +279,30 @@ def test_a_damaged_list_of_checkpoints_is_refused(saved: RunFolder) -> None:
         saved.manifest_file.write_text(json.dumps({**whole, "kept": kept}))
         with pytest.raises(InputError, match=r"run\.json: is damaged"):
             saved.manifest()
+
+
+def test_a_full_disk_is_noticed_before_a_run_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, _ = make_images(24, seed=0)
+    model = AutoencoderClusterer(settings=SMALL, random_state=0).fit(images)
+    model.save(tmp_path / "run")
+    before = files_of(tmp_path / "run")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100})())
+    with pytest.raises(WriteError) as caught:
+        model.save(tmp_path / "run", overwrite=True)
+    assert re.fullmatch(
+        r".*run: 0 MB are free and \d+ MB will be needed; free space, or choose another folder",
+        str(caught.value),
+    )
+    assert files_of(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused_before_training(seed: int) -> None:
+    images, _ = make_images(24, seed=0)
+    with pytest.raises(InputError) as caught:
+        AutoencoderClusterer(random_state=seed).fit(images)
+    assert str(caught.value) == (
+        f"random_state is {seed}; expected a whole number from 0 to 2^32 - 1"
+    )

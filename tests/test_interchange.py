@@ -137,6 +137,8 @@ HOSTILE: list[tuple[Callable[[dict[str, Any], dict[str, Any]], object], str]] = 
     (lambda a, h: h["recipe"].update(epoch=1), "no recipe field is called 'epoch'"),
     # a network that no memory holds is refused before it is built
     (lambda a, h: h["recipe"].update(channels=[2**20, 2**20]), "instead of (1048576,"),
+    (lambda a, h: h["recipe"].update(channels=[2**40, 2**40]), "cannot be used: "),
+    (lambda a, h: h["recipe"].update(latent_size=10**18), "cannot be used: "),
 ]
 
 

@@ -463,3 +463,28 @@ def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: in
     else:
         head, _, tail = short.rpartition("\N{HORIZONTAL ELLIPSIS}" + seen[-(limit // 2) :])
         assert (head, tail) == (seen[: limit - limit // 2 - 1], "")
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_ticks_are_round_numbers_within_any_range(low: float, span: float) -> None:
+    high = low + span
+    ticks = report._ticks(low, high)
+    assert 1 <= len(ticks) <= 9
+    assert ticks == sorted(set(ticks))
+    wide = high - low > 1e-9 * max(abs(low), abs(high), 1e-9)
+    slack = 1e-9 * max(abs(low), abs(high), 1.0)
+    assert not wide or all(low - slack <= tick <= high + slack for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 0.3, [0, 0.1, 0.2, 0.3]),
+        (0.2, 0.5, [0.2, 0.3, 0.4, 0.5]),
+        (0, 5e-324, [0]),
+        (1, np.nextafter(1, 2), [1]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+    ],
+)
+def test_ticks_worked_out_by_hand(low: float, high: float, ticks: list[float]) -> None:
+    assert report._ticks(low, high) == ticks

@@ -672,6 +672,9 @@ def _names(
     names = metrics.best_names(raw.labels[rows], classes, k)
     agree = float((names[raw.labels[rows]] == classes).mean())
     context.say(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
+    if (names != np.arange(k)).any():
+        pairs = ", ".join(f"{new} is cluster {old}" for old, new in enumerate(names.tolist()))
+        context.say(f"these are other numbers than in plots and aeclust name: {pairs}")
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import secrets
@@ -27,6 +28,7 @@ from aeclust.run.names import current_names, name_column
 
 TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave in any folder
 _COLUMNS = ["id", "label", "confidence", "name", "file"]  # of the table in an exported folder
 
 
@@ -102,6 +104,12 @@ def export(
             mend="leave it out, or choose the latents' own with aeclust embed --checkpoint",
         )
     manifest = context.folder.manifest()
+    if destination == "-":
+        raise InputError(
+            "an export has a name", where="-", expected="a folder or a file",
+            mend="use aeclust predict for a CSV on standard output",
+        )  # fmt: skip
+    context.folder.check_foreign(place)
     _check_free(place, folder=not ending, force=force)
     if ending in NETWORKS:
         content = _network_file(context, manifest, place, ending, checkpoint)
@@ -120,6 +128,7 @@ def export(
 
 
 def _check_free(place: Path, *, folder: bool, force: bool) -> None:
+    _restore(place)
     if not os.path.lexists(place):
         return
     if not force:
@@ -140,6 +149,14 @@ def _check_free(place: Path, *, folder: bool, force: bool) -> None:
         )
 
 
+def _restore(place: Path) -> None:
+    """Take back what a process that was killed while it replaced `place` had put aside."""
+    former = sorted(place.parent.glob(f".{glob.escape(place.name)}.*.old"))
+    if former and not os.path.lexists(place):
+        with contextlib.suppress(OSError):
+            os.rename(former[0], place)
+
+
 def _foreign(folder: Path) -> str:
     """What a folder holds that did not come from an export, or an empty text."""
     table = folder / labels.TABLE
@@ -154,7 +171,7 @@ def _foreign(folder: Path) -> str:
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         for name in sorted((*files, *links)):
             path = (Path(parent) / name).relative_to(folder).as_posix()
-            if path not in own:
+            if path not in own and name not in _LITTER:
                 return path
     return ""
 
@@ -213,7 +230,8 @@ def _table(context: Context, artifact: Artifact, found: _Columns, ending: str) -
     arrays = {"ids": found.ids, "labels": found.labels, "confidence": found.confidence}
     if found.names is not None:
         arrays["names"] = found.names
-    np.savez(out, allow_pickle=False, latents=latents, **arrays)
+    # plain numbers and texts: no pickle; older numpy would store the flag that says so
+    np.savez(out, latents=latents, **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 
 

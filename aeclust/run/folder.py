@@ -108,6 +108,24 @@ class RunFolder:
         self.names_file = path / "names.json"
         self._held = 0
 
+    def check_foreign(self, file: Path) -> None:
+        """Refuse to write what somebody asked for over what the run keeps.
+
+        Raises
+        ------
+        InputError
+            If `file` is one of the run's own.
+        """
+        place = Path(os.path.realpath(file))
+        home = Path(os.path.realpath(self.path))
+        if place.parent in (home, home / "weights") and _OWN.fullmatch(place.name):
+            raise InputError(
+                "it belongs to the run",
+                where=str(file),
+                expected="another file",
+                mend="choose another name or folder",
+            )
+
     def weights_file(self, epoch: int) -> Path:
         """Where the weights after an epoch lie, or would lie."""
         return self.path / "weights" / f"epoch-{epoch:04d}.h5"
@@ -263,7 +281,8 @@ def _epochs(values: list[Any]) -> tuple[int, ...]:
 
 def _write(file: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
-    artifacts.write_bytes(file, f"{text}\n".encode())
+    # a path may hold bytes that are no text
+    artifacts.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
 
 
 if sys.platform == "win32":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from aeclust import artifacts, training
 from aeclust.artifacts import Artifact
 from aeclust.distributed import Team
-from aeclust.errors import InputError
+from aeclust.errors import InputError, WriteError
 from aeclust.images import Images
 from aeclust.models import Autoencoder, state_arrays
 from aeclust.run.caches import LAST, labels_of, latent_blocks, load_network, stale_ancestry
@@ -93,6 +94,7 @@ def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
                 expected="an empty or new folder",
                 mend="replace it with overwrite=True, or choose another folder",
             )
+        _check_disk(model, path)  # before a run that is there is replaced
         manifest = dataclasses.replace(model.manifest, kept=(model.epoch,))
         folder.begin(manifest)
         if not os.path.isdir(manifest.source.location):  # what a former run had decoded
@@ -104,6 +106,19 @@ def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
         latents = _adopted(model.latents, parents)
         parents["latents"] = artifacts.write(folder.latents_file, latents)
         artifacts.write(folder.labels_file, _adopted(model.labels, parents))
+
+
+def _check_disk(model: Model, path: Path) -> None:
+    needed = sum(value.nbytes for value in state_arrays(model.network).values())
+    for artifact in (model.latents, model.labels):
+        needed += sum(value.nbytes for value in artifact.arrays.values())
+    free = shutil.disk_usage(path).free
+    if free < needed:
+        raise WriteError(
+            f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
+            where=str(path),
+            mend="free space, or choose another folder",
+        )
 
 
 def _adopted(artifact: Artifact, parents: dict[str, str]) -> Artifact:

@@ -207,9 +207,9 @@ def names_by_labels(context: Context, known: str) -> Named:
         A CSV of ``id,label`` where a label may be any text, or whole numbers from any source.
     """
     manifest = context.folder.manifest()
+    truth, texts = labels.load_named(known)
     with context.folder.lock():
         artifact = current_labels(context, manifest)
-        truth, texts = labels.load_named(known)
         rows, classes = truth.aligned(artifacts.decode_ids(artifact.arrays["ids"]))
         clusters = artifact.arrays["labels"][rows]
         matched = metrics.matched_classes(clusters, classes, cluster_count(artifact))
