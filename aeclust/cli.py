@@ -271,7 +271,7 @@ def embed(
             output,
             quiet,
         )
-        if not made.fresh:
+        if not made.fresh and source is None:
             _say_next(context, "cluster", "plot")
 
 
@@ -333,6 +333,11 @@ def cluster(
             quiet,
         )
         if not made.fresh:
+            from aeclust.run.names import read_names
+
+            names = read_names(context.folder)
+            if names is not None and names.stale(context.folder):
+                context.say("the names that clusters had are not theirs any more: aeclust name")
             _say_next(context, "plot", "predict > submission.csv")
 
 

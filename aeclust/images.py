@@ -26,6 +26,8 @@ from aeclust.errors import InputError, did_you_mean, near_file, printable
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
 ENDINGS = (".png", ".jpg", ".jpeg")
+# images all the same, which are not read: fewer decoders, fewer surprises
+_OTHER_ENDINGS = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2")
 _MAX_IMAGE_PIXELS = 64_000_000
 _BLOCK = 4_096
 
@@ -287,7 +289,7 @@ def read_array(
             f"is of an unknown kind ({ending or 'no ending'})",
             where=path,
             expected=".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes",
-            mend="convert it",
+            mend="name the folder it lies in" if ending in ENDINGS else "convert it",
         )
     if ending == ".npy":
         _refuse_key(path, key)
@@ -440,11 +442,12 @@ def _to_pixels(images: NDArray[Any], stated: str | None, where: str) -> NDArray[
             )
         return images
     if images.dtype.kind in "ui":
+        white = 255 if high < 256 else 65535
         raise InputError(
             f"has dtype {images.dtype} with values {low:g} to {high:g}",
             where=where,
             expected="uint8, or float in [0, 1]",
-            mend="state the range, for example --range 0:255",
+            mend=f"state the range, for example --range 0:{white}",
         )
     if low < 0 or high > 1:
         raise InputError(
@@ -496,16 +499,23 @@ def _rescale(
 
 def _load_folder(folder: Path, source: Source) -> Images:
     listed = listing(source)  # before the files: what comes meanwhile makes it another
-    files = _image_files(folder)
+    files, others = _image_files(folder), _image_files(folder, _OTHER_ENDINGS)
+    left = ""
+    if others:
+        kinds = ", ".join(sorted({os.path.splitext(name)[1].lower() for name in others}))
+        left = f"{len(others)} image{'s' * (len(others) != 1)} of other kinds ({kinds})"
     if not files:
         raise InputError(
-            "holds no PNG or JPEG file", where=str(folder), expected="images ending in .png or .jpg"
+            f"holds no PNG or JPEG file{f', but {left}' if left else ''}",
+            where=str(folder),
+            expected="images ending in .png or .jpg",
+            mend="convert them" if left else "",
         )
     if source.size is not None and not 1 <= source.size <= 4096:
         raise InputError(f"size is {source.size}", where="--size", expected="1 to 4096 pixels")
     pixels = np.empty((0, 0, 0, 0), np.uint8)
     ids: list[str] = []
-    skipped: list[str] = []
+    skipped = [left] if left else []
     for name in files:
         try:
             image = _decode(folder / name, source.size)
@@ -555,7 +565,7 @@ def _by(size: tuple[int, ...]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _image_files(folder: Path) -> list[str]:
+def _image_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> list[str]:
     """Relative POSIX paths of all images below, sorted bytewise; hidden ones are left alone."""
     found: list[str] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
@@ -563,7 +573,7 @@ def _image_files(folder: Path) -> list[str]:
         found += [
             (Path(parent) / name).relative_to(folder).as_posix()
             for name in names
-            if name.lower().endswith(ENDINGS) and not name.startswith(".")
+            if name.lower().endswith(endings) and not name.startswith(".")
         ]
     bad = next((name for name in found if not _is_utf8(name)), None)
     if bad is not None:

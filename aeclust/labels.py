@@ -102,6 +102,13 @@ def load(location: str) -> Labels:
         artifact = artifacts.read(Path(path), "labels")
         ids = artifacts.decode_ids(artifact.arrays["ids"])
         return Labels(artifact.arrays["labels"], ids, location)
+    if os.path.splitext(path)[1].lower() not in (".npy", ".npz", ".h5", ".hdf5"):
+        raise InputError(
+            "is no file of labels",
+            where=path,
+            expected=".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME",
+            mend=near_file(path, "check the path"),
+        )
     where, values = images.read_array(path, key or None, axes=(1,))
     return Labels(_whole_numbers(values, where), None, location)
 

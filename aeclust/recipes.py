@@ -412,7 +412,8 @@ def _check_type(name: str, value: object) -> None:
         _require(isinstance(value, float) and math.isfinite(value), name, value, "a finite number")
     else:
         words = {int: "a whole number", bool: "true or false", str: "a text"}
-        _require(type(value) is kind, name, value, words[kind])
+        wanted = words[kind] + (", or auto" if name == "k" else "")
+        _require(type(value) is kind, name, value, wanted)
 
 
 RECIPES: dict[str, Recipe] = {

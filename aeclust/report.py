@@ -319,6 +319,7 @@ def _members(report: Report) -> str:
         lines.append("<h3>How far each member agrees with the others</h3>")
         members = [(name, f"{share:.1%}") for name, share in report.members.items()]
         lines.append(f'<dl class="pairs">{_pairs(members)}</dl>')
+        lines.append("<p>The agreement at the top is theirs with the labels in the end.</p>")
     lines += [f"<p>{_text(line, 400)}</p>" for line in report.substitutions]
     return "\n".join(lines)
 

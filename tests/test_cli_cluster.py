@@ -655,3 +655,18 @@ def test_force_goes_round_damaged_labels_of_its_own(cli: Cli, full_run: RunFolde
     full_run.labels_file.write_bytes(b"garbage")
     assert cli("cluster", "--force").code == 0
     assert full_run.labels_file.read_bytes() == good
+
+
+def test_a_training_that_stopped_is_told_by_all_that_uses_it(cli: Cli, run: RunFolder) -> None:
+    for epoch in range(4, 12):
+        run.weights_file(epoch).unlink()
+    told = (
+        "warning: training stopped before its end, and these are the weights after epoch 3 of 11; "
+        "go on with aeclust train --resume\n"
+    )
+    for command in (["embed"], ["cluster"], ["predict"], ["plot"], ["report"]):
+        result = cli(*command)
+        assert result.code == 0, result.err
+        assert told in result.err
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "training stopped before its end" in page

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Cli, Data
+from conftest import Cli, Data, one_error
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from aeclust.run.folder import RunFolder
@@ -102,3 +102,12 @@ def test_a_built_in_set_is_a_truth(cli: Cli) -> None:
     score = re.match(r"accuracy (\d\.\d{4})  NMI 0\.0", out)
     assert score
     assert 0.1 < float(score[1]) < 0.2
+
+
+def test_what_is_no_file_of_labels_is_told(cli: Cli) -> None:
+    Path("help.txt").write_text("x")
+    assert one_error(cli("evaluate", "help.txt", "demo:scenes")) == (
+        "help.txt: is no file of labels; "
+        "expected .csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME; "
+        "check the path"
+    )

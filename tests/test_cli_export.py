@@ -517,3 +517,10 @@ def test_an_archive_holds_the_columns_alone(cli: Cli, full_run: RunFolder) -> No
     assert cli("export", "all.npz").code == 0
     with np.load("all.npz") as archive:
         assert sorted(archive.files) == ["confidence", "ids", "labels", "latents"]
+
+
+def test_the_network_is_the_one_that_the_latents_are_of(cli: Cli, two_phase_run: RunFolder) -> None:
+    assert "after epoch 4" in cli("export", "first.onnx").out
+    assert cli("cluster", "-k", 3).code == 0  # which goes back to the end of the first phase
+    assert "after epoch 2" in cli("export", "second.safetensors").out
+    assert "after epoch 4" in cli("export", "third.safetensors", "--checkpoint", 4).out

@@ -139,3 +139,21 @@ def test_a_listing_says_how_a_folder_is_read(folder: Path) -> None:
     (folder / "00.png").rename(folder / "zz.png")
     assert images.listing(plain) != before
     assert images.listing(Source(location="demo:scenes")) == ""
+
+
+def test_images_of_other_kinds_are_counted_and_left_out(cli: Cli) -> None:
+    Path("photos").mkdir()
+    for i, image in enumerate(make_images(20, seed=1)[0]):
+        Image.fromarray(image).save(Path("photos") / f"{i}.png")
+    Image.fromarray(make_images(2, seed=1)[0][0]).save("photos/a.bmp")
+    Path("photos/b.WEBP").write_bytes(b"x")
+    result = cli("train", "photos", *RECIPE, "--epochs", 1)
+    assert result.code == 0, result.err
+    line = "left out 2 images of other kinds (.bmp, .webp)\n"
+    assert line in result.err
+    Path("others").mkdir()
+    Path("others/a.tiff").write_bytes(b"x")
+    assert one_error(cli("train", "others", "--run", "b")).endswith(
+        "others: holds no PNG or JPEG file, but 1 image of other kinds (.tiff); "
+        "expected images ending in .png or .jpg; convert them"
+    )

@@ -555,7 +555,7 @@ REDUCTION = (
         ),
         (overriding(k=1), "--set: k is 1; expected 2 clusters or more, or auto" + CHANGE),
         (overriding(k=-1), "--set: k is -1; expected 2 clusters or more, or auto" + CHANGE),
-        (overriding(k="Auto"), "--set: k is 'Auto'; expected a whole number" + CHANGE),
+        (overriding(k="Auto"), "--set: k is 'Auto'; expected a whole number, or auto" + CHANGE),
         (overriding(epochs="auto"), "--set: epochs is 'auto'; expected a whole number" + CHANGE),
         (overriding(latent_size=-1), "--set: latent_size is -1; expected 0 or more" + CHANGE),
         (

@@ -78,6 +78,13 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
     return network.to(context.device).eval(), artifact.digest
 
 
+def tell_unfinished(context: Context, manifest: Manifest) -> None:
+    """Say that training has not come to its end, if it has not."""
+    missing = context.folder.unfinished(manifest)
+    if missing:
+        context.say(f"warning: {missing}")
+
+
 def last_checkpoint(folder: RunFolder) -> int:
     """The epoch of the newest weights."""
     epochs = folder.checkpoints()
@@ -186,6 +193,7 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
     nothing is written before each has embedded its part. Only the leader's result holds latents.
     """
     manifest = context.folder.manifest()
+    tell_unfinished(context, manifest)
     wanted = LAST if checkpoint is None else checkpoint
     if not force and context.folder.latents_file.exists():
         artifact = artifacts.read(context.folder.latents_file, "latents", mapped=True)
@@ -367,6 +375,7 @@ def cluster(
     """
     file = context.folder.labels_file
     manifest = context.folder.manifest()
+    tell_unfinished(context, manifest)
     recipe = manifest.recipe.override(overrides or {}, where="cluster")
     seed = manifest.seed if seed is None else seed
     # before the latents of another phase replace those that are there
@@ -385,6 +394,7 @@ def cluster(
 
 def current_labels(context: Context, manifest: Manifest) -> Artifact:
     """The labels as last asked for, made if missing or stale."""
+    tell_unfinished(context, manifest)
     file = context.folder.labels_file
     if not file.exists():
         latents = _latents_for(context, manifest, manifest.recipe)

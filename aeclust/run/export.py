@@ -21,7 +21,13 @@ from aeclust import artifacts, labels, memory
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, WriteError
 from aeclust.images import to_png
-from aeclust.run.caches import current_labels, last_checkpoint, load_network, run_images
+from aeclust.run.caches import (
+    current_labels,
+    current_request,
+    last_checkpoint,
+    load_network,
+    run_images,
+)
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
 from aeclust.run.names import current_names, name_column
@@ -243,7 +249,9 @@ def _network_file(
 ) -> str:
     from aeclust.interchange import to_onnx, to_safetensors
 
-    epoch = last_checkpoint(context.folder) if checkpoint is None else checkpoint
+    last_checkpoint(context.folder)  # is there one?
+    # the one that latents and labels are of, or would be
+    epoch = current_request(context.folder, manifest).epoch if checkpoint is None else checkpoint
     network, digest = load_network(context, manifest, epoch)
     convert = to_onnx if ending == ".onnx" else to_safetensors
     data = convert(network, manifest.recipe, epoch=epoch, digest=digest)

@@ -139,6 +139,16 @@ class RunFolder:
         names = (re.fullmatch(r"epoch-(\d{4,9})\.h5", p.name) for p in self.path.glob("weights/*"))
         return sorted(int(match[1]) for match in names if match)
 
+    def unfinished(self, manifest: Manifest) -> str:
+        """What is missing of the run's training, or an empty text."""
+        last, wanted = max(self.checkpoints(), default=0), manifest.checkpoints[-1]
+        if last >= wanted:
+            return ""
+        return (
+            f"training stopped before its end, and these are the weights after epoch {last} of"
+            f" {wanted}; go on with aeclust train --resume"
+        )
+
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
         return self.manifest_file.exists() or self.next_file.exists()

@@ -182,7 +182,9 @@ def give_names(context: Context, names: Mapping[int, str]) -> Named:
     with context.folder.lock():
         artifact = current_labels(context, manifest)
         _check_clusters(names, cluster_count(artifact), str(context.folder.labels_file))
-        changed = {**current_names(context, artifact), **names}
+        stored = read_names(context.folder)
+        kept = stored.names if stored and stored.labels == artifact.digest else {}
+        changed = {**kept, **names}
         return Named(_store(context, artifact, changed))
 
 

@@ -116,7 +116,10 @@ def gather(context: Context) -> pages.Report:
         confidences=sums / np.maximum(sizes, 1),
         agreement=labelled.details.get("agreement"),
         members=labelled.details.get("members", {}),
-        warnings=labelled.details.get("warnings", []),
+        warnings=[
+            *filter(None, [context.folder.unfinished(manifest)]),
+            *labelled.details.get("warnings", []),
+        ],
         substitutions=labelled.details.get("substitutions", []),
         points=embedded.points[some],
         mapped=mapped,
