@@ -75,6 +75,8 @@ def run_text(found: RunInfo) -> str:
     recipe = Recipe.from_json(found.manifest["recipe"], where=found.folder)
     data = found.manifest["data"]
     state = "finished" if found.finished else "interrupted: continue with aeclust train --resume"
+    if found.process is not None:
+        state = f"process {found.process} works here"
     lines = [
         f"{found.folder}: {recipe.name}, {recipe.total_epochs} epochs,"
         f" seed {found.manifest['seed']}, {state}",

@@ -508,13 +508,14 @@ def _chart(
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers within a range, three to eight of them; its only value if it has one."""
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):  # nothing that a label could show
+    # nothing that a label could show
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-300):
         return [low]
-    step = 10.0 ** floor(log10((high - low) / 3))
-    # a hair less than three where rounding has it so
-    step *= next(m for m in (5, 2, 1) if (high - low) / (m * step) >= 3 - 1e-9 or m == 1)
-    first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    exponent = floor(log10((high - low) / 3))
+    unit, hair = 10.0**exponent, 1e-14  # for what is a whole number but for rounding
+    step = unit * next(m for m in (5, 2, 1) if (high - low) / (m * unit) >= 3 - hair or m == 1)
+    first, last = int(np.ceil(low / step - hair)), int(np.floor(high / step + hair))
+    return [round(i * step, max(0, -exponent)) for i in range(first, last + 1)]
 
 
 # -- how it was made ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_any_run_can_be_named(cli: Cli, labelled: Path, by_flag: bool) -> None:
 
 def test_json_of_a_run_says_all_of_it(cli: Cli, full_run: RunFolder) -> None:
     answer = json.loads(cli("info", "--json").out)
-    assert list(answer) == ["folder", "manifest", "finished", "files", "damaged"]
+    assert list(answer) == ["folder", "manifest", "finished", "process", "files", "damaged"]
     assert answer["folder"] == "aeclust-run"
     assert answer["manifest"] == json.loads(full_run.manifest_file.read_text())
     assert answer["finished"] is True
@@ -260,3 +261,13 @@ def test_a_missing_file_is_an_error(cli: Cli) -> None:
     code, out, err = cli("info", "nowhere.h5")
     assert (code, out) == (2, "")
     assert err == "error: nowhere.h5: cannot be read (No such file or directory); check the path\n"
+
+
+def test_a_run_at_work_is_not_called_interrupted(cli: Cli, full_run: RunFolder) -> None:
+    with RunFolder(full_run.path).lock():
+        first = cli("info").out.splitlines()[0]
+        assert first.endswith(f", process {os.getpid()} works here")
+        assert json.loads(cli("info", "--json").out)["process"] == os.getpid()
+    assert cli("info").out.splitlines()[0].endswith(", finished")
+    (full_run.path / ".lock").write_text("999999999")  # of a process that was killed
+    assert json.loads(cli("info", "--json").out)["process"] is None

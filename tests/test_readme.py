@@ -17,12 +17,21 @@ from PIL import Image
 from aeclust import demo
 from aeclust.metrics import scores
 
+SHORTER = "aeclust train --epochs 4 --set label_epochs=1 "
 
-@pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every command of the README has been typed, in order."""
+
+@pytest.fixture(
+    scope="module",
+    params=[SHORTER, pytest.param("aeclust train ", marks=pytest.mark.endurance)],
+    ids=["shorter", "as it stands"],
+)
+def newcomer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every command of the README has been typed, in order.
+
+    Training is cut short, unless there is time for endurance.
+    """
     folder = tmp_path_factory.mktemp("readme")
-    commands = "\n".join(blocks("README.md", "sh"))
+    commands = "\n".join(blocks("README.md", "sh")).replace("aeclust train ", request.param)
     # the package is installed already, and the suite does not run itself
     commands = commands.replace("pip install . && ", "").replace(
         "pip install '.[dev]' && pytest", ""

@@ -8,10 +8,8 @@ import hashlib
 import io
 import json
 import re
-import tomllib
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -400,14 +398,6 @@ def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
     assert all(name.endswith(str(int(name[-1]))) for name in points["ids"])  # its end is kept
     assert len(tiles(points["sheets"], 10_000)) == 10_000
     assert max(points["sheets"]["tile"]) >= 16
-
-
-def test_a_wheel_has_what_the_page_is_made_of() -> None:
-    root = Path(report.__file__).parent
-    settings = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    kept = settings["tool"]["setuptools"]["package-data"]["aeclust"]
-    packed = {file.name for pattern in kept for file in root.glob(pattern)}
-    assert packed >= {"report.html", "report.css", "report.js"}
 
 
 def test_equal_reports_give_equal_pages() -> None:

@@ -226,6 +226,22 @@ class RunFolder:
                 mend="check permissions and space, and repeat",
             ) from error
 
+    def worker(self) -> int | None:
+        """The process that holds the folder for writing, as far as it can be told."""
+        if sys.platform == "win32":  # where asking whether a process lives would end it
+            return None
+        try:
+            number = int((self.path / ".lock").read_text(encoding="utf-8")[:9])
+        except (OSError, ValueError):
+            return None
+        try:
+            os.kill(number, 0)
+        except PermissionError:  # it lives, and is somebody else's
+            return number
+        except OSError:
+            return None
+        return number
+
     def write_manifest(self, manifest: Manifest) -> None:
         """The same run from now on with this manifest, whose images may lie elsewhere."""
         _write(self.manifest_file, manifest)

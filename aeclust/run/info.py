@@ -61,6 +61,8 @@ class RunInfo:
         The content of ``run.json``.
     finished : bool
         Whether the last epoch has its checkpoint.
+    process : int or None
+        The one that works in it now.
     files : list of FileInfo
     damaged : list of str
         One line for every file that is invalid.
@@ -69,6 +71,7 @@ class RunInfo:
     folder: str
     manifest: dict[str, Any]
     finished: bool
+    process: int | None = None
     files: list[FileInfo] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
 
@@ -115,7 +118,7 @@ def run_info(folder: RunFolder) -> RunInfo:
             for epoch in kept
             if epoch not in epochs
         ]
-    return RunInfo(str(folder.path), manifest.to_json(), finished, found, damaged)
+    return RunInfo(str(folder.path), manifest.to_json(), finished, folder.worker(), found, damaged)
 
 
 def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
