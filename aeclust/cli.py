@@ -48,6 +48,7 @@ from aeclust.flags import (
     OptionalSeed,
     Output,
     Perplexity,
+    Precision,
     Quiet,
     Range,
     RecipeName,
@@ -119,6 +120,7 @@ def train(
     optimizer: Optimizer = None,
     lr: LearningRate = None,
     loss: Loss = None,
+    precision: Precision = None,
     set_: Settings = None,
     config: Config = None,
     write_config: WriteConfig = False,
@@ -151,6 +153,7 @@ def train(
         "optimizer": optimizer,
         "lr": lr,
         "loss": loss,
+        "precision": precision,
     }
     if (val_images is None) != (val_labels is None):
         raise InputError(

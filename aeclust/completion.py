@@ -38,6 +38,11 @@ def losses(incomplete: str) -> list[str]:
     return _fitting(incomplete, _choices("loss"))
 
 
+def precisions(incomplete: str) -> list[str]:
+    """Names of precisions."""
+    return _fitting(incomplete, _choices("precision"))
+
+
 def settings(incomplete: str) -> list[str]:
     """``FIELD=``, and then the values of a field that has a choice of them."""
     from aeclust.recipes import FIELDS

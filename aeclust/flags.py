@@ -317,6 +317,14 @@ Loss = Annotated[
         autocompletion=completion.losses,
     ),
 ]
+Precision = Annotated[
+    str | None,
+    recipe_field(
+        help="auto, float32 or bfloat16: what networks compute in while they learn.",
+        metavar="NAME",
+        autocompletion=completion.precisions,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

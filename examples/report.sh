@@ -3,15 +3,15 @@
 # embedding and six reconstructions, and for the baseline the curve of twelve checkpoints.
 #
 #   examples/report.sh FOLDER [OUT]     FOLDER holds trainX.npy, valX.npy and valY.npy; hours
-#   examples/report.sh --quick [OUT]    500 built-in images, small networks and one epoch, to see it run
+#   examples/report.sh --quick [OUT]    500 built-in images, one small network, to see it run
 set -euo pipefail
 
 if [ "${1:-}" = --quick ]; then
     images=demo:scenes-val val_images=demo:scenes-val val_labels=demo:scenes-val
-    quick=yes
+    quick=yes recipes=baseline
 elif [ -d "${1:-}" ]; then
     images=$1/trainX.npy val_images=$1/valX.npy val_labels=$1/valY.npy
-    quick=
+    quick="" recipes="baseline vae deep"
 else
     sed -n 's/^#   //p' "$0" >&2
     exit 2
@@ -19,12 +19,10 @@ fi
 out=${2:-report}
 mkdir -p "$out"
 
-for recipe in baseline vae deep; do
+for recipe in $recipes; do
     run=$out/$recipe
-    channels=8,16,32
-    [ "$recipe" != deep ] || channels+=,64,128
     aeclust train "$images" --recipe "$recipe" --run "$run" --resume \
-        ${quick:+--epochs 1 --batch-size 128 --set "channels=$channels"} \
+        ${quick:+--epochs 1 --batch-size 128 --set channels=8,16,32} \
         --val-images "$val_images" --val-labels "$val_labels"
     aeclust predict --run "$run" > "$out/$recipe.csv"
     aeclust plot "$val_images" --labels "$val_labels" --run "$run" -o "$out/$recipe-validation.png"

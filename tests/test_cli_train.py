@@ -646,3 +646,12 @@ def test_signals_save_the_state_and_resume_ends_with_the_same_bytes(
     assert cli(*arguments, "--resume").code == 0
     assert run.checkpoints()[-1] == 120
     assert bytes_of(run.path, "weights/*") == bytes_of(uninterrupted, "weights/*")
+
+
+def test_precision_is_a_flag_and_remembered(cli: Cli, data: Data) -> None:
+    flags = ["--precision", "bfloat16", "--epochs", 1]
+    assert cli("train", data.images, *RECIPE, *flags).code == 0
+    assert RunFolder(Path("aeclust-run")).manifest().recipe.precision == "bfloat16"
+    assert "precision is 'half'; expected one of float32, bfloat16, auto" in one_error(
+        cli("train", data.images, *RECIPE, "--precision", "half", "--force")
+    )

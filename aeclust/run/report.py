@@ -28,7 +28,7 @@ from aeclust.run.folder import Manifest, RunFolder
 _BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
 _FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size"}
-_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss")}
+_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
 _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
 
 
