@@ -17,3 +17,8 @@ ON_DARK = (
 # As matplotlib calls them. For a grey print: groups differ in shape, and those of one shape, 7
 # apart, in lightness.
 MARKERS = "o^sDvPX"
+
+
+def marker(group: int) -> str:
+    """The shape of a group's points, in pictures and on the page alike."""
+    return MARKERS[group % len(MARKERS)]

@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from aeclust.palette import COLOURS, MARKERS
+from aeclust.palette import COLOURS, marker
 
 FloatArray = NDArray[np.floating[Any]]
 _FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
@@ -446,7 +446,7 @@ def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2
     values, ranks = np.unique(groups, return_inverse=True)
     area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
     colours = np.array([COLOURS[k % len(COLOURS)] for k in range(len(values))])
-    markers = np.array([MARKERS[k % len(MARKERS)] for k in range(len(values))])
+    markers = np.array([marker(k) for k in range(len(values))])
     # Shuffled, always alike: drawn group by group, the last group would hide the others. One call
     # draws one marker, so the markers take turns.
     order = np.random.default_rng(0).permutation(len(points))
@@ -454,10 +454,10 @@ def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2
     edge = 0.3 if area >= 8 else 0.0
     look: Any = {"s": area, "lw": edge, "edgecolors": "white" if edge else "none"}
     for turn in turns:
-        for marker in np.unique(markers[ranks[turn]]).tolist():
-            mine = turn[markers[ranks[turn]] == marker]
+        for shape in np.unique(markers[ranks[turn]]).tolist():
+            mine = turn[markers[ranks[turn]] == shape]
             x, y = points[mine].T
-            axes.scatter(x, y, c=colours[ranks[mine]], marker=marker, rasterized=True, **look)
+            axes.scatter(x, y, c=colours[ranks[mine]], marker=shape, rasterized=True, **look)
     look = {"linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
     pairs = zip(colours.tolist(), markers.tolist(), strict=True)
     return [Line2D([], [], color=colour, marker=marker, **look) for colour, marker in pairs]

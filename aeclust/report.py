@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aeclust import thumbnails
 from aeclust.errors import printable
 from aeclust.gallery import Picks
-from aeclust.palette import COLOURS, MARKERS, ON_DARK
+from aeclust.palette import COLOURS, ON_DARK, marker
 from aeclust.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _points(report: Report, order: NDArray[np.int64]) -> dict[str, Any]:
     return {
         "clusters": clusters,
         "names": [report.name(j) for j in clusters],
-        "shapes": [_SHAPES[_marker(i)] for i in range(len(clusters))],
+        "shapes": [_SHAPES[marker(i)] for i in range(len(clusters))],
         "other": _SHAPES["o"],
         "x": places[:, 0].tolist(),
         "y": (places[:, 1].max() - places[:, 1]).tolist(),  # a screen counts downwards
@@ -269,14 +269,10 @@ def _toggle(group: str, mark: str, name: str, size: int) -> str:
     )
 
 
-def _marker(group: int) -> str:
-    return MARKERS[group // 8 % len(MARKERS)]
-
-
 def _mark(group: int | None) -> str:
     """The marker of a group in its colour; None is the one for all other clusters."""
     colour = "other" if group is None else f"c{group % len(COLOURS)}"
-    shape = _SHAPES["o" if group is None else _marker(group)]
+    shape = _SHAPES["o" if group is None else marker(group)]
     return (
         f'<svg class="mark {colour}" viewBox="-1.2 -1.2 2.4 2.4" aria-hidden="true">'
         f'<path d="{shape}"/></svg>'

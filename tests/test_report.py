@@ -478,3 +478,10 @@ def test_ticks_are_round_numbers_within_any_range(low: float, span: float) -> No
 )
 def test_ticks_worked_out_by_hand(low: float, high: float, ticks: list[float]) -> None:
     assert report._ticks(low, high) == ticks
+
+
+def test_points_have_the_shapes_of_the_pictures() -> None:
+    assert [palette.marker(group) for group in range(9)] == list("o^sDvPXo^")
+    shapes = Parsed(page(make_report(60, 9))).points["shapes"]
+    assert len(set(shapes[:7])) == 7
+    assert shapes[7:] == shapes[:2]
