@@ -88,7 +88,7 @@ from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, te
 if TYPE_CHECKING:
     from aeclust.recipes import Recipe
     from aeclust.run.context import Context
-    from aeclust.run.folder import Manifest
+    from aeclust.run.folder import Manifest, RunFolder
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
@@ -340,7 +340,8 @@ def cluster(
 
             names = read_names(context.folder)
             if names is not None and names.stale(context.folder):
-                context.say("the names that clusters had are not theirs any more: aeclust name")
+                anew = context.folder.command("name")
+                context.say(f"the names that clusters had are not theirs any more: {anew}")
             _say_next(context, "plot", "predict > submission.csv")
 
 
@@ -719,15 +720,15 @@ def info(
     aeclust info aeclust-run/labels.h5
     aeclust info --json
     """
-    from aeclust.run.folder import RunFolder
     from aeclust.run.info import file_info, run_info
 
     if target is not None and not target.is_dir():
         found = file_info(target)
         _print_result(as_json, asdict(found), file_text(found))
         return
-    whole = run_info(RunFolder(run if target is None else target))
-    _print_result(as_json, asdict(whole), run_text(whole))
+    folder = _folder(run if target is None else target)
+    whole = run_info(folder)
+    _print_result(as_json, asdict(whole), run_text(whole, folder.command("train --resume")))
     if whole.damaged:
         raise InputError("; ".join(whole.damaged))
 
@@ -771,9 +772,7 @@ def _app(
 
 def _begun(folder: Path) -> Manifest | None:
     """What the run in a folder was started for, if there is one."""
-    from aeclust.run.folder import RunFolder
-
-    found = RunFolder(folder)
+    found = _folder(folder)
     return found.manifest() if found.exists() else None
 
 
@@ -793,7 +792,6 @@ def _context(
     Only what can be done `together` may be started as several processes, of which one speaks.
     """
     from aeclust.run.context import Context, alone, choose_device
-    from aeclust.run.folder import RunFolder
 
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1 and not together:
@@ -824,7 +822,7 @@ def _context(
         )
         stack.callback(terminal.close)
         yield Context(
-            folder=RunFolder(run),
+            folder=_folder(run),
             assemble=assemble,
             say=lambda line: terminal.say(streams.spoken(line)),
             observe=terminal.observe,
@@ -834,14 +832,17 @@ def _context(
         )
 
 
+def _folder(run: Path) -> RunFolder:
+    """A run's folder, which knows whether commands find it without a flag."""
+    from aeclust.run.folder import RunFolder
+
+    known = run == Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN))
+    return RunFolder(run, "" if known else f" --run {shlex.quote(str(run))}")
+
+
 def _say_next(context: Context, *commands: str) -> None:
-    """What to do with what is there now, in the same run folder."""
-    run = context.folder.path
-    known = run in (DEFAULT_RUN, Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN)))
-    flag = "" if known else f" --run {shlex.quote(str(run))}"
-    words = (command.partition(" ") for command in commands)
-    lines = (f"aeclust {name}{flag}{space}{rest}" for name, space, rest in words)
-    context.say(f"next: {', or '.join(lines)}")
+    """What to do with what is there now."""
+    context.say(f"next: {', or '.join(map(context.folder.command, commands))}")
 
 
 def _set_threads(threads: int | None) -> None:

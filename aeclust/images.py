@@ -12,8 +12,10 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 _OTHER_ENDINGS = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2")
 _MAX_IMAGE_PIXELS = 64_000_000
 _BLOCK = 4_096
+# Files decoded beside each other, and taken from a folder at once: Pillow lets other threads work
+# while it decodes, and a few large photographs fit in memory.
+_AT_A_TIME, _AHEAD = min(4, os.cpu_count() or 1), 16
 
 # What Pillow raises on files that are not the images they claim to be.
 _BAD_IMAGE = (
@@ -155,8 +160,16 @@ def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate(means).astype(np.float32)
 
 
-def load(source: Source) -> Images:
+def load(
+    source: Source, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Images:
     """Read images from wherever `source` says.
+
+    Parameters
+    ----------
+    source : Source
+    progress : callable
+        Takes (done, total) of the files of a folder.
 
     Raises
     ------
@@ -178,7 +191,9 @@ def load(source: Source) -> Images:
     if os.path.isdir(path):
         _refuse_stated(source, "layout", "range")
         _refuse_key(path, key)
-        return _load_folder(Path(path), source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size warning; _decode has a cap
+            return _load_folder(Path(path), source, progress)
     if os.path.exists(path):  # or else a lost folder would be blamed on the flags it once needed
         _refuse_stated(source, "size", "skip_bad")
     where, raw = read_array(path, key or None)
@@ -497,7 +512,7 @@ def _rescale(
 # -- folders -----------------------------------------------------------------------------------
 
 
-def _load_folder(folder: Path, source: Source) -> Images:
+def _load_folder(folder: Path, source: Source, progress: Callable[[int, int], None]) -> Images:
     listed = listing(source)  # before the files: what comes meanwhile makes it another
     files, others = _image_files(folder), _image_files(folder, _OTHER_ENDINGS)
     left = ""
@@ -516,18 +531,17 @@ def _load_folder(folder: Path, source: Source) -> Images:
     pixels = np.empty((0, 0, 0, 0), np.uint8)
     ids: list[str] = []
     skipped = [left] if left else []
-    for name in files:
-        try:
-            image = _decode(folder / name, source.size)
-        except _BAD_IMAGE as error:
-            reason = printable((str(error) or type(error).__name__).splitlines()[0])
+    for done, (name, image) in enumerate(_decoded(folder, files, source.size), 1):
+        progress(done, len(files))
+        if not isinstance(image, np.ndarray):
+            reason = printable((str(image) or type(image).__name__).splitlines()[0])
             if not source.skip_bad:
                 raise InputError(
                     f"cannot be read ({reason})",
                     where=str(folder / name),
                     expected="a whole PNG or JPEG image",
                     mend="remove it, or leave such files out with --skip-bad",
-                ) from error
+                ) from image
             skipped.append(f"{printable(name)}: {reason}")
             continue
         # at once, and not after all of them have been taken into memory
@@ -597,17 +611,35 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
+def _decoded(
+    folder: Path, names: list[str], size: int | None
+) -> Iterator[tuple[str, NDArray[np.uint8] | Exception]]:
+    """Every image in its place, or what is wrong with it; a few at a time, on all cores."""
+    decode = partial(_decode_or_fault, size=size)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        for start in range(0, len(names), _AHEAD):
+            some = names[start : start + _AHEAD]
+            yield from zip(some, pool.map(decode, (folder / name for name in some)), strict=True)
+
+
+def _decode_or_fault(path: Path, size: int | None) -> NDArray[np.uint8] | Exception:
+    try:
+        return _decode(path, size)
+    except _BAD_IMAGE as error:
+        return error
+
+
 def _decode(path: Path, size: int | None) -> NDArray[np.uint8]:
     """One image as (h, w, 1 or 3): upright, alpha on white, 8 bits."""
     if not path.is_file():  # a FIFO or a device would hang or never end
         raise OSError("not a regular file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own size warning; the cap below is ours
-        with Image.open(path, formats=["PNG", "JPEG"]) as file:
-            if file.width * file.height > _MAX_IMAGE_PIXELS:
-                raise ValueError(f"{file.width} x {file.height} is over {_MAX_IMAGE_PIXELS} pixels")
-            file.load()
-            image = ImageOps.exif_transpose(file)
+    with Image.open(path, formats=["PNG", "JPEG"]) as file:
+        if file.width * file.height > _MAX_IMAGE_PIXELS:
+            raise ValueError(f"{file.width} x {file.height} is over {_MAX_IMAGE_PIXELS} pixels")
+        if size is not None:  # a JPEG need not be unfolded to more than twice the size asked for
+            file.draft(None, (2 * size, 2 * size))
+        file.load()
+        image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I"):  # 16-bit grey
         wide = np.asarray(image).astype(np.int64)
         image = Image.fromarray((wide // 257).clip(0, 255).astype(np.uint8))

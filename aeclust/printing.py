@@ -70,11 +70,14 @@ def file_text(found: FileInfo) -> str:
     return _printable([*lines, f"  seed: {found.seed}"])
 
 
-def run_text(found: RunInfo) -> str:
-    """A run: recipe, images, and every file with its digest and why it is stale."""
+def run_text(found: RunInfo, resume: str) -> str:
+    """A run: recipe, images, and every file with its digest and why it is stale.
+
+    `resume` is the command that continues it.
+    """
     recipe = Recipe.from_json(found.manifest["recipe"], where=found.folder)
     data = found.manifest["data"]
-    state = "finished" if found.finished else "interrupted: continue with aeclust train --resume"
+    state = "finished" if found.finished else f"interrupted: continue with {resume}"
     if found.process is not None:
         state = f"process {found.process} works here"
     lines = [

@@ -258,6 +258,8 @@ class Recipe:
                 "the recipe has no name", where=where, mend="the file is not aeclust's"
             )
         rest = {k: v for k, v in values.items() if k != "name"}
+        if type(rest.get("k")) is int and rest["k"] == AUTO_K:
+            rest["k"] = "auto"
         return cls(name=name).override(rest, where=where)
 
 
@@ -366,6 +368,10 @@ def _require(
 def _parse(name: str, value: object) -> Any:
     """A field's value from a command line, TOML or JSON; a misfit is left for the check."""
     kind = FIELDS[name]
+    if name == "k" and str(value).strip() == str(AUTO_K):  # nobody who asks for none means auto
+        raise InputError(
+            f"k is {AUTO_K}", expected="2 clusters or more, or auto", mend="change that field"
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return _number(value, float)
     if isinstance(value, list):

@@ -372,6 +372,7 @@ REQUESTS = [
     ),
     Case("cluster --clusterer dbscan", "clusterer is 'dbscan'; expected one of consensus, kmeans"),
     Case("cluster -k 1", "cluster: k is 1; expected 2 clusters or more, or auto"),
+    Case("cluster -k 0", "cluster: k is 0; expected 2 clusters or more, or auto"),
     Case("cluster --perplexity 0", "perplexity is 0.0; expected a number above 0"),
     Case(
         "train --config nowhere.toml",

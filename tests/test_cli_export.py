@@ -301,7 +301,7 @@ def test_hostile_ids_do_not_leave_the_folder(
     cli: Cli, of_photos: RunFolder, tmp_path: Path, hostile: str
 ) -> None:
     with pytest.raises(InputError, match="leads out of the folder"):
-        export_module._checked(hostile, "x")
+        export_module._checked(hostile, of_photos)
     artifact = artifacts.read(of_photos.labels_file)
     names = artifacts.decode_ids(artifact.arrays["ids"]).astype(object)
     names[4] = hostile or "./"  # the format has no empty text

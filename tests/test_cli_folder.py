@@ -13,6 +13,7 @@ from PIL import Image
 from aeclust import artifacts, images
 from aeclust.images import Source
 from aeclust.run.folder import RunFolder
+from aeclust.terminal import Terminal
 
 
 @pytest.fixture
@@ -46,6 +47,15 @@ def train(cli: Cli, *more: object) -> None:
 
 
 KEPT = Path("aeclust-run/images.h5")
+
+
+def test_reading_a_folder_is_followed(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(Terminal, "progress", lambda self, *step: told.append(step))
+    train(cli)
+    assert told == [("reading images", done, 21) for done in range(1, 22)]
 
 
 def test_a_folder_is_decoded_once(cli: Cli, folder: Path, decoded: list[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
+from conftest import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, one_error
 
 from aeclust.cli import main
 from aeclust.run.folder import RunFolder
@@ -266,6 +266,28 @@ def test_what_to_do_next_is_said_for_the_same_run(
     monkeypatch.setenv("AECLUST_RUN", "my run")
     assert cli(*command).err.splitlines()[-1] == line.format(run="")
     assert cli(*command, "-q").err == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "mend"),
+    [
+        ("predict --names", "name it with aeclust name{run} 0=NAME"),
+        (
+            "export clusters.csv --checkpoint 1",
+            "leave it out, or choose the latents' own with aeclust embed{run} --checkpoint 1",
+        ),
+    ],
+)
+def test_how_to_mend_it_is_said_for_the_same_run(
+    cli: Cli, full_run: RunFolder, command: str, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert one_error(cli(*command.split())).endswith(f"; {mend.format(run='')}")
+    full_run.path.rename("my run")
+    text = one_error(cli(*command.split(), "--run", "my run"))
+    elsewhere = mend.format(run=" --run 'my run'")
+    assert text.endswith(f"; {elsewhere}")
+    monkeypatch.setenv("AECLUST_RUN", "my run")
+    assert one_error(cli(*command.split())).endswith(f"; {mend.format(run='')}")
 
 
 def test_no_color_switches_colour_off(

@@ -448,7 +448,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     assert (code, out) == (130, "")
     assert err == (
         f"interrupted in epoch {epoch} of 11; the state is saved; "
-        "continue with aeclust train --resume and the same flags\n"
+        "continue with aeclust train --resume\n"
     )
     run = RunFolder(Path("aeclust-run"))
     assert artifacts.read(run.resume_file, "resume").arrays["progress"][:2].tolist() == [
@@ -476,7 +476,7 @@ def test_a_second_phase_goes_on_as_if_it_had_not_been_interrupted(
     assert (code, out) == (130, "")
     assert err == (
         f"interrupted in epoch {epoch + 1} of 4; the state is saved; "
-        "continue with aeclust train --resume and the same flags\n"
+        "continue with aeclust train --resume\n"
     )
     run = RunFolder(Path("aeclust-run"))
     state = artifacts.read(run.resume_file, "resume").arrays
@@ -640,7 +640,7 @@ def test_signals_save_the_state_and_resume_ends_with_the_same_bytes(
         process.communicate()
     assert (process.returncode, out) == (code, "")
     assert err.startswith("interrupted in epoch ")
-    assert err.endswith("; continue with aeclust train --resume and the same flags\n")
+    assert err.endswith("; continue with aeclust train --resume\n")
     assert run.resume_file.exists()
     assert 120 not in run.checkpoints()
     assert cli(*arguments, "--resume").code == 0

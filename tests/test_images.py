@@ -474,6 +474,29 @@ def test_size_resizes_every_image_after_turning_it(tmp_path: Path) -> None:
     assert tall[1].min() > 192
 
 
+def test_a_large_photograph_is_made_small_as_if_it_had_been_read_whole(tmp_path: Path) -> None:
+    blots = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    photo = Image.fromarray(blots).resize((1200, 900), Image.Resampling.BICUBIC)
+    content = saved(photo, "JPEG", quality=95, exif=exif(6))
+    found = load(pictures({"a.jpg": content}, size=32)(tmp_path)).pixels[0]
+    turned = photo.transpose(Image.Transpose.ROTATE_270)
+    whole = np.asarray(turned.resize((32, 32), Image.Resampling.BILINEAR))
+    gap = np.abs(found.astype(int) - whole)
+    assert gap.mean() < 2
+    assert gap.max() < 16
+    turned_wrongly = np.abs(found.astype(int) - whole.swapaxes(0, 1))
+    assert turned_wrongly.mean() > 20
+
+
+def test_many_files_come_in_order_and_each_is_told(tmp_path: Path) -> None:
+    files: dict[str, Image.Image | bytes] = {f"{i:03}.png": flat(i) for i in range(50)}
+    told: list[tuple[int, int]] = []
+    found = load(pictures(files)(tmp_path), progress=lambda done, total: told.append((done, total)))
+    assert found.ids.tolist() == sorted(files)
+    assert found.pixels[:, 0, 0, 0].tolist() == list(range(50))
+    assert told == [(done, 50) for done in range(1, 51)]
+
+
 def test_a_largest_size_is_allowed(tmp_path: Path) -> None:
     assert load(pictures({"a.png": flat(1)}, size=4096)(tmp_path)).pixels.shape[1:3] == (4096, 4096)
 

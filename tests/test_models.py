@@ -422,7 +422,8 @@ def test_the_head_reads_probabilities_from_latents(k: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [("baseline", {}), ("hybrid", {"k": 0}), ("hybrid", {"label_epochs": 0})]
+    ("name", "changes"),
+    [("baseline", {}), ("hybrid", {"k": "auto"}), ("hybrid", {"label_epochs": 0})],
 )
 def test_a_network_without_a_head_assigns_nothing(name: str, changes: dict[str, object]) -> None:
     network = build(small(name, **changes), 3, seed=0).eval()

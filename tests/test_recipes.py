@@ -205,7 +205,7 @@ def test_the_hybrid_is_the_default() -> None:
         ({"k": "auto"}, 14),
         ({"label_epochs": 0}, 14),
         ({"epochs": 1, "label_epochs": 9}, 10),
-        ({"epochs": 5, "label_epochs": 9, "k": 0}, 5),
+        ({"epochs": 5, "label_epochs": 9, "k": "auto"}, 5),
     ],
 )
 def test_total_epochs_count_self_labelling_where_k_is_known(
@@ -385,8 +385,6 @@ def test_a_file_from_before_self_labelling_has_none() -> None:
         ("precision", "auto", "auto"),
         ("k", "auto", 0),
         ("k", " auto ", 0),
-        ("k", "0", 0),
-        ("k", 0, 0),
         ("k", "3", 3),
         ("reduction", "sphere", ("sphere",)),
         ("reduction", "sphere, pca:20", ("sphere", "pca:20")),
@@ -554,6 +552,8 @@ REDUCTION = (
             "--set: label_epochs is 1.0; expected a whole number" + CHANGE,
         ),
         (overriding(k=1), "--set: k is 1; expected 2 clusters or more, or auto" + CHANGE),
+        (overriding(k=0), "--set: k is 0; expected 2 clusters or more, or auto" + CHANGE),
+        (overriding(k=" 0"), "--set: k is 0; expected 2 clusters or more, or auto" + CHANGE),
         (overriding(k=-1), "--set: k is -1; expected 2 clusters or more, or auto" + CHANGE),
         (overriding(k="Auto"), "--set: k is 'Auto'; expected a whole number, or auto" + CHANGE),
         (overriding(epochs="auto"), "--set: epochs is 'auto'; expected a whole number" + CHANGE),

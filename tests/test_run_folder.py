@@ -191,3 +191,10 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
         (tmp_path / name).write_bytes(b"x")
     with folder.lock():
         assert sorted(f.name for f in tmp_path.rglob("*") if f.is_file()) == sorted([*own, ".lock"])
+
+
+def test_a_command_line_names_the_folder_where_it_must() -> None:
+    assert RunFolder(Path("there")).command("cluster") == "aeclust cluster"
+    elsewhere = RunFolder(Path("there"), " --run there")
+    assert elsewhere.command("cluster") == "aeclust cluster --run there"
+    assert elsewhere.command("train --resume") == "aeclust train --run there --resume"

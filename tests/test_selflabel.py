@@ -214,7 +214,7 @@ def test_nothing_but_the_head_is_fitted() -> None:
     assert grads <= changed
 
 
-@pytest.mark.parametrize("changes", [{"k": 0}, {"label_epochs": 0}])
+@pytest.mark.parametrize("changes", [{"k": "auto"}, {"label_epochs": 0}])
 def test_a_network_without_a_head_is_refused(changes: dict[str, Any]) -> None:
     network = build(tiny(**changes), 3, seed=0)
     latents, targets = blobs([4, 4])[0], np.full((8, 2), 0.5, np.float32)

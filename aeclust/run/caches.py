@@ -93,7 +93,7 @@ def last_checkpoint(folder: RunFolder) -> int:
             "the run has no checkpoint",
             where=str(folder.path),
             expected="a finished or interrupted training",
-            mend="run aeclust train --resume",
+            mend=f"run {folder.command('train --resume')}",
         )
     return epochs[-1]
 
@@ -122,7 +122,7 @@ def load_images(context: Context, source: Source) -> Images:
                 for name in ("ids", "skipped")
             )
             return Images(artifact.arrays["pixels"], ids, source, tuple(skipped.tolist()))
-    return load(source)
+    return load(source, progress=partial(context.progress, "reading images"))
 
 
 def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
@@ -707,7 +707,7 @@ def label_images(
             "the labels were made with other weights",
             where=str(context.folder.labels_file),
             expected="labels of this run's weights",
-            mend="run aeclust cluster --force",
+            mend=f"run {context.folder.command('cluster --force')}",
         )
     from aeclust import inference
 

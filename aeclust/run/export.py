@@ -29,7 +29,7 @@ from aeclust.run.caches import (
     run_images,
 )
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
+from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.names import current_names, name_column
 
 TABLES = (".csv", ".json", ".npz")
@@ -107,7 +107,8 @@ def export(
             "no network is exported",
             where="--checkpoint",
             expected=f"DEST to end in {' or '.join(NETWORKS)}",
-            mend="leave it out, or choose the latents' own with aeclust embed --checkpoint",
+            mend="leave it out, or choose the latents' own with"
+            f" {context.folder.command('embed --checkpoint')} {checkpoint}",
         )
     manifest = context.folder.manifest()
     if destination == "-":
@@ -285,7 +286,7 @@ def _folder(
     if pixels is not None and not np.array_equal(found.ids, np.arange(len(pixels))):
         raise InputError(
             "the labels have other ids than the images", where=str(context.folder.labels_file),
-            expected="row numbers from 0", mend="run aeclust cluster --force",
+            expected="row numbers from 0", mend=f"run {context.folder.command('cluster --force')}",
         )  # fmt: skip
     folders = {c: _folder_name(c, names.get(c, "")) for c in np.unique(found.labels).tolist()}
     files: list[str] = []
@@ -294,7 +295,7 @@ def _folder(
             zip(found.ids.tolist(), found.labels.tolist(), strict=True)
         ):
             if pixels is None:
-                relative = _checked(name, str(context.folder.labels_file))
+                relative = _checked(name, context.folder)
                 _place(Path(manifest.source.location) / relative,
                        draft / folders[cluster] / relative, link=link)  # fmt: skip
             else:
@@ -320,16 +321,16 @@ def _folder_name(cluster: int, name: str) -> str:
     return f"{cluster}-{safe}" if safe else str(cluster)
 
 
-def _checked(name: str, where: str) -> PurePath:
+def _checked(name: str, folder: RunFolder) -> PurePath:
     """An id as a path that stays below the folder it is joined to."""
     path = PurePath(name)
     if path.is_absolute() or path.drive or ".." in path.parts or path.as_posix() != name \
             or "\0" in name or name == ".":  # fmt: skip
         raise InputError(
             f"id {name[:60]!r} leads out of the folder, or is no path of a file",
-            where=where,
+            where=str(folder.labels_file),
             expected="ids as paths below the folder of the images",
-            mend="run aeclust cluster --force",
+            mend=f"run {folder.command('cluster --force')}",
         )
     return path
 

@@ -92,10 +92,12 @@ class RunFolder:
     ----------
     path : Path
         It need not exist yet.
+    flag : str
+        By which a command line finds it, with a space before it; empty where none is needed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, flag: str = "") -> None:
+        self.path, self.flag = path, flag
         self.manifest_file = path / "run.json"
         self.next_file = path / "run.json.next"
         self.resume_file = path / "resume.h5"
@@ -107,6 +109,15 @@ class RunFolder:
         self.curve_file = path / "curve.h5"
         self.names_file = path / "names.json"
         self._held = 0
+
+    def command(self, words: str) -> str:
+        """A command line for this run.
+
+        >>> RunFolder(Path("other"), " --run other").command("train --resume")
+        'aeclust train --run other --resume'
+        """
+        name, space, rest = words.partition(" ")
+        return f"aeclust {name}{self.flag}{space}{rest}"
 
     def check_foreign(self, file: Path) -> None:
         """Refuse to write what somebody asked for over what the run keeps.
@@ -146,7 +157,7 @@ class RunFolder:
             return ""
         return (
             f"training stopped before its end, and these are the weights after epoch {last} of"
-            f" {wanted}; go on with aeclust train --resume"
+            f" {wanted}; go on with {self.command('train --resume')}"
         )
 
     def exists(self) -> bool:

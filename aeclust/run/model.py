@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shlex
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass
@@ -134,9 +135,9 @@ def load(path: Path) -> Model:
     InputError
         If there is no run, its latents or labels are missing or stale, or a file is damaged.
     """
-    folder = RunFolder(path)
+    folder = RunFolder(path, f" --run {shlex.quote(str(path))}")
     manifest = folder.manifest()
-    mend = f"run aeclust cluster --run {path}"
+    mend = f"run {folder.command('cluster')}"
     if not folder.labels_file.exists():
         raise InputError(
             "the run has no labels", where=str(path), expected="one that was clustered", mend=mend

@@ -129,7 +129,7 @@ def current_names(context: Context, artifact: Artifact) -> dict[int, str]:
     if stored.labels != artifact.digest:
         context.say(
             "names are left out, because the labels have changed since;"
-            " name the clusters anew with aeclust name 0=NAME"
+            f" name the clusters anew with {context.folder.command('name 0=NAME')}"
         )
         return {}
     _check_clusters(stored.names, cluster_count(artifact), str(context.folder.names_file))
@@ -269,7 +269,7 @@ def predict_names(
             f"cluster {missing[0]} has no name",
             where="--names",
             expected="a name for every cluster",
-            mend=f"name it with aeclust name {missing[0]}=NAME",
+            mend=f"name it with {context.folder.command(f'name {missing[0]}=NAME')}",
         )
     found = label_images(context, manifest, artifact, source)
     return found, name_column(names, found.labels)

@@ -195,7 +195,7 @@ def _train_and_save(
     def told(epoch: int) -> str:
         return (
             f"interrupted in epoch {epoch + 1} of {total}; the state is saved;"
-            " continue with aeclust train --resume and the same flags"
+            f" continue with {folder.command('train --resume')}"
         )
 
     def between(epoch: int, step: int) -> bool:
