@@ -51,7 +51,8 @@ class Clustering:
         Of the members, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
     substitutions : tuple of str
-        A sentence for every step that something else stood in for, because there are many points.
+        A sentence for every step that something else stood in for, because there are many points,
+        or too few of them or of their values.
     """
 
     labels: NDArray[np.int64]
@@ -106,9 +107,15 @@ def cluster_latents(
         See :func:`aeclust.reduction.reduce` and :func:`cluster`.
     """
     steps = recipe.reduction
+    told: list[str] = []
     if recipe.clusterer == "consensus":
         steps = limited(steps, latents.shape)
-    told: list[str] = []
+        n, d = latents.shape
+        told += [
+            f"{asked} of {n:,} latents with {d:,} values is {done}"
+            for asked, done in zip(recipe.reduction, steps, strict=True)
+            if asked != done
+        ]
     points = reduce(
         latents,
         steps,

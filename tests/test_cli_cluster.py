@@ -552,6 +552,7 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data)
         "labels are made anew: they were asked for with other flags",
         "clustering 60 latents: pca:2 > kmeans, k = estimated",
         "estimated 2 clusters; state another number with -k",
+        "pca:20 of 60 latents with 8 values is pca:8",
         f"warning: {BY_COLOUR}",
         NEXT,
     ]
@@ -602,6 +603,7 @@ def test_a_run_trained_with_auto_needs_no_going_back(cli: Cli, data: Data) -> No
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "clustering 60 latents: sphere > pca:20 > consensus, k = estimated",
         "estimated 2 clusters; state another number with -k",
+        "pca:20 of 60 latents with 8 values is pca:8",
         f"warning: {BY_COLOUR}",
         NEXT,
     ]

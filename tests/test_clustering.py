@@ -286,6 +286,7 @@ def test_a_consensus_finds_obvious_groups(sizes: tuple[int, ...]) -> None:
     assert found.labels.tolist() == numbered_by_size(truth).tolist()
     # PCA is limited to the four values of a latent
     np.testing.assert_array_equal(found.points, reduce(points, ("sphere", "pca:4"), seed=0))
+    assert found.substitutions == (f"pca:20 of {len(points)} latents with 4 values is pca:4",)
     assert [member.name for member in found.members] == [
         f"{name} in {size} dimensions" for size in (4, 2) for name in KINDS
     ]
