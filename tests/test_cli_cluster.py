@@ -552,7 +552,6 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data)
         "labels are made anew: they were asked for with other flags",
         "clustering 60 latents: pca:2 > kmeans, k = estimated",
         "estimated 2 clusters; state another number with -k",
-        "pca:20 of 60 latents with 8 values is pca:8",
         f"warning: {BY_COLOUR}",
         NEXT,
     ]

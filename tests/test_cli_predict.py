@@ -78,6 +78,7 @@ def test_the_default_recipe_needs_no_more(cli: Cli, two_phase_run: RunFolder, da
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "labels are missing: clustering first",
         "clustering 60 latents: sphere > pca:20 > consensus, k = 2",
+        "pca:20 of 60 latents with 8 values is pca:8",
         f"warning: {BY_COLOUR}",
     ]
 
