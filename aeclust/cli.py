@@ -695,7 +695,8 @@ def evaluate(
     """
     from aeclust import labels, metrics
 
-    clusters, classes = labels.pair(labels.load(predicted), labels.load(truth))
+    found, known = (labels.load(each, texts=True) for each in (predicted, truth))
+    clusters, classes = labels.pair(found, known)
     scores = metrics.scores(clusters, classes)
     _print_result(as_json, {"n": len(classes), **asdict(scores)}, scores_text(scores))
 

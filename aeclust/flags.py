@@ -241,7 +241,10 @@ ValLabels = Annotated[
 ]
 TrueLabels = Annotated[
     str | None,
-    _LABELS(help="True labels of the images: .npy, .npz, .h5, a CSV of id,label, or demo:NAME."),
+    _LABELS(
+        help="True labels of the images: a CSV of id,label where a label may be any text, .npy,"
+        " .npz, .h5, or demo:NAME."
+    ),
 ]
 KnownLabels = Annotated[
     str | None,

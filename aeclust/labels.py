@@ -47,6 +47,14 @@ class Labels:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def called(self) -> dict[int, str]:
+        """The name of every label that has one."""
+        if self.names is None:
+            return {}
+        pairs = zip(self.values.tolist(), self.names.tolist(), strict=True)
+        return {label: name for label, name in pairs if name}
+
     def aligned(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
 
@@ -78,22 +86,29 @@ class Labels:
         return np.array([row_of[str(name)] for name in self.ids.tolist()], np.int64), self.values
 
 
-def load(location: str) -> Labels:
+def load(location: str, *, texts: bool = False) -> Labels:
     """Read labels: ``.csv`` (id,label), ``.json``, ``.npy``, ``.npz``, ``.h5`` or a built-in set.
 
     A ``.h5`` file may be a labels artifact of aeclust or hold one array of whole numbers. What
     ``aeclust export`` writes is read back, a folder by its ``labels.csv``.
 
+    Parameters
+    ----------
+    location : str
+    texts : bool
+        For what compares labels and never prints their numbers: those of a CSV may be any text.
+        They are numbered in the order of the alphabet then, unless all are whole numbers.
+
     Raises
     ------
     InputError
-        If the source is missing, unreadable, or not one whole number for each image.
+        If the source is missing, unreadable, or not one such label for each image.
     """
     if location.startswith("demo:"):
         return Labels(images.demo_set(location).labels, None, location)
     path, _, key = location.partition("::")
     if _is_table(path):
-        return _read_csv(path)
+        return _read_csv(path, texts=texts)
     if path.lower().endswith(".json"):
         return _read_json(path)
     if not key and path.lower().endswith(".npz") and {"ids", "labels"} <= images.npz_keys(path):
@@ -124,8 +139,7 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     InputError
         As for :func:`load`.
     """
-    path = location.partition("::")[0]
-    found = _read_csv(path, texts=True) if _is_table(path) else load(location)
+    found = load(location, texts=True)
     names = found.names
     if names is None or not (names != "").any():
         names = found.values.astype(np.str_)
@@ -244,10 +258,7 @@ def _unreadable(path: str, reason: str, expected: str) -> InputError:
 
 
 def _read_csv(path: str, *, texts: bool = False) -> Labels:
-    """A CSV, or that of an exported folder; with `texts` a label may be any text, a name.
-
-    A column called name says what the labels are called.
-    """
+    """A CSV, or that of an exported folder; a column called name says what labels are called."""
     if not path.lower().endswith(".csv"):
         path = os.path.join(path, TABLE)
     header, *rows = read_rows(path)
@@ -255,20 +266,22 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
         raise InputError("holds no labels", where=path, expected="rows after the header")
     columns = [cell.strip().lower() for cell in header]
     named = columns.index("name") if "name" in columns[2:] else None
-    texts = texts and named is None
-    values = np.zeros(len(rows), np.int64)
+    cells: list[str] = []
     names: list[str] = []
     seen: dict[str, int] = {}
+    numbers = True
     for i, row in enumerate(rows):
         line = f"{path}, row {i + 2}"
         label = row[1].strip() if len(row) == len(columns) else ""
         digits = label.removeprefix("-")
         whole = digits.isdecimal() and len(digits) < 19
-        if not (label if texts else whole):
+        numbers = numbers and whole
+        if not (label if texts and named is None else whole):
             raise InputError(
                 f"reads {','.join(row)[:60]!r}",
                 where=line,
-                expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
+                expected=f"{','.join(columns)} with a"
+                f" {'label' if texts and named is None else 'whole number'}",
                 mend="correct that row",
             )
         if row[0] in seen:
@@ -277,11 +290,11 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
                 expected="each id once", mend="remove one of them",
             )  # fmt: skip
         seen[row[0]] = i + 2
-        if texts:
-            names.append(label)
-        else:
-            values[i] = int(label)
-            names += [] if named is None else [row[named].strip()]
+        cells.append(label)
+        names += [] if named is None else [row[named].strip()]
+    values = np.array([int(cell) for cell in cells] if numbers else [], np.int64)
+    if not numbers:
+        names, values = cells, np.unique(cells, return_inverse=True)[1].astype(np.int64)
     return Labels(values, _texts(list(seen)), path, _texts(names) if names else None)
 
 

@@ -554,7 +554,7 @@ LABELS = [
     ),
     Case("plot --labels {bad}/only-header.csv", "holds no labels; expected rows after the header"),
     Case(
-        "plot --labels {bad}/words.csv",
+        "predict --val-images {images} --val-labels {bad}/words.csv",
         "words.csv, row 2: reads '0,cat'; expected id,label with a whole number; correct that row",
     ),
     Case("plot --labels {bad}/columns.csv", "columns.csv, row 3: reads '1,0,0'"),

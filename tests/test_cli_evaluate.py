@@ -56,6 +56,16 @@ def test_csv_is_matched_by_id_whatever_its_order(cli: Cli) -> None:
     assert answer(cli, "found.csv", "truth.csv")["accuracy"] == ACCURACY
 
 
+def test_words_are_scored_as_numbers_are(cli: Cli) -> None:
+    Path("found.csv").write_text("id,label\na,0\nb,0\nc,1\nd,1\n")
+    Path("named.csv").write_text("id,label\na,zebra\nb,zebra\nc,ant\nd,ant\n")
+    Path("true.csv").write_text("id,label\nd,sea\nc,sea\nb,sea\na,land\n")
+    answer = json.loads(cli("evaluate", "found.csv", "true.csv", "--json").out)
+    assert (answer["n"], answer["accuracy"]) == (4, 0.75)
+    again = json.loads(cli("evaluate", "named.csv", "true.csv", "--json").out)
+    assert again["accuracy"] == 0.75
+
+
 def test_the_order_matters_where_there_are_no_ids(cli: Cli) -> None:
     np.save("found.npy", FOUND)
     np.save("truth.npy", TRUTH[::2] + TRUTH[1::2])

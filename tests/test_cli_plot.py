@@ -75,6 +75,18 @@ def test_true_labels_have_a_panel_and_scores(
     assert np.array_equal(by_label.groups, np.load(data.labels))
 
 
+def test_labels_may_be_words(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    words = np.array(["sea", "land"])[np.load(data.labels)]
+    rows = "".join(f"{i},{word}\n" for i, word in enumerate(words))
+    Path("known.csv").write_text(f"id,label\n{rows}")
+    assert "accuracy 1.0000" in cli("plot", "--labels", "known.csv").out
+    by_label = drawn["panels"][1]
+    assert by_label.names == {0: "land", 1: "sea"}
+    assert np.array_equal(by_label.groups, words == "sea")
+
+
 def test_json_holds_file_and_scores(cli: Cli, full_run: RunFolder, data: Data) -> None:
     assert json.loads(cli("plot", "--json").out) == {"file": "aeclust-run/embedding.png"}
     answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)

@@ -385,6 +385,23 @@ def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
     assert read.ids.dtype == np.int64
 
 
+def test_texts_are_numbered_in_the_order_of_the_alphabet_where_they_may_be(tmp_path: Path) -> None:
+    words = csv_file(tmp_path, "id,label\na,sea\nb,1\nc, land \nd,sea\n")
+    found = labels.load(words, texts=True)
+    assert found.values.tolist() == [2, 0, 1, 2]
+    assert found.called == {0: "1", 1: "land", 2: "sea"}
+    numbers = labels.load(csv_file(tmp_path, "id,label\na,7\nb,-1\n"), texts=True)
+    assert (numbers.values.tolist(), numbers.called) == ([7, -1], {})
+    named = labels.load(csv_file(tmp_path, "id,label,name\na,7,sea\nb,-1,\n"), texts=True)
+    assert (named.values.tolist(), named.called) == ([7, -1], {7: "sea"})
+
+
+@pytest.mark.parametrize("label", ["", " "])
+def test_an_absent_label_is_no_text(tmp_path: Path, label: str) -> None:
+    with pytest.raises(InputError, match=r"row 3: reads .* expected id,label with a label;"):
+        labels.load(csv_file(tmp_path, f"id,label\na,sea\nb,{label}\n"), texts=True)
+
+
 def test_labels_of_any_text_are_numbered(tmp_path: Path) -> None:
     found, texts = labels.load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
     assert (found.values.tolist(), texts) == ([1, 0, 1], ["1", "sea"])

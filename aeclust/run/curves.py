@@ -49,7 +49,7 @@ def load_validation(
         )
     images = load(val_images)
     check_channels(images, manifest)
-    rows, classes = labels.load(val_labels).aligned(images.ids)
+    rows, classes = labels.load(val_labels, texts=True).aligned(images.ids)
     decisive = hashlib.sha256(images.digest().encode())
     decisive.update(rows.astype("<i8").tobytes() + classes.astype("<i8").tobytes())
     return Validation(images.pixels[rows], classes, decisive.hexdigest())

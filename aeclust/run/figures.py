@@ -240,9 +240,11 @@ def plot(
     panels = [plots.Panel("by cluster", groups, titles)]
     scores = None
     if truth is not None:
-        rows, classes = labels.load(truth).aligned(embedded.ids)
+        known = labels.load(truth, texts=True)
+        rows, classes = known.aligned(embedded.ids)
         points, groups = points[rows], groups[rows]
         scores = metrics.scores(groups, classes)
+        called = known.called
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
             matched = metrics.best_names(groups, classes, k)
@@ -251,7 +253,9 @@ def plot(
         panels = [
             plots.Panel(f"by cluster (accuracy {scores.accuracy:.3f})", groups, titles),
             plots.Panel(
-                "by true label", classes, {int(c): f"class {c}" for c in np.unique(classes)}
+                "by true label",
+                classes,
+                {c: called.get(c, f"class {c}") for c in np.unique(classes).tolist()},
             ),
         ]
     laid: dict[int, NDArray[np.float32]] = {}
