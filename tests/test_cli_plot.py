@@ -78,13 +78,13 @@ def test_true_labels_have_a_panel_and_scores(
 def test_labels_may_be_words(
     cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
 ) -> None:
-    words = np.array(["sea", "land"])[np.load(data.labels)]
+    words = np.array(["sea\tside", "land"])[np.load(data.labels)]
     rows = "".join(f"{i},{word}\n" for i, word in enumerate(words))
     Path("known.csv").write_text(f"id,label\n{rows}")
     assert "accuracy 1.0000" in cli("plot", "--labels", "known.csv").out
     by_label = drawn["panels"][1]
-    assert by_label.names == {0: "land", 1: "sea"}
-    assert np.array_equal(by_label.groups, words == "sea")
+    assert by_label.names == {0: "land", 1: r"sea\tside"}
+    assert np.array_equal(by_label.groups, words != "land")
 
 
 def test_json_holds_file_and_scores(cli: Cli, full_run: RunFolder, data: Data) -> None:

@@ -17,7 +17,7 @@ from aeclust import gallery as choice
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS
 from aeclust.curve import Curve
-from aeclust.errors import InputError
+from aeclust.errors import InputError, printable
 from aeclust.images import Images, Source
 from aeclust.recipes import Recipe
 from aeclust.run.caches import (
@@ -255,7 +255,7 @@ def plot(
             plots.Panel(
                 "by true label",
                 classes,
-                {c: called.get(c, f"class {c}") for c in np.unique(classes).tolist()},
+                {c: printable(called.get(c, f"class {c}")) for c in np.unique(classes).tolist()},
             ),
         ]
     laid: dict[int, NDArray[np.float32]] = {}
