@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,10 @@ class Images:
 
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
+        return self._digest
+
+    @cached_property  # it reads all of them
+    def _digest(self) -> str:
         sha = hashlib.sha256(f"{self.pixels.shape} {self.pixels.dtype.str}".encode())
         for start in range(0, len(self.ids), _BLOCK):
             names = map(str, self.ids[start : start + _BLOCK].tolist())
