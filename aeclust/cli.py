@@ -743,8 +743,8 @@ def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = Fals
     """
     from aeclust.run.doctor import examine
 
-    _set_threads(threads)
-    health = examine(run)
+    with _on_threads(threads):
+        health = examine(run)
     _print_result(as_json, asdict(health), health_text(health))
     if health.problems:
         raise typer.Exit(2)
@@ -803,9 +803,9 @@ def _context(
             mend="run this command without torchrun",
         )
 
-    _set_threads(threads)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     with ExitStack() as stack:
+        stack.enter_context(_on_threads(threads))
         assemble, speaks = cache(partial(alone, device)), True
         if started > 1:
             from aeclust.distributed import joined
@@ -846,11 +846,23 @@ def _say_next(context: Context, *commands: str) -> None:
     context.say(f"next: {', or '.join(map(context.folder.command, commands))}")
 
 
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
+@contextmanager
+def _on_threads(threads: int | None) -> Iterator[None]:
+    """Within it PyTorch and the libraries below NumPy and scikit-learn use so many threads."""
+    if threads is None:
+        yield
+        return
+    import sklearn.cluster  # noqa: F401 - what is loaded later would take all cores
+    import torch
+    from threadpoolctl import threadpool_limits
 
+    before = torch.get_num_threads()
+    with threadpool_limits(threads):
         torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 # -- from results to streams -------------------------------------------------------------------

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
+import torch
 from conftest import RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of, one_error, run_quietly
 
-from aeclust import artifacts
+from aeclust import artifacts, training
 from aeclust.images import Source, load
 from aeclust.run.folder import RunFolder
 from aeclust.terminal import Terminal
@@ -178,15 +180,24 @@ def test_the_environment_names_the_run(
     assert not Path("aeclust-run").exists()
 
 
-def test_threads_are_set(cli: Cli, data: Data) -> None:
-    import torch
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_are_those_of_all_libraries_for_the_time_of_a_command(
+    cli: Cli, data: Data, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[int]] = []
+    real = training.train
 
-    torch.set_num_threads(2)
-    try:
-        assert cli("train", data.images, *RECIPE, "--epochs", 1, "--threads", 1).code == 0
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(1)
+    def watched(*given: Any, **more: Any) -> Any:
+        libraries = {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+        seen.append({torch.get_num_threads()} | libraries)
+        return real(*given, **more)
+
+    monkeypatch.setattr(training, "train", watched)
+    before = threadpoolctl.threadpool_info()
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, "--threads", threads).code == 0
+    assert seen == [{threads}]
+    after = threadpoolctl.threadpool_info()
+    assert [library for library in after if library in before] == before
 
 
 # -- two phases --------------------------------------------------------------------------------
