@@ -7,16 +7,26 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from aeclust import completion, streams
+from aeclust.command import (
+    check_foreign,
+    copy_to,
+    emit,
+    manifest_of,
+    on_threads,
+    print_result,
+    run_folder,
+    say_next,
+    surroundings,
+)
 from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.flags import (
     CHECK,
@@ -83,12 +93,7 @@ from aeclust.printing import (
     scores_text,
 )
 from aeclust.streams import STREAM
-from aeclust.terminal import Signals, Terminal, Terminated, deferred_signals, terminable
-
-if TYPE_CHECKING:
-    from aeclust.recipes import Recipe
-    from aeclust.run.context import Context
-    from aeclust.run.folder import Manifest, RunFolder
+from aeclust.terminal import Terminated, deferred_signals, terminable
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
@@ -167,13 +172,13 @@ def train(
             "they exclude each other", where="--resume, --force", expected="one of them"
         )
     # what is not repeated is as it was when the run began
-    begun = _begun(run) if resume else None
+    begun = manifest_of(run) if resume else None
     base = None if begun is None else begun.recipe
     chosen = chosen_recipe(recipe, config, set_ or [], flags, begun=base)
     if write_config:
         from aeclust.recipes import to_toml
 
-        _emit(json.dumps(chosen.to_json()) + "\n" if as_json else to_toml(chosen))
+        emit(json.dumps(chosen.to_json()) + "\n" if as_json else to_toml(chosen))
         return
     source = optional_source(data, layout, range_, size, skip_bad)
     if begun is not None:
@@ -182,7 +187,7 @@ def train(
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
         deferred_signals() as signals,
-        _context(
+        surroundings(
             run,
             device,
             threads,
@@ -207,7 +212,7 @@ def train(
         if not context.team.leads:
             return
         metrics = trained.metrics
-        _print_result(
+        print_result(
             as_json,
             {
                 "run": str(run),
@@ -220,7 +225,7 @@ def train(
             f"{run}: {chosen.name}, {chosen.total_epochs} epochs,"
             f" loss {metrics.get('loss', 0):.4f}, {len(trained.checkpoints)} checkpoints",
         )
-        _say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
+        say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
 
 
 @command(WORK)
@@ -248,12 +253,12 @@ def embed(
     source = optional_source(data, layout, range_, size, skip_bad)
     with (
         streams.writable(output, ".h5") as target,
-        _context(run, device, threads, quiet, together=True) as context,
+        surroundings(run, device, threads, quiet, together=True) as context,
     ):
         from aeclust.run.caches import embed as embed_own
         from aeclust.run.caches import embed_others
 
-        _check_foreign(context, output)
+        check_foreign(context, output)
         made = None
         file = context.folder.latents_file
         if source is not None:
@@ -261,12 +266,12 @@ def embed(
             file = target if made is not None and target is not None else file
         if made is None:
             made = embed_own(context, checkpoint=checkpoint, force=force)
-            file = _copy(file, target) if context.team.leads else file
+            file = copy_to(file, target) if context.team.leads else file
         if not context.team.leads:
             return
         shape = made.artifact.arrays["latents"].shape
         epoch = made.artifact.details["epoch"]
-        _print_result(
+        print_result(
             as_json,
             {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
             f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
@@ -275,7 +280,7 @@ def embed(
             quiet,
         )
         if not made.fresh and source is None:
-            _say_next(context, "cluster", "plot")
+            say_next(context, "cluster", "plot")
 
 
 @command(WORK)
@@ -302,15 +307,15 @@ def cluster(
     flags = {"k": k, "reduction": reduction, "clusterer": clusterer, "perplexity": perplexity}
     with (
         streams.writable(output, ".h5") as target,
-        _context(run, device, threads, quiet) as context,
+        surroundings(run, device, threads, quiet) as context,
     ):
         import numpy as np
 
         from aeclust.run.caches import cluster as cluster_run
 
-        _check_foreign(context, output)
+        check_foreign(context, output)
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
-        file = _copy(context.folder.labels_file, target)
+        file = copy_to(context.folder.labels_file, target)
         arrays, details = made.artifact.arrays, made.artifact.details
         sizes = np.bincount(arrays["labels"]).tolist()
         confidence = float(arrays["confidence"].mean())
@@ -325,7 +330,7 @@ def cluster(
             "warnings": details.get("warnings", []),
             "made": not made.fresh,
         }
-        _print_result(
+        print_result(
             as_json,
             result,
             f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
@@ -342,7 +347,7 @@ def cluster(
             if names is not None and names.stale(context.folder):
                 anew = context.folder.command("name")
                 context.say(f"the names that clusters had are not theirs any more: {anew}")
-            _say_next(context, "plot", "predict > submission.csv")
+            say_next(context, "plot", "predict > submission.csv")
 
 
 @command(WORK)
@@ -389,8 +394,8 @@ def predict(
             mend="leave out one of them",
         )
     source = optional_source(data, layout, range_, size, skip_bad)
-    with _context(run, device, threads, quiet) as context:
-        _check_foreign(context, output)
+    with surroundings(run, device, threads, quiet) as context:
+        check_foreign(context, output)
         texts = None
         if names:
             from aeclust.run.names import predict_names
@@ -412,7 +417,7 @@ def predict(
             text = to_json(found.ids, found.labels, found.confidence, texts)
         else:
             text = to_csv(found.ids, found.labels if texts is None else texts)
-        _emit(text, None if output == STREAM else output)
+        emit(text, None if output == STREAM else output)
 
 
 @command(SHARE)
@@ -443,7 +448,7 @@ def name(
             expected="one of them",
         )  # fmt: skip
     wanted = parse_names(assignments or [])
-    with _context(run, device, threads, quiet) as context:
+    with surroundings(run, device, threads, quiet) as context:
         from aeclust.run import names
 
         if labels is not None:
@@ -454,7 +459,7 @@ def name(
             found = names.give_names(context, wanted)
         else:
             found = names.list_clusters(context)
-        _print_result(as_json, asdict(found), clusters_text(found))
+        print_result(as_json, asdict(found), clusters_text(found))
 
 
 @command(SHARE, "export")
@@ -491,11 +496,11 @@ def export_(
     aeclust export clusters.csv
     aeclust export encoder.onnx
     """
-    with _context(run, device, threads, quiet) as context:
+    with surroundings(run, device, threads, quiet) as context:
         from aeclust.run.export import export
 
         made = export(context, destination, link=link, checkpoint=checkpoint, force=force)
-        _print_result(as_json, asdict(made), f"{made.file}: {made.content}")
+        print_result(as_json, asdict(made), f"{made.file}: {made.content}")
 
 
 @command(LOOK)
@@ -530,12 +535,12 @@ def reconstruct(
     indices = parse_indices(idx)
     with (
         streams.writable(output, ".png") as target,
-        _context(run, device, threads, quiet) as context,
+        surroundings(run, device, threads, quiet) as context,
     ):
         from aeclust.run.figures import reconstruct as reconstruct_run
 
         drawn = reconstruct_run(context, indices, source, checkpoint=checkpoint, output=target)
-        _print_result(
+        print_result(
             as_json,
             {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
             f"{drawn.file}: {len(indices)} images after epoch {drawn.epoch},"
@@ -564,7 +569,7 @@ def checkpoint_curve(
     """
     with (
         streams.writable(output, ".png") as target,
-        _context(run, device, threads, quiet) as context,
+        surroundings(run, device, threads, quiet) as context,
     ):
         from aeclust.run.figures import checkpoint_curve as curve_run
 
@@ -579,7 +584,7 @@ def checkpoint_curve(
         table = None if output == STREAM else str(made.table)
         files = f"{made.picture} and {table}" if table else str(made.picture)
         result = {"picture": str(made.picture), "table": table, **asdict(made.curve)}
-        _print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output, quiet)
+        print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output, quiet)
 
 
 @command(LOOK)
@@ -630,7 +635,7 @@ def plot(
         )
     with (
         streams.writable(output, ".png") as target,
-        _context(run, device, threads, quiet) as context,
+        surroundings(run, device, threads, quiet) as context,
     ):
         from aeclust.run.figures import gallery as gallery_run
         from aeclust.run.figures import plot as plot_run
@@ -638,7 +643,7 @@ def plot(
         if gallery:
             shown = gallery_run(context, source, seed=seed, output=target)
             pictured = {**asdict(shown), "file": str(shown.file)}
-            _print_result(as_json, pictured, str(shown.file), output, quiet)
+            print_result(as_json, pictured, str(shown.file), output, quiet)
             return
         drawn = plot_run(
             context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=target
@@ -648,7 +653,7 @@ def plot(
         if drawn.scores is not None:
             result |= asdict(drawn.scores)
             line += f"\n{scores_text(drawn.scores)}"
-        _print_result(as_json, result, line, output, quiet)
+        print_result(as_json, result, line, output, quiet)
 
 
 @command(LOOK)
@@ -667,12 +672,12 @@ def report(
     """
     with (
         streams.writable(output, ".html", binary=False) as target,
-        _context(run, device, threads, quiet) as context,
+        surroundings(run, device, threads, quiet) as context,
     ):
         from aeclust.run.report import report as report_run
 
         made = report_run(context, output=target)
-        _print_result(
+        print_result(
             as_json,
             {"file": str(made.file), "bytes": made.size},
             f"{made.file}: {made.images} images in {made.clusters} clusters,"
@@ -698,7 +703,7 @@ def evaluate(
     found, known = (labels.load(each, texts=True) for each in (predicted, truth))
     clusters, classes = labels.pair(found, known)
     scores = metrics.scores(clusters, classes)
-    _print_result(as_json, {"n": len(classes), **asdict(scores)}, scores_text(scores))
+    print_result(as_json, {"n": len(classes), **asdict(scores)}, scores_text(scores))
 
 
 @command(CHECK)
@@ -725,11 +730,11 @@ def info(
 
     if target is not None and not target.is_dir():
         found = file_info(target)
-        _print_result(as_json, asdict(found), file_text(found))
+        print_result(as_json, asdict(found), file_text(found))
         return
-    folder = _folder(run if target is None else target)
+    folder = run_folder(run if target is None else target)
     whole = run_info(folder)
-    _print_result(as_json, asdict(whole), run_text(whole, folder.command("train --resume")))
+    print_result(as_json, asdict(whole), run_text(whole, folder.command("train --resume")))
     if whole.damaged:
         raise InputError("; ".join(whole.damaged))
 
@@ -743,9 +748,9 @@ def doctor(run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = Fals
     """
     from aeclust.run.doctor import examine
 
-    with _on_threads(threads):
+    with on_threads(threads):
         health = examine(run)
-    _print_result(as_json, asdict(health), health_text(health))
+    print_result(as_json, asdict(health), health_text(health))
     if health.problems:
         raise typer.Exit(2)
 
@@ -766,149 +771,6 @@ def _app(
     ] = False,
 ) -> None:
     pass
-
-
-# -- from requests to results -------------------------------------------------------------------
-
-
-def _begun(folder: Path) -> Manifest | None:
-    """What the run in a folder was started for, if there is one."""
-    found = _folder(folder)
-    return found.manifest() if found.exists() else None
-
-
-@contextmanager
-def _context(
-    run: Path,
-    device: str,
-    threads: int | None,
-    quiet: bool,
-    *,
-    together: bool = False,
-    training: Recipe | None = None,
-    signals: Signals | None = None,
-) -> Iterator[Context]:
-    """The surroundings of a command; the terminal is left tidy whatever happens.
-
-    Only what can be done `together` may be started as several processes, of which one speaks.
-    """
-    from aeclust.run.context import Context, alone, choose_device
-
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started > 1 and not together:
-        raise InputError(
-            f"{started} processes were started",
-            where="torchrun",
-            expected="several for aeclust train and aeclust embed alone",
-            mend="run this command without torchrun",
-        )
-
-    signals = signals or Signals()  # without a sender: what ends other commands ends them at once
-    with ExitStack() as stack:
-        stack.enter_context(_on_threads(threads))
-        assemble, speaks = cache(partial(alone, device)), True
-        if started > 1:
-            from aeclust.distributed import joined
-
-            place = int(os.environ.get("LOCAL_RANK", "0"))
-            joining = joined(choose_device(device), size=started, local_rank=place)
-            team = stack.enter_context(joining)
-            assemble, speaks = cache(lambda: team), team.leads
-        elif device not in ("auto", "cpu"):
-            assemble()  # is it there?
-        terminal = Terminal(
-            quiet=quiet or not speaks,
-            epochs=training.total_epochs if training else 0,
-            first_phase=training.epochs if training else None,
-        )
-        stack.callback(terminal.close)
-        yield Context(
-            folder=_folder(run),
-            assemble=assemble,
-            say=lambda line: terminal.say(streams.spoken(line)),
-            observe=terminal.observe,
-            progress=terminal.progress,
-            signal=signals.noted,
-            rest=signals.rest,
-        )
-
-
-def _folder(run: Path) -> RunFolder:
-    """A run's folder, which knows whether commands find it without a flag."""
-    from aeclust.run.folder import RunFolder
-
-    known = run == Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN))
-    return RunFolder(run, "" if known else f" --run {shlex.quote(str(run))}")
-
-
-def _say_next(context: Context, *commands: str) -> None:
-    """What to do with what is there now."""
-    context.say(f"next: {', or '.join(map(context.folder.command, commands))}")
-
-
-@contextmanager
-def _on_threads(threads: int | None) -> Iterator[None]:
-    """Within it PyTorch and the libraries below NumPy and scikit-learn use so many threads."""
-    if threads is None:
-        yield
-        return
-    import sklearn.cluster  # noqa: F401 - what is loaded later would take all cores
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    with threadpool_limits(threads):
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-# -- from results to streams -------------------------------------------------------------------
-
-
-def _print_result(
-    as_json: bool,
-    result: dict[str, Any],
-    text: str,
-    output: Path | None = None,
-    quiet: bool = False,
-) -> None:
-    """The result on standard output; on standard error if that carries the file itself."""
-    line = streams.spoken(json.dumps(result) if as_json else text)
-    if output == STREAM:
-        if not quiet:
-            typer.echo(line, err=True)
-    else:
-        _emit(f"{line}\n")
-
-
-def _emit(text: str, output: Path | None = None) -> None:
-    """Text to a file, whole, or to standard output."""
-    if output is not None:
-        from aeclust.artifacts import write_bytes
-
-        write_bytes(output, text.encode())
-        return
-    with streams.standard_output():
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
-def _check_foreign(context: Context, output: Path | None) -> None:
-    """What `-o` names may be none of the run's own files."""
-    if output not in (None, STREAM):
-        context.folder.check_foreign(output)
-
-
-def _copy(file: Path, output: Path | None) -> Path:
-    if output is None:
-        return file
-    from aeclust.artifacts import write_bytes
-
-    write_bytes(output, file.read_bytes())
-    return output
 
 
 # -- from exceptions to exit codes -------------------------------------------------------------

@@ -55,7 +55,7 @@ ROOMS = {
     "estimator": ("estimator",),
     "flags": ("flags", "completion", "streams"),
     "terminal": ("terminal",),
-    "cli": ("cli", "printing"),
+    "cli": ("cli", "command", "printing"),
     "doors": ("__init__", "__main__"),
 }
 # ... that may import from these.
@@ -97,7 +97,7 @@ KEEPERS = {
     "h5py": {"artifacts"},
     "matplotlib": {"plots"},
     "PIL": {"images", "thumbnails"},
-    "typer": {"cli", "flags"},
+    "typer": {"cli", "command", "flags"},
     "rich": {"terminal"},
     "safetensors": {"interchange"},
     "onnx": {"interchange"},

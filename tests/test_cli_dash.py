@@ -134,7 +134,7 @@ def test_labels_from_a_stream_are_those_of_the_file(
         (["predict", "-"], b"id,label\n", "standard input: is of an unknown kind; expected the b"),
         (["predict", "-"], b"\x93NUMPY\x01", "standard input: cannot be read ("),
         (["evaluate", "-", "{labels}"], b"", "standard input: is empty; expected the header id,l"),
-        (["evaluate", "-", "{labels}"], b"id,label\n0,cat\n", "standard input, row 2: reads '0,"),
+        (["evaluate", "-", "{labels}"], b"id,label\n0,\n", "standard input, row 2: reads '0,'"),
     ],
 )
 def test_what_a_stream_cannot_give_is_one_line(
