@@ -11,7 +11,7 @@ import pytest
 from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
-from aeclust import artifacts, gallery, plots, reduction
+from aeclust import artifacts, inference, gallery, plots, reduction
 from aeclust.run import caches, figures
 from aeclust.run.folder import RunFolder
 
@@ -73,6 +73,22 @@ def test_true_labels_have_a_panel_and_scores(
     assert by_cluster.title == "by cluster (accuracy 1.000)"
     assert by_label.title == "by true label"
     assert np.array_equal(by_label.groups, np.load(data.labels))
+
+
+def test_other_images_are_embedded_once(
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("cluster", "--reduction", "pca:4").code == 0
+    sizes: list[int] = []
+    real = inference.embed
+
+    def counted(network: Any, pixels: Any, **more: Any) -> Any:
+        sizes.append(len(pixels))
+        return real(network, pixels, **more)
+
+    monkeypatch.setattr(inference, "embed", counted)
+    assert cli("plot", data.val_images).code == 0
+    assert sizes == [24]
 
 
 def test_labels_may_be_words(

@@ -699,6 +699,13 @@ def label_images(
     images = load_images(context, source)
     if images.digest() == manifest.data_digest:
         return own
+    return label_others(images, embed_alike(context, manifest, artifact, images), artifact)
+
+
+def embed_alike(
+    context: Context, manifest: Manifest, artifact: Artifact, images: Images
+) -> NDArray[np.float32]:
+    """Latents (n, d) of other images, by the weights that the run's labels were made with."""
     check_channels(images, manifest)
     tell_about(context, images, manifest.recipe)
     network, digest = load_network(context, manifest, int(artifact.details["epoch"]))
@@ -711,13 +718,16 @@ def label_images(
         )
     from aeclust import inference
 
-    latents = inference.embed(
+    return inference.embed(
         network,
         images.pixels,
         image_size=manifest.recipe.image_size,
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    return Prediction(
-        images.ids, *nearest.label_unseen(latents, fingerprints(images.pixels), arrays)
-    )
+
+
+def label_others(images: Images, latents: NDArray[np.float32], artifact: Artifact) -> Prediction:
+    """Cluster numbers of other images by the vote of the run's images near them."""
+    marks = fingerprints(images.pixels)
+    return Prediction(images.ids, *nearest.label_unseen(latents, marks, artifact.arrays))

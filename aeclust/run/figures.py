@@ -25,7 +25,8 @@ from aeclust.run.caches import (
     current_labels,
     current_latents,
     current_request,
-    label_images,
+    embed_alike,
+    label_others,
     last_checkpoint,
     load_images,
     load_network,
@@ -443,13 +444,15 @@ def _cluster_others(
     check_channels(images, manifest)
     request = current_request(context.folder, manifest)
     recipe = request.recipe
-    names: dict[int, str] = {}
+    seed = request.seed if seed is None else seed
+    chain = " > ".join((*recipe.reduction, recipe.clusterer))
     if not recipe.transductive:
         artifact = current_labels(context, manifest)
         names = current_names(context, artifact)
-        labelled = label_images(context, manifest, artifact, images.source)
-    else:
-        tell_about(context, images, recipe)
+        latents = embed_alike(context, manifest, artifact, images)
+        voted = label_others(images, latents, artifact)
+        return _Others(latents, latents, voted.labels, voted.confidence, True, chain, seed, names)
+    tell_about(context, images, recipe)
     network, _ = load_network(context, manifest, request.epoch)
     latents = inference.embed(
         network,
@@ -458,11 +461,6 @@ def _cluster_others(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    seed = request.seed if seed is None else seed
-    chain = " > ".join((*recipe.reduction, recipe.clusterer))
-    if not recipe.transductive:
-        groups, confidence = labelled.labels, labelled.confidence
-        return _Others(latents, latents, groups, confidence, True, chain, seed, names)
     found = clustering.cluster_latents(
         latents, recipe, seed=seed, where=images.source.location, report=context.step
     )
