@@ -11,7 +11,7 @@ import pytest
 from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
-from aeclust import artifacts, inference, gallery, plots, reduction
+from aeclust import artifacts, gallery, inference, plots, reduction
 from aeclust.run import caches, figures
 from aeclust.run.folder import RunFolder
 
