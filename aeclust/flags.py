@@ -243,20 +243,21 @@ TrueLabels = Annotated[
     str | None,
     _LABELS(
         help="True labels of the images: a CSV of id,label where a label may be any text, .npy,"
-        " .npz, .h5, or demo:NAME."
+        " .npz, .h5, images in folders of their classes, or demo:NAME."
     ),
 ]
 KnownLabels = Annotated[
     str | None,
     _LABELS(
         help="A few known labels to name the clusters by: a CSV of id,label where a label may be"
-        " any text, .npy, .npz, .h5, or demo:NAME."
+        " any text, .npy, .npz, .h5, images in folders of their classes, or demo:NAME."
     ),
 ]
 LabelsFile = Annotated[
     str,
     typer.Argument(
-        help="Labels: .h5, .csv, .npy, .npz, or - for standard input.",
+        help="Labels: .csv, .h5, .npy, .npz, images in folders of their classes, or - for standard"
+        " input.",
         callback=_readable,
         autocompletion=completion.labels,
     ),

@@ -214,7 +214,7 @@ def listing(source: Source) -> str:
     if not os.path.isdir(folder):
         return ""
     sha = hashlib.sha256(json.dumps({**source.to_json(), "location": ""}).encode())
-    for name in _image_files(folder):
+    for name in image_files(folder):
         try:
             found = os.stat(folder / name)
         except OSError:  # a broken link, say; whoever decodes it will tell
@@ -518,7 +518,7 @@ def _rescale(
 
 def _load_folder(folder: Path, source: Source, progress: Callable[[int, int], None]) -> Images:
     listed = listing(source)  # before the files: what comes meanwhile makes it another
-    files, others = _image_files(folder), _image_files(folder, _OTHER_ENDINGS)
+    files, others = image_files(folder), image_files(folder, _OTHER_ENDINGS)
     left = ""
     if others:
         kinds = ", ".join(sorted({os.path.splitext(name)[1].lower() for name in others}))
@@ -583,7 +583,7 @@ def _by(size: tuple[int, ...]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _image_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> list[str]:
+def image_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> list[str]:
     """Relative POSIX paths of all images below, sorted bytewise; hidden ones are left alone."""
     found: list[str] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):

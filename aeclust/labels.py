@@ -37,12 +37,15 @@ class Labels:
         Where they came from, for errors.
     names : ndarray of shape (n,) or None
         str, what each label is called, empty where it has no name; None where the source has none.
+    files : bool
+        Whether they are those of files in a folder, of which ``--skip-bad`` may have left out some.
     """
 
     values: NDArray[np.int64]
     ids: NDArray[Any] | None
     location: str
     names: NDArray[np.str_] | None = None
+    files: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,7 +64,7 @@ class Labels:
         Raises
         ------
         InputError
-            If labels without ids have another length, or an id is unknown.
+            If labels without ids have another length, or an id is unknown (of files, all are).
         """
         if self.ids is None:
             if len(self.values) != len(ids):
@@ -73,17 +76,19 @@ class Labels:
                 )
             return np.arange(len(ids)), self.values
         row_of = {str(name): row for row, name in enumerate(ids.tolist())}
-        unknown = [str(name) for name in self.ids.tolist() if str(name) not in row_of]
-        if unknown:
+        rows = [row_of.get(str(name), -1) for name in self.ids.tolist()]
+        known = np.array(rows, np.int64) >= 0
+        unknown = self.ids[~known].tolist()
+        if unknown and not (self.files and known.any()):
             raise InputError(
-                f"id {unknown[0]!r} and {len(unknown) - 1} others are not among the images"
+                f"id {str(unknown[0])!r} and {len(unknown) - 1} others are not among the images"
                 if len(unknown) > 1
-                else f"id {unknown[0]!r} is not among the images",
+                else f"id {str(unknown[0])!r} is not among the images",
                 where=self.location,
                 expected="ids of the clustered images",
                 mend="check that both belong to the same data",
             )
-        return np.array([row_of[str(name)] for name in self.ids.tolist()], np.int64), self.values
+        return np.array(rows, np.int64)[known], self.values[known]
 
 
 def load(location: str, *, texts: bool = False) -> Labels:
@@ -97,7 +102,8 @@ def load(location: str, *, texts: bool = False) -> Labels:
     location : str
     texts : bool
         For what compares labels and never prints their numbers: those of a CSV may be any text.
-        They are numbered in the order of the alphabet then, unless all are whole numbers.
+        They are numbered in the order of the alphabet then, unless all are whole numbers. And of
+        a folder of images in folders the outermost of these are the labels.
 
     Raises
     ------
@@ -109,6 +115,8 @@ def load(location: str, *, texts: bool = False) -> Labels:
     path, _, key = location.partition("::")
     if _is_table(path):
         return _read_csv(path, texts=texts)
+    if texts and os.path.isdir(path):
+        return _read_classes(path)
     if path.lower().endswith(".json"):
         return _read_json(path)
     if not key and path.lower().endswith(".npz") and {"ids", "labels"} <= images.npz_keys(path):
@@ -146,7 +154,7 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     known = names != ""
     texts, values = np.unique(names[known], return_inverse=True)
     ids = None if found.ids is None else found.ids[known]
-    return Labels(values.astype(np.int64), ids, location), texts.tolist()
+    return Labels(values.astype(np.int64), ids, location, files=found.files), texts.tolist()
 
 
 def _is_table(path: str) -> bool:
@@ -300,6 +308,21 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
 
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:
     return np.array(values, dtype=np.str_)
+
+
+def _read_classes(path: str) -> Labels:
+    """Images in folders that are named by their classes."""
+    ids = images.image_files(Path(path))
+    homeless = next((name for name in ids if "/" not in name), None)
+    if homeless is not None or not ids:
+        raise InputError(
+            f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file",
+            where=path,
+            expected="images in folders that are named by their classes",
+            mend="sort them into folders, or write a CSV of id,label",
+        )
+    names, values = np.unique([name.partition("/")[0] for name in ids], return_inverse=True)
+    return Labels(values.astype(np.int64), _texts(ids), path, names[values], files=True)
 
 
 def _read_json(path: str) -> Labels:

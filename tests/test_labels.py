@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import tempfile
 from collections.abc import Callable
@@ -400,6 +401,42 @@ def test_texts_are_numbered_in_the_order_of_the_alphabet_where_they_may_be(tmp_p
 def test_an_absent_label_is_no_text(tmp_path: Path, label: str) -> None:
     with pytest.raises(InputError, match=r"row 3: reads .* expected id,label with a label;"):
         labels.load(csv_file(tmp_path, f"id,label\na,sea\nb,{label}\n"), texts=True)
+
+
+def test_folders_of_images_are_classes_where_labels_may_be_texts(tmp_path: Path) -> None:
+    for name in ("sea/b.png", "land/x/a.jpg", "sea/a.PNG", "land/notes.txt", ".git/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = labels.load(str(tmp_path), texts=True)
+    assert found.ids is not None
+    assert found.ids.tolist() == ["land/x/a.jpg", "sea/a.PNG", "sea/b.png"]
+    assert found.values.tolist() == [0, 1, 1]
+    assert found.called == {0: "land", 1: "sea"}
+    assert labels.load_named(str(tmp_path))[1] == ["land", "sea"]
+    with pytest.raises(InputError, match="is no file of labels"):
+        labels.load(str(tmp_path))
+    (tmp_path / "lost.png").touch()
+    line = refused(lambda: labels.load(str(tmp_path), texts=True))
+    assert line == (
+        f"{tmp_path}: lost.png is in no folder of a class; expected images in folders that are"
+        " named by their classes; sort them into folders, or write a CSV of id,label"
+    )
+
+
+def test_files_that_were_left_out_need_no_cluster() -> None:
+    ids = np.array(["a", "b", "c"])
+    known = Labels(np.array([4, 5, 6]), ids, "photos", files=True)
+    rows, values = known.aligned(np.array(["c", "a"]))
+    assert (rows.tolist(), values.tolist()) == ([1, 0], [4, 6])
+    line = refused(lambda: known.aligned(np.array(["d", "e"])))
+    assert line.startswith("photos: id 'a' and 2 others are not among the images; expected ids")
+    strict = dataclasses.replace(known, files=False)
+    assert "id 'b' is not among" in refused(lambda: strict.aligned(np.array(["c", "a"])))
+
+
+def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
+    line = refused(lambda: labels.load(str(tmp_path), texts=True))
+    assert line.startswith(f"{tmp_path}: holds no PNG or JPEG file; expected images in folders")
 
 
 def test_labels_of_any_text_are_numbered(tmp_path: Path) -> None:
