@@ -160,6 +160,7 @@ def check_foreign(context: Context, output: Path | None) -> None:
 
 
 def copy_to(file: Path, output: Path | None) -> Path:
+    """The file itself, or its copy where `-o` asks for one."""
     if output is None:
         return file
     from aeclust.artifacts import write_bytes

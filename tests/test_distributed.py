@@ -472,7 +472,7 @@ def test_a_killed_worker_ends_the_job_and_resume_goes_on(
     assert "aeclust/" not in err, "no traceback through the package"
     found = cli("info", "two")
     assert found.code == 0
-    assert "interrupted: continue with aeclust train --resume" in found.out
+    assert "interrupted: continue with aeclust train --run two --resume" in found.out
     assert cli("train", "--resume", "--run", "two").code == 0
     assert cli("train", data.images, *longer, "--run", "one").code == 0
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-3)

@@ -192,23 +192,23 @@ def test_checkpoint_epochs_by_hand(epochs: int, expected: list[int]) -> None:
     [
         (12, 4, 2, [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16]),
         (10, 3, 2, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]),
-        (10, 3, 0, list(range(11))),
+        (10, 3, "auto", list(range(11))),
         (1, 1, 2, [0, 1, 2]),
         (100, 10, 9, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]),
         (99, 11, 9, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99, 100, 110]),
     ],
 )
 def test_the_end_of_the_first_phase_is_a_checkpoint(
-    epochs: int, label_epochs: int, k: int, expected: list[int]
+    epochs: int, label_epochs: int, k: int | str, expected: list[int]
 ) -> None:
     recipe = tiny("hybrid", epochs=epochs, label_epochs=label_epochs, k=k)
     assert checkpoint_epochs(recipe) == expected
 
 
 @settings(deadline=None)
-@given(st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([0, 2, 10]))
+@given(st.integers(1, 5000), st.integers(0, 5000), st.sampled_from(["auto", 2, 10]))
 def test_checkpoints_of_two_phases_are_those_of_one_and_the_boundary(
-    epochs: int, label_epochs: int, k: int
+    epochs: int, label_epochs: int, k: int | str
 ) -> None:
     recipe = tiny("hybrid", epochs=epochs, label_epochs=label_epochs, k=k)
     one = checkpoint_epochs(tiny("baseline", epochs=recipe.total_epochs))
