@@ -618,7 +618,7 @@ def _is_utf8(name: str) -> bool:
 def _decoded(
     folder: Path, names: list[str], size: int | None
 ) -> Iterator[tuple[str, NDArray[np.uint8] | Exception]]:
-    """Every image in its place, or what is wrong with it; a few at a time, on all cores."""
+    """Every image in its place, or what is wrong with it; a few at a time."""
     decode = partial(_decode_or_fault, size=size)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         for start in range(0, len(names), _AHEAD):

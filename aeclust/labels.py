@@ -274,6 +274,7 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
         raise InputError("holds no labels", where=path, expected="rows after the header")
     columns = [cell.strip().lower() for cell in header]
     named = columns.index("name") if "name" in columns[2:] else None
+    texts = texts and named is None
     cells: list[str] = []
     names: list[str] = []
     seen: dict[str, int] = {}
@@ -284,12 +285,11 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
         digits = label.removeprefix("-")
         whole = digits.isdecimal() and len(digits) < 19
         numbers = numbers and whole
-        if not (label if texts and named is None else whole):
+        if not (label if texts else whole):
             raise InputError(
                 f"reads {','.join(row)[:60]!r}",
                 where=line,
-                expected=f"{','.join(columns)} with a"
-                f" {'label' if texts and named is None else 'whole number'}",
+                expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
                 mend="correct that row",
             )
         if row[0] in seen:
