@@ -144,7 +144,7 @@ def print_result(
 def emit(text: str, output: Path | None = None) -> None:
     """Text to a file, whole, or to standard output."""
     if output is not None:
-        from aeclust.artifacts import write_bytes
+        from aeclust.disk import write_bytes
 
         write_bytes(output, text.encode())
         return
@@ -163,7 +163,7 @@ def copy_to(file: Path, output: Path | None) -> Path:
     """The file itself, or its copy where `-o` asks for one."""
     if output is None:
         return file
-    from aeclust.artifacts import write_bytes
+    from aeclust.disk import write_bytes
 
     write_bytes(output, file.read_bytes())
     return output

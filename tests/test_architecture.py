@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "plots": ("plots",),
     "report": ("report", "thumbnails"),
-    "files": ("artifacts", "images", "labels"),
+    "files": ("artifacts", "disk", "images", "labels"),
     "stages": (
         "training",
         "selflabel",
@@ -80,6 +80,11 @@ NEEDS = {
     "choosing": {"consensus"},
     "mixtures": set[str](),
     "memory": {"errors"},
+    "disk": {"errors"},
+    "artifacts.schema": set[str](),
+    "artifacts.header": set[str](),
+    "artifacts.layout": {"artifacts.header", "artifacts.schema", "disk"},
+    "artifacts.gate": {"artifacts.header", "artifacts.schema", "errors"},
     "nearest": set[str](),
     "eigen": set[str](),
     "gallery": set[str](),
@@ -94,7 +99,7 @@ NEEDS = {
 }
 # Libraries that one room keeps to itself. Names for type checkers are free, but not of h5py.
 KEEPERS = {
-    "h5py": {"artifacts"},
+    "h5py": {"artifacts.foreign", "artifacts.gate", "artifacts.layout"},
     "matplotlib": {"plots"},
     "PIL": {"images", "thumbnails"},
     "typer": {"cli", "command", "flags"},

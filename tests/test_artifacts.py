@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import hashlib
 import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,26 +18,22 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import give_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from test_disk import FAULTS, UNHARMED, raising
 
-from aeclust import artifacts
 from aeclust.artifacts import (
     KINDS,
     Artifact,
-    claimed_digest,
     decode_ids,
     encode_ids,
-    is_artifact,
     read,
-    read_array,
     write,
     write_blocks,
-    write_bytes,
 )
+from aeclust.artifacts.header import json_bytes, library_versions, user_block
 from aeclust.errors import InputError, WriteError
 
 Array = NDArray[Any]
@@ -115,8 +107,6 @@ ATTRIBUTES = {
     "versions": b"{}",
 }
 DAMAGED = "damaged or not from aeclust: "
-UNHARMED = "free space or choose another place; what was there before is unharmed"
-NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def artifact(kind: str = "latents", arrays: dict[str, Array] | None = None) -> Artifact:
@@ -138,7 +128,7 @@ def encode(made: Artifact) -> tuple[bytes, str]:
 def sign(path: Path) -> None:
     """Give the file the user block that its content calls for, as an attacker would."""
     data = path.read_bytes()
-    path.write_bytes(artifacts._user_block(hashlib.sha256(data[512:]).hexdigest()) + data[512:])
+    path.write_bytes(user_block(hashlib.sha256(data[512:]).hexdigest()) + data[512:])
 
 
 def forge(path: Path, build: Build = lambda file: None, **options: Any) -> Path:
@@ -153,25 +143,6 @@ def forge(path: Path, build: Build = lambda file: None, **options: Any) -> Path:
     return path
 
 
-def instead(name: str, make: Build) -> Build:
-    """A build that removes dataset `name` before `make` puts another thing there."""
-
-    def build(file: Any) -> None:
-        del file[name]
-        make(file)
-
-    return build
-
-
-def attribute(name: str, value: Any) -> Build:
-    def build(file: Any) -> None:
-        del file.attrs[name]
-        if value is not None:
-            file.attrs[name] = value
-
-    return build
-
-
 def refusal(path: Path, kind: str | None = None) -> str:
     """What reading says, having checked that it is one line, names the file and means exit 2."""
     with pytest.raises(InputError) as caught:
@@ -181,13 +152,6 @@ def refusal(path: Path, kind: str | None = None) -> str:
     assert told.startswith(f"{path}: ")
     assert told.isprintable()
     return told.removeprefix(f"{path}: ")
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise error
-
-    return fail
 
 
 @contextmanager
@@ -200,25 +164,6 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def watching(path: Path) -> Iterator[Callable[[], bool]]:
-    """Whether anybody, C libraries included, opened the file since the last question (inotify)."""
-    libc = ctypes.CDLL(None)
-    handle = libc.inotify_init1(os.O_NONBLOCK)
-    assert libc.inotify_add_watch(handle, os.fsencode(path), 0x20) >= 0  # IN_OPEN
-
-    def opened() -> bool:
-        try:
-            return bool(os.read(handle, 65_536))
-        except BlockingIOError:
-            return False
-
-    try:
-        yield opened
-    finally:
-        os.close(handle)
 
 
 @pytest.fixture(scope="module")
@@ -380,12 +325,12 @@ def plainly(made: Artifact) -> bytes:
     with h5py.File(buffer, "w", userblock_size=512) as file:
         file.attrs["kind"] = np.bytes_(made.kind.encode())
         for name in ("recipe", "seed", "parents", "details"):
-            file.attrs[name] = artifacts._json_bytes(getattr(made, name))
-        file.attrs["versions"] = artifacts._json_bytes(artifacts._library_versions())
+            file.attrs[name] = json_bytes(getattr(made, name))
+        file.attrs["versions"] = json_bytes(library_versions())
         for name in sorted(made.arrays):
             file.create_dataset(name, data=made.arrays[name], track_times=False)
     payload = buffer.getvalue()[512:]
-    return artifacts._user_block(hashlib.sha256(payload).hexdigest()) + payload
+    return user_block(hashlib.sha256(payload).hexdigest()) + payload
 
 
 def split(arrays: dict[str, Array], cuts: list[int]) -> list[dict[str, Array]]:
@@ -597,34 +542,6 @@ def test_nan_in_the_header_is_refused_before_writing() -> None:
 # -- whole or not at all -----------------------------------------------------------------------
 
 
-class FullDisk(io.FileIO):
-    """A file on a disk without space."""
-
-    def write(self, data: object) -> int:
-        raise NO_SPACE
-
-
-def on_full_disk(handle: int, mode: str) -> io.BufferedRandom:
-    return io.BufferedRandom(FullDisk(handle, mode))
-
-
-FAULTS: dict[str, tuple[str, Callable[..., Any], str]] = {
-    "mkstemp": ("tempfile.mkstemp", raising(NO_SPACE), "No space left on device"),
-    "write": ("os.fdopen", on_full_disk, "No space left on device"),
-    "fsync": ("os.fsync", raising(OSError(errno.EIO, "Input/output error")), "Input/output error"),
-    "chmod": ("os.chmod", raising(PermissionError(errno.EPERM, "Not permitted")), "Not permitted"),
-    "replace": ("os.replace", raising(NO_SPACE), "No space left on device"),
-    **{
-        f"read back {name}": ("os.fsync", spoil, "what was read back differs from what was written")
-        for name, spoil in {
-            "changed": lambda handle: os.pwrite(handle, b"X", 2),
-            "short": lambda handle: os.truncate(handle, 2),
-            "long": lambda handle: os.pwrite(handle, b"X", 1 << 21),
-        }.items()
-    },
-}
-
-
 @pytest.mark.parametrize("stage", FAULTS)
 @pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])
 def test_a_fault_under_an_artifact_leaves_the_old_file_and_nothing_else(
@@ -679,85 +596,6 @@ def test_a_byte_that_changes_before_the_file_is_sealed_is_noticed(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("stage", FAULTS)
-@pytest.mark.parametrize("size", [3, 1 << 21], ids=["small", "large"])
-def test_a_fault_at_any_stage_leaves_the_old_file_and_nothing_else(
-    stage: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file.h5"
-    path.write_bytes(b"old")
-    target, fault, reason = FAULTS[stage]
-    with monkeypatch.context() as patch:
-        patch.setattr(target, fault)
-        with pytest.raises(WriteError) as caught:
-            write_bytes(path, b"n" * size)
-    assert str(caught.value) == f"{path}: could not be written ({reason}); {UNHARMED}"
-    assert caught.value.exit_code == 4
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_interrupt_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file.h5"
-    path.write_bytes(b"old")
-    monkeypatch.setattr("os.fsync", raising(KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_below_a_file_is_a_write_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(WriteError, match=r"could not be written \((File exists|Not a directory)\)"):
-        write_bytes(tmp_path / "file" / "a.h5", b"new")
-    assert (tmp_path / "file").read_bytes() == b"old"
-
-
-def test_a_folder_in_the_place_of_the_file_is_a_write_error(tmp_path: Path) -> None:
-    (tmp_path / "a.h5").mkdir()
-    with pytest.raises(WriteError, match=r"could not be written \(Is a directory\)"):
-        write_bytes(tmp_path / "a.h5", b"new")
-    assert [p.name for p in tmp_path.rglob("*")] == ["a.h5"]
-
-
-def test_a_folder_that_cannot_be_forced_to_disk_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forced: list[bool] = []
-
-    def fsync(handle: int) -> None:
-        forced.append(os.path.isdir(f"/proc/self/fd/{handle}"))
-        if forced[-1]:
-            raise OSError(errno.EINVAL, "some file systems refuse")
-
-    monkeypatch.setattr("os.fsync", fsync)
-    write_bytes(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert forced == [False, True]  # the file first, then its folder
-
-
-def test_the_new_file_replaces_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    for data in (b"old", b"", b"n" * 3_000_000):
-        write_bytes(path, data)
-        assert path.read_bytes() == data
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o007, 0o660)])
-def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
-    before = os.umask(mask)
-    try:
-        write_bytes(tmp_path / "file", b"x")
-    finally:
-        after = os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
-    assert after == mask
-
-
 # -- every flipped bit -------------------------------------------------------------------------
 
 WHOLE, _ = encode(artifact())
@@ -797,553 +635,4 @@ def test_appended_bytes_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.h5") == (
         f"{DAMAGED}its bytes do not match its SHA-256; expected a file as aeclust wrote it; "
         "delete it to have it made anew, or restore a copy"
-    )
-
-
-# -- the gate: files that are no artifacts -----------------------------------------------------
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    told = refusal(tmp_path / "none.h5")
-    assert told == "cannot be read (No such file or directory); check the path"
-
-
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == "is not a regular file; expected an HDF5 file"
-
-
-def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "pipe.h5"
-    os.mkfifo(path)
-    with within(30):
-        assert refusal(path) == "is not a regular file; expected an HDF5 file"
-        assert not is_artifact(path)
-        assert claimed_digest(path) == ""
-
-
-@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x89HDF\r\n\x1a\n", WHOLE[512:]])
-def test_a_file_without_the_user_block_is_no_artifact(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.h5").write_bytes(content)
-    assert refusal(tmp_path / "a.h5") == (
-        "is not an aeclust artifact; expected a file written by aeclust; check the path"
-    )
-
-
-def test_a_newer_format_asks_for_a_newer_aeclust(tmp_path: Path) -> None:
-    (tmp_path / "a.h5").write_bytes(WHOLE.replace(b"artifact 1 ", b"artifact 2 ", 1))
-    assert refusal(tmp_path / "a.h5") == (
-        "is of format 2; expected format 1; read it with a newer aeclust"
-    )
-
-
-def test_another_kind_than_the_one_asked_for_is_told(tmp_path: Path) -> None:
-    write(tmp_path / "a.h5", artifact("labels"))
-    assert refusal(tmp_path / "a.h5", "latents") == (
-        "this is a labels file; expected a latents file; name another"
-    )
-
-
-def test_a_file_that_may_not_be_read_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path / "a.h5", artifact())
-    denied = raising(PermissionError(errno.EACCES, "Permission denied"))
-    monkeypatch.setattr(artifacts, "open", denied, raising=False)
-    assert refusal(tmp_path / "a.h5") == "cannot be read (Permission denied); check its permissions"
-    assert not is_artifact(tmp_path / "a.h5")
-
-
-def test_a_file_beyond_the_size_cap_is_not_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path / "a.h5", artifact())
-    monkeypatch.setattr(artifacts, "_MAX_BYTES", 1_000)
-    assert refusal(tmp_path / "a.h5") == f"has {len(WHOLE)} bytes; expected at most 1000"
-
-
-def test_signed_garbage_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.h5").write_bytes(bytes(512) + b"garbage" * 100)
-    sign(tmp_path / "a.h5")
-    assert refusal(tmp_path / "a.h5").startswith(f"{DAMAGED}HDF5 cannot read it (")
-
-
-def test_is_artifact_and_claimed_digest_look_at_the_first_line_only(tmp_path: Path) -> None:
-    whole, torn, text = tmp_path / "whole.h5", tmp_path / "torn.h5", tmp_path / "text.h5"
-    digest = write(whole, artifact())
-    torn.write_bytes(whole.read_bytes()[:600])
-    text.write_bytes(b"aeclust\n")
-    found = {p.name: (is_artifact(p), claimed_digest(p)) for p in (whole, torn, text, tmp_path)}
-    assert found == {
-        "whole.h5": (True, digest),
-        "torn.h5": (True, digest),
-        "text.h5": (False, ""),
-        tmp_path.name: (False, ""),
-    }
-    assert not is_artifact(tmp_path / "none.h5")
-
-
-# -- the gate: signed, hostile HDF5 ------------------------------------------------------------
-
-
-def test_a_forged_file_without_malice_is_read(tmp_path: Path) -> None:
-    # so that each refusal below is due to the one thing that is wrong
-    found = read(forge(tmp_path / "a.h5"), "latents")
-    assert {name: value.tolist() for name, value in found.arrays.items()} == {
-        name: value.tolist() for name, value in LATENTS.items()
-    }
-
-
-PLAIN: dict[str, dict[str, Any]] = {
-    "filtered": {"compression": "gzip", "shuffle": True, "fletcher32": True},
-    "growing": {"maxshape": (None, 2)},
-    "chunked": {"chunks": (1, 2)},
-}
-
-
-@pytest.mark.parametrize("way", PLAIN)
-def test_only_other_files_may_be_stored_in_chunks(way: str, tmp_path: Path) -> None:
-    build = instead("latents", lambda f: f.create_dataset("latents", data=[[1, 2]] * 3, dtype="f4",
-                                                          **PLAIN[way]))  # fmt: skip
-    path = forge(tmp_path / "a.h5", build)
-    assert refusal(path).startswith(f"{DAMAGED}'latents' is stored in chunks")
-    assert read_array(path, "latents", (2,))[1].tolist() == [[1, 2]] * 3
-
-
-def test_a_chunk_counts_whole_however_little_of_it_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # 256 MB of zeros are a small file, and HDF5 would take all of them into memory
-    build = instead("latents", lambda f: f.create_dataset(
-        "latents", data=np.zeros((3, 2), "f4"), maxshape=(None, None), chunks=(32, 2_000_000),
-        compression="gzip"))  # fmt: skip
-    path = forge(tmp_path / "a.h5", build)
-    assert refusal(path).startswith(f"{DAMAGED}'latents' is stored in chunks")
-    give_memory(monkeypatch, 2e8)
-    with pytest.raises(InputError, match="'latents' needs about 0 GB of memory"):
-        read_array(path, "latents", (2,))
-
-
-def test_a_name_is_never_followed_as_a_path(tmp_path: Path) -> None:
-    # HDF5 keeps any bytes as a name, and looks a name with a slash up as a path
-    path = tmp_path / "a.h5"
-    for written, forged in ((b"zxb\0", b"z/b\0"), (b"zxb\0", b".\0b\0")):
-        with h5py.File(path, "w") as file:
-            file["zxb"] = np.zeros((3, 2), "f4")
-        data = path.read_bytes()
-        assert data.count(written) == 1
-        path.write_bytes(data.replace(written, forged))
-        with pytest.raises(InputError) as caught:
-            read_array(path, None, (2,))
-        assert f"{forged.partition(bytes(1))[0].decode()!r} is no name" in str(caught.value)
-
-
-def _compound(file: Any) -> None:
-    file["latents"] = np.zeros((3, 2), [("a", "f4")])
-
-
-def _nested(file: Any) -> None:
-    file.create_group("/".join("abcdefghi"))
-
-
-def _committed(file: Any) -> None:
-    file["type"] = np.dtype("f4")
-
-
-def _texts(file: Any) -> None:
-    file["ids"] = ["a", "b", "c"]  # of variable length
-
-
-def _set(name: str, value: Any) -> Build:
-    return instead(name, lambda file: file.create_dataset(name, data=value))
-
-
-HOSTILE: dict[str, tuple[Build, str]] = {
-    "hard-link cycle": (
-        lambda f: f.create_group("a").__setitem__("loop", f["/"]),
-        "'a/loop/a' repeats an object or exceeds 4096",
-    ),
-    "second name": (
-        lambda f: f.__setitem__("again", f["latents"]),
-        "'latents' repeats an object or exceeds 4096",
-    ),
-    "too deep": (_nested, "'a/b/c/d/e/f/g/h/i' lies deeper than 8 groups"),
-    "committed type": (_committed, "'type' is neither group nor dataset"),
-    "dangling soft link": (
-        lambda f: f.__setitem__("extra", h5py.SoftLink("/nowhere")),
-        "'extra' is a link to somewhere else",
-    ),
-    "unknown filter": (
-        instead("latents", lambda f: f.create_dataset(
-            "latents", data=np.zeros((3, 2), "f4"), compression="lzf")),
-        "'latents' is stored in chunks",
-    ),
-    "4 TB declared": (
-        instead("latents", lambda f: f.create_dataset("latents", shape=(2**38, 4), dtype="f4")),
-        f"it declares {2**42 + 48} bytes of data, more than ",
-    ),
-    "expanding": (
-        instead("latents", lambda f: f.create_dataset(
-            "latents", shape=(3, 10**7), dtype="f4", chunks=(3, 10**6), compression="gzip")),
-        "'latents' is stored in chunks",
-    ),
-    "bomb": (
-        instead("latents", lambda f: f.create_dataset(
-            "latents", data=np.zeros((3, 2 * 10**7), "f4"), chunks=(3, 10**6),
-            compression="gzip")),
-        "'latents' is stored in chunks",
-    ),
-    "texts of any length": (instead("ids", _texts), "'ids' has dtype object"),
-    "compound": (instead("latents", _compound), "'latents' has dtype [('a', '<f4')]"),
-    "half precision": (_set("latents", np.zeros((3, 2), "f2")), "'latents' has dtype float16"),
-    "complex": (_set("latents", np.zeros((3, 2), complex)), "'latents' has dtype complex128"),
-    "no value": (_set("latents", h5py.Empty("f4")), "'latents' has dtype float32"),
-    "other precision": (
-        _set("latents", np.zeros((3, 2))), "'latents' has dtype float64 instead of float32",
-    ),
-    "other byte order": (
-        _set("latents", np.zeros((3, 2), ">f4")), "'latents' has dtype >f4 instead of float32",
-    ),
-    "missing": (instead("ids", lambda f: None), "missing ids, unexpected nothing"),
-    "unexpected": (
-        lambda f: f.__setitem__("group/extra", [1]), "missing nothing, unexpected group/extra",
-    ),
-    "number of axes": (
-        _set("latents", np.zeros((3, 2, 1), "f4")), "'latents' has 3 dimensions instead of 2",
-    ),
-    "length": (
-        _set("latents", np.zeros((4, 2), "f4")),
-        "'latents' has 4 rows or columns where others have 3",
-    ),
-    "NaN": (_set("latents", np.full((3, 2), np.nan, "f4")), "'latents' holds NaN or infinity"),
-    "ids of other bytes": (_set("ids", np.array([b"a", b"b", b"\xff"])), "'ids' is not UTF-8"),
-    "unknown kind": (attribute("kind", np.bytes_(b"poem")), "kind 'poem' is unknown"),
-    "terminal codes": (attribute("kind", np.bytes_(b"\x1b[2J")), r"kind '\x1b[2J' is unknown"),
-    "missing attribute": (attribute("seed", None), "attribute 'seed' is missing"),
-    "attribute of any length": (attribute("recipe", "{}"), "attribute 'recipe' is not a text"),
-    "attribute of numbers": (attribute("seed", 7), "attribute 'seed' is not a text"),
-    "attribute of two texts": (
-        attribute("kind", np.array([b"latents"] * 2)), "attribute 'kind' is not a text",
-    ),
-    "attribute of other bytes": (
-        attribute("recipe", np.bytes_(b'{"\xff": 1}')), "attribute 'recipe' is not UTF-8",
-    ),
-    "large attribute": (
-        attribute("details", np.bytes_(b" " * 64_000 + b"{}")),
-        "attribute 'details' is larger than 64000 bytes",
-    ),
-    "no JSON": (attribute("recipe", np.bytes_(b"{,}")), "its JSON does not parse (Expecting"),
-    "huge number": (attribute("seed", np.bytes_(b"9" * 5_000)), "its JSON does not parse (Exceeds"),
-    "deep JSON": (
-        attribute("recipe", np.bytes_(b'{"a": ' + b"[" * 3_000 + b"]" * 3_000 + b"}")),
-        "its JSON nests too deep",
-    ),
-    "deep JSON behind brackets in a text": (
-        attribute("recipe", np.bytes_(b'{"a": "' + b"]" * 99 + b'", "b": ' + b"[" * 40 + b"]" * 40
-                                      + b"}")),
-        "its JSON nests too deep",
-    ),
-    "list for an object": (
-        attribute("recipe", np.bytes_(b"[]")), "attribute 'recipe' has the wrong type",
-    ),
-    "text for the seed": (
-        attribute("seed", np.bytes_(b'"1"')), "attribute 'seed' has the wrong type",
-    ),
-    "true for the seed": (
-        attribute("seed", np.bytes_(b"true")), "attribute 'seed' has the wrong type",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("malice", HOSTILE)
-def test_signed_hostile_files_are_refused(malice: str, tmp_path: Path) -> None:
-    build, told = HOSTILE[malice]
-    with within(30):
-        assert refusal(forge(tmp_path / "a.h5", build)).startswith(f"{DAMAGED}{told}")
-
-
-MEASURE = """
-import re, sys
-from pathlib import Path
-from aeclust import artifacts
-from aeclust.errors import InputError
-
-import h5py
-
-def peak():
-    status = open("/proc/self/status").read()
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
-
-before = peak()
-for path in sorted(Path(sys.argv[1]).iterdir()):
-    try:
-        artifacts.read(path)
-        print("taken:", path)
-    except InputError:
-        pass
-print((peak() - before) // 10**6)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the count is in /proc")
-def test_hostile_files_take_no_memory(tmp_path: Path) -> None:
-    for i, (build, _) in enumerate(HOSTILE.values()):
-        forge(tmp_path / f"{i}.h5", build)
-    assert len(HOSTILE) >= 30
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 64, done.stdout  # megabytes, and nothing was taken
-
-
-def test_an_attribute_in_dense_storage_is_not_loaded(tmp_path: Path) -> None:
-    build = attribute("details", np.bytes_(b" " * 3_000_000 + b"{}"))
-    told = refusal(forge(tmp_path / "a.h5", build, libver="latest"))
-    assert told.startswith(f"{DAMAGED}attribute 'details' is larger than 64000 bytes")
-
-
-def test_too_many_objects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "_MAX_OBJECTS", 2)
-    assert refusal(forge(tmp_path / "a.h5")).startswith(
-        f"{DAMAGED}'latents' repeats an object or exceeds 2"
-    )
-
-
-# -- the gate: files that make HDF5 open other files -------------------------------------------
-
-SECRET = np.full((3, 2), 42, np.float32)
-
-
-def _external_link(file: Any, secret: Path) -> None:
-    file["latents"] = h5py.ExternalLink(str(secret), "latents")
-
-
-def _soft_link(file: Any, secret: Path) -> None:
-    file["other"] = h5py.ExternalLink(str(secret), "/")
-    file["latents"] = h5py.SoftLink("/other/latents")
-
-
-def _external_storage(file: Any, secret: Path) -> None:
-    external = [(os.fspath(secret), len(secret.read_bytes()) - SECRET.nbytes, SECRET.nbytes)]
-    file.create_dataset("latents", shape=(3, 2), dtype="f4", external=external)
-
-
-def _virtual(file: Any, secret: Path) -> None:
-    layout = h5py.VirtualLayout(shape=(3, 2), dtype="f4")
-    layout[:] = h5py.VirtualSource(str(secret), "latents", shape=(3, 2))
-    file.create_virtual_dataset("latents", layout)
-
-
-def _growing_virtual(file: Any, secret: Path) -> None:  # its shape alone needs the other file
-    layout = h5py.VirtualLayout(shape=(3, 2), maxshape=(None, 2), dtype="f4")
-    source = h5py.VirtualSource(str(secret), "latents", shape=(3, 2), maxshape=(None, 2))
-    layout[: h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
-    file.create_virtual_dataset("latents", layout)
-
-
-OUTWARD: dict[str, tuple[Callable[[Any, Path], None], str]] = {
-    "external link": (_external_link, "'latents' is a link to somewhere else"),
-    "soft link": (_soft_link, "is a link to somewhere else"),
-    "external storage": (_external_storage, "'latents' keeps its data in other files"),
-    "virtual dataset": (_virtual, "'latents' keeps its data in other files"),
-    "growing virtual dataset": (_growing_virtual, "'latents' keeps its data in other files"),
-}
-
-
-@pytest.fixture
-def secret(tmp_path: Path) -> Path:
-    path = tmp_path / "secret.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("latents", data=SECRET, maxshape=(None, 2), chunks=(3, 2))
-    path.write_bytes(path.read_bytes() + SECRET.tobytes())  # for external storage, which is raw
-    return path
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="inotify")
-@pytest.mark.parametrize("way", OUTWARD)
-def test_other_files_are_not_even_opened(way: str, tmp_path: Path, secret: Path) -> None:
-    make, reason = OUTWARD[way]
-    path = forge(tmp_path / "a.h5", instead("latents", lambda file: make(file, secret)))
-    with watching(secret) as opened:
-        told = refusal(path)
-        with pytest.raises(InputError) as of_any_file:
-            read_array(path, "latents", (2,))
-        assert not opened()
-        with h5py.File(path) as unguarded:  # the trap is real: without the gate it snaps
-            assert unguarded["latents"][()].tolist() == SECRET.tolist()
-        assert opened()
-    assert told.startswith(DAMAGED)
-    assert reason in told
-    assert "cannot be used: " in str(of_any_file.value)
-    assert reason in str(of_any_file.value)
-
-
-# -- arrays of any HDF5 file -------------------------------------------------------------------
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    path = tmp_path / "mixed.h5"
-    with h5py.File(path, "w") as file:
-        file["group/images"] = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
-        file["labels"] = [5, 6]
-        file.create_dataset("more", data=[7, 8], chunks=(1,))
-    return path
-
-
-def test_the_only_array_with_so_many_axes_is_found(mixed: Path) -> None:
-    name, values = read_array(mixed, None, (3, 4))
-    assert name == "group/images"
-    assert values.tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
-
-
-def test_a_key_chooses_an_array_whatever_its_axes(mixed: Path) -> None:
-    name, values = read_array(mixed, "more", (3, 4))
-    assert name == "more"
-    assert values.tolist() == [7, 8]
-
-
-@pytest.mark.parametrize(
-    ("key", "axes", "told"),
-    [
-        (None, (1,), "2 of its arrays could be meant (group/images, labels, more); "
-         "expected one array with 1 axes; name one, as {path}::KEY"),
-        (None, (4, 5), "0 of its arrays could be meant (group/images, labels, more); "
-         "expected one array with 4 or 5 axes; name one, as {path}::KEY"),
-        ("images", (3,), "no array is called 'images'; "
-         "expected one of group/images, labels, more; change the part after ::"),
-    ],
-)  # fmt: skip
-def test_an_unclear_choice_names_all_arrays(
-    key: str | None, axes: tuple[int, ...], told: str, mixed: Path
-) -> None:
-    with pytest.raises(InputError) as caught:
-        read_array(mixed, key, axes)
-    assert str(caught.value) == f"{mixed}: {told.format(path=mixed)}"
-
-
-def test_an_empty_file_says_so(tmp_path: Path) -> None:
-    h5py.File(tmp_path / "a.h5", "w").close()
-    with pytest.raises(InputError, match=r"0 of its arrays could be meant \(it is empty\)"):
-        read_array(tmp_path / "a.h5", None, (1,))
-
-
-def test_nobody_is_told_to_delete_a_file_that_aeclust_did_not_write(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["names"] = ["a", "b"]
-    with pytest.raises(InputError) as caught:
-        read_array(tmp_path / "a.h5", None, (3,))
-    assert str(caught.value) == (
-        f"{tmp_path / 'a.h5'}: cannot be used: 'names' has dtype object; "
-        "expected an HDF5 file of plain arrays of numbers; copy the arrays into a new file"
-    )
-
-
-def test_more_than_the_memory_holds_is_told_and_not_a_traceback(
-    mixed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(h5py.Dataset, "__getitem__", raising(MemoryError()))
-    with pytest.raises(InputError, match=r"cannot be used: HDF5 cannot read it \(MemoryError\)"):
-        read_array(mixed, "more", (1,))
-
-
-def test_what_lies_in_one_piece_is_mapped_and_stays_that_of_its_file(mixed: Path) -> None:
-    name, values = read_array(mixed, "group/images", (3,))
-    assert name == "group/images"
-    assert isinstance(values, np.memmap)
-    assert not values.flags.writeable
-    other = mixed.with_name("other.h5")
-    with h5py.File(other, "w") as file:
-        file["group/images"] = np.zeros((2, 2, 2), np.uint8)
-    os.replace(other, mixed)
-    assert values.tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
-
-
-@pytest.mark.parametrize("block", [0, 512, 2_048])
-@pytest.mark.parametrize("dtype", ["u1", "<f4", ">i2", "<f8", "?"])
-def test_a_map_holds_what_hdf5_reads(block: int, dtype: str, tmp_path: Path) -> None:
-    wanted = np.random.default_rng(0).integers(0, 2, (7, 3, 5)).astype(dtype)
-    with h5py.File(tmp_path / "a.h5", "w", userblock_size=block) as file:
-        file["odd"] = np.zeros(3, np.uint8)
-        file["images"] = wanted
-    _, values = read_array(tmp_path / "a.h5", None, (3,))
-    assert isinstance(values, np.memmap)
-    assert values.dtype == wanted.dtype
-    assert np.array_equal(values, wanted)
-
-
-def _compact(file: Any) -> None:
-    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plist.set_layout(h5py.h5d.COMPACT)
-    space = h5py.h5s.create_simple((2, 2, 2))
-    h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, space, plist)
-    file["images"][...] = np.arange(8).reshape(2, 2, 2)
-
-
-def _twelve_bits(file: Any) -> None:  # in two bytes, which numpy has no type for
-    narrow = h5py.h5t.NATIVE_INT16.copy()
-    narrow.set_precision(12)
-    h5py.h5d.create(file.id, b"images", narrow, h5py.h5s.create_simple((2, 2, 2)))
-    file["images"][...] = np.arange(-4, 4).reshape(2, 2, 2)
-
-
-NOT_MAPPED: dict[str, tuple[Build, list[int]]] = {
-    "compact": (_compact, list(range(8))),
-    "twelve bits": (_twelve_bits, list(range(-4, 4))),
-    "never written": (lambda f: f.create_dataset("images", (2, 2, 2), "u1"), [0] * 8),
-    "in chunks": (
-        lambda f: f.create_dataset("images", data=np.arange(8).reshape(2, 2, 2), chunks=(1, 2, 1)),
-        list(range(8)),
-    ),
-}
-
-
-@pytest.mark.parametrize("way", NOT_MAPPED)
-def test_what_cannot_be_mapped_is_read(way: str, tmp_path: Path) -> None:
-    build, wanted = NOT_MAPPED[way]
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        build(file)
-    _, values = read_array(tmp_path / "a.h5", None, (3,))
-    assert not isinstance(values, np.memmap)
-    assert values.ravel().tolist() == wanted
-
-
-def test_a_dataset_that_ends_behind_its_file_is_refused(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["images"] = np.zeros((20, 20, 20), np.uint8)
-    size = (tmp_path / "a.h5").stat().st_size
-    os.truncate(tmp_path / "a.h5", size - 100)
-    with pytest.raises(InputError, match="cannot be used: HDF5 cannot read it"):
-        read_array(tmp_path / "a.h5", None, (3,))
-
-
-@pytest.mark.parametrize("chunks", [(1, 4, 3), (7, 2, 5), (64, 6, 5)])
-def test_large_chunked_data_is_decoded_to_disk_block_by_block(
-    chunks: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = np.random.default_rng(0).integers(0, 256, (500, 6, 5), np.uint8)
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("images", data=wanted, chunks=chunks, compression="gzip")
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr(artifacts, "_CHUNK", 64)
-    give_memory(monkeypatch, 4 * wanted.nbytes)
-    _, values = read_array(tmp_path / "a.h5", None, (3,))
-    assert not isinstance(values, np.memmap)
-    give_memory(monkeypatch, 4 * wanted.nbytes - 4)
-    _, values = read_array(tmp_path / "a.h5", None, (3,))
-    assert isinstance(values, np.memmap)
-    assert np.array_equal(values, wanted)
-    assert os.listdir(tmp_path / "temporary") == []
-
-
-def test_no_room_for_decoded_data_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("images", data=np.ones((9, 6, 5)), chunks=(2, 6, 5))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    give_memory(monkeypatch, 2_000)
-    monkeypatch.setattr(artifacts, "_CHUNK", 1)
-    with pytest.raises(WriteError) as caught:
-        read_array(tmp_path / "a.h5", None, (3,))
-    assert str(caught.value) == (
-        f"{tmp_path / 'none'}: could not be written (No such file or directory); {UNHARMED}"
     )

@@ -17,7 +17,7 @@ from PIL import Image
 from aeclust import demo
 from aeclust.metrics import scores
 
-SHORTER = "aeclust train --epochs 4 --set label_epochs=1 "
+SHORTER = "aeclust train --epochs 4 --set label_epochs=1 --set channels=32,64,128 "
 
 
 @pytest.fixture(
@@ -28,7 +28,7 @@ SHORTER = "aeclust train --epochs 4 --set label_epochs=1 "
 def newcomer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every command of the README has been typed, in order.
 
-    Training is cut short, unless there is time for endurance.
+    Training is cut short, and that of a smaller network, unless there is time for endurance.
     """
     folder = tmp_path_factory.mktemp("readme")
     commands = "\n".join(blocks("README.md", "sh")).replace("aeclust train ", request.param)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, labels, memory
+from aeclust import artifacts, disk, labels, memory
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, WriteError
 from aeclust.images import to_png
@@ -127,7 +127,7 @@ def export(
         names = current_names(context, artifact)
         found = _Columns.of(artifact, names)
         if ending:
-            artifacts.write_bytes(place, _table(context, artifact, found, ending))
+            disk.write_bytes(place, _table(context, artifact, found, ending))
             content = f"{len(found.ids)} images"
         else:
             content = _folder(context, manifest, found, names, place, link=link, force=force)
@@ -256,7 +256,7 @@ def _network_file(
     network, digest = load_network(context, manifest, epoch)
     convert = to_onnx if ending == ".onnx" else to_safetensors
     data = convert(network, manifest.recipe, epoch=epoch, digest=digest)
-    artifacts.write_bytes(place, data)
+    disk.write_bytes(place, data)
     part = "encoder" if ending == ".onnx" else "network"
     return f"the {part} of recipe {manifest.recipe.name} after epoch {epoch}"
 

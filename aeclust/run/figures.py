@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, inference, labels, metrics, reduction
+from aeclust import artifacts, clustering, disk, inference, labels, metrics, reduction
 from aeclust import gallery as choice
 from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS
@@ -158,7 +158,7 @@ def checkpoint_curve(
         way = "clustered by themselves" if recipe.transductive else "labelled by their neighbours"
         note = f"{len(validation.classes)} validation images, {way}"
     table = file.with_suffix(".csv")
-    artifacts.write_bytes(table, _curve_csv(curve).encode())
+    disk.write_bytes(table, _curve_csv(curve).encode())
     from aeclust import plots
 
     accuracies = [p.accuracy for p in curve.points if p.accuracy is not None]
@@ -543,4 +543,4 @@ def _save(file: Path, figure: Figure) -> None:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }[kind]
     figure.savefig(buffer, format=kind, metadata=metadata)
-    artifacts.write_bytes(file, buffer.getvalue())
+    disk.write_bytes(file, buffer.getvalue())

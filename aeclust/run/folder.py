@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aeclust import artifacts
+from aeclust import disk
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
 from aeclust.recipes import Recipe, checkpoint_epochs
@@ -274,7 +274,7 @@ class RunFolder:
         with self._open_lock() as file:
             self._held = 1
             for place in (self.path, self.path / "weights"):
-                artifacts.remove_leftovers(place, _OWN)
+                disk.remove_leftovers(place, _OWN)
             try:
                 yield
             finally:
@@ -319,7 +319,7 @@ def _epochs(values: list[Any]) -> tuple[int, ...]:
 def _write(file: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
     # a path may hold bytes that are no text
-    artifacts.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
+    disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
 
 
 if sys.platform == "win32":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, labels, metrics
+from aeclust import artifacts, disk, labels, metrics
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Source
@@ -227,7 +227,7 @@ def names_by_labels(context: Context, known: str) -> Named:
 def _store(context: Context, artifact: Artifact, names: Mapping[int, str]) -> list[Cluster]:
     kept = {cluster: name for cluster, name in names.items() if name}
     text = json.dumps(Names(artifact.digest, kept).to_json(), indent=2, ensure_ascii=False)
-    artifacts.write_bytes(context.folder.names_file, f"{text}\n".encode())
+    disk.write_bytes(context.folder.names_file, f"{text}\n".encode())
     return _clusters(artifact, kept)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, gallery, inference, recipes, thumbnails
+from aeclust import artifacts, disk, gallery, inference, recipes, thumbnails
 from aeclust import report as pages
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
@@ -67,7 +67,7 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
         )
     found = gather(context)
     text = pages.page(found).encode()
-    artifacts.write_bytes(file, text)
+    disk.write_bytes(file, text)
     return Reported(file, len(text), found.shape[0], len(found.sizes))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, labels, training
+from aeclust import artifacts, disk, labels, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, all_equal, load
@@ -207,7 +207,7 @@ def _train_and_save(
         context.rest(None)
         if moment.metrics and team.leads:
             lines.append(json.dumps({"epoch": moment.epoch, **moment.metrics}))
-            artifacts.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
+            disk.write_bytes(folder.metrics_file, "".join(f"{x}\n" for x in lines).encode())
         if moment.step == 0 and moment.epoch in kept and team.leads:
             write_weights(folder, manifest, moment.epoch, moment.snapshot().weights)
         # a signal to any of the processes ends all after the same step

@@ -1,0 +1,118 @@
+"""Files put in place whole or not at all, whatever dies or fills up meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from aeclust.errors import WriteError
+
+SPOILT = "what was read back differs from what was written"
+
+# What a killed process may leave beside FILE; nobody but its writer ever reads it.
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that every other process sees the old file or the new one.
+
+    The bytes go to a temporary file in the same folder, are forced to disk, read back, compared,
+    and renamed into place.
+
+    Raises
+    ------
+    WriteError
+        If any of it fails; an existing file stays as it was and no temporary file remains.
+    """
+    with replacing(path) as file, told(path):
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        if not _same(file, data):
+            raise OSError(SPOILT)
+
+
+def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed writers of files with such names left; only for who locks the folder."""
+    with contextlib.suppress(OSError):  # no folder, nothing left
+        for file in folder.iterdir():
+            match = _TEMPORARY.fullmatch(file.name)
+            if match and names.fullmatch(match[1]):
+                file.unlink()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[io.BufferedRandom]:
+    """A new file beside `path`, which takes its place if the body ends well.
+
+    The body forces to disk what it writes.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be made or put in place.
+    """
+    temporary = ""
+    try:
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(
+                prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+            )
+            file = os.fdopen(handle, "w+b")
+        try:
+            yield file
+        finally:
+            with contextlib.suppress(OSError):  # what could not be written is tried once more
+                file.close()
+        with told(path):
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What the system refuses in the body is a WriteError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(
+            f"could not be written ({error.strerror or error})",
+            where=str(path),
+            mend="free space or choose another place; what was there before is unharmed",
+        ) from error
+
+
+def _same(file: io.BufferedRandom, data: bytes) -> bool:
+    view, step = memoryview(data), 1 << 20
+    return all(
+        file.read(step) == view[start : start + step] for start in range(0, len(data), step)
+    ) and not file.read(1)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows has no handle on a folder to force, some file systems refuse to; by now the new file
+    # is in place and whole, so that this is no failure to write.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
