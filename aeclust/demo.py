@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 # A field broadcasts to (FINE, FINE); a colour is (3, 1, 1), an image (3, FINE, FINE), about 0..1.
 Array = NDArray[np.floating[Any]]
 
-NAMES: tuple[str, ...] = ("scenes", "scenes-val", "digits")
+_SCENES = {"scenes": (3000, 0), "scenes-val": (500, 1)}  # how many, and the seed
+NAMES: tuple[str, ...] = (*_SCENES, "digits")
 
 SIDE = 32
 FINE = 2 * SIDE  # painted at twice the size and averaged, which smooths every edge
@@ -75,13 +76,20 @@ class DemoSet:
 
 def load(name: str) -> DemoSet:
     """Return the set called ``name``, one of ``NAMES``; raise KeyError for any other."""
-    if name == "scenes":
-        return scenes(3000, seed=0)
-    if name == "scenes-val":
-        return scenes(500, seed=1)
+    if name in _SCENES:
+        n, seed = _SCENES[name]
+        return scenes(n, seed=seed)
     if name == "digits":
         return digits()
     raise KeyError(f"no demo set {name!r}; there are {', '.join(NAMES)}")
+
+
+def classes(name: str) -> NDArray[np.int64]:
+    """Return the labels of :func:`load` alone, without painting an image for each."""
+    if name in _SCENES:
+        n, seed = _SCENES[name]
+        return _kinds(n, np.random.default_rng(seed))
+    return load(name).labels
 
 
 def digits() -> DemoSet:
@@ -99,12 +107,16 @@ def scenes(n: int, *, seed: int) -> DemoSet:
     Pixels are ``(n, 32, 32, 3)`` uint8, RGB in 0..255; equal seeds give equal bytes.
     """
     rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(n, dtype=np.int64) % 2)
+    labels = _kinds(n, rng)
     pixels = np.empty((n, SIDE, SIDE, 3), np.uint8)
     for i, child in enumerate(rng.spawn(n)):
         paint = _landscape if labels[i] else _object
         pixels[i] = _develop(child, paint(child, _palette(child)))
     return DemoSet(pixels, labels, ("object", "landscape"))
+
+
+def _kinds(n: int, rng: Generator) -> NDArray[np.int64]:
+    return rng.permutation(np.arange(n, dtype=np.int64) % 2)
 
 
 # ---- light and texture, shared by both classes --------------------------------------------------

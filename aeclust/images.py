@@ -189,7 +189,7 @@ def load(
         )
     if location.startswith("demo:"):
         _refuse_stated(source, "layout", "range", "size", "skip_bad")
-        pixels = demo_set(location).pixels
+        pixels = demo.load(demo_name(location)).pixels
         return Images(pixels, np.arange(len(pixels)), source)
     path, _, key = location.partition("::")
     if os.path.isdir(path):
@@ -267,8 +267,8 @@ def bounds(stated: str) -> tuple[float, float]:
     return black, white
 
 
-def demo_set(location: str) -> demo.DemoSet:
-    """The built-in set ``demo:NAME``, with its labels."""
+def demo_name(location: str) -> str:
+    """The name of the built-in set ``demo:NAME``."""
     name = location.removeprefix("demo:")
     if name not in demo.NAMES:
         raise InputError(
@@ -277,7 +277,7 @@ def demo_set(location: str) -> demo.DemoSet:
             expected=" or ".join(f"demo:{n}" for n in demo.NAMES),
             mend=did_you_mean(location, (f"demo:{n}" for n in demo.NAMES)),
         )
-    return demo.load(name)
+    return name
 
 
 def read_array(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, images
+from aeclust import artifacts, demo, images
 from aeclust.errors import InputError, near_file
 
 TABLE = "labels.csv"  # of an exported folder
@@ -111,7 +111,7 @@ def load(location: str, *, texts: bool = False) -> Labels:
         If the source is missing, unreadable, or not one such label for each image.
     """
     if location.startswith("demo:"):
-        return Labels(images.demo_set(location).labels, None, location)
+        return Labels(demo.classes(images.demo_name(location)), None, location)
     path, _, key = location.partition("::")
     if _is_table(path):
         return _read_csv(path, texts=texts)

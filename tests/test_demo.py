@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aeclust.demo import NAMES, DemoSet, digits, load, scenes
+from aeclust.demo import NAMES, DemoSet, classes, digits, load, scenes
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,11 @@ def test_load_uses_the_documented_seed(val: DemoSet) -> None:
     expected = scenes(500, seed=1)
     np.testing.assert_array_equal(val.pixels, expected.pixels)
     np.testing.assert_array_equal(val.labels, expected.labels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classes_are_the_labels_of_the_set(name: str) -> None:
+    assert np.array_equal(classes(name), load(name).labels)
 
 
 def test_no_image_occurs_twice(train: DemoSet, val: DemoSet) -> None:
