@@ -319,13 +319,14 @@ def cluster(
         arrays, details = made.artifact.arrays, made.artifact.details
         sizes = np.bincount(arrays["labels"]).tolist()
         confidence = float(arrays["confidence"].mean())
-        agreement = details.get("agreement")
+        agreement, views = details.get("agreement"), details.get("view_agreement")
         result = {
             "file": str(file),
             "k": len(sizes),
             "sizes": sizes,
             "confidence": confidence,
             "agreement": agreement,
+            "view_agreement": views,
             "members": details.get("members", {}),
             "warnings": details.get("warnings", []),
             "made": not made.fresh,
@@ -336,6 +337,7 @@ def cluster(
             f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
             f" mean confidence {confidence:.3f}"
             + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
+            + ("" if views is None else f", of random views {views:.3f}")
             + (" (fresh, nothing to do)" if made.fresh else ""),
             output,
             quiet,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aeclust import memory
 from aeclust.choosing import estimate_k
-from aeclust.consensus import Member, agree, information, refine
+from aeclust.consensus import Member, agree, agreement, information, refine
 from aeclust.errors import InputError
 from aeclust.mixtures import settle, temper
 from aeclust.nearest import MAX_REFERENCES, neighbour_vote, neighbours, references
@@ -50,6 +50,9 @@ class Clustering:
     agreement : float or None
         Of the members, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
+    view_agreement : float or None
+        Share of images, of those asked about, that the network puts into the same clusters where it
+        sees no more than a random view of them; None if it has learnt no such clusters.
     substitutions : tuple of str
         A sentence for every step that something else stood in for, because there are many points,
         or too few of them or of their values.
@@ -60,6 +63,7 @@ class Clustering:
     shares: NDArray[np.float32] | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
+    view_agreement: float | None = None
     substitutions: tuple[str, ...] = ()
 
     @property
@@ -69,10 +73,15 @@ class Clustering:
 
     @cached_property
     def tempered(self) -> NDArray[np.float32] | None:
-        """The shares (n, k), made no surer on average than the members agree."""
+        """The shares (n, k), made no surer on average than members and views agree.
+
+        That other clusterers and other views would say otherwise are two doubts, taken for
+        independent: what remains is the product.
+        """
         if self.shares is None or self.agreement is None:
             return self.shares
-        return temper(self.shares, self.agreement)
+        views = 1.0 if self.view_agreement is None else self.view_agreement
+        return temper(self.shares, self.agreement * views)
 
 
 def cluster_latents(
@@ -81,6 +90,7 @@ def cluster_latents(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
+    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     where: str = "latents",
     report: Callable[[str], None] = lambda step: None,
 ) -> Clustering:
@@ -96,6 +106,9 @@ def cluster_latents(
         The network's own probabilities of k clusters. It learnt them from such a consensus, in
         many views of every image, so the mixtures start from these rather than from the members'
         outcome, unless a cluster has no image or the members now know clearly better.
+    views : (ndarray of shape (v,), ndarray of shape (v,)), optional
+        Rows of some of the images, and the clusters that the same network gives random views of
+        them (:func:`aeclust.inference.assign_views`).
     where : str
         Named in errors.
     report : callable
@@ -160,8 +173,22 @@ def cluster_latents(
         shares[:, np.argsort(rank)],
         agreed.agreement,
         agreed.members,
+        _view_agreement(labels, assignments, views, k),
         tuple(told),
     )
+
+
+def _view_agreement(
+    labels: NDArray[np.int64],
+    assignments: NDArray[Any] | None,
+    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    k: int,
+) -> float | None:
+    """How far the network's clusters of views agree with labels (n,), if it has learnt k."""
+    if views is None or assignments is None or assignments.shape[1] != k:
+        return None
+    rows, seen = views
+    return agreement(np.clip(seen, 0, k - 1), labels[rows], k)
 
 
 def _stands(

@@ -14,7 +14,7 @@ from aeclust import inference, metrics
 from aeclust.choosing import INDICATORS, Indicators, indicate
 from aeclust.clustering import cluster_latents
 from aeclust.models import Autoencoder
-from aeclust.nearest import neighbour_vote, references
+from aeclust.nearest import neighbour_vote, references, viewed
 from aeclust.recipes import Recipe
 
 # Images on which indicators are taken: a share of neighbours needs no more.
@@ -100,8 +100,15 @@ def checkpoint_curve(
             images, truth = validation
             others = inference.embed(network, images, image_size=size, device=device)
             labelled = epoch > recipe.epochs and not recipe.transductive
-            assignments = inference.assign(network, latents, device=device) if labelled else None
-            clusters = label_others(others, latents, recipe, seed=seed, assignments=assignments)
+            assignments = seen = None
+            if labelled:
+                assignments = inference.assign(network, latents, device=device)
+                seen = inference.assign_views(
+                    network, pixels, image_size=size, device=device, seed=seed
+                )
+            clusters = label_others(
+                others, latents, recipe, seed=seed, assignments=assignments, view_clusters=seen
+            )
             accuracy = metrics.scores(clusters, truth).accuracy
         error = inference.mean_squared_error(
             network, pixels, latents, image_size=size, device=device
@@ -118,6 +125,7 @@ def label_others(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
+    view_clusters: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
@@ -135,11 +143,19 @@ def label_others(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities for the training images, if it labelled itself.
+    view_clusters : ndarray of shape (v,), optional
+        What it says of views of these, see :func:`aeclust.inference.assign_views`.
     """
     if recipe.transductive:
         return cluster_latents(others, recipe, seed=seed, where="validation").labels
+    rows = viewed(len(training), seed=seed)
     found = cluster_latents(
-        training, recipe, seed=seed, assignments=assignments, where="training images"
+        training,
+        recipe,
+        seed=seed,
+        assignments=assignments,
+        views=None if view_clusters is None else (rows, view_clusters),
+        where="training images",
     )
     kept = references(len(training), seed=seed)
     shares = None if found.tempered is None else found.tempered[kept]

@@ -74,6 +74,9 @@ class AutoencoderClusterer(
     n_clusters_ : int
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
+    view_agreement_ : float or None
+        Share of images that the network puts into the same cluster by a random view of them, if it
+        has learnt the clusters, in [0, 1].
     warnings_ : list of str
         Reasons to doubt the clusters, see :func:`aeclust.diagnosis.doubts`.
     network_ : aeclust.models.Autoencoder
@@ -318,6 +321,7 @@ class AutoencoderClusterer(
         self.confidence_ = np.array(labels.arrays["confidence"])
         self.n_clusters_ = int(self.labels_.max()) + 1
         self.agreement_ = labels.details.get("agreement")
+        self.view_agreement_ = labels.details.get("view_agreement")
         self.warnings_ = list(labels.details.get("warnings", []))
         self._n_features_out = model.latents.arrays["latents"].shape[1]
         return self

@@ -14,6 +14,7 @@ from aeclust.augment import view
 from aeclust.batches import step_draws, to_input, to_unit
 from aeclust.distributed import ALONE, Team
 from aeclust.models import Autoencoder
+from aeclust.nearest import viewed
 
 BATCH = 256
 
@@ -102,6 +103,24 @@ def assign(
     with torch.inference_mode():
         parts = [network.assign(block).cpu().numpy() for block in _blocks(network, latents, device)]
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def assign_views(
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    *,
+    image_size: int,
+    device: torch.device,
+    seed: int,
+) -> NDArray[np.int64]:
+    """The likeliest clusters (v,) of random views of some images (:func:`aeclust.nearest.viewed`).
+
+    Of clusters that are really there, a view shows enough to tell which one it is.
+    """
+    some = pixels[viewed(len(pixels), seed=seed)]
+    views = embed_views(network, some, image_size=image_size, device=device, seed=seed)
+    found: NDArray[np.int64] = assign(network, views, device=device).argmax(1)
+    return found
 
 
 def reconstruct(

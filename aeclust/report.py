@@ -88,6 +88,8 @@ class Report:
         Their mean confidence, in [0, 1]; of an empty cluster, 0.
     agreement : float or None
         Of the members with the labels, in [0, 1].
+    view_agreement : float or None
+        Of the network's clusters of random views with the labels, in [0, 1].
     members : mapping of str to float
     warnings, substitutions : sequence of str
     points : ndarray of shape (m, 2)
@@ -124,6 +126,7 @@ class Report:
     sizes: NDArray[np.int64]
     confidences: NDArray[np.float64]
     agreement: float | None
+    view_agreement: float | None
     members: Mapping[str, float]
     warnings: Sequence[str]
     substitutions: Sequence[str]
@@ -294,6 +297,8 @@ def _facts(report: Report) -> str:
     facts.append(("mean confidence", f"{mean:.2f}"))
     if report.agreement is not None:
         facts.append(("agreement of the members", f"{report.agreement:.2f}"))
+    if report.view_agreement is not None:
+        facts.append(("agreement of random views", f"{report.view_agreement:.2f}"))
     low, high = int(report.sizes.min()), int(report.sizes.max())
     facts.append(("images in a cluster", f"{low:,}" if low == high else f"{low:,} to {high:,}"))
     return "\n".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)

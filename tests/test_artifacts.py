@@ -65,6 +65,7 @@ SAMPLES: dict[str, dict[str, Array]] = {
         **LATENTS,
         "colours": np.array([[0.1, 0.2, 1.0], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]], np.float32),
         "assignments": np.array([[0.1, 0.9], [0.5, 0.5], [1.0, 0.0]], np.float32),
+        "view_clusters": np.array([1, 0]),
     },
     "labels": {
         "labels": np.array([0, 1]),
@@ -211,6 +212,7 @@ def test_any_kind_is_taken_when_none_is_named(tmp_path: Path) -> None:
         ("resume", "optimizer/0.exp_avg"),
         ("latents", "colours"),
         ("latents", "assignments"),
+        ("latents", "view_clusters"),
         ("labels", "shares"),
         ("labels", "embedding"),
     ],
@@ -497,6 +499,7 @@ def test_arrays_that_do_not_fit_the_kind_are_refused_before_writing(
             "4 rows or columns where others have 3",
         ),
         ("latents", "assignments", np.zeros((3, 2), np.int64), "dtype int64 instead of float32"),
+        ("latents", "view_clusters", np.zeros(3), "dtype float64 instead of int64"),
         (
             "labels", "shares", np.zeros((5, 2), np.float32),
             "5 rows or columns where others have 2",

@@ -81,6 +81,7 @@ def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Dat
         "sizes": sizes,
         "confidence": 1.0,
         "agreement": None,
+        "view_agreement": None,
         "members": {},
         "warnings": [BY_COLOUR],
         "made": True,
@@ -435,15 +436,47 @@ def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) 
     latents, labels = artifacts.read(two_phase_run.latents_file), labels_of(two_phase_run)
     recipe = two_phase_run.manifest().recipe
     values, chances = latents.arrays["latents"], latents.arrays["assignments"]
-    found = cluster_latents(values, recipe, seed=0, assignments=chances)
+    seen = latents.arrays["view_clusters"]
+    found = cluster_latents(
+        values, recipe, seed=0, assignments=chances, views=(np.arange(60), seen)
+    )
     assert np.array_equal(labels.arrays["labels"], found.labels)
     assert scores(found.labels, chances.argmax(1)).accuracy == 1.0
+    assert labels.details["view_agreement"] == found.view_agreement
+    assert found.view_agreement == scores(seen, found.labels).accuracy
     assert found.tempered is not None
     assert np.array_equal(labels.arrays["shares"], found.tempered)
     assert np.array_equal(labels.arrays["confidence"], found.tempered.max(1))
     assert labels.details.items() >= {"checkpoint": "last", "epoch": 4, "k": 2}.items()
     assert labels.details["agreement"] == 1.0
     assert labels.parents == {**latents.parents, "latents": latents.digest}
+
+
+def test_what_views_say_is_printed(cli: Cli, two_phase_run: RunFolder) -> None:
+    answer = json.loads(cli("cluster", "--json", "--force").out)
+    assert 0.5 <= answer["view_agreement"] <= 1
+    assert cli("cluster").out == (
+        f"aeclust-run/labels.h5: 60 images in clusters of {', '.join(map(str, answer['sizes']))};"
+        f" mean confidence {answer['confidence']:.3f}, agreement of the members"
+        f" {answer['agreement']:.3f}, of random views {answer['view_agreement']:.3f}"
+        " (fresh, nothing to do)\n"
+    )
+    # both doubts together, and nothing else, make the confidence
+    assert answer["confidence"] == pytest.approx(
+        answer["agreement"] * answer["view_agreement"], abs=1e-4
+    )
+
+
+def test_latents_that_know_nothing_of_views_are_taken_as_they_are(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    """As an older version wrote them."""
+    file = two_phase_run.latents_file
+    latents = artifacts.read(file)
+    arrays = {name: a for name, a in latents.arrays.items() if name != "view_clusters"}
+    artifacts.write(file, dataclasses.replace(latents, arrays=arrays))
+    assert json.loads(cli("cluster", "--json").out)["view_agreement"] is None
+    assert "random views" not in cli("cluster").out
 
 
 def test_another_k_goes_back_to_the_end_of_the_first_phase(
@@ -463,7 +496,8 @@ def test_another_k_goes_back_to_the_end_of_the_first_phase(
     assert labels.details.items() >= {**place, "k": 3}.items()
     digest = artifacts.read(two_phase_run.weights_file(2)).digest
     assert latents.parents["weights"] == labels.parents["weights"] == digest
-    assert "assignments" not in latents.arrays
+    assert not {"assignments", "view_clusters"} & latents.arrays.keys()
+    assert labels.details["view_agreement"] is None
     recipe = dataclasses.replace(two_phase_run.manifest().recipe, k=3)
     found = cluster_latents(latents.arrays["latents"], recipe, seed=0)
     assert np.array_equal(labels.arrays["labels"], found.labels)

@@ -568,6 +568,37 @@ def test_tempered_shares_are_no_surer_than_the_members_agree() -> None:
     np.testing.assert_array_equal(sure, found.tempered.max(1))
 
 
+def test_views_that_look_otherwise_make_less_sure() -> None:
+    latents = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
+    recipe = chain(k=3)
+    plain = cluster_latents(latents, recipe, seed=0)
+    # a network that has learnt the very clusters, under other numbers
+    learnt = np.eye(3, dtype=np.float32)[(plain.labels + 1) % 3]
+    rows = np.arange(0, 200, 2)
+    known = cluster_latents(latents, recipe, seed=0, assignments=learnt)
+    own = known.labels[rows]
+    seen = (own + 2) % 3
+    seen[:20] = (seen[:20] + 1) % 3  # a fifth of the views fall elsewhere
+    found = cluster_latents(latents, recipe, seed=0, assignments=learnt, views=(rows, seen))
+    assert (plain.view_agreement, known.view_agreement) == (None, None)
+    assert found.view_agreement == pytest.approx(0.8)
+    np.testing.assert_array_equal(found.labels, known.labels)
+    assert found.tempered is not None
+    assert found.agreement is not None
+    assert found.tempered.max(1).mean() == pytest.approx(0.8 * found.agreement, abs=1e-4)
+    np.testing.assert_array_equal(found.tempered.argmax(1), known.labels)
+
+
+@pytest.mark.parametrize("clusters", [None, 2, 4])
+def test_views_of_a_network_that_knows_other_clusters_say_nothing(clusters: int | None) -> None:
+    latents = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    rows = np.arange(60)
+    learnt = None if clusters is None else np.eye(clusters, dtype=np.float32)[rows % clusters]
+    views = (rows, rows % (clusters or 3))
+    found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
+    assert found.view_agreement is None
+
+
 # -- many points -------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ def hybrid(**changes: object) -> AutoencoderClusterer:
 def test_one_clusterer_has_no_agreement() -> None:
     images, _ = two_kinds()
     fitted = model().fit(images)
-    assert (fitted.n_clusters_, fitted.agreement_) == (2, None)
+    assert (fitted.n_clusters_, fitted.agreement_, fitted.view_agreement_) == (2, None, None)
 
 
 def test_a_consensus_is_that_of_the_stages() -> None:
@@ -118,7 +118,15 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     shown = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
     np.testing.assert_array_equal(latents, shown)
     assignments = inference.assign(network, latents, device=torch.device("cpu"))
-    found = clustering.cluster_latents(latents, fitted.recipe_, seed=0, assignments=assignments)
+    seen = inference.assign_views(network, images, image_size=8, device=torch.device("cpu"), seed=0)
+    found = clustering.cluster_latents(
+        latents,
+        fitted.recipe_,
+        seed=0,
+        assignments=assignments,
+        views=(np.arange(24), seen),
+    )
+    assert fitted.view_agreement_ == found.view_agreement
     assert assignments.shape == (24, 2)
     assert len(found.members) == 8
     np.testing.assert_array_equal(fitted.labels_, found.labels)

@@ -13,6 +13,7 @@ from aeclust.batches import step_draws, to_input
 from aeclust.inference import (
     BATCH,
     assign,
+    assign_views,
     decode,
     embed,
     embed_views,
@@ -20,6 +21,7 @@ from aeclust.inference import (
     reconstruct,
 )
 from aeclust.models import Autoencoder, build
+from aeclust.nearest import viewed
 from aeclust.recipes import Recipe, named
 
 CPU = torch.device("cpu")
@@ -158,6 +160,22 @@ def test_assignments_are_the_softmax_of_the_head() -> None:
     powers = np.exp(logits.double().numpy())
     np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), atol=1e-4)
     assert np.ptp(found, axis=0).min() > 1e-3
+
+
+def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, pixels = labelling(), images(40)
+    found = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    views = embed_views(network, pixels, image_size=8, device=CPU, seed=3)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, assign(network, views, device=CPU).argmax(1))
+    assert len(set(found.tolist())) > 1
+    # of many images, of those that the seed picks
+    monkeypatch.setattr("aeclust.nearest._VIEWED", 10)
+    rows = viewed(40, seed=3)
+    assert len(rows) == 10
+    some = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    views = embed_views(network, pixels[rows], image_size=8, device=CPU, seed=3)
+    np.testing.assert_array_equal(some, assign(network, views, device=CPU).argmax(1))
 
 
 def test_batches_do_not_matter_to_assignments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def make_report(
     first = shown(np.arange(min(n, 4)), 64)
     made = Report(
         data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
-        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875,
+        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875, view_agreement=0.625,
         members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
         points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
         gallery=shown(rows, 64), originals=first.pixels / 255, reconstructions=first.pixels / 510,

@@ -304,7 +304,10 @@ def _embed_into(
     network, digest = load_network(context, manifest, epoch)
     artifact = Artifact(
         kind="latents",
-        arrays={"ids": artifacts.encode_ids(images.ids)},
+        arrays={
+            "ids": artifacts.encode_ids(images.ids),
+            **view_clusters(network, images.pixels, manifest.recipe, epoch, seed=manifest.seed),
+        },
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest(), "weights": digest},
@@ -320,6 +323,21 @@ def _embed_into(
         return Made(artifact, fresh=False)
     artifacts.write_blocks(file, artifact, len(images), parts)
     return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
+
+
+def view_clusters(
+    network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, epoch: int, *, seed: int
+) -> dict[str, NDArray[Any]]:
+    """What latents say of random views; nothing before the network knows clusters."""
+    from aeclust import inference
+
+    if epoch <= recipe.epochs:
+        return {}
+    device = next(network.parameters()).device
+    found = inference.assign_views(
+        network, pixels, image_size=recipe.image_size, device=device, seed=seed
+    )
+    return {"view_clusters": found}
 
 
 def latent_blocks(
@@ -538,6 +556,7 @@ def labels_of(
         recipe,
         seed=seed,
         assignments=latents.arrays.get("assignments"),
+        views=_views(latents),
         where=where,
         report=step,
     )
@@ -573,11 +592,19 @@ def labels_of(
             **latents.details,
             "k": found.k,
             "agreement": found.agreement,
+            "view_agreement": found.view_agreement,
             "members": {m.name: m.agreement for m in found.members},
             "warnings": doubts,
             **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
         },
     )
+
+
+def _views(latents: Artifact) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Rows of images, and what the network said of views of them."""
+    clusters = latents.arrays.get("view_clusters")
+    rows = nearest.viewed(len(latents.arrays["latents"]), seed=latents.seed)
+    return None if clusters is None or len(clusters) != len(rows) else (rows, clusters)
 
 
 def _write(file: Path, artifact: Artifact) -> Artifact:

@@ -20,7 +20,14 @@ from aeclust.distributed import Team
 from aeclust.errors import InputError, WriteError
 from aeclust.images import Images
 from aeclust.models import Autoencoder, state_arrays
-from aeclust.run.caches import LAST, labels_of, latent_blocks, load_network, stale_ancestry
+from aeclust.run.caches import (
+    LAST,
+    labels_of,
+    latent_blocks,
+    load_network,
+    stale_ancestry,
+    view_clusters,
+)
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.train import write_weights
@@ -65,6 +72,7 @@ def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
         kind="latents",
         arrays={
             "ids": artifacts.encode_ids(images.ids),
+            **view_clusters(network, pixels, recipe, epoch, seed=manifest.seed),
             **{name: np.concatenate(rows) for name, rows in parts.items()},
         },
         recipe=recipe.to_json(),

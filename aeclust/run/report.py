@@ -115,6 +115,7 @@ def gather(context: Context) -> pages.Report:
         sizes=sizes,
         confidences=sums / np.maximum(sizes, 1),
         agreement=labelled.details.get("agreement"),
+        view_agreement=labelled.details.get("view_agreement"),
         members=labelled.details.get("members", {}),
         warnings=[
             *filter(None, [context.folder.unfinished(manifest)]),
