@@ -93,7 +93,7 @@ def checkpoint_curve(
     for epoch, network in checkpoints:
         latents = inference.embed(network, pixels, image_size=size, device=device)
         views = inference.embed_views(
-            network, pixels[sample], image_size=size, device=device, seed=seed
+            network, pixels, image_size=size, device=device, seed=seed, rows=sample
         )
         accuracy = None
         if validation is not None:

@@ -86,11 +86,12 @@ def embed_views(
     image_size: int,
     device: torch.device,
     seed: int,
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
-    """Latents (n, d) of one random view of every image."""
+    """Latents (n, d) of one random view of every image, or of those in some rows (n,)."""
     parts = []
     with torch.inference_mode():
-        for step, batch in enumerate(_batches(network, pixels, image_size, device)):
+        for step, batch in enumerate(_batches(network, pixels, image_size, device, rows)):
             draws = step_draws(device, seed=seed, epoch=0, step=step)
             parts.append(network.encode(view(batch, draws)).cpu().numpy())
     return np.concatenate(parts).astype(np.float32, copy=False)
@@ -117,8 +118,8 @@ def assign_views(
 
     Of clusters that are really there, a view shows enough to tell which one it is.
     """
-    some = pixels[viewed(len(pixels), seed=seed)]
-    views = embed_views(network, some, image_size=image_size, device=device, seed=seed)
+    rows = viewed(len(pixels), seed=seed)
+    views = embed_views(network, pixels, image_size=image_size, device=device, seed=seed, rows=rows)
     found: NDArray[np.int64] = assign(network, views, device=device).argmax(1)
     return found
 
@@ -180,11 +181,16 @@ def decode(
 
 
 def _batches(
-    network: Autoencoder, pixels: NDArray[Any], image_size: int, device: torch.device
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    image_size: int,
+    device: torch.device,
+    rows: NDArray[np.int64] | None = None,
 ) -> Iterator[Tensor]:
     network.eval()
-    for start in range(0, len(pixels), BATCH):
-        yield to_input(pixels[start : start + BATCH], image_size, device)
+    for start in range(0, len(pixels if rows is None else rows), BATCH):
+        batch = slice(start, start + BATCH)
+        yield to_input(pixels[batch if rows is None else rows[batch]], image_size, device)
 
 
 def _blocks(network: Autoencoder, latents: NDArray[Any], device: torch.device) -> Iterator[Tensor]:
