@@ -34,6 +34,11 @@ def doubts(found: Clustering, colours: NDArray[Any] | None = None) -> list[str]:
             f"the members of the consensus agree with it on only {found.agreement:.0%} of the"
             " images: other seeds or clusterers may group them otherwise"
         )
+    if found.view_agreement is not None and found.view_agreement < LOW_AGREEMENT:
+        said.append(
+            f"a random view of an image tells its cluster for only {found.view_agreement:.0%} of"
+            " the images: what the images of a cluster have in common may be hard to see"
+        )
     collapsed = [member.name for member in found.members if member.collapsed]
     if collapsed:
         said.append(

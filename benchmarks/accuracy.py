@@ -285,22 +285,29 @@ def key(row: Row) -> tuple[str, str, int]:
 
 def table(found: list[Row]) -> str:
     """Markdown: mean, spread (half the range) and seeds of every data set and method."""
+    found = [row | mean_confidence(row) for row in found]
     lines = [
-        "| data (k) | method | seeds | accuracy | confident half | NMI | ARI | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| data (k) | method | seeds | accuracy | confidence | confident half | NMI | ARI |"
+        " minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = {name: i for i, name in enumerate(SETS)}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(found, key=lambda r: (order.get(r["data"], 99), r["method"], r["seed"])):
         groups.setdefault((row["data"], row["method"]), []).append(row)
     for (data, method), group in groups.items():
-        columns = ("accuracy", "confident_half", "nmi", "ari")
+        columns = ("accuracy", "confidence", "confident_half", "nmi", "ari")
         cells = [mean(group, column) for column in columns]
         minutes = sum(row["minutes"] for row in group) / len(group)
         seeds = ", ".join(str(row["seed"]) for row in group)
         k = len(group[0]["sizes"])
         lines.append(f"| {data} ({k}) | {method} | {seeds} | {' | '.join(cells)} | {minutes:.1f} |")
     return "\n".join(lines)
+
+
+def mean_confidence(row: Row) -> Row:
+    """What a row's tenths claim together."""
+    return {"confidence": float(np.mean(row["tenths"], 0)[0])} if "tenths" in row else {}
 
 
 def mean(group: list[Row], column: str) -> str:

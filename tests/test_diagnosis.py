@@ -18,12 +18,18 @@ Array = NDArray[Any]
 
 
 def clustering(
-    sizes: tuple[int, ...], *, agreement: float | None = None, members: tuple[Member, ...] = ()
+    sizes: tuple[int, ...],
+    *,
+    agreement: float | None = None,
+    members: tuple[Member, ...] = (),
+    views: float | None = None,
 ) -> Clustering:
     """Clusters of these sizes, in mixed order."""
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
     points = np.zeros((len(labels), 2), np.float32)
-    return Clustering(labels, points, agreement=agreement, members=list(members))
+    return Clustering(
+        labels, points, agreement=agreement, members=list(members), view_agreement=views
+    )
 
 
 def coloured(labels: Array, *, noise: float, seed: int = 0) -> Array:
@@ -60,6 +66,18 @@ def test_low_agreement_is_doubted(agreement: float, said: str | None) -> None:
         " clusterers may group them otherwise"
     ]
     found = clustering((40, 60), agreement=agreement, members=(GOOD,))
+    assert doubts(found) == (wanted if said else [])
+
+
+@pytest.mark.parametrize(
+    ("views", "said"), [(None, None), (0.75, None), (0.744, "74%"), (0.1, "10%")]
+)
+def test_views_that_fall_elsewhere_are_doubted(views: float | None, said: str | None) -> None:
+    wanted = [
+        f"a random view of an image tells its cluster for only {said} of the images: what the"
+        " images of a cluster have in common may be hard to see"
+    ]
+    found = clustering((40, 60), agreement=0.9, members=(GOOD,), views=views)
     assert doubts(found) == (wanted if said else [])
 
 
@@ -116,10 +134,11 @@ def test_colours_are_told_from_nine_tenths_on(
 
 
 def test_all_doubts_are_said_in_order() -> None:
-    found = clustering((300, 95, 5), agreement=0.5, members=(GOOD, LOST))
+    found = clustering((300, 95, 5), agreement=0.5, members=(GOOD, LOST), views=0.5)
     said = doubts(found, coloured(found.labels, noise=0.01))
-    starts = ["the members", "gmm in 20", "cluster 2 is nearly empty (5 of 400", "mean colour"]
-    assert len(said) == 4
+    starts = ["the members", "a random view", "gmm in 20"]
+    starts += ["cluster 2 is nearly empty (5 of 400", "mean colour"]
+    assert len(said) == 5
     assert all(text.startswith(start) for text, start in zip(said, starts, strict=True))
     assert all(text.isprintable() for text in said)
 
