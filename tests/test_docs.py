@@ -99,12 +99,17 @@ def few(name: str) -> demo.DemoSet:
     return demo.scenes(60 if name == "scenes" else 24, seed=0)
 
 
+def have_few(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(demo, "load", few)
+    patch.setattr(demo, "classes", lambda name: few(name).labels)
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run on a few scenes, clustered and named, and what the examples read."""
     folder = tmp_path_factory.mktemp("examples")
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "load", few)
+        have_few(patch)
         save_photos(Path("photos"), 30, seed=1)
         np.save("new-images.npy", few("scenes-val").pixels)
         Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
@@ -123,7 +128,7 @@ def test_every_command_has_examples() -> None:
 def test_examples_of_the_help_run(
     line: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "load", few)
+    have_few(monkeypatch)
     place = shutil.copytree(prepared, tmp_path / "here")
     monkeypatch.chdir(place)
     if line.startswith("aeclust train"):

@@ -40,6 +40,7 @@ Refuse = Callable[[str], InputError]  # names the file and what is wrong with it
 
 
 def damaged(where: str, what: str) -> InputError:
+    """The error for an artifact that is none, or is not whole."""
     return InputError(
         f"damaged or not from aeclust: {what}",
         where=where,
@@ -49,6 +50,7 @@ def damaged(where: str, what: str) -> InputError:
 
 
 def unfit(where: str, what: str) -> InputError:
+    """The error for an HDF5 file of others that does not pass."""
     return InputError(
         f"cannot be used: {what}",
         where=where,
@@ -58,6 +60,7 @@ def unfit(where: str, what: str) -> InputError:
 
 
 def regular_size(path: Path) -> int:
+    """The size of a regular file in bytes; anything else is an InputError, as is too much."""
     try:
         status = os.stat(path)
     except OSError as error:
@@ -120,6 +123,7 @@ def verify(data: memoryview, where: str) -> str:
 def opened(
     source: io.BytesIO | io.BufferedReader | mmap.mmap, refuse: Refuse
 ) -> Iterator[h5py.File]:
+    """An HDF5 file to look at; what HDF5 stumbles over in the body is refused in one line."""
     import h5py
 
     try:
@@ -215,6 +219,7 @@ def place_of(item: h5py.Dataset) -> int | None:
 
 
 def text_of(file: h5py.File, name: str, where: str) -> str:
+    """A text among the attributes of a file, of bounded length."""
     if name not in file.attrs:
         raise damaged(where, f"attribute {name!r} is missing")
     attribute = file.attrs.get_id(name)
@@ -229,6 +234,7 @@ def text_of(file: h5py.File, name: str, where: str) -> str:
 
 
 def json_of(text: str, where: str) -> Json:
+    """The value that a JSON text stands for, of bounded depth."""
     if nesting(text) > MAX_NESTING:
         raise damaged(where, "its JSON nests too deep")
     try:
