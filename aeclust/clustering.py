@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from aeclust import memory
 from aeclust.choosing import estimate_k
-from aeclust.consensus import Member, agree, agreement, information, refine
+from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
+from aeclust.metrics import best_names
 from aeclust.mixtures import settle, temper
 from aeclust.nearest import MAX_REFERENCES, neighbour_vote, neighbours, references
 from aeclust.recipes import Recipe
@@ -52,7 +53,7 @@ class Clustering:
     members : list of Member
     view_agreement : float or None
         Share of images, of those asked about, that the network puts into the same clusters where it
-        sees no more than a random view of them; None if it has learnt no such clusters.
+        sees no more than a random view of them; None if these are not the clusters it learnt.
     substitutions : tuple of str
         A sentence for every step that something else stood in for, because there are many points,
         or too few of them or of their values.
@@ -76,12 +77,12 @@ class Clustering:
         """The shares (n, k), made no surer on average than members and views agree.
 
         That other clusterers and other views would say otherwise are two doubts, taken for
-        independent: what remains is the product.
+        independent: what remains is the product, or an even share, if that is more.
         """
         if self.shares is None or self.agreement is None:
             return self.shares
         views = 1.0 if self.view_agreement is None else self.view_agreement
-        return temper(self.shares, self.agreement * views)
+        return temper(self.shares, max(self.agreement * views, 1 / self.shares.shape[1]))
 
 
 def cluster_latents(
@@ -156,9 +157,10 @@ def cluster_latents(
     report("consensus")
     near = neighbours(points[kept])
     agreed = agree(members, near, k, seed=seed)
-    start: NDArray[np.floating[Any]] = np.eye(k)[agreed.labels]
-    if assignments is not None and _stands(assignments[kept], agreed.labels, near, k, seed=seed):
-        start = assignments[kept]
+    learnt = assignments
+    if learnt is not None and not _stands(learnt[kept], agreed.labels, near, k, seed=seed):
+        learnt = views = None
+    start = np.eye(k)[agreed.labels] if learnt is None else learnt[kept]
     shares = settle(points, kept, start, _sizes(points))
     if shares is None:
         sure = np.asarray(start, np.float32)
@@ -173,22 +175,24 @@ def cluster_latents(
         shares[:, np.argsort(rank)],
         agreed.agreement,
         agreed.members,
-        _view_agreement(labels, assignments, views, k),
+        None if learnt is None or views is None else _view_agreement(labels, learnt, views, k),
         tuple(told),
     )
 
 
 def _view_agreement(
     labels: NDArray[np.int64],
-    assignments: NDArray[Any] | None,
-    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    learnt: NDArray[Any],
+    views: tuple[NDArray[np.int64], NDArray[np.int64]],
     k: int,
-) -> float | None:
-    """How far the network's clusters of views agree with labels (n,), if it has learnt k."""
-    if views is None or assignments is None or assignments.shape[1] != k:
-        return None
+) -> float:
+    """Share of the views that the network puts where their images' labels (n,) are.
+
+    Which of its clusters (n, k) is which label is known from the images themselves.
+    """
     rows, seen = views
-    return agreement(np.clip(seen, 0, k - 1), labels[rows], k)
+    names = best_names(learnt.argmax(1), labels, k)
+    return float((names[seen] == labels[rows]).mean())
 
 
 def _stands(

@@ -14,7 +14,7 @@ from aeclust import inference, metrics
 from aeclust.choosing import INDICATORS, Indicators, indicate
 from aeclust.clustering import cluster_latents
 from aeclust.models import Autoencoder
-from aeclust.nearest import neighbour_vote, references, viewed
+from aeclust.nearest import neighbour_vote, references
 from aeclust.recipes import Recipe
 
 # Images on which indicators are taken: a share of neighbours needs no more.
@@ -107,7 +107,7 @@ def checkpoint_curve(
                     network, pixels, image_size=size, device=device, seed=seed
                 )
             clusters = label_others(
-                others, latents, recipe, seed=seed, assignments=assignments, view_clusters=seen
+                others, latents, recipe, seed=seed, assignments=assignments, views=seen
             )
             accuracy = metrics.scores(clusters, truth).accuracy
         error = inference.mean_squared_error(
@@ -125,7 +125,7 @@ def label_others(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
-    view_clusters: NDArray[np.int64] | None = None,
+    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
@@ -143,18 +143,17 @@ def label_others(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities for the training images, if it labelled itself.
-    view_clusters : ndarray of shape (v,), optional
-        What it says of views of these, see :func:`aeclust.inference.assign_views`.
+    views : (ndarray of shape (v,), ndarray of shape (v,)), optional
+        What it says of views of some of these, see :func:`aeclust.inference.assign_views`.
     """
     if recipe.transductive:
         return cluster_latents(others, recipe, seed=seed, where="validation").labels
-    rows = viewed(len(training), seed=seed)
     found = cluster_latents(
         training,
         recipe,
         seed=seed,
         assignments=assignments,
-        views=None if view_clusters is None else (rows, view_clusters),
+        views=views,
         where="training images",
     )
     kept = references(len(training), seed=seed)

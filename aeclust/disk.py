@@ -6,13 +6,15 @@ import contextlib
 import io
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from aeclust.errors import WriteError
+from aeclust.errors import InputError, WriteError
 
 SPOILT = "what was read back differs from what was written"
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
 
 # What a killed process may leave beside FILE; nobody but its writer ever reads it.
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
@@ -40,11 +42,29 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
     """Remove what killed writers of files with such names left; only for who locks the folder."""
-    with contextlib.suppress(OSError):  # no folder, nothing left
-        for file in folder.iterdir():
-            match = _TEMPORARY.fullmatch(file.name)
-            if match and names.fullmatch(match[1]):
+    for file in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(file.name)
+        if match and names.fullmatch(match[1]):
+            with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def meant(path: Path) -> Path:
+    """The file that a user's name for it stands for: links are followed, and so stay what they are.
+
+    Raises
+    ------
+    InputError
+        If a device or a pipe is there, in whose place no file is to be put.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            "is a device or a pipe",
+            where=str(path),
+            expected="a file, or a new name",
+            mend="use -o - and redirect standard output, as in > FILE",
+        )
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextlib.contextmanager
@@ -58,27 +78,23 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
     WriteError
         If the file cannot be made or put in place.
     """
-    temporary = ""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, _NEW, 0o666)
     try:
-        with told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(
-                prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-            )
-            file = os.fdopen(handle, "w+b")
+        file = os.fdopen(handle, "w+b")
         try:
             yield file
         finally:
             with contextlib.suppress(OSError):  # what could not be written is tried once more
                 file.close()
         with told(path):
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
             _sync_folder(path.parent)
     finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
 
 
 @contextlib.contextmanager
@@ -99,12 +115,6 @@ def _same(file: io.BufferedRandom, data: bytes) -> bool:
     return all(
         file.read(step) == view[start : start + step] for start in range(0, len(data), step)
     ) and not file.read(1)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from aeclust import completion, streams
+from aeclust.disk import meant
 from aeclust.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ def _readable(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
     return ctx.with_resource(streams.standard_input(csv=param.name in _MAY_BE_CSV))
 
 
+def _destination(value: Path | None) -> Path | None:
+    """The file that ``-o`` means, looked at before any work."""
+    return value if value in (None, streams.STREAM) else meant(value)
+
+
 # a recipe's field with a flag of its own
 recipe_field = partial(typer.Option, show_default="the recipe's", rich_help_panel=TRAINING)
 _SEED = partial(
@@ -136,6 +142,7 @@ Output = Annotated[
         metavar="FILE",
         rich_help_panel=OUTPUT,
         autocompletion=completion.paths,
+        callback=_destination,
     ),
 ]
 Force = Annotated[

@@ -113,15 +113,15 @@ def assign_views(
     image_size: int,
     device: torch.device,
     seed: int,
-) -> NDArray[np.int64]:
-    """The likeliest clusters (v,) of random views of some images (:func:`aeclust.nearest.viewed`).
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows (v,) of some images, and the likeliest cluster (v,) of one random view of each.
 
-    Of clusters that are really there, a view shows enough to tell which one it is.
+    Of clusters that are really there, a view shows enough to tell which one it is. The rows are
+    those of :func:`aeclust.nearest.viewed`.
     """
     rows = viewed(len(pixels), seed=seed)
     views = embed_views(network, pixels, image_size=image_size, device=device, seed=seed, rows=rows)
-    found: NDArray[np.int64] = assign(network, views, device=device).argmax(1)
-    return found
+    return rows, assign(network, views, device=device).argmax(1)
 
 
 def reconstruct(

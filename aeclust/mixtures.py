@@ -79,7 +79,7 @@ def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32
     shares : ndarray of shape (n, k)
         Rows sum to 1.
     confidence : float
-        Above 1 / k. Probabilities that are no surer than that are left alone.
+        At least 1 / k. Probabilities that are no surer than that are left alone.
     """
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
 

@@ -91,7 +91,7 @@ def label_unseen(
     labels : ndarray of shape (n,)
         That of the training image for an exact duplicate of it, else by :func:`neighbour_vote`.
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: 1 for a duplicate, else the share of the votes.
+        float32 in [0, 1]: that training image's own, else the share of the votes.
     """
     labels, shares = neighbour_vote(
         latents,
@@ -101,10 +101,11 @@ def label_unseen(
         reference_shares=known.get("reference_shares"),
     )
     confidence = shares.max(1)
-    seen = dict(zip(known["fingerprints"].tolist(), known["labels"].tolist(), strict=True))
+    row_of = {mark: row for row, mark in enumerate(known["fingerprints"].tolist())}
     for row, mark in enumerate(marks.tolist()):
-        if mark in seen:
-            labels[row], confidence[row] = seen[mark], 1.0
+        if mark in row_of:
+            labels[row] = known["labels"][row_of[mark]]
+            confidence[row] = known["confidence"][row_of[mark]]
     return labels, confidence
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,14 @@ from aeclust.artifacts import (
     write,
     write_blocks,
 )
-from aeclust.artifacts.header import json_bytes, library_versions, user_block
+from aeclust.artifacts.header import (
+    MAX_ATTRIBUTE,
+    json_bytes,
+    library_versions,
+    misstated,
+    nesting,
+    user_block,
+)
 from aeclust.errors import InputError, WriteError
 
 Array = NDArray[Any]
@@ -257,6 +265,41 @@ def test_with_digest_changes_only_the_digest() -> None:
     assert (after.digest, after.arrays, after.recipe) == ("ab", before.arrays, before.recipe)
 
 
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        ("{}", 1),
+        ('{"a": [1, [2]], "b": "]]]["}', 3),
+        (r'["\"[[", [0]]', 2),
+        ('["[\n[", 1]', 1),  # no JSON, and refused as such
+        ('["never ended [[[', 1),
+    ],
+)
+def test_brackets_nest_but_in_texts(text: str, depth: int) -> None:
+    assert nesting(text) == depth
+
+
+def test_a_text_that_never_ends_costs_no_time() -> None:
+    with within(2):
+        assert nesting('"' + '\\"' * (MAX_ATTRIBUTE // 2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"seed": -1}, "latents: seed -1 is not in 0 to 2^32 - 1"),
+        ({"details": {"k": True}}, "latents: 'details' has an impossible 'k'"),
+    ],
+)
+def test_no_header_is_written_that_no_reader_takes(
+    changed: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    made = Artifact(kind="latents", arrays=LATENTS, **{**HEADER, **changed})
+    with pytest.raises(ValueError, match=re.escape(told)):
+        write(tmp_path / "a.h5", made)
+    assert list(tmp_path.iterdir()) == []
+
+
 finite = {"allow_nan": False, "allow_infinity": False}
 plain_dtypes = st.sampled_from(
     [np.dtype(code) for code in ("f4", "f8", "i1", "i8", "u1", "u4", "?")]
@@ -281,9 +324,9 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="/.\0"), min_siz
 @given(
     arrays=st.dictionaries(names, plain_arrays, min_size=1, max_size=4),
     recipe=json_objects,
-    seed=st.integers(),
+    seed=st.integers(0, 2**32 - 1),
     parents=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
-    details=json_objects,
+    details=json_objects.filter(lambda details: not misstated(0, details)),
 )
 def test_whatever_fits_comes_back_equal(
     arrays: dict[str, Array],

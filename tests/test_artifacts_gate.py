@@ -48,6 +48,36 @@ def attribute(name: str, value: Any) -> Build:
     return build
 
 
+def labelled(labels: list[int], references: list[int], shares: int | None) -> Build:
+    """A build of labels, their references' labels, and shares in so many columns or none."""
+    arrays: dict[str, Any] = {
+        "labels": np.array(labels),
+        "confidence": np.ones(3, np.float32),
+        "reference_latents": np.zeros((len(references), 2), np.float32),
+        "reference_labels": np.array(references),
+    }
+    if shares is not None:
+        arrays["shares"] = np.full((3, shares), 0.5, np.float32)
+
+    def build(file: Any) -> None:
+        attribute("kind", np.bytes_(b"labels"))(file)
+        del file["latents"]
+        for name, value in arrays.items():
+            file[name] = value
+
+    return build
+
+
+def viewing(seen: list[int]) -> Build:
+    """A build of latents whose network knows two clusters, and says these of views."""
+
+    def build(file: Any) -> None:
+        file["assignments"] = np.full((3, 2), 0.5, np.float32)
+        file["view_clusters"] = np.array(seen)
+
+    return build
+
+
 @contextmanager
 def watching(path: Path) -> Iterator[Callable[[], bool]]:
     """Whether anybody, C libraries included, opened the file since the last question (inotify)."""
@@ -315,10 +345,54 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     "text for the seed": (
         attribute("seed", np.bytes_(b'"1"')), "attribute 'seed' has the wrong type",
     ),
+    "a seed below 0": (
+        attribute("seed", np.bytes_(b"-1")), "seed -1 is not in 0 to 2^32 - 1",
+    ),
+    "a seed beyond 32 bits": (
+        attribute("seed", np.bytes_(b"4294967296")), "seed 4294967296 is not in 0 to 2^32 - 1",
+    ),
+    **{
+        f"{name} = {value}": (
+            attribute("details", np.bytes_(f'{{"{name}": {value}}}'.encode())),
+            f"'details' has an impossible '{name}'",
+        )
+        for name, value in (
+            ("agreement", '"x"'), ("agreement", "1.01"), ("view_agreement", "-0.5"),
+            ("view_agreement", "true"), ("members", "[]"), ("members", '{"a": 2}'),
+            ("k", "-1"), ("k", "2.0"), ("epoch", '"3"'), ("image_channels", "null"),
+            ("checkpoint", "[]"), ("run", "1"), ("listing", "{}"), ("warnings", '"none"'),
+            ("substitutions", "[1]"),
+        )
+    },
+    **{
+        f"clusters {seen} of views": (
+            viewing(seen),
+            "'view_clusters' numbers a cluster that is not there",
+        )
+        for seen in ([0, 2], [-1, 0], [-(2**62)])
+    },
+    **{
+        f"labels {labels} and {others}": (
+            labelled(labels, others, shares),
+            f"{'labels' if labels != [0, 1, 1] else 'reference_labels'!r} numbers a cluster"
+            " that is not there",
+        )
+        for labels, others, shares in (
+            ([0, 1, -5], [0], None), ([0, 1, 3], [0], None), ([0, 1, 2**40], [0], None),
+            ([0, 1, 2], [0], 2), ([0, 1, 1], [2], 2), ([0, 1, 1], [-1], 2),
+        )
+    },
     "true for the seed": (
         attribute("seed", np.bytes_(b"true")), "attribute 'seed' has the wrong type",
     ),
 }  # fmt: skip
+
+
+def test_cluster_numbers_up_to_their_bound_are_read(tmp_path: Path) -> None:
+    found = read(forge(tmp_path / "a.h5", labelled([2, 0, 1], [2], None)), "labels")
+    assert found.arrays["labels"].tolist() == [2, 0, 1]
+    found = read(forge(tmp_path / "b.h5", labelled([1, 0, 1], [1], 2)), "labels")
+    assert found.arrays["reference_labels"].tolist() == [1]
 
 
 @pytest.mark.parametrize("malice", HOSTILE)

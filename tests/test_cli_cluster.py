@@ -479,6 +479,17 @@ def test_latents_that_know_nothing_of_views_are_taken_as_they_are(
     assert "random views" not in cli("cluster").out
 
 
+def test_latents_with_too_few_views_are_refused(cli: Cli, two_phase_run: RunFolder) -> None:
+    file = two_phase_run.latents_file
+    latents = artifacts.read(file)
+    arrays = {**latents.arrays, "view_clusters": latents.arrays["view_clusters"][:3]}
+    artifacts.write(file, dataclasses.replace(latents, arrays=arrays))
+    assert one_error(cli("cluster", "-q")) == (
+        "aeclust-run/latents.h5: holds the clusters of 3 views; expected 60 of them;"
+        " make it anew with aeclust embed --force"
+    )
+
+
 def test_another_k_goes_back_to_the_end_of_the_first_phase(
     cli: Cli, two_phase_run: RunFolder, data: Data
 ) -> None:

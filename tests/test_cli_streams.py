@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -362,3 +363,22 @@ def test_an_output_in_the_way_of_a_folder_exits_4(cli: Cli, full_run: RunFolder)
         "free space or choose another place; what was there before is unharmed\n"
     )
     assert os.listdir("folder") == []
+
+
+def test_o_follows_a_link_and_spares_a_device(cli: Cli, full_run: RunFolder) -> None:
+    os.symlink("target.csv", "link.csv")
+    assert cli("predict", "-o", "link.csv").out == ""
+    assert os.readlink("link.csv") == "target.csv"
+    assert Path("target.csv").read_text() == cli("predict").out
+    os.mkfifo("pipe")
+    for command in (("predict",), ("plot",), ("cluster",), ("export", "--force")):
+        place = ("pipe.csv",) if command[0] == "export" else ("-o", "pipe")
+        if command[0] == "export":
+            os.rename("pipe", "pipe.csv")
+        code, out, err = cli(*command, *place)
+        assert (code, out) == (2, "")
+        assert err.endswith(
+            f"{place[-1]}: is a device or a pipe; expected a file, or a new name;"
+            " use -o - and redirect standard output, as in > FILE\n"
+        )
+    assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)

@@ -21,7 +21,7 @@ from aeclust.clustering import (
 )
 from aeclust.consensus import agree
 from aeclust.errors import InputError
-from aeclust.metrics import scores
+from aeclust.metrics import best_names, scores
 from aeclust.mixtures import settle as settle_or_not
 from aeclust.nearest import neighbour_vote, neighbours, place_by_neighbours, references
 from aeclust.recipes import CLUSTERERS, Recipe, named
@@ -576,8 +576,8 @@ def test_views_that_look_otherwise_make_less_sure() -> None:
     learnt = np.eye(3, dtype=np.float32)[(plain.labels + 1) % 3]
     rows = np.arange(0, 200, 2)
     known = cluster_latents(latents, recipe, seed=0, assignments=learnt)
-    own = known.labels[rows]
-    seen = (own + 2) % 3
+    names = best_names(learnt.argmax(1), known.labels, 3)
+    seen = np.argsort(names)[known.labels[rows]]
     seen[:20] = (seen[:20] + 1) % 3  # a fifth of the views fall elsewhere
     found = cluster_latents(latents, recipe, seed=0, assignments=learnt, views=(rows, seen))
     assert (plain.view_agreement, known.view_agreement) == (None, None)
@@ -587,6 +587,33 @@ def test_views_that_look_otherwise_make_less_sure() -> None:
     assert found.agreement is not None
     assert found.tempered.max(1).mean() == pytest.approx(0.8 * found.agreement, abs=1e-4)
     np.testing.assert_array_equal(found.tempered.argmax(1), known.labels)
+
+
+def three_kinds() -> tuple[Array, Array]:
+    """Ninety points in three clusters far apart, and which."""
+    truth = np.arange(90) % 3
+    noise = np.random.default_rng(0).normal(size=(90, 4))
+    return (noise + 50 * np.eye(3, 4)[truth]).astype(np.float32), truth
+
+
+def test_views_that_are_all_elsewhere_leave_no_more_than_an_even_share() -> None:
+    latents, truth = three_kinds()
+    learnt = np.eye(3, dtype=np.float32)[truth]
+    views = (np.arange(90), (truth + 1) % 3)
+    found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
+    assert (found.agreement, found.view_agreement) == (1.0, 0.0)
+    assert found.tempered is not None
+    assert found.tempered.max(1).mean() == pytest.approx(1 / 3, abs=1e-2)
+    np.testing.assert_array_equal(found.tempered.argmax(1), found.labels)
+
+
+def test_views_say_nothing_where_the_networks_clusters_do_not_count() -> None:
+    latents, truth = three_kinds()
+    learnt = np.eye(3, dtype=np.float32)[truth % 2]  # one of its three clusters has no image
+    views = (np.arange(90), truth % 2)
+    found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
+    assert (found.agreement, found.view_agreement) == (1.0, None)
+    assert confidence(latents, found, seed=0)[2].mean() > 0.99
 
 
 @pytest.mark.parametrize("clusters", [None, 2, 4])

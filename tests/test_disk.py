@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aeclust.disk import write_bytes
-from aeclust.errors import WriteError
+from aeclust.disk import meant, remove_leftovers, write_bytes
+from aeclust.errors import InputError, WriteError
 
 UNHARMED = "free space or choose another place; what was there before is unharmed"
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -37,11 +38,14 @@ def on_full_disk(handle: int, mode: str) -> io.BufferedRandom:
 
 
 FAULTS: dict[str, tuple[str, Callable[..., Any], str]] = {
-    "mkstemp": ("tempfile.mkstemp", raising(NO_SPACE), "No space left on device"),
+    "open": ("os.open", raising(NO_SPACE), "No space left on device"),
     "write": ("os.fdopen", on_full_disk, "No space left on device"),
     "fsync": ("os.fsync", raising(OSError(errno.EIO, "Input/output error")), "Input/output error"),
-    "chmod": ("os.chmod", raising(PermissionError(errno.EPERM, "Not permitted")), "Not permitted"),
-    "replace": ("os.replace", raising(NO_SPACE), "No space left on device"),
+    "replace": (
+        "os.replace",
+        raising(PermissionError(errno.EPERM, "Not permitted")),
+        "Not permitted",
+    ),
     **{
         f"read back {name}": ("os.fsync", spoil, "what was read back differs from what was written")
         for name, spoil in {
@@ -130,3 +134,40 @@ def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> N
         after = os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
     assert after == mask
+
+
+def test_a_leftover_that_stays_does_not_keep_the_others(tmp_path: Path) -> None:
+    stuck, left, other = (
+        tmp_path / name for name in (".a.h5.00000000.tmp", ".b.h5.00000000.tmp", ".b.h5.tmp")
+    )
+    stuck.mkdir()
+    left.touch()
+    other.touch()
+    remove_leftovers(tmp_path, re.compile(r"[ab]\.h5"))
+    assert sorted(tmp_path.iterdir()) == [stuck, other]
+    remove_leftovers(tmp_path / "nowhere", re.compile(".*"))
+
+
+# -- what a user's name stands for -----------------------------------------------------------------
+
+
+def test_a_link_stands_for_what_it_points_to(tmp_path: Path) -> None:
+    target, link = tmp_path / "deep" / "target", tmp_path / "link"
+    link.symlink_to("deep/target")
+    assert meant(link) == target  # which is not there yet
+    write_bytes(meant(link), b"new")
+    assert (link.readlink(), target.read_bytes()) == (Path("deep/target"), b"new")
+    for plain in (target, tmp_path / "none", tmp_path):
+        assert meant(plain) == plain
+
+
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in (str(tmp_path / "pipe"), str(tmp_path / "link"), os.devnull):
+        with pytest.raises(InputError) as caught:
+            meant(Path(name))
+        assert str(caught.value) == (
+            f"{name}: is a device or a pipe; expected a file, or a new name;"
+            " use -o - and redirect standard output, as in > FILE"
+        )

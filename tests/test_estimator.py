@@ -118,13 +118,15 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     shown = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
     np.testing.assert_array_equal(latents, shown)
     assignments = inference.assign(network, latents, device=torch.device("cpu"))
-    seen = inference.assign_views(network, images, image_size=8, device=torch.device("cpu"), seed=0)
+    views = inference.assign_views(
+        network, images, image_size=8, device=torch.device("cpu"), seed=0
+    )
     found = clustering.cluster_latents(
         latents,
         fitted.recipe_,
         seed=0,
         assignments=assignments,
-        views=(np.arange(24), seen),
+        views=views,
     )
     assert fitted.view_agreement_ == found.view_agreement
     assert assignments.shape == (24, 2)

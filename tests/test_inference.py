@@ -164,16 +164,17 @@ def test_assignments_are_the_softmax_of_the_head() -> None:
 
 def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     network, pixels = labelling(), images(40)
-    found = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    rows, found = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    assert rows.tolist() == list(range(40))
     views = embed_views(network, pixels, image_size=8, device=CPU, seed=3)
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, assign(network, views, device=CPU).argmax(1))
     assert len(set(found.tolist())) > 1
     # of many images, of those that the seed picks
     monkeypatch.setattr("aeclust.nearest._VIEWED", 10)
-    rows = viewed(40, seed=3)
+    rows, some = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
     assert len(rows) == 10
-    some = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    np.testing.assert_array_equal(rows, viewed(40, seed=3))
     views = embed_views(network, pixels[rows], image_size=8, device=CPU, seed=3)
     np.testing.assert_array_equal(some, assign(network, views, device=CPU).argmax(1))
 

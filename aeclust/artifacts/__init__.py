@@ -37,7 +37,14 @@ from aeclust.artifacts.gate import (
     values_of,
     verify,
 )
-from aeclust.artifacts.header import FORMAT, MAGIC, USER_BLOCK, Json, library_versions
+from aeclust.artifacts.header import (
+    FORMAT,
+    MAGIC,
+    USER_BLOCK,
+    Json,
+    library_versions,
+    misstated,
+)
 from aeclust.artifacts.layout import Draft, lay_out
 from aeclust.artifacts.schema import (
     KINDS,
@@ -47,6 +54,7 @@ from aeclust.artifacts.schema import (
     decode_ids,
     encode_ids,
     misfit,
+    misnumbered,
 )
 from aeclust.disk import replacing, told
 from aeclust.errors import InputError
@@ -163,7 +171,13 @@ def write_blocks(
     kind, whole = artifact.kind, {name: _storable(a) for name, a in artifact.arrays.items()}
     shapes = {name: Shape(a.dtype, a.shape) for name, a in whole.items()}
     shapes |= {name: Shape(a.dtype, (rows, *a.shape[1:])) for name, a in first.items()}
-    _refuse_to_write(kind, misfit(kind, shapes) or bad_values(whole))
+    _refuse_to_write(
+        kind,
+        misstated(artifact.seed, artifact.details)
+        or misfit(kind, shapes)
+        or misnumbered(kind, shapes, whole)
+        or bad_values(whole),
+    )
     header = {name: getattr(artifact, name) for name in ("recipe", "seed", "parents", "details")}
     parts = lay_out(kind, header | {"versions": library_versions()}, shapes)
     with replacing(path) as file:
@@ -232,8 +246,13 @@ def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifa
             if type(value) is not (int if name == "seed" else dict):  # True is no seed
                 raise damaged(where, f"attribute {name!r} has the wrong type")
         arrays = {name: values_of(file[name], data) for name in names}
-    problem = misfit(found, {name: Shape(a.dtype, a.shape) for name, a in arrays.items()})
-    problem = problem or bad_values(arrays)
+    shapes = {name: Shape(a.dtype, a.shape) for name, a in arrays.items()}
+    problem = (
+        misstated(header["seed"], header["details"])
+        or misfit(found, shapes)
+        or misnumbered(found, shapes, arrays)
+        or bad_values(arrays)
+    )
     if problem:
         raise damaged(where, problem)
     return Artifact(kind=found, arrays=arrays, digest=digest, **header)

@@ -75,6 +75,13 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
 }
 KINDS = tuple(_SCHEMAS)
 
+# Datasets of cluster numbers, and where so many clusters have a column each; where that is absent
+# there are at most as many clusters as rows.
+_NUMBERS = {
+    "labels": ("shares", ("labels", "reference_labels")),
+    "latents": ("assignments", ("view_clusters",)),
+}
+
 
 def encode_ids(ids: Array) -> Array:
     """Ids as stored: int64, or UTF-8 bytes of one width."""
@@ -130,6 +137,17 @@ def misfit(kind: str, arrays: Mapping[str, Shape]) -> str:
         for letter, length in zip(spec.shape, value.shape, strict=True):
             if lengths.setdefault(letter, length) != length:
                 return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
+    return ""
+
+
+def misnumbered(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
+    """Which of the arrays numbers a cluster that is not there, or an empty text."""
+    columns, numbered = _NUMBERS.get(kind, ("", ()))
+    for name in numbered:
+        values = arrays.get(name, np.empty(0))
+        k = shapes[columns].shape[1] if columns in shapes else shapes[kind].shape[0]
+        if values.size and not 0 <= values.min() <= values.max() < k:
+            return f"{name!r} numbers a cluster that is not there"
     return ""
 
 

@@ -306,7 +306,11 @@ def _embed_into(
         kind="latents",
         arrays={
             "ids": artifacts.encode_ids(images.ids),
-            **view_clusters(network, images.pixels, manifest.recipe, epoch, seed=manifest.seed),
+            **(
+                view_clusters(network, images.pixels, manifest.recipe, epoch, seed=manifest.seed)
+                if context.team.leads
+                else {}
+            ),
         },
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
@@ -334,7 +338,7 @@ def view_clusters(
     if epoch <= recipe.epochs:
         return {}
     device = next(network.parameters()).device
-    found = inference.assign_views(
+    _, found = inference.assign_views(
         network, pixels, image_size=recipe.image_size, device=device, seed=seed
     )
     return {"view_clusters": found}
@@ -556,7 +560,7 @@ def labels_of(
         recipe,
         seed=seed,
         assignments=latents.arrays.get("assignments"),
-        views=_views(latents),
+        views=_views(latents, where),
         where=where,
         report=step,
     )
@@ -600,11 +604,20 @@ def labels_of(
     )
 
 
-def _views(latents: Artifact) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def _views(latents: Artifact, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Rows of images, and what the network said of views of them."""
     clusters = latents.arrays.get("view_clusters")
+    if clusters is None:
+        return None
     rows = nearest.viewed(len(latents.arrays["latents"]), seed=latents.seed)
-    return None if clusters is None or len(clusters) != len(rows) else (rows, clusters)
+    if len(rows) != len(clusters):
+        raise InputError(
+            f"holds the clusters of {len(clusters)} views",
+            where=where,
+            expected=f"{len(rows)} of them",
+            mend="make it anew with aeclust embed --force",
+        )
+    return rows, clusters
 
 
 def _write(file: Path, artifact: Artifact) -> Artifact:
@@ -626,7 +639,7 @@ class Prediction:
         int64, 0 to k - 1.
     confidence : ndarray of shape (n,)
         float32 in [0, 1]: that of the clustering; for other images the share of their neighbours'
-        votes, and 1 for an exact duplicate of a training image.
+        votes, and for an exact duplicate of a training image that one's own.
     """
 
     ids: NDArray[np.int64] | NDArray[np.str_]

@@ -116,6 +116,8 @@ def export(
             "an export has a name", where="-", expected="a folder or a file",
             mend="use aeclust predict for a CSV on standard output",
         )  # fmt: skip
+    if ending:
+        place = disk.meant(place)
     context.folder.check_foreign(place)
     _check_free(place, folder=not ending, force=force)
     if ending in NETWORKS:
