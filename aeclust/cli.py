@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -93,7 +94,7 @@ from aeclust.printing import (
     scores_text,
 )
 from aeclust.streams import STREAM
-from aeclust.terminal import Terminated, deferred_signals, terminable
+from aeclust.terminal import Terminated, deferred_signals, tell, terminable
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
@@ -222,8 +223,9 @@ def train(
                 "trained": trained.did_train,
                 "metrics": metrics,
             },
-            f"{run}: {chosen.name}, {chosen.total_epochs} epochs,"
-            f" loss {metrics.get('loss', 0):.4f}, {len(trained.checkpoints)} checkpoints",
+            f"{run}: {printable(chosen.name)}, {chosen.total_epochs} epochs,"
+            + (f" loss {metrics['loss']:.4f}," if "loss" in metrics else "")
+            + f" {len(trained.checkpoints)} checkpoints",
         )
         say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
 
@@ -792,28 +794,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Interrupted as stop:
-        typer.echo(f"{_speaker()}{stop}", err=True)
+        tell(f"{_speaker()}{stop}")
         return 128 + stop.signal_number
     except AeclustError as error:
-        typer.echo(f"{_speaker()}error: {streams.spoken(str(error))}", err=True)
+        tell(f"{_speaker()}error: {streams.spoken(str(error))}")
         return error.exit_code
     except typer.TyperException as error:
         if error.format_message():  # or else a bare aeclust has shown its help
-            typer.echo(f"error: {_usage_text(error)}", err=True)
+            tell(f"error: {_usage_text(error)}")
         return 2
     except OSError as error:
         if error.filename is not None:  # a path that the system does not take
             place = printable(os.fsdecode(error.filename))
-            typer.echo(f"error: {place}: cannot be used ({error.strerror})", err=True)
+            tell(f"error: {place}: cannot be used ({error.strerror})")
+            return 2
+        if error.errno == errno.ENOENT:  # asked for by whatever makes a path absolute
+            tell("error: the working folder is gone; change to another one")
             return 2
         # typer's own printing of help
-        typer.echo(f"error: standard output: could not be written ({error.strerror})", err=True)
+        tell(f"error: standard output: could not be written ({error.strerror})")
         return 4
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
+        tell("interrupted")
         return 130
     except Terminated:
-        typer.echo("terminated", err=True)
+        tell("terminated")
         return 143
 
 

@@ -60,7 +60,7 @@ def images(incomplete: str) -> list[str]:
 
 def labels(incomplete: str) -> list[str]:
     """Built-in sets, and files that may hold labels."""
-    return _demo(incomplete) + _files(incomplete, (".npy", ".npz", ".h5", ".hdf5", ".csv"))
+    return _demo(incomplete) + _files(incomplete, (".npy", ".npz", ".h5", ".hdf5", ".csv", ".json"))
 
 
 def tomls(incomplete: str) -> list[str]:

@@ -55,9 +55,11 @@ def meant(path: Path) -> Path:
     Raises
     ------
     InputError
-        If a device or a pipe is there, in whose place no file is to be put.
+        If a folder, a device or a pipe is there, in whose place no file is to be put.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if path.is_dir():
+        raise InputError("is a folder", where=str(path), expected="a file", mend="add a name to it")
+    if path.exists() and not path.is_file():
         raise InputError(
             "is a device or a pipe",
             where=str(path),
@@ -81,7 +83,7 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(temporary, _NEW, 0o666)
+        handle = os.open(temporary, _NEW, _mode(path))
     try:
         file = os.fdopen(handle, "w+b")
         try:
@@ -108,6 +110,14 @@ def told(path: Path) -> Iterator[None]:
             where=str(path),
             mend="free space or choose another place; what was there before is unharmed",
         ) from error
+
+
+def _mode(path: Path) -> int:
+    """Who may read and write a new file: those who may the old one, but for the umask."""
+    try:
+        return path.stat().st_mode & 0o777 | 0o600
+    except OSError:
+        return 0o666
 
 
 def _same(file: io.BufferedRandom, data: bytes) -> bool:

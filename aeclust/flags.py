@@ -70,6 +70,13 @@ _MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth"}
 
 def _readable(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
     """A location as it stands, or for ``-`` a file with what comes from standard input."""
+    if value == "":  # an unset variable of the shell; as a path it would be the working folder
+        raise InputError(
+            "no path is given",
+            where=param.opts[0] if param.param_type_name == "option" else param.opts[0].upper(),
+            expected="a file, a folder or demo:NAME",
+            mend="state it, or leave it out",
+        )
     if value != "-" or ctx.resilient_parsing:
         return value
     if ctx.command.name == "train":

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from aeclust import artifacts, demo, memory
 from aeclust.errors import InputError, did_you_mean, near_file, printable
@@ -31,16 +31,31 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 # images all the same, which are not read: fewer decoders, fewer surprises
 _OTHER_ENDINGS = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2")
 _MAX_IMAGE_PIXELS = 64_000_000
-_BLOCK = 4_096
+_BLOCK, _BLOCK_BYTES = 4_096, 1 << 24  # rows taken at once, and bytes of theirs
 # Files decoded beside each other, and taken from a folder at once: Pillow lets other threads work
 # while it decodes, and a few large photographs fit in memory.
 _AT_A_TIME, _AHEAD = min(4, os.cpu_count() or 1), 16
 
+_ROUNDING = 1e-5  # of a range: what six digits of its ends may miss
+
 # What Pillow raises on files that are not the images they claim to be.
 _BAD_IMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error,
-    OverflowError, MemoryError, Image.DecompressionBombError,
+    OverflowError, MemoryError, Image.DecompressionBombError, AttributeError, ArithmeticError,
+    RuntimeError, zlib.error,
 )  # fmt: skip
+
+# How an image is turned that a camera says it held so (EXIF's orientation, tag 0x0112).
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # What numpy and zipfile raise on files that are not the arrays they claim to be.
 _BAD_ARRAY = (
@@ -126,7 +141,8 @@ class Images:
 
 
 def blocks(pixels: NDArray[Any], rows: int = _BLOCK) -> Iterator[NDArray[Any]]:
-    """Consecutive rows, so that a memory map is never read whole."""
+    """Consecutive rows, of large images fewer, so that a memory map is never read whole."""
+    rows = max(1, min(rows, _BLOCK_BYTES // max(1, pixels[:1].nbytes)))
     for start in range(0, len(pixels), rows):
         yield np.asarray(pixels[start : start + rows])
 
@@ -152,9 +168,15 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     return result
 
 
-def all_equal(pixels: NDArray[Any]) -> bool:
-    """Whether there is nothing to tell apart; of images that differ, the first are enough."""
-    return all(bool((block == pixels[0]).all()) for block in blocks(pixels))
+def different(pixels: NDArray[Any], most: int) -> int:
+    """How many different images there are, counted until there are `most`; mostly the first are
+    enough."""
+    seen: set[int] = set()
+    for block in blocks(pixels):
+        seen.update(fingerprints(block).tolist())
+        if len(seen) >= most:
+            break
+    return min(len(seen), most)
 
 
 def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -498,7 +520,8 @@ def _rescale(
     images: NDArray[Any], stated: str, low: float, high: float, where: str
 ) -> NDArray[Any]:
     black, white = bounds(stated)
-    if low < black or high > white:
+    slack = _ROUNDING * (white - black)
+    if low < black - slack or high > white + slack:
         raise InputError(
             f"has values {low:g} to {high:g}", where=where, expected=f"values within {stated}",
             mend="change --range",
@@ -507,9 +530,11 @@ def _rescale(
         return images
     memory.check(4.0 * images.size, "its copy in [0, 1]", where, "save it in that range")
     result = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), _BLOCK):
-        block = images[start : start + _BLOCK]
-        result[start : start + _BLOCK] = (block.astype(np.float64) - black) / (white - black)
+    done = 0
+    for block in blocks(images):
+        scaled = (block.astype(np.float64) - black) / (white - black)
+        result[done : done + len(block)] = scaled.clip(0, 1)
+        done += len(block)
     return result
 
 
@@ -519,22 +544,27 @@ def _rescale(
 def _load_folder(folder: Path, source: Source, progress: Callable[[int, int], None]) -> Images:
     listed = listing(source)  # before the files: what comes meanwhile makes it another
     files, others = image_files(folder), image_files(folder, _OTHER_ENDINGS)
-    left = ""
+    lefts = []
     if others:
         kinds = ", ".join(sorted({os.path.splitext(name)[1].lower() for name in others}))
-        left = f"{len(others)} image{'s' * (len(others) != 1)} of other kinds ({kinds})"
+        lefts.append(f"{len(others)} image{'s' * (len(others) != 1)} of other kinds ({kinds})")
+    if linked := _linked_folders(folder):
+        lefts.append(f"{len(linked)} linked folder{'s' * (len(linked) != 1)} ({linked[0]})")
+    left = " and ".join(lefts)
     if not files:
         raise InputError(
             f"holds no PNG or JPEG file{f', but {left}' if left else ''}",
             where=str(folder),
             expected="images ending in .png or .jpg",
-            mend="convert them" if left else "",
+            mend=" and ".join(
+                [*["convert them"] * bool(others), *["name what is linked to"] * bool(linked)]
+            ),
         )
     if source.size is not None and not 1 <= source.size <= 4096:
         raise InputError(f"size is {source.size}", where="--size", expected="1 to 4096 pixels")
     pixels = np.empty((0, 0, 0, 0), np.uint8)
     ids: list[str] = []
-    skipped = [left] if left else []
+    skipped = lefts
     for done, (name, image) in enumerate(_decoded(folder, files, source.size), 1):
         progress(done, len(files))
         if not isinstance(image, np.ndarray):
@@ -599,6 +629,15 @@ def image_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> list[str]:
     return sorted(found, key=str.encode)
 
 
+def _linked_folders(folder: Path) -> list[str]:
+    """Relative names of links to folders, which are not followed: they may lead anywhere."""
+    found = []
+    for parent, folders, _ in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        found += [printable((Path(parent) / name).relative_to(folder).as_posix()) for name in links]
+    return sorted(found)
+
+
 def _refuse_folder(error: OSError) -> None:
     raise InputError(
         f"cannot be read ({error.strerror})",
@@ -633,6 +672,14 @@ def _decode_or_fault(path: Path, size: int | None) -> NDArray[np.uint8] | Except
         return error
 
 
+def _upright(file: Image.Image) -> Image.Transpose | None:
+    """How to turn an image; broken remarks beside sound pixels are no reason to refuse these."""
+    try:
+        return _UPRIGHT.get(file.getexif().get(_ORIENTATION, 1))
+    except _BAD_IMAGE:
+        return None
+
+
 def _decode(path: Path, size: int | None) -> NDArray[np.uint8]:
     """One image as (h, w, 1 or 3): upright, alpha on white, 8 bits."""
     if not path.is_file():  # a FIFO or a device would hang or never end
@@ -643,7 +690,8 @@ def _decode(path: Path, size: int | None) -> NDArray[np.uint8]:
         if size is not None:  # a JPEG need not be unfolded to more than twice the size asked for
             file.draft(None, (2 * size, 2 * size))
         file.load()
-        image = ImageOps.exif_transpose(file)
+        turn = _upright(file)
+        image = file if turn is None else file.transpose(turn)
     if image.mode.startswith("I"):  # 16-bit grey
         wide = np.asarray(image).astype(np.int64)
         image = Image.fromarray((wide // 257).clip(0, 255).astype(np.uint8))

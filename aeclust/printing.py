@@ -90,7 +90,7 @@ def run_text(found: RunInfo, resume: str) -> str:
         + (f", STALE: {f.stale}" if f.stale else "")
         for f in found.files
     ]
-    return "\n".join(lines)
+    return _printable(lines)
 
 
 def health_text(health: Health) -> str:

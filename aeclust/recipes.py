@@ -133,6 +133,8 @@ class Recipe:
             _require(getattr(self, name) <= 1e30, name, getattr(self, name), "1e30 or less")
         for name in ("batch_size", "epochs"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("epochs", "label_epochs"):
+            _require(getattr(self, name) < 10**9, name, getattr(self, name), "less than 1e9")
         _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
         _require(self.k >= 2 or self.k == AUTO_K, "k", self.k, "2 clusters or more, or auto")
         _require(self.steps >= 0, "steps", self.steps, "0 or more")
@@ -271,8 +273,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > 1 << 20:
             raise OSError("larger than 1 MB")
-        with open(file, "rb") as handle:
-            return tomllib.load(handle)
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot be read ({getattr(error, 'strerror', None) or error})",

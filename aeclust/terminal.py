@@ -47,9 +47,11 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """One line of plain text, control characters escaped."""
-        if not self.quiet:
-            line = printable(line)
+        line = printable(line)
+        if self._watched():
             self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+        elif not self.quiet:
+            tell(line)
 
     def observe(self, moment: Moment) -> None:
         """Follow training: epoch, loss and its curve, images per second, time left."""
@@ -80,7 +82,7 @@ class Terminal:
 
     def _watched(self) -> bool:
         dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-        return not self.quiet and not dumb and sys.stderr.isatty()
+        return not self.quiet and not dumb and sys.stderr is not None and sys.stderr.isatty()
 
     def _get_console(self) -> Console:
         if self._console is None:
@@ -99,6 +101,17 @@ class Terminal:
         self._progress.update(task, description=text, completed=done, total=total or None)
         if 0 < total <= done:  # what is printed next belongs below the bar
             self.close()
+
+
+def tell(line: str) -> None:
+    """A line on standard error; where nobody reads it, it goes nowhere, and so does the rest."""
+    if sys.stderr is None:  # closed
+        return
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _bar(console: Console, curve: LossCurve | None) -> Progress:

@@ -201,7 +201,7 @@ def train(
             step += 1
             metrics: dict[str, float] = {}
             if step == steps:
-                seconds = time.monotonic() - started
+                seconds = max(time.monotonic() - started, 1e-6)  # a coarse clock may stand still
                 images_seen = sum(len(rows) for rows in batches[done_before:])
                 metrics = dict(zip(TERMS, (totals / n).tolist(), strict=True))
                 metrics |= {"seconds": seconds, "images_per_second": images_seen / seconds}

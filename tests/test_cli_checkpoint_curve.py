@@ -348,3 +348,18 @@ def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:
     content[-1] ^= 1
     run.curve_file.write_bytes(content)
     assert "curve.h5: " in one_error(cli("checkpoint-curve", "-q"))
+
+
+def test_the_table_takes_the_place_of_a_table_alone(cli: Cli, run: RunFolder, data: Data) -> None:
+    labels = "id,label\n0,1\n1,0\n"
+    Path("known.csv").write_text(labels)
+    flags = ["--val-images", data.val_images, "--val-labels", "known.csv", "-o", "known.png"]
+    assert one_error(cli("checkpoint-curve", *flags, "-q")) == (
+        "known.csv: is there already, and is no table of a checkpoint curve; expected a name for"
+        " the picture that leaves its .csv free; change -o"
+    )
+    assert Path("known.csv").read_text() == labels
+    assert not Path("known.png").exists()
+    flags[-1] = "curve.png"
+    for _ in range(2):  # its own table gives way
+        assert cli("checkpoint-curve", *flags).code == 0

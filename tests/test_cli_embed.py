@@ -260,10 +260,10 @@ def test_o_copies_the_runs_own_latents(cli: Cli, full_run: RunFolder) -> None:
 
 
 def test_an_output_that_cannot_be_written_exits_4(cli: Cli, full_run: RunFolder) -> None:
-    Path("folder").mkdir()
+    Path("file").touch()
     before = files_of(Path())
-    assert one_error(cli("embed", "-o", "folder", "-q"), 4) == (
-        "folder: could not be written (Is a directory); "
+    assert one_error(cli("embed", "-o", "file/latents.h5", "-q"), 4) == (
+        "file/latents.h5: could not be written (File exists); "
         "free space or choose another place; what was there before is unharmed"
     )
     assert files_of(Path()) == before

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import errno
+import json
 import os
 import shlex
 import shutil
@@ -21,6 +23,7 @@ import numpy as np
 import pytest
 from conftest import RECIPE, Cli, Data, files_of, give_memory, make_images, one_error, run_quietly
 from PIL import Image
+from test_disk import raising
 
 from aeclust import artifacts
 from aeclust.run import caches
@@ -713,6 +716,15 @@ RUNS = [
         "latents.h5: only 2 different points for 3 clusters; expected at least 3 different ones",
         two_different_latents,
     ),
+    Case(
+        "embed --force -o .",
+        ".: is a folder; expected a file; add a name to it",
+    ),
+    Case(
+        "predict --val-labels=",
+        "--val-labels: no path is given; expected a file, a folder or demo:NAME; state it, or leave"
+        " it out",
+    ),
     Case("cluster --clusterer consensus -k 61", "60 images cannot form 61 clusters; expected at"),
     Case("cluster -k auto --force", "latents.h5: all 60 points are the same", equal_latents),
     Case("cluster --reduction sphere --force", "all 60 points are the same", equal_latents),
@@ -866,3 +878,38 @@ def test_every_text_of_an_error_stands_in_some_test() -> None:
     found = list(error_texts())
     assert len(found) > 100
     assert [f"{where}: {part!r}" for where, part in found if part not in tested] == []
+
+
+def test_an_unset_variable_is_no_working_folder(cli: Cli) -> None:
+    assert one_error(cli("train", "", "--size", 8)) == (
+        "DATA: no path is given; expected a file, a folder or demo:NAME; state it, or leave it out"
+    )
+
+
+def test_a_working_folder_that_is_gone_is_told(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    monkeypatch.setattr("os.getcwd", raising(gone))
+    assert one_error(cli("train", "images.npy")) == (
+        "the working folder is gone; change to another one"
+    )
+
+
+def test_too_few_different_images_are_refused(cli: Cli, data: Data) -> None:
+    np.save("few.npy", np.repeat(np.load(data.images)[:3], 6, axis=0))
+    assert one_error(cli("train", "few.npy", *RECIPE, "-k", 4, "-q")).endswith(
+        "few.npy: only 3 of 18 images are different, too few for 4 clusters;"
+        " expected at least 4 different ones; add images or lower -k"
+    )
+
+
+def test_escapes_in_the_manifest_of_a_stranger_do_not_reach_the_terminal(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    text = full_run.manifest_file.read_text()
+    location = json.loads(text)["data"]["location"]
+    full_run.manifest_file.write_text(text.replace(location, "/tmp/\\u001b[31mred"))
+    shown = cli("info", "--run", full_run.path).out
+    assert "/tmp/\\x1b[31mred" in shown
+    assert "\x1b" not in shown

@@ -167,3 +167,22 @@ def test_images_of_other_kinds_are_counted_and_left_out(cli: Cli) -> None:
         "others: holds no PNG or JPEG file, but 1 image of other kinds (.tiff); "
         "expected images ending in .png or .jpg; convert them"
     )
+
+
+def test_linked_folders_are_left_out_and_said(cli: Cli) -> None:
+    Path("photos").mkdir()
+    Path("elsewhere").mkdir()
+    for i, image in enumerate(make_images(20, seed=1)[0]):
+        Image.fromarray(image).save(Path("photos") / f"{i}.png")
+        Image.fromarray(image).save(Path("elsewhere") / f"{i}.png")
+    Path("photos/2023").symlink_to(Path("elsewhere").absolute())
+    result = cli("train", "photos", *RECIPE, "--epochs", 1)
+    assert result.code == 0, result.err
+    assert "left out 1 linked folder (2023)\n" in result.err
+    assert "20 images" in result.err
+    Path("links").mkdir()
+    Path("links/2023").symlink_to(Path("elsewhere").absolute())
+    assert one_error(cli("train", "links", "--run", "b")).endswith(
+        "links: holds no PNG or JPEG file, but 1 linked folder (2023); "
+        "expected images ending in .png or .jpg; name what is linked to"
+    )

@@ -336,3 +336,18 @@ def test_skip_bad_lists_what_it_left_out(cli: Cli, full_run: RunFolder, data: Da
     result = cli("predict", "photos", "--skip-bad")
     assert [row[0] for row in rows(result.out)] == ["0.png", "2.png"]
     assert "left out 1.png: cannot identify image file" in result.err
+
+
+@pytest.mark.parametrize("lost", ["images", "labels"])
+def test_validation_files_that_are_gone_name_no_cluster(lost: str, cli: Cli, data: Data) -> None:
+    np.save("v.npy", np.load(data.val_images))
+    np.save("y.npy", np.load(data.val_labels))
+    flags = ["--val-images", "v.npy", "--val-labels", "y.npy"]
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, *flags).code == 0
+    gone = Path("v.npy" if lost == "images" else "y.npy")
+    gone.unlink()
+    code, out, err = cli("predict")
+    assert code == 0
+    assert f"{gone.absolute()} is gone: no cluster is named\n" in err
+    labels = artifacts.read(Path("aeclust-run/labels.h5")).arrays["labels"]
+    np.testing.assert_array_equal(labels_in(out), labels)

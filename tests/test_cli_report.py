@@ -173,6 +173,10 @@ def test_a_run_without_metrics_has_no_loss_and_damaged_ones_are_named(
     for text, problem in (
         ('{"epoch": 1}\n', "KeyError: 'loss'"),
         ('{"epoch": 1, "loss": NaN}\n', "ValueError: a loss is not finite"),
+        (
+            '{"epoch": 1e999, "loss": 1}\n',
+            "OverflowError: cannot convert float infinity to integer",
+        ),
     ):
         full_run.metrics_file.write_text(text)
         assert one_error(cli("report")) == (

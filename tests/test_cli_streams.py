@@ -354,14 +354,11 @@ def test_a_full_device_is_one_line_and_exits_4(cli: Cli, full_run: RunFolder) ->
     assert done.returncode == 4
 
 
-def test_an_output_in_the_way_of_a_folder_exits_4(cli: Cli, full_run: RunFolder) -> None:
+def test_a_folder_in_the_place_of_the_output_is_refused(cli: Cli, full_run: RunFolder) -> None:
     os.mkdir("folder")
     code, out, err = cli("predict", "-o", "folder")
-    assert (code, out) == (4, "")
-    assert err == (
-        "error: folder: could not be written (Is a directory); "
-        "free space or choose another place; what was there before is unharmed\n"
-    )
+    assert (code, out) == (2, "")
+    assert err == "error: folder: is a folder; expected a file; add a name to it\n"
     assert os.listdir("folder") == []
 
 

@@ -564,6 +564,22 @@ def interrupted(cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch) -> RunFol
     return RunFolder(Path("aeclust-run"))
 
 
+def test_damaged_metrics_can_be_deleted_as_they_say(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = interrupted(cli, data, monkeypatch)
+    before = [json.loads(line)["epoch"] for line in run.metrics_file.read_text().splitlines()]
+    run.metrics_file.write_text("{")
+    assert "delete it" in one_error(cli("train", "--resume", "-q"))
+    run.metrics_file.unlink()
+    assert cli("train", "--resume").code == 0
+    epochs = [json.loads(line)["epoch"] for line in run.metrics_file.read_text().splitlines()]
+    assert epochs == list(range(before[-1] + 1, 12))
+    run.metrics_file.unlink()
+    assert cli("train", "--resume").out == "aeclust-run: baseline, 11 epochs, 12 checkpoints\n"
+    assert cli("report").code == 0
+
+
 def test_a_run_is_not_replaced_because_it_was_interrupted(
     cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:

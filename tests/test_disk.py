@@ -157,7 +157,7 @@ def test_a_link_stands_for_what_it_points_to(tmp_path: Path) -> None:
     assert meant(link) == target  # which is not there yet
     write_bytes(meant(link), b"new")
     assert (link.readlink(), target.read_bytes()) == (Path("deep/target"), b"new")
-    for plain in (target, tmp_path / "none", tmp_path):
+    for plain in (target, tmp_path / "none"):
         assert meant(plain) == plain
 
 
@@ -171,3 +171,27 @@ def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
             f"{name}: is a device or a pipe; expected a file, or a new name;"
             " use -o - and redirect standard output, as in > FILE"
         )
+
+
+@pytest.mark.parametrize("name", [".", "", "/", "folder"])
+def test_no_file_takes_the_place_of_a_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("folder")
+    with pytest.raises(InputError) as caught:
+        meant(Path(name))
+    told = f"{Path(name)}: is a folder; expected a file; add a name to it"
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(("old", "new"), [(0o600, 0o600), (0o644, 0o644), (0o440, 0o640)])
+def test_who_may_read_the_old_file_may_read_the_new_one(old: int, new: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(old)
+    before = os.umask(0o022)
+    try:
+        write_bytes(tmp_path / "file", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == new

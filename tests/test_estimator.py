@@ -450,3 +450,25 @@ def test_the_package_offers_the_estimator_and_its_version() -> None:
     assert aeclust.__all__ == ["AutoencoderClusterer", "__version__"]
     with pytest.raises(AttributeError, match="no attribute 'Clusterer'"):
         _ = aeclust.Clusterer
+
+
+def test_fewer_different_images_than_clusters_are_refused() -> None:
+    images = np.repeat(two_kinds(4)[0][:3], 6, axis=0)
+    with pytest.raises(ArgumentError) as caught:
+        AutoencoderClusterer(4, recipe="baseline", settings=TINY).fit(images)
+    assert str(caught.value) == (
+        "X: only 3 of 18 images are different, too few for 4 clusters;"
+        " expected at least 4 different ones; add images or lower n_clusters"
+    )
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    images, _ = two_kinds()
+    settings = {**TINY, "lr": np.float32(0.5), "batch_size": np.int64(8)}
+    k: Any = np.int64(2)
+    fitted = AutoencoderClusterer(k, recipe="baseline", settings=settings, random_state=0)
+    fitted.fit(images)
+    plain = {**TINY, "lr": 0.5, "batch_size": 8}
+    again = AutoencoderClusterer(2, recipe="baseline", settings=plain, random_state=0).fit(images)
+    assert fitted.recipe_ == again.recipe_
+    np.testing.assert_array_equal(fitted.labels_, again.labels_)

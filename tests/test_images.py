@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import signal
 import struct
 import warnings
@@ -26,7 +27,7 @@ from PIL import Image
 
 from aeclust import demo, images
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, fingerprints, load, mean_colours
+from aeclust.images import Images, Source, blocks, different, fingerprints, load, mean_colours
 
 Array = NDArray[Any]
 Make = Callable[[Path], Source]
@@ -1161,3 +1162,43 @@ def test_mean_colours_equal_an_independent_loop(dtype: str, channels: int) -> No
 def test_bytes_do_not_overflow_in_a_mean() -> None:
     white = np.full((2, 64, 64, 1), 255, np.uint8)
     assert mean_colours(white).tolist() == [[1.0], [1.0]]
+
+
+def test_broken_remarks_beside_sound_pixels_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    for name, remarks in {
+        "nonsense": b"Exif\0\0nonsense",
+        "cut off": exif(6)[:-8],
+        "endless": b"Exif\0\0II*\0" + struct.pack("<IH", 8, 60_000) + bytes(20),
+    }.items():
+        place = tmp_path / name
+        place.mkdir()
+        content = saved(picture(values), "PNG", exif=remarks)
+        pixels = load(pictures({"a.png": content})(place)).pixels
+        assert pixels[0, :, :, 0].tolist() == values.tolist(), name
+
+
+def test_the_range_as_an_error_shows_it_can_be_stated(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(200, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(InputError) as caught:
+        load(Source(location=str(tmp_path / "a.npy")))
+    low, high = re.findall(r"values (\S+) to (\S+);", str(caught.value))[0]
+    stated = f"{low}:{high}"
+    pixels = load(Source(location=str(tmp_path / "a.npy"), range=stated)).pixels
+    assert (pixels.min(), pixels.max()) == pytest.approx((0, 1), abs=1e-5)
+    assert 0 <= pixels.min() <= pixels.max() <= 1
+
+
+def test_blocks_of_large_images_are_short() -> None:
+    large = np.zeros((40, 1024, 1024), np.uint8)
+    assert [len(block) for block in blocks(large)] == [16, 16, 8]
+    assert [len(block) for block in blocks(np.zeros((5_000, 8, 8), np.uint8))] == [4_096, 904]
+    assert [len(block) for block in blocks(np.zeros((2, 8_192, 8_192, 1), np.uint8))] == [1, 1]
+
+
+def test_different_images_are_counted_until_there_are_enough() -> None:
+    pixels = np.zeros((9, 4, 4, 1), np.uint8)
+    assert different(pixels, 4) == 1
+    pixels[3], pixels[8, 0, 0] = 7, 9
+    assert [different(pixels, most) for most in (1, 2, 3, 4)] == [1, 2, 3, 3]

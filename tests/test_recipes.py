@@ -685,3 +685,14 @@ def test_errors_name_the_place_they_are_given() -> None:
     text = r"^aeclust\.toml: k is 1; expected 2 clusters or more, or auto; "
     with pytest.raises(InputError, match=text):
         named("vae").override({"k": 1}, where="aeclust.toml")
+
+
+def test_a_toml_file_of_windows_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes(b'\xef\xbb\xbfrecipe = "vae"\r\nepochs = 5\r\n')
+    assert read_toml(tmp_path / "run.toml") == {"recipe": "vae", "epochs": 5}
+
+
+@pytest.mark.parametrize("field", ["epochs", "label_epochs"])
+def test_epochs_that_no_file_is_named_for_are_refused(field: str) -> None:
+    with pytest.raises(InputError, match=f"^{field} is 1000000000; expected less than 1e9"):
+        named("hybrid").override({field: 10**9}, where="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -49,6 +50,19 @@ def test_a_manifest_comes_back_as_written(tmp_path: Path) -> None:
     assert run.manifest_file.read_text(encoding="utf-8").endswith("}\n")
 
 
+def test_a_path_that_is_no_text_comes_back_as_written(tmp_path: Path) -> None:
+    place = os.fsdecode(b"/data/caf\xe9.npy")  # latin-1
+    manifest = dataclasses.replace(
+        MANIFEST, source=Source(location=place), val_images=place, val_labels=place
+    )
+    RunFolder(tmp_path).write_manifest(manifest)
+    assert b"caf\xe9" in RunFolder(tmp_path).manifest_file.read_bytes()
+    assert RunFolder(tmp_path).manifest() == manifest
+
+
+IMAGES = {"sha256": "", "shape": [1, 8, 8, 3], "location": "x"}
+
+
 def damaged(**changes: Any) -> str:
     return json.dumps({**MANIFEST.to_json(), **changes})
 
@@ -73,7 +87,26 @@ def damaged(**changes: Any) -> str:
         ),
         (
             damaged(data={"sha256": "", "shape": [1, 8, 8, 3], "location": 5}),
-            "is damaged (TypeError: location is no text)",
+            "is damaged (TypeError: location, layout, range or validation is no text)",
+        ),
+        *(
+            (
+                damaged(data={**IMAGES, **changed}),
+                f"is damaged ({told})",
+            )
+            for changed, told in (
+                ({"shape": [0, 8, 8, 3]}, "ValueError: no images have such a shape"),
+                ({"shape": [1, 8, 8, 4]}, "ValueError: no images have such a shape"),
+                ({"size": "8"}, "TypeError: size or skip_bad is of another kind"),
+                ({"skip_bad": 1}, "TypeError: size or skip_bad is of another kind"),
+                ({"range": [1]}, "TypeError: location, layout, range or validation is no text"),
+            )
+        ),
+        (damaged(seed=-5), "is damaged (ValueError: seed is not in 0 to 2^32 - 1)"),
+        (damaged(seed=2**32), "is damaged (ValueError: seed is not in 0 to 2^32 - 1)"),
+        (
+            damaged(validation={"images": "demo:digits", "labels": 5}),
+            "is damaged (TypeError: location, layout, range or validation is no text)",
         ),
         (damaged(seed=None), "is damaged (TypeError"),
         (damaged(validation={}), "is damaged (KeyError: 'images')"),

@@ -183,7 +183,7 @@ def test_damaged_metrics_are_named(cli: Cli, run: RunFolder) -> None:
     assert result.code == 2
     assert f"{run.metrics_file.relative_to(Path.cwd())}: is damaged (JSONDecodeError" in result.err
     assert "expected one JSON object an epoch, as aeclust train wrote it; delete it" in result.err
-    run.metrics_file.write_text('{"epoch": 2}\n')
+    run.metrics_file.write_text('{"epoch": 2}\n{"epoch": 4}\n')
     assert "is damaged (its epochs are not in order)" in cli("train", "--resume", "-q").err
     run.metrics_file.unlink()
     assert cli("train", "--resume", "-q").code == 0

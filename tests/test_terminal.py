@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from aeclust.chart import LossCurve
 from aeclust.errors import Interrupted
-from aeclust.terminal import Terminal, Terminated, deferred_signals, terminable
+from aeclust.terminal import Terminal, Terminated, deferred_signals, tell, terminable
 from aeclust.training import Moment, Snapshot
 
 
@@ -318,3 +319,22 @@ def test_handlers_nest() -> None:
         assert asked.noted() == signal.SIGTERM
         assert handlers() == outer
     assert handlers() == before
+
+
+# -- nobody there ----------------------------------------------------------------------------------
+
+
+def test_a_closed_standard_error_is_told_nothing() -> None:
+    with redirect_stderr(None):
+        tell("a line")
+        work(Terminal(quiet=False))
+        Terminal(quiet=False).say("a line")
+
+
+def test_a_standard_error_without_a_reader_is_told_nothing_more() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, redirect_stderr(stream):
+        tell("a line")
+        Terminal(quiet=False).say("another line")
+        stream.write("what somebody else writes")

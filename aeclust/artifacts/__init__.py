@@ -40,6 +40,7 @@ from aeclust.artifacts.gate import (
 from aeclust.artifacts.header import (
     FORMAT,
     MAGIC,
+    MAX_SEED,
     USER_BLOCK,
     Json,
     library_versions,
@@ -62,6 +63,7 @@ from aeclust.errors import InputError
 __all__ = [
     "FORMAT",
     "KINDS",
+    "MAX_SEED",
     "Array",
     "Artifact",
     "Json",

@@ -503,8 +503,8 @@ def current_request(folder: RunFolder, manifest: Manifest) -> Request:
 
 
 def cluster_count(artifact: Artifact) -> int:
-    """Number of clusters in labels; their recipe's k may have been left to an estimate."""
-    return int(artifact.details.get("k") or artifact.recipe["k"])
+    """Number of clusters in labels, each of which has an image."""
+    return int(artifact.arrays["labels"].max()) + 1
 
 
 def stale_labels(latents_digest: str, parents: Mapping[str, str]) -> str:
@@ -627,6 +627,13 @@ def _write(file: Path, artifact: Artifact) -> Artifact:
 # -- predict -----------------------------------------------------------------------------------
 
 
+def _gone(location: str | None) -> bool:
+    """Whether there was a file or folder, of which there is none any more."""
+    if location is None or location.startswith("demo:"):
+        return False
+    return not (os.path.exists(location) or os.path.exists(location.partition("::")[0]))
+
+
 @dataclass(frozen=True)
 class Prediction:
     """Labels to print.
@@ -689,6 +696,8 @@ def predict(
     names = np.arange(k)
     if val_labels is not None:
         names = _names(context, manifest, artifact, val_images, labels.load(val_labels))
+    elif gone := [place for place in (manifest.val_images, manifest.val_labels) if _gone(place)]:
+        context.say(f"{gone[0]} is gone: no cluster is named")
     elif manifest.val_images is not None and manifest.val_labels is not None:
         known = labels.load(manifest.val_labels)
         if known.values.min() >= 0 and known.values.max() < k:

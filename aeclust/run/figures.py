@@ -37,6 +37,8 @@ from aeclust.run.curves import current_curve, load_validation
 from aeclust.run.folder import Manifest
 from aeclust.run.names import current_names
 
+_CURVE_COLUMNS = ("epoch", "mse", "validation_accuracy")
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -144,6 +146,8 @@ def checkpoint_curve(
         The picture; the CSV lies beside it. ``checkpoint-curve.png`` in the run folder, if None.
     """
     file = _picture(context.folder.path / "checkpoint-curve.png", output)
+    table = disk.meant(file.with_suffix(".csv"))
+    _check_table(table)
     manifest = context.folder.manifest()
     recipe = manifest.recipe
     last_checkpoint(context.folder)
@@ -157,7 +161,6 @@ def checkpoint_curve(
     if validation is not None:
         way = "clustered by themselves" if recipe.transductive else "labelled by their neighbours"
         note = f"{len(validation.classes)} validation images, {way}"
-    table = file.with_suffix(".csv")
     disk.write_bytes(table, _curve_csv(curve).encode())
     from aeclust import plots
 
@@ -173,10 +176,27 @@ def checkpoint_curve(
     return CurveFiles(curve, file, table)
 
 
+def _check_table(file: Path) -> None:
+    """Refuse to put the table, which nobody named, in the place of a file of another kind."""
+    start = ",".join(_CURVE_COLUMNS).encode()
+    try:
+        with open(file, "rb") as there:
+            known = there.read(len(start)) == start
+    except OSError:  # not there, or it will be told on writing
+        return
+    if not known:
+        raise InputError(
+            "is there already, and is no table of a checkpoint curve",
+            where=str(file),
+            expected="a name for the picture that leaves its .csv free",
+            mend="change -o",
+        )
+
+
 def _curve_csv(curve: Curve) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("epoch", "mse", "validation_accuracy", *INDICATORS))
+    writer.writerow((*_CURVE_COLUMNS, *INDICATORS))
     for point in curve.points:
         accuracy = "" if point.accuracy is None else point.accuracy
         known = (getattr(point.indicators, name) for name in INDICATORS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aeclust import disk
+from aeclust.artifacts import MAX_SEED
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
 from aeclust.recipes import Recipe, checkpoint_epochs
@@ -180,7 +181,8 @@ class RunFolder:
             )
         try:
             with open(file, "rb") as handle:
-                values = json.loads(handle.read(_MAX_BYTES))
+                # a path may hold bytes that are no text
+                values = json.loads(handle.read(_MAX_BYTES).decode("utf-8", "surrogateescape"))
             if values["format"] != _FORMAT:
                 raise InputError(
                     f"is of format {values['format']!r}",
@@ -190,16 +192,25 @@ class RunFolder:
                 )
             data = dict(values["data"])
             n, height, width, channels = map(int, data.pop("shape"))
-            if not isinstance(data["location"], str):
-                raise TypeError("location is no text")
+            if min(n, height, width) < 1 or channels not in (1, 3):
+                raise ValueError("no images have such a shape")
+            seed, told = int(values["seed"]), values["validation"]
+            if not 0 <= seed <= MAX_SEED:
+                raise ValueError("seed is not in 0 to 2^32 - 1")
+            size, skip_bad = data.get("size"), data.get("skip_bad", False)
+            if type(size) not in (int, type(None)) or type(skip_bad) is not bool:
+                raise TypeError("size or skip_bad is of another kind")
+            stated = (data.get("layout"), data.get("range"), told["images"], told["labels"])
+            if not (isinstance(data["location"], str) and all(map(_is_text_or_none, stated))):
+                raise TypeError("location, layout, range or validation is no text")
             return Manifest(
                 data_digest=str(data.pop("sha256")),
                 shape=(n, height, width, channels),
                 source=Source(**data),
                 recipe=Recipe.from_json(values["recipe"], where=where),
-                seed=int(values["seed"]),
-                val_images=values["validation"]["images"],
-                val_labels=values["validation"]["labels"],
+                seed=seed,
+                val_images=told["images"],
+                val_labels=told["labels"],
                 kept=_epochs(values["kept"]) if "kept" in values else None,
                 flattened=values.get("flattened", False) is True,
             )
@@ -308,6 +319,10 @@ class RunFolder:
                 file.truncate(0)
                 os.write(file.fileno(), str(os.getpid()).encode())
             yield file
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _epochs(values: list[Any]) -> tuple[int, ...]:

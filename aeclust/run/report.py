@@ -181,7 +181,7 @@ def losses(folder: RunFolder) -> list[tuple[int, float]]:
         if not np.isfinite([loss for _, loss in pairs]).all():
             raise ValueError("a loss is not finite")
         return pairs
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise InputError(
             f"is damaged ({type(error).__name__}: {error})",
             where=str(file),
@@ -232,7 +232,7 @@ def commands(
         lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
     cluster = ["cluster"]
     for name, value in _changes(own, recipe):
-        cluster += [_CLUSTER_FLAGS[name], value]
+        cluster += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
     cluster += ["--seed", str(seed)] if seed != manifest.seed else []
     lines += [cluster] if len(cluster) > 1 else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]

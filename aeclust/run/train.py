@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from aeclust import artifacts, disk, labels, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
-from aeclust.images import Images, Source, all_equal, load
+from aeclust.images import Images, Source, different, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.caches import check_channels, keep_images, load_images
@@ -88,12 +89,20 @@ def train(
             expected=f"at least {recipe.k} images",
             mend="add images or lower -k",
         )
-    if len(images) > 1 and all_equal(images.pixels):
+    count = different(images.pixels, max(2, recipe.k))
+    if len(images) > 1 and count == 1:
         raise InputError(
             f"all {len(images)} images are the same",
             where=source.location,
             expected="images that differ",
             mend="check how they were made",
+        )
+    if count < recipe.k:
+        raise InputError(
+            f"only {count} of {len(images)} images are different, too few for {recipe.k} clusters",
+            where=source.location,
+            expected=f"at least {recipe.k} different ones",
+            mend="add images or lower -k",
         )
     if val_images is not None and val_labels is not None:
         # used only by later commands, but better refused before hours of training than after
@@ -293,9 +302,11 @@ def _metrics_up_to(folder: RunFolder, epoch: int) -> list[str]:
     if epoch == 0 or not folder.metrics_file.exists():
         return []
     try:
-        lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()[:epoch]
-        if [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1)):
-            return lines
+        lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()
+        epochs = [json.loads(line)["epoch"] for line in lines]
+        # the first may be missing, if somebody deleted a damaged file as they were told
+        if all(after == before + 1 for before, after in itertools.pairwise(epochs)):
+            return [line for line, there in zip(lines, epochs, strict=True) if there <= epoch]
         problem = "its epochs are not in order"
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
