@@ -828,9 +828,11 @@ def _complete_for_bash() -> int:
     os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = shlex.join(words), str(len(words) - 1)
     with redirect_stdout(io.StringIO()) as offered, suppress(SystemExit):
         app(args=[], prog_name="aeclust")
-    for value in offered.getvalue().splitlines():
-        print(completion.remaining(value, words[-1]))
-    return 0
+    values = offered.getvalue().splitlines()
+    if all(shlex.quote(value) == value for value in values):
+        for value in values:
+            print(completion.remaining(value, words[-1]))
+    return 0  # without an offer bash completes names of files itself, and quotes them
 
 
 def _usage_text(error: typer.TyperException) -> str:

@@ -216,6 +216,13 @@ def five_estimated(run: RunFolder) -> None:
     assert run_quietly("cluster", *flags, "--run", run.path).code == 0
 
 
+def three_different_images(run: RunFolder) -> None:
+    latents = artifacts.read(run.latents_file)
+    marks = np.arange(len(latents.arrays["ids"]), dtype=np.uint64) % 3
+    arrays = {**latents.arrays, "fingerprints": marks}
+    artifacts.write(run.latents_file, dataclasses.replace(latents, arrays=arrays))
+
+
 def huge_latents(run: RunFolder) -> None:
     arrays = dict(artifacts.read(run.latents_file).arrays)
     change(run.latents_file, arrays={**arrays, "latents": arrays["latents"] * 1e14})
@@ -724,6 +731,12 @@ RUNS = [
         "predict --val-labels=",
         "--val-labels: no path is given; expected a file, a folder or demo:NAME; state it, or leave"
         " it out",
+    ),
+    Case(
+        "cluster -k 4",
+        "latents.h5: only 3 different images for 4 clusters; expected at least 4 different ones; "
+        "lower -k, or add images",
+        three_different_images,
     ),
     Case("cluster --clusterer consensus -k 61", "60 images cannot form 61 clusters; expected at"),
     Case("cluster -k auto --force", "latents.h5: all 60 points are the same", equal_latents),

@@ -552,6 +552,14 @@ def labels_of(
         Takes what is done next.
     """
     values = latents.arrays["latents"]
+    count = len(np.unique(latents.arrays["fingerprints"]))
+    if count < recipe.k:  # their latents may differ by what rounding does in a batch
+        raise InputError(
+            f"only {count} different images for {recipe.k} clusters",
+            where=where,
+            expected=f"at least {recipe.k} different ones",
+            mend="lower -k, or add images",
+        )
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     k = "estimated" if recipe.k == AUTO_K else recipe.k
     say(f"clustering {len(values)} latents: {chain}, k = {k}")
