@@ -178,7 +178,6 @@ def test_force_replaces_what_an_export_made_and_nothing_else(cli: Cli, full_run:
         (lambda: Path("mine").mkdir(), "mine", "no labels.csv of an export"),
         (lambda: Path("mine").touch(), "mine", "a file"),
         (lambda: Path("mine").symlink_to("aeclust-run"), "mine", "a file"),
-        (lambda: Path("mine.csv").mkdir(), "mine.csv", "a folder"),
         (lambda: None, ".", "no labels.csv of an export"),
         (lambda: None, "aeclust-run", "no labels.csv of an export"),
         (lambda: None, "..", "no labels.csv of an export"),
@@ -190,6 +189,16 @@ def test_force_never_replaces_what_is_not_its_own(
     make()
     before = files_of(Path())
     assert f"put there ({what})" in one_error(cli("export", dest, "--force"))
+    assert files_of(Path()) == before
+
+
+def test_a_folder_is_no_place_for_a_table(cli: Cli, full_run: RunFolder) -> None:
+    Path("mine.csv").mkdir()
+    (Path("mine.csv") / "notes.txt").write_text("mine")
+    before = files_of(Path())
+    assert one_error(cli("export", "mine.csv", "--force")) == (
+        f"{Path.cwd()}/mine.csv: is a folder; expected a file; add a name to it"
+    )
     assert files_of(Path()) == before
 
 

@@ -145,11 +145,10 @@ def _check_free(place: Path, *, folder: bool, force: bool) -> None:
             "is there already", where=str(place), expected="a new name",
             mend="choose another, or replace it with --force",
         )  # fmt: skip
-    if place.is_dir() and not place.is_symlink():
-        foreign = _foreign(place) if folder else "a folder"
-    else:
-        foreign = "a file" if folder else ""
-    if foreign:
+    if not folder:
+        return  # what stands there is a file: `meant` refuses the rest
+    owned = place.is_dir() and not place.is_symlink()
+    if foreign := _foreign(place) if owned else "a file":
         raise InputError(
             f"is or holds what no export like this put there ({foreign})",
             where=str(place),
