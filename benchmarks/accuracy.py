@@ -6,11 +6,12 @@
     python benchmarks/accuracy.py --figure docs/img/reliability.png
 
 Every finished row is appended to ``benchmarks/results/accuracy.jsonl`` and not measured again while
-its recipe stays what it was: the command can be stopped and repeated. ``landscape`` and ``cifar10``
-are read from ``AECLUST_DATA`` (or ``../shared/data``), ``fashion-mnist`` from the Debian package
-``dataset-fashion-mnist``; what is absent is left out, and said. ``umap`` needs
-``pip install umap-learn``; for the peer see ``benchmarks/peer.py``, which runs in an environment of
-its own and writes rows of the same kind.
+its recipe stays what it was: the command can be stopped and repeated. Processors round differently,
+so the same seed may give other clusters on another: with ``--here``, a row that only another kind
+of processor measured is missing. ``landscape`` and ``cifar10`` are read from ``AECLUST_DATA`` (or
+``../shared/data``), ``fashion-mnist`` from the Debian package ``dataset-fashion-mnist``; what is
+absent is left out, and said. ``umap`` needs ``pip install umap-learn``; for the peer see
+``benchmarks/peer.py``, which runs in an environment of its own and writes rows of the same kind.
 
 Labels are read after the clustering, to score it. The answers for ``landscape``'s 8,500 training
 images are held back, so its rows cluster these and the 500 validation images together, and score
@@ -24,6 +25,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -41,6 +43,7 @@ from aeclust import AutoencoderClusterer, demo, metrics
 from aeclust.clustering import cluster
 from aeclust.recipes import named
 from aeclust.reduction import reduce
+from aeclust.run import doctor
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -193,6 +196,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--method", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--here", action="store_true", help="measure rows of other processors too")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--figure", type=Path, metavar="PICTURE")
     asked = parser.parse_args()
@@ -210,8 +214,21 @@ def main() -> None:
             continue
         for method in asked.method:
             for seed in asked.seeds:
-                if not any(key(row) == (name, method, seed) for row in read()):
+                if not known(name, method, seed, here=asked.here):
                     measure(name, data, method, seed)
+
+
+def known(data: str, method: str, seed: int, *, here: bool = False) -> bool:
+    """Whether a row is there, of any processor or of this one."""
+    rows = [
+        row for row in read() if (row["data"], row["method"], row["seed"]) == (data, method, seed)
+    ]
+    return any(row["processor"] == processor() for row in rows) if here else bool(rows)
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    return doctor.examine(Path()).devices[0].name
 
 
 def measure(name: str, data: Set, method: str, seed: int) -> None:
@@ -232,6 +249,7 @@ def measure(name: str, data: Set, method: str, seed: int) -> None:
         "ari": round(found.ari, 4),
         "sizes": np.sort(np.bincount(outcome.labels))[::-1].tolist(),
         "minutes": round(minutes, 2),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -255,7 +273,7 @@ def reliability(
 
 
 def draw_reliability(found: list[Row], file: Path) -> None:
-    """Accuracy against confidence of the default recipe: a line for every set, mean over seeds."""
+    """Accuracy against confidence of the default recipe: a line for every set, mean of its rows."""
     figure, axes = plt.subplots(figsize=(3.6, 3.4), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfectly calibrated")
     markers = iter("osD^v")
@@ -279,29 +297,28 @@ def read() -> list[Row]:
     ]
 
 
-def key(row: Row) -> tuple[str, str, int]:
-    return row["data"], row["method"], row["seed"]
-
-
 def table(found: list[Row]) -> str:
-    """Markdown: mean, spread (half the range) and seeds of every data set and method."""
+    """Markdown: mean, spread (half the range) and seeds of every data set, method and processor."""
     found = [row | mean_confidence(row) for row in found]
     lines = [
         "| data (k) | method | seeds | accuracy | confidence | confident half | NMI | ARI |"
-        " minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        " minutes | processor |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     order = {name: i for i, name in enumerate(SETS)}
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in sorted(found, key=lambda r: (order.get(r["data"], 99), r["method"], r["seed"])):
-        groups.setdefault((row["data"], row["method"]), []).append(row)
-    for (data, method), group in groups.items():
+        groups.setdefault((row["data"], row["method"], row["processor"]), []).append(row)
+    for (data, method, where), group in groups.items():
         columns = ("accuracy", "confidence", "confident_half", "nmi", "ari")
         cells = [mean(group, column) for column in columns]
         minutes = sum(row["minutes"] for row in group) / len(group)
         seeds = ", ".join(str(row["seed"]) for row in group)
         k = len(group[0]["sizes"])
-        lines.append(f"| {data} ({k}) | {method} | {seeds} | {' | '.join(cells)} | {minutes:.1f} |")
+        short = re.sub(r"\(\w+\)| Processor", "", where)
+        lines.append(
+            f"| {data} ({k}) | {method} | {seeds} | {' | '.join(cells)} | {minutes:.1f} | {short} |"
+        )
     return "\n".join(lines)
 
 

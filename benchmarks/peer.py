@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from accuracy import METHODS, SETS, Found, Set, flat, key, measure, read
+from accuracy import METHODS, SETS, Found, Set, flat, known, measure
 from clustpy.deep import IDEC  # type: ignore[import-not-found]
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     for name in asked.data:
         data = SETS[name]()
         for seed in asked.seeds:
-            if not any(key(row) == (name, "ClustPy IDEC", seed) for row in read()):
+            if not known(name, "ClustPy IDEC", seed):
                 measure(name, data, "ClustPy IDEC", seed)
 
 
