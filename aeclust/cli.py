@@ -829,7 +829,7 @@ def _complete_for_bash() -> int:
     with redirect_stdout(io.StringIO()) as offered, suppress(SystemExit):
         app(args=[], prog_name="aeclust")
     values = offered.getvalue().splitlines()
-    if all(shlex.quote(value) == value for value in values):
+    if not any(map(completion.needs_quotes, values)):
         for value in values:
             print(completion.remaining(value, words[-1]))
     return 0  # without an offer bash completes names of files itself, and quotes them

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import typing
 from collections.abc import Iterable
 
@@ -104,6 +105,15 @@ def remaining(value: str, typed: str) -> str:
     """
     kept = max(typed.rfind(mark) for mark in _BREAKS) + 1
     return value.removeprefix(typed[:kept])
+
+
+def needs_quotes(value: str) -> bool:
+    """Whether a shell reads anything into the value, such as two words.
+
+    >>> needs_quotes("my photos/"), needs_quotes("bücher.npy")
+    (True, False)
+    """
+    return re.fullmatch(r"[\w@%+=:,./-]*", value) is None
 
 
 def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:

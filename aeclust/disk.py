@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -15,6 +16,10 @@ from aeclust.errors import InputError, WriteError
 SPOILT = "what was read back differs from what was written"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
+
+# Where the system lists what processes have open, and how many links in a row are a circle.
+_OPEN = re.compile(r"/dev/fd|/proc/.+/fd")
+_MOST_LINKS = 40
 
 # What a killed process may leave beside FILE; nobody but its writer ever reads it.
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
@@ -55,18 +60,34 @@ def meant(path: Path) -> Path:
     Raises
     ------
     InputError
-        If a folder, a device or a pipe is there, in whose place no file is to be put.
+        If a folder, a device, a pipe or an open file such as ``/dev/stdout`` is there, in whose
+        place no file is to be put.
+    WriteError
+        If nobody may look.
     """
-    if path.is_dir():
-        raise InputError("is a folder", where=str(path), expected="a file", mend="add a name to it")
-    if path.exists() and not path.is_file():
-        raise InputError(
-            "is a device or a pipe",
-            where=str(path),
-            expected="a file, or a new name",
-            mend="use -o - and redirect standard output, as in > FILE",
-        )
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    with told(path):
+        if path.is_dir():
+            raise InputError(
+                "is a folder", where=str(path), expected="a file", mend="add a name to it"
+            )
+        if (path.exists() and not path.is_file()) or _is_open(path):
+            raise InputError(
+                "is a device, a pipe or an open file",
+                where=str(path),
+                expected="a file, or a new name",
+                mend="use -o - and redirect standard output, as in > FILE",
+            )
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_open(path: Path) -> bool:
+    """Whether it names what a process has open, over its links; others may be writing there too."""
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if _OPEN.fullmatch(folder) or not path.is_symlink():
+            return bool(_OPEN.fullmatch(folder))
+        path = Path(folder) / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -520,7 +520,7 @@ def _rescale(
     images: NDArray[Any], stated: str, low: float, high: float, where: str
 ) -> NDArray[Any]:
     black, white = bounds(stated)
-    slack = _ROUNDING * (white - black)
+    slack = _ROUNDING * (white - black) if images.dtype.kind == "f" else 0.0
     if low < black - slack or high > white + slack:
         raise InputError(
             f"has values {low:g} to {high:g}", where=where, expected=f"values within {stated}",
@@ -543,13 +543,14 @@ def _rescale(
 
 def _load_folder(folder: Path, source: Source, progress: Callable[[int, int], None]) -> Images:
     listed = listing(source)  # before the files: what comes meanwhile makes it another
-    files, others = image_files(folder), image_files(folder, _OTHER_ENDINGS)
+    files, others, linked = _below(folder)
     lefts = []
     if others:
         kinds = ", ".join(sorted({os.path.splitext(name)[1].lower() for name in others}))
         lefts.append(f"{len(others)} image{'s' * (len(others) != 1)} of other kinds ({kinds})")
-    if linked := _linked_folders(folder):
-        lefts.append(f"{len(linked)} linked folder{'s' * (len(linked) != 1)} ({linked[0]})")
+    if linked:
+        first = printable(linked[0])
+        lefts.append(f"{len(linked)} linked folder{'s' * (len(linked) != 1)} ({first})")
     left = " and ".join(lefts)
     if not files:
         raise InputError(
@@ -613,29 +614,36 @@ def _by(size: tuple[int, ...]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def image_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> list[str]:
+def image_files(folder: Path) -> list[str]:
     """Relative POSIX paths of all images below, sorted bytewise; hidden ones are left alone."""
-    found: list[str] = []
+    return _below(folder).files
+
+
+class _Below(NamedTuple):
+    """Relative POSIX paths below a folder, sorted bytewise, without hidden ones."""
+
+    files: list[str]
+    others: list[str]  # images of kinds that are not read
+    linked: list[str]  # folders that are not followed: they may lead anywhere
+
+
+def _below(folder: Path) -> _Below:
+    found = _Below([], [], [])
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            (Path(parent) / name).relative_to(folder).as_posix()
-            for name in names
-            if name.lower().endswith(endings) and not name.startswith(".")
-        ]
-    bad = next((name for name in found if not _is_utf8(name)), None)
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        seen = [name for name in names if not name.startswith(".")]
+        images = [name for name in seen if name.lower().endswith(ENDINGS)]
+        others = [name for name in seen if name.lower().endswith(_OTHER_ENDINGS)]
+        place = Path(parent).relative_to(folder)
+        for paths, own in zip(found, (images, others, links), strict=True):
+            paths += [(place / name).as_posix() for name in own]
+    bad = next((path for path in found.files + found.others if not _is_utf8(path)), None)
     if bad is not None:
         raise InputError("a file name is not UTF-8", where=printable(bad), mend="rename it")
-    return sorted(found, key=str.encode)
-
-
-def _linked_folders(folder: Path) -> list[str]:
-    """Relative names of links to folders, which are not followed: they may lead anywhere."""
-    found = []
-    for parent, folders, _ in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        found += [printable((Path(parent) / name).relative_to(folder).as_posix()) for name in links]
-    return sorted(found)
+    for paths in found:
+        paths.sort(key=os.fsencode)
+    return found
 
 
 def _refuse_folder(error: OSError) -> None:

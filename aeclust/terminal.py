@@ -110,6 +110,8 @@ def tell(line: str) -> None:
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+    except BlockingIOError:  # whoever reads is slow: one line is lost, not all
+        return
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 

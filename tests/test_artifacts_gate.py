@@ -54,7 +54,7 @@ def labelled(labels: list[int], references: list[int], shares: int | None) -> Bu
         "labels": np.array(labels),
         "confidence": np.ones(3, np.float32),
         "reference_latents": np.zeros((len(references), 2), np.float32),
-        "reference_labels": np.array(references),
+        "reference_labels": np.array(references, np.int64),
     }
     if shares is not None:
         arrays["shares"] = np.full((3, shares), 0.5, np.float32)
@@ -379,9 +379,16 @@ HOSTILE: dict[str, tuple[Build, str]] = {
         )
         for labels, others, shares in (
             ([0, 1, -5], [0], None), ([0, 1, 3], [0], None), ([0, 1, 2**40], [0], None),
-            ([0, 1, 2], [0], 2), ([0, 1, 1], [2], 2), ([0, 1, 1], [-1], 2),
+            ([0, 0, -1], [0], 1), ([0, 1, 1], [2], 2), ([0, 1, 1], [-1], 2),
         )
     },
+    "more clusters than shares": (
+        labelled([0, 1, 2], [0], 2), "'shares' has 2 columns for 3 clusters",
+    ),
+    "fewer clusters than shares": (
+        labelled([0, 0, 0], [0], 2), "'shares' has 2 columns for 1 clusters",
+    ),
+    "no references": (labelled([0, 1, 1], [], 2), "'reference_labels' is empty"),
     "true for the seed": (
         attribute("seed", np.bytes_(b"true")), "attribute 'seed' has the wrong type",
     ),

@@ -356,10 +356,15 @@ def test_the_table_takes_the_place_of_a_table_alone(cli: Cli, run: RunFolder, da
     flags = ["--val-images", data.val_images, "--val-labels", "known.csv", "-o", "known.png"]
     assert one_error(cli("checkpoint-curve", *flags, "-q")) == (
         "known.csv: is there already, and is no table of a checkpoint curve; expected a name for"
-        " the picture that leaves its .csv free; change -o"
+        " the picture that leaves its .csv free; change -o, or move that file away"
     )
     assert Path("known.csv").read_text() == labels
     assert not Path("known.png").exists()
     flags[-1] = "curve.png"
-    for _ in range(2):  # its own table gives way
+    Path("curve.csv").touch()
+    for _ in range(2):  # nothing at all and its own table give way
         assert cli("checkpoint-curve", *flags).code == 0
+    table = Path("curve.csv").read_bytes()
+    Path("curve.csv").write_bytes(b"\xef\xbb\xbf" + table)  # saved by an editor
+    assert cli("checkpoint-curve", *flags).code == 0
+    assert Path("curve.csv").read_bytes() == table

@@ -176,6 +176,8 @@ def test_linked_folders_are_left_out_and_said(cli: Cli) -> None:
         Image.fromarray(image).save(Path("photos") / f"{i}.png")
         Image.fromarray(image).save(Path("elsewhere") / f"{i}.png")
     Path("photos/2023").symlink_to(Path("elsewhere").absolute())
+    Path("photos/.venv").mkdir()
+    Path("photos/.venv/lib64").symlink_to(Path("elsewhere").absolute())  # hidden
     result = cli("train", "photos", *RECIPE, "--epochs", 1)
     assert result.code == 0, result.err
     assert "left out 1 linked folder (2023)\n" in result.err

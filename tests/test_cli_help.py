@@ -246,13 +246,17 @@ echo "${{COMPREPLY[*]}}"
 def test_bash_names_files_itself_where_it_must_quote_them(tmp_path: Path) -> None:
     (tmp_path / "my photos").mkdir()
     (tmp_path / "mine.npy").touch()
+    (tmp_path / "b\u00fccher.npy").touch()
     script = """
 source <(env _AECLUST_COMPLETE=source_bash aeclust)
 COMP_WORDS=(aeclust train m); COMP_CWORD=2
 _aeclust_completion aeclust
 echo "${#COMPREPLY[*]}"
+COMP_WORDS=(aeclust train b); COMP_CWORD=2
+_aeclust_completion aeclust
+echo "${COMPREPLY[*]}"
 complete -p aeclust
 """
     done = shell(script, tmp_path)
-    assert done.stdout.split("\n")[0] == "0", done.stderr
+    assert done.stdout.split("\n")[:2] == ["0", "b\u00fccher.npy"], done.stderr
     assert "-o default" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -339,15 +340,25 @@ def test_skip_bad_lists_what_it_left_out(cli: Cli, full_run: RunFolder, data: Da
 
 
 @pytest.mark.parametrize("lost", ["images", "labels"])
-def test_validation_files_that_are_gone_name_no_cluster(lost: str, cli: Cli, data: Data) -> None:
+def test_validation_files_that_are_gone_are_missed(lost: str, cli: Cli, data: Data) -> None:
     np.save("v.npy", np.load(data.val_images))
     np.save("y.npy", np.load(data.val_labels))
     flags = ["--val-images", "v.npy", "--val-labels", "y.npy"]
     assert cli("train", data.images, *RECIPE, "--epochs", 1, *flags).code == 0
     gone = Path("v.npy" if lost == "images" else "y.npy")
     gone.unlink()
-    code, out, err = cli("predict")
-    assert code == 0
-    assert f"{gone.absolute()} is gone: no cluster is named\n" in err
+    result = cli("predict")
+    assert result.out == ""
+    assert one_error(result) == (
+        f"{gone.absolute()}: is gone, and with it the names of the clusters; "
+        "expected the validation images and labels of aeclust train; "
+        "put it back, state others with --val-images and --val-labels, "
+        "or take the clusters without names with aeclust export labels.csv"
+    )
+    again = cli("predict", "--val-images", data.val_images, "--val-labels", data.val_labels)
+    assert again.code == 0
+    assert cli("export", "labels.csv").code == 0
+    with open("labels.csv", encoding="utf-8") as file:
+        exported = [int(row["label"]) for row in csv.DictReader(file)]
     labels = artifacts.read(Path("aeclust-run/labels.h5")).arrays["labels"]
-    np.testing.assert_array_equal(labels_in(out), labels)
+    np.testing.assert_array_equal(exported, labels)

@@ -354,6 +354,21 @@ def test_a_full_device_is_one_line_and_exits_4(cli: Cli, full_run: RunFolder) ->
     assert done.returncode == 4
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no /dev/stdout")
+def test_what_standard_output_appends_to_is_spared(cli: Cli, full_run: RunFolder) -> None:
+    Path("all.csv").write_text("precious\n")
+    with open("all.csv", "a") as held:
+        done = subprocess.run(
+            [sys.executable, "-m", "aeclust", "predict", "-o", "/dev/stdout"],
+            stdout=held,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, Path("all.csv").read_text()) == (2, "precious\n")
+    assert done.stderr.startswith("error: /dev/stdout: is a device, a pipe or an open file; ")
+
+
 def test_a_folder_in_the_place_of_the_output_is_refused(cli: Cli, full_run: RunFolder) -> None:
     os.mkdir("folder")
     code, out, err = cli("predict", "-o", "folder")
@@ -375,7 +390,7 @@ def test_o_follows_a_link_and_spares_a_device(cli: Cli, full_run: RunFolder) -> 
         code, out, err = cli(*command, *place)
         assert (code, out) == (2, "")
         assert err.endswith(
-            f"{place[-1]}: is a device or a pipe; expected a file, or a new name;"
+            f"{place[-1]}: is a device, a pipe or an open file; expected a file, or a new name;"
             " use -o - and redirect standard output, as in > FILE\n"
         )
     assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)

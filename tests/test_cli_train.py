@@ -569,6 +569,10 @@ def test_damaged_metrics_can_be_deleted_as_they_say(
 ) -> None:
     run = interrupted(cli, data, monkeypatch)
     before = [json.loads(line)["epoch"] for line in run.metrics_file.read_text().splitlines()]
+    whole = run.metrics_file.read_text()
+    run.metrics_file.write_text(whole + '{"epo')  # beyond what the snapshot knows
+    shutil.copytree(run.path, "torn")
+    assert cli("train", "--resume", "--run", "torn").code == 0
     run.metrics_file.write_text("{")
     assert "delete it" in one_error(cli("train", "--resume", "-q"))
     run.metrics_file.unlink()

@@ -168,9 +168,38 @@ def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             meant(Path(name))
         assert str(caught.value) == (
-            f"{name}: is a device or a pipe; expected a file, or a new name;"
+            f"{name}: is a device, a pipe or an open file; expected a file, or a new name;"
             " use -o - and redirect standard output, as in > FILE"
         )
+
+
+def test_no_file_takes_the_place_of_an_open_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/fd/0")
+    with open(tmp_path / "open.csv", "a") as held:
+        (tmp_path / "held").symlink_to(f"/dev/fd/{held.fileno()}")
+        for name in (tmp_path / "held", tmp_path / "link", f"/dev/fd/{held.fileno()}"):
+            with pytest.raises(InputError, match=r": is a device, a pipe or an open file; "):
+                meant(Path(name))
+
+
+def test_links_in_a_circle_are_no_place(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(WriteError) as caught:
+        meant(tmp_path / "a")
+    assert str(caught.value).startswith(f"{tmp_path}/a: could not be written (Too many levels of")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_a_folder_that_nobody_may_look_into_is_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(WriteError, match=r"new.csv: could not be written \(Permission denied\)"):
+        meant(tmp_path / "new.csv")
 
 
 @pytest.mark.parametrize("name", [".", "", "/", "folder"])

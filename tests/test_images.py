@@ -842,6 +842,10 @@ ERRORS: dict[str, tuple[Make, str]] = {
         numpy_file(floats(-1, 9), range="0:255"),
         "{}/a.npy: has values -1 to 9; expected values within 0:255; change --range",
     ),
+    "whole numbers a hair above the range": (
+        numpy_file(np.full((9, 8, 8, 3), 1_000_001), range="0:1000000"),
+        "{}/a.npy: has values 1e+06 to 1e+06; expected values within 0:1000000; change --range",
+    ),
     "above the range": (
         numpy_file(RGB, range="0:178"),
         "{}/a.npy: has values 0 to 179; expected values within 0:178; change --range",

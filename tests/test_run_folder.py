@@ -231,3 +231,10 @@ def test_a_command_line_names_the_folder_where_it_must() -> None:
     elsewhere = RunFolder(Path("there"), " --run there")
     assert elsewhere.command("cluster") == "aeclust cluster --run there"
     assert elsewhere.command("train --resume") == "aeclust train --run there --resume"
+
+
+def test_a_manifest_saved_by_an_editor_is_read(cli: Cli, full_run: RunFolder) -> None:
+    file = full_run.manifest_file
+    wanted = full_run.manifest()
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert full_run.manifest() == wanted

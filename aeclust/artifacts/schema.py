@@ -75,11 +75,13 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
 }
 KINDS = tuple(_SCHEMAS)
 
-# Datasets of cluster numbers, and where so many clusters have a column each; where that is absent
-# there are at most as many clusters as rows.
+# Axes that may have length 0: of skipped files, of views, and of what an optimiser keeps.
+_MAY_BE_EMPTY = "svp"
+
+# Datasets of cluster numbers, and those with a column for every cluster, of which each has a row.
 _NUMBERS = {
-    "labels": ("shares", ("labels", "reference_labels")),
-    "latents": ("assignments", ("view_clusters",)),
+    "labels": (("labels", "reference_labels"), ("shares", "reference_shares")),
+    "latents": (("view_clusters",), ("assignments",)),
 }
 
 
@@ -137,16 +139,25 @@ def misfit(kind: str, arrays: Mapping[str, Shape]) -> str:
         for letter, length in zip(spec.shape, value.shape, strict=True):
             if lengths.setdefault(letter, length) != length:
                 return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
+            if length == 0 and letter not in _MAY_BE_EMPTY:
+                return f"{name!r} is empty"
     return ""
 
 
 def misnumbered(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
     """Which of the arrays numbers a cluster that is not there, or an empty text."""
-    columns, numbered = _NUMBERS.get(kind, ("", ()))
+    numbered, by_cluster = _NUMBERS.get(kind, ((), ()))
+    columns = {name: shapes[name].shape[1] for name in by_cluster if name in shapes}
+    rows = shapes[kind].shape[0] if numbered else 0
+    k = next(iter(columns.values()), rows)
+    if kind == "labels":  # of which every cluster has an image
+        k = int(arrays["labels"].max()) + 1
+        for name, count in columns.items():
+            if count != k:
+                return f"{name!r} has {count} columns for {k} clusters"
     for name in numbered:
         values = arrays.get(name, np.empty(0))
-        k = shapes[columns].shape[1] if columns in shapes else shapes[kind].shape[0]
-        if values.size and not 0 <= values.min() <= values.max() < k:
+        if values.size and not 0 <= values.min() <= values.max() < min(k, rows):
             return f"{name!r} numbers a cluster that is not there"
     return ""
 

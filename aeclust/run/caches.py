@@ -502,6 +502,11 @@ def current_request(folder: RunFolder, manifest: Manifest) -> Request:
     return Request(recipe, seed, _epoch(folder, manifest, wanted))
 
 
+def epoch_of(artifact: Artifact) -> int:
+    """The epoch of the weights behind latents or labels; -1 if they do not say."""
+    return int(artifact.details.get("epoch", -1))
+
+
 def cluster_count(artifact: Artifact) -> int:
     """Number of clusters in labels, each of which has an image."""
     return int(artifact.arrays["labels"].max()) + 1
@@ -635,11 +640,19 @@ def _write(file: Path, artifact: Artifact) -> Artifact:
 # -- predict -----------------------------------------------------------------------------------
 
 
-def _gone(location: str | None) -> bool:
-    """Whether there was a file or folder, of which there is none any more."""
-    if location is None or location.startswith("demo:"):
-        return False
-    return not (os.path.exists(location) or os.path.exists(location.partition("::")[0]))
+def _check_known(folder: RunFolder, manifest: Manifest) -> None:
+    """Miss validation files before any work: without them clusters would have other names."""
+    for place in (manifest.val_images, manifest.val_labels):
+        if place is None or place.startswith("demo:"):
+            continue
+        if not (os.path.exists(place) or os.path.exists(place.partition("::")[0])):
+            raise InputError(
+                "is gone, and with it the names of the clusters",
+                where=place,
+                expected="the validation images and labels of aeclust train",
+                mend="put it back, state others with --val-images and --val-labels, or take the"
+                f" clusters without names with {folder.command('export labels.csv')}",
+            )
 
 
 @dataclass(frozen=True)
@@ -684,6 +697,8 @@ def predict(
         are of the run's own images. Not given, those of training are used where they fit k.
     """
     manifest = context.folder.manifest()
+    if val_labels is None:
+        _check_known(context.folder, manifest)
     artifact = current_labels(context, manifest)
     k = cluster_count(artifact)
     if invert and k != 2:
@@ -704,8 +719,6 @@ def predict(
     names = np.arange(k)
     if val_labels is not None:
         names = _names(context, manifest, artifact, val_images, labels.load(val_labels))
-    elif gone := [place for place in (manifest.val_images, manifest.val_labels) if _gone(place)]:
-        context.say(f"{gone[0]} is gone: no cluster is named")
     elif manifest.val_images is not None and manifest.val_labels is not None:
         known = labels.load(manifest.val_labels)
         if known.values.min() >= 0 and known.values.max() < k:
@@ -765,8 +778,8 @@ def embed_alike(
     """Latents (n, d) of other images, by the weights that the run's labels were made with."""
     check_channels(images, manifest)
     tell_about(context, images, manifest.recipe)
-    network, digest = load_network(context, manifest, int(artifact.details["epoch"]))
-    if digest != artifact.parents["weights"]:
+    network, digest = load_network(context, manifest, epoch_of(artifact))
+    if digest != artifact.parents.get("weights"):
         raise InputError(
             "the labels were made with other weights",
             where=str(context.folder.labels_file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -181,7 +182,8 @@ def _check_table(file: Path) -> None:
     start = ",".join(_CURVE_COLUMNS).encode()
     try:
         with open(file, "rb") as there:
-            known = there.read(len(start)) == start
+            found = there.read(len(codecs.BOM_UTF8) + len(start)).removeprefix(codecs.BOM_UTF8)
+            known = not found or found.startswith(start)
     except OSError:  # not there, or it will be told on writing
         return
     if not known:
@@ -189,7 +191,7 @@ def _check_table(file: Path) -> None:
             "is there already, and is no table of a checkpoint curve",
             where=str(file),
             expected="a name for the picture that leaves its .csv free",
-            mend="change -o",
+            mend="change -o, or move that file away",
         )
 
 

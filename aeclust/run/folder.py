@@ -182,7 +182,7 @@ class RunFolder:
         try:
             with open(file, "rb") as handle:
                 # a path may hold bytes that are no text
-                values = json.loads(handle.read(_MAX_BYTES).decode("utf-8", "surrogateescape"))
+                values = json.loads(handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape"))
             if values["format"] != _FORMAT:
                 raise InputError(
                     f"is of format {values['format']!r}",

@@ -19,7 +19,7 @@ from aeclust.artifacts import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source
 from aeclust.recipes import AUTO_K, Recipe
-from aeclust.run.caches import cluster_count, current_labels, load_network, run_images
+from aeclust.run.caches import cluster_count, current_labels, epoch_of, load_network, run_images
 from aeclust.run.context import Context
 from aeclust.run.curves import kept_curve
 from aeclust.run.figures import own_embedding
@@ -79,7 +79,7 @@ def gather(context: Context) -> pages.Report:
     embedded = own_embedding(context, manifest, labelled)
     images = run_images(context, manifest)
     latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
-    network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
+    network, weights = load_network(context, manifest, epoch_of(labelled))
 
     labels, confidence = labelled.arrays["labels"], labelled.arrays["confidence"]
     k = cluster_count(labelled)

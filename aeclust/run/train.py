@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import os
 import shutil
@@ -303,10 +302,11 @@ def _metrics_up_to(folder: RunFolder, epoch: int) -> list[str]:
         return []
     try:
         lines = folder.metrics_file.read_text(encoding="utf-8").splitlines()
-        epochs = [json.loads(line)["epoch"] for line in lines]
         # the first may be missing, if somebody deleted a damaged file as they were told
-        if all(after == before + 1 for before, after in itertools.pairwise(epochs)):
-            return [line for line, there in zip(lines, epochs, strict=True) if there <= epoch]
+        start = json.loads(lines[0])["epoch"] if lines else 1
+        kept = lines[: max(0, epoch - start + 1)]
+        if [json.loads(line)["epoch"] for line in kept] == list(range(start, start + len(kept))):
+            return kept
         problem = "its epochs are not in order"
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
