@@ -227,7 +227,8 @@ def train(
             + (f" loss {metrics['loss']:.4f}," if "loss" in metrics else "")
             + f" {len(trained.checkpoints)} checkpoints",
         )
-        say_next(context, "predict > submission.csv", "reconstruct --idx 1,2,3")
+        some = ",".join(map(str, range(1, min(4, trained.manifest.shape[0])))) or "0"
+        say_next(context, "predict > submission.csv", f"reconstruct --idx {some}")
 
 
 @command(WORK)
@@ -588,7 +589,9 @@ def checkpoint_curve(
         table = None if output == STREAM else str(made.table)
         files = f"{made.picture} and {table}" if table else str(made.picture)
         result = {"picture": str(made.picture), "table": table, **asdict(made.curve)}
-        print_result(as_json, result, f"{curve_text(made.curve)}\n{files}", output, quiet)
+        print_result(
+            as_json, result, f"{curve_text(made.curve, made.validated)}\n{files}", output, quiet
+        )
 
 
 @command(LOOK)
@@ -707,7 +710,10 @@ def evaluate(
     found, known = (labels.load(each, texts=True) for each in (predicted, truth))
     clusters, classes = labels.pair(found, known)
     scores = metrics.scores(clusters, classes)
-    print_result(as_json, {"n": len(classes), **asdict(scores)}, scores_text(scores))
+    text = scores_text(scores)
+    if len(classes) < len(found):
+        text = f"{len(classes)} of {len(found)} images are labelled; of these\n{text}"
+    print_result(as_json, {"n": len(classes), **asdict(scores)}, text)
 
 
 @command(CHECK)

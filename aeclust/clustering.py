@@ -17,7 +17,7 @@ from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
 from aeclust.metrics import best_names
 from aeclust.mixtures import settle, temper
-from aeclust.nearest import MAX_REFERENCES, neighbour_vote, neighbours, references
+from aeclust.nearest import MAX_REFERENCES, NEIGHBOURS, neighbour_vote, neighbours, references
 from aeclust.recipes import Recipe
 from aeclust.reduction import check_spread, limited, reduce
 
@@ -33,6 +33,24 @@ _ROWS = 16_384  # of many points at a time, so that no step holds another copy o
 
 # By this share may another clustering tell more about neighbours before it replaces the network's.
 _CHANCE = 0.006
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a network makes of one random view of some of the images.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (v,)
+        Of the images.
+    latents : ndarray of shape (v, d) or None
+    clusters : ndarray of shape (v,) or None
+        The likeliest by the network's own assignments, if it knows clusters.
+    """
+
+    rows: NDArray[np.int64]
+    latents: NDArray[np.float32] | None = None
+    clusters: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +70,8 @@ class Clustering:
         Of the members, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
     view_agreement : float or None
-        Share of images, of those asked about, that the network puts into the same clusters where it
-        sees no more than a random view of them; None if these are not the clusters it learnt.
+        Share of images, of those asked about, that stay in their clusters where the network sees
+        no more than a random view of them; None if nobody asked.
     substitutions : tuple of str
         A sentence for every step that something else stood in for, because there are many points,
         or too few of them or of their values.
@@ -91,7 +109,7 @@ def cluster_latents(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
-    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    views: Views | None = None,
     where: str = "latents",
     report: Callable[[str], None] = lambda step: None,
 ) -> Clustering:
@@ -107,9 +125,8 @@ def cluster_latents(
         The network's own probabilities of k clusters. It learnt them from such a consensus, in
         many views of every image, so the mixtures start from these rather than from the members'
         outcome, unless a cluster has no image or the members now know clearly better.
-    views : (ndarray of shape (v,), ndarray of shape (v,)), optional
-        Rows of some of the images, and the clusters that the same network gives random views of
-        them (:func:`aeclust.inference.assign_views`).
+    views : Views, optional
+        By the same network.
     where : str
         Named in errors.
     report : callable
@@ -159,7 +176,7 @@ def cluster_latents(
     agreed = agree(members, near, k, seed=seed)
     learnt = assignments
     if learnt is not None and not _stands(learnt[kept], agreed.labels, near, k, seed=seed):
-        learnt = views = None
+        learnt = None
     start = np.eye(k)[agreed.labels] if learnt is None else learnt[kept]
     shares = settle(points, kept, start, _sizes(points))
     if shares is None:
@@ -175,24 +192,43 @@ def cluster_latents(
         shares[:, np.argsort(rank)],
         agreed.agreement,
         agreed.members,
-        None if learnt is None or views is None else _view_agreement(labels, learnt, views, k),
+        None if views is None else _view_agreement(latents, labels, learnt, views, k, seed=seed),
         tuple(told),
     )
 
 
 def _view_agreement(
+    latents: NDArray[Any],
     labels: NDArray[np.int64],
-    learnt: NDArray[Any],
-    views: tuple[NDArray[np.int64], NDArray[np.int64]],
+    learnt: NDArray[Any] | None,
+    views: Views,
     k: int,
-) -> float:
-    """Share of the views that the network puts where their images' labels (n,) are.
+    *,
+    seed: int,
+) -> float | None:
+    """Share of the views that are put where their images' labels (n,) are; None if nobody can say.
 
-    Which of its clusters (n, k) is which label is known from the images themselves.
+    If these are the clusters that the network learnt (n, k), it says so itself: which of them is
+    which label is known from the images. If not, the latents nearest to a view vote, without that
+    of its own image, and no more of them than the smallest cluster has others.
     """
-    rows, seen = views
-    names = best_names(learnt.argmax(1), labels, k)
-    return float((names[seen] == labels[rows]).mean())
+    if learnt is not None and views.clusters is not None:
+        seen = best_names(learnt.argmax(1), labels, k)[views.clusters]
+    elif views.latents is not None:
+        kept, itself = references(len(latents), seed=seed), np.full(len(latents), -1)
+        itself[kept] = np.arange(len(kept))
+        voters = min(NEIGHBOURS, max(1, int(np.bincount(labels[kept]).min()) - 1))
+        seen, _ = neighbour_vote(
+            views.latents,
+            latents[kept],
+            labels[kept],
+            k,
+            exclude=itself[views.rows],
+            count=voters,
+        )
+    else:
+        return None
+    return float((seen == labels[views.rows]).mean())
 
 
 def _stands(

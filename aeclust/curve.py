@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aeclust import inference, metrics
 from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import cluster_latents
+from aeclust.clustering import Views, cluster_latents
 from aeclust.models import Autoencoder
 from aeclust.nearest import neighbour_vote, references
 from aeclust.recipes import Recipe
@@ -99,13 +99,14 @@ def checkpoint_curve(
         if validation is not None:
             images, truth = validation
             others = inference.embed(network, images, image_size=size, device=device)
-            labelled = epoch > recipe.epochs and not recipe.transductive
-            assignments = seen = None
-            if labelled:
+            labelled, assignments, seen = epoch > recipe.epochs, None, None
+            if labelled and not recipe.transductive:
                 assignments = inference.assign(network, latents, device=device)
-                seen = inference.assign_views(
-                    network, pixels, image_size=size, device=device, seed=seed
+            if recipe.contrast and not recipe.transductive:
+                again = inference.look_again(
+                    network, pixels, image_size=size, device=device, seed=seed, labelled=labelled
                 )
+                seen = Views(*again)
             clusters = label_others(
                 others, latents, recipe, seed=seed, assignments=assignments, views=seen
             )
@@ -125,7 +126,7 @@ def label_others(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
-    views: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    views: Views | None = None,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
@@ -143,8 +144,8 @@ def label_others(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities for the training images, if it labelled itself.
-    views : (ndarray of shape (v,), ndarray of shape (v,)), optional
-        What it says of views of some of these, see :func:`aeclust.inference.assign_views`.
+    views : Views, optional
+        Of some of these, by the same network.
     """
     if recipe.transductive:
         return cluster_latents(others, recipe, seed=seed, where="validation").labels

@@ -12,7 +12,9 @@ from aeclust.nearest import references
 
 # Shares at which a clustering is doubted.
 LOW_AGREEMENT = 0.75
+LITTLE_SURER = 0.5  # than a guess: where on the way from that to certainty
 NEARLY_EMPTY = 0.1  # of an even share
+FEW = 3  # images, in however small a set
 BY_COLOUR = 0.9
 _FOLDS = 3
 _MOST = 10_000
@@ -39,6 +41,13 @@ def doubts(found: Clustering, colours: NDArray[Any] | None = None) -> list[str]:
             f"a random view of an image tells its cluster for only {found.view_agreement:.0%} of"
             " the images: what the images of a cluster have in common may be hard to see"
         )
+    if not said and found.tempered is not None:
+        sure = float(found.tempered.max(1).mean())
+        if sure - 1 / k < LITTLE_SURER * (1 - 1 / k):
+            said.append(
+                f"only {sure:.0%} of the labels can be counted on, where guessing gets"
+                f" {1 / k:.0%} right: there may be no such groups"
+            )
     collapsed = [member.name for member in found.members if member.collapsed]
     if collapsed:
         said.append(
@@ -46,8 +55,14 @@ def doubts(found: Clustering, colours: NDArray[Any] | None = None) -> list[str]:
             f" {k} may be too many"
         )
     sizes = np.bincount(found.labels, minlength=k)
-    small = np.flatnonzero(sizes < NEARLY_EMPTY * n / k)
-    said += [f"cluster {j} is nearly empty ({sizes[j]} of {n} images)" for j in small]
+    small = np.flatnonzero(sizes < max(FEW, NEARLY_EMPTY * n / k))
+    if len(small) == 1:
+        said.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
+    elif len(small):
+        names = ", ".join(map(str, small))
+        said.append(
+            f"clusters {names} are nearly empty ({sizes[small].sum()} of {n} images together)"
+        )
     if colours is not None:
         share = predicted_by_colour(colours, found.labels)
         if share is not None and share >= BY_COLOUR:

@@ -106,22 +106,23 @@ def assign(
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def assign_views(
+def look_again(
     network: Autoencoder,
     pixels: NDArray[Any],
     *,
     image_size: int,
     device: torch.device,
     seed: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows (v,) of some images, and the likeliest cluster (v,) of one random view of each.
+    labelled: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None]:
+    """A random view of some images: rows (v,), latents (v, d) and likeliest clusters (v,).
 
     Of clusters that are really there, a view shows enough to tell which one it is. The rows are
-    those of :func:`aeclust.nearest.viewed`.
+    those of :func:`aeclust.nearest.viewed`; before self-labelling the network knows no clusters.
     """
     rows = viewed(len(pixels), seed=seed)
     views = embed_views(network, pixels, image_size=image_size, device=device, seed=seed, rows=rows)
-    return rows, assign(network, views, device=device).argmax(1)
+    return rows, views, assign(network, views, device=device).argmax(1) if labelled else None
 
 
 def reconstruct(

@@ -25,8 +25,9 @@ def neighbour_vote(
     *,
     reference_shares: NDArray[np.float32] | None = None,
     exclude: NDArray[np.int64] | None = None,
+    count: int = NEIGHBOURS,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Label points by the vote of their nearest references (Euclidean, 15 of them).
+    """Label points by the vote of their nearest references (Euclidean).
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def neighbour_vote(
         Each reference's probabilities of the clusters, which then are its vote, not its label.
     exclude : ndarray of shape (n,), optional
         The reference that is the query itself and has no vote, or -1.
+    count : int
+        Voters, of which there may be fewer.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def neighbour_vote(
 
     labels = np.empty(len(queries), np.int64)
     shares = np.empty((len(queries), k), np.float32)
-    count = min(NEIGHBOURS, len(references) - (exclude is not None))
+    count = min(count, len(references) - (exclude is not None))
     for start, distances in _distances(queries, references):
         stop = start + len(distances)
         if exclude is not None:

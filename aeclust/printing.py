@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from aeclust.run.names import Named
 
 
+# Checkpoints below which a rank correlation of one may well be chance (p > 0.01).
+FEW = 6
+
+
 def scores_text(scores: Scores) -> str:
     """Accuracy, NMI, ARI and cluster sizes."""
     sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
@@ -26,26 +30,43 @@ def scores_text(scores: Scores) -> str:
     )
 
 
-def curve_text(curve: Curve) -> str:
-    """A row for every checkpoint, rank correlations with accuracy, and its largest fall."""
+def curve_text(curve: Curve, validated: int) -> str:
+    """A row for every checkpoint, rank correlations with accuracy, and its largest fall.
+
+    `validated` is the number of images that accuracies are of.
+    """
     lines = ["epoch     MSE  accuracy  view_neighbours"]
     for point in curve.points:
         accuracy = "" if point.accuracy is None else f"{point.accuracy:.3f}"
         views = point.indicators.view_neighbours
         lines.append(f"{point.epoch:5d}  {point.error:.4f}  {accuracy:>8s}  {views:15.3f}")
-    best = max(curve.points, key=lambda point: point.indicators.view_neighbours)
-    lines.append(f"view_neighbours, which needs no labels, is highest after epoch {best.epoch}")
+    shares = [point.indicators.view_neighbours for point in curve.points]
+    best = curve.points[shares.index(max(shares))].epoch
+    lines.append(
+        "view_neighbours, which needs no labels, "
+        + (f"is highest after epoch {best}" if min(shares) < max(shares) else "does not change")
+    )
     if curve.points[0].accuracy is not None:
-        lines.append("Spearman correlation with accuracy:")
+        few = f" (of {len(shares)} checkpoints: chance alone gives any)" * (len(shares) < FEW)
+        lines.append(f"Spearman correlation with accuracy{few}:")
         for name, rho in curve.correlations.items():
             lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
         lines.append(
             "accuracy never falls"
             if curve.fall is None
             else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
-            f" from epoch {curve.fall[0]} to {curve.fall[1]}"
+            f" from epoch {curve.fall[0]} to {curve.fall[1]};"
+            f" a single accuracy of {validated} images is known to"
+            f" ± {100 * _error(curve, validated):.1f}"
         )
     return "\n".join(lines)
+
+
+def _error(curve: Curve, images: int) -> float:
+    """One standard error of the accuracies, by their mean."""
+    accuracies = [point.accuracy or 0.0 for point in curve.points]
+    mean = sum(accuracies) / len(accuracies)
+    return float((mean * (1 - mean) / images) ** 0.5)
 
 
 def clusters_text(found: Named) -> str:

@@ -73,6 +73,7 @@ SAMPLES: dict[str, dict[str, Array]] = {
         **LATENTS,
         "colours": np.array([[0.1, 0.2, 1.0], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]], np.float32),
         "assignments": np.array([[0.1, 0.9], [0.5, 0.5], [1.0, 0.0]], np.float32),
+        "view_latents": np.array([[0.5, 1.5], [2.0, 3.0]], np.float32),
         "view_clusters": np.array([1, 0]),
     },
     "labels": {

@@ -19,8 +19,9 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from aeclust import inference
-from aeclust.choosing import indicate
-from aeclust.curve import checkpoint_curve
+from aeclust.choosing import Indicators, indicate
+from aeclust.curve import Curve, Point, checkpoint_curve, summarise
+from aeclust.printing import curve_text
 from aeclust.run import curves
 from aeclust.run.caches import load_network
 from aeclust.run.context import Context
@@ -94,9 +95,11 @@ def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> N
         assert line.startswith(f"  {name:16s} ")
         assert said(line.split()[1], values, accuracies)
     falls = -np.diff(accuracies)
-    at = int(falls.argmax())
+    at, mean = int(falls.argmax()), float(np.mean(accuracies))
+    error = (mean * (1 - mean) / 40) ** 0.5
     assert lines[22] == (
-        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
+        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1};"
+        f" a single accuracy of 40 images is known to ± {100 * error:.1f}"
     )
     assert lines[23] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
     assert len(lines) == 24
@@ -368,3 +371,14 @@ def test_the_table_takes_the_place_of_a_table_alone(cli: Cli, run: RunFolder, da
     Path("curve.csv").write_bytes(b"\xef\xbb\xbf" + table)  # saved by an editor
     assert cli("checkpoint-curve", *flags).code == 0
     assert Path("curve.csv").read_bytes() == table
+
+
+def curve_of(shares: list[float]) -> Curve:
+    known = [Indicators(2.0, share, 0.5, 0.5, 0.5, 0.5) for share in shares]
+    return summarise([Point(i, 0.1, None, one) for i, one in enumerate(known)])
+
+
+def test_a_tie_has_no_best_checkpoint() -> None:
+    text = "view_neighbours, which needs no labels, "
+    assert curve_text(curve_of([1.0, 1.0, 1.0]), 0).endswith(f"{text}does not change")
+    assert curve_text(curve_of([0.1, 0.3, 0.3]), 0).endswith(f"{text}is highest after epoch 1")

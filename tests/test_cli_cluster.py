@@ -11,7 +11,7 @@ import pytest
 from conftest import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
 from aeclust import artifacts, clustering, diagnosis, reduction
-from aeclust.clustering import Clustering, cluster, cluster_latents
+from aeclust.clustering import Clustering, Views, cluster, cluster_latents
 from aeclust.consensus import Member
 from aeclust.metrics import scores
 from aeclust.recipes import CLUSTERERS, Recipe
@@ -173,7 +173,7 @@ def test_o_copies_the_labels(cli: Cli, full_run: RunFolder) -> None:
 def test_fresh_labels_are_not_touched(cli: Cli, full_run: RunFolder) -> None:
     before = files_of(full_run.path)
     code, out, err = cli("cluster")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"warning: {BY_COLOUR}\n")  # again
     assert out.endswith(FRESH)
     assert files_of(full_run.path) == before
 
@@ -374,9 +374,9 @@ def test_a_nearly_empty_cluster_is_warned_of(cli: Cli, full_run: RunFolder) -> N
     rng = np.random.default_rng(0)
     with_latents(full_run, rng.normal(0, 1, (60, 4)) + 1000 * np.eye(60)[:, :4] * [1, 1, 0, 0])
     result = cli("cluster", "--reduction", "none", "-k", 3)
-    text = "cluster 1 is nearly empty (1 of 60 images)"
-    assert warnings_in(result.err) == [f"warning: {text}", f"warning: {text.replace('1', '2', 1)}"]
-    assert labels_of(full_run).details["warnings"] == [text, text.replace("1", "2", 1)]
+    text = "clusters 1, 2 are nearly empty (2 of 60 images together)"
+    assert warnings_in(result.err) == [f"warning: {text}"]
+    assert labels_of(full_run).details["warnings"] == [text]
 
 
 def test_members_that_do_not_agree_are_warned_of(cli: Cli, full_run: RunFolder) -> None:
@@ -392,7 +392,7 @@ def test_members_that_do_not_agree_are_warned_of(cli: Cli, full_run: RunFolder) 
     assert f", agreement of the members {agreement:.3f}\n" in result.out
 
 
-def test_all_doubts_are_told_once_in_order_and_kept(
+def test_all_doubts_are_found_once_told_in_order_and_kept(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Clustering, np.ndarray]] = []
@@ -410,7 +410,10 @@ def test_all_doubts_are_told_once_in_order_and_kept(
     assert all(isinstance(member, Member) for member in found.members)
     assert np.array_equal(colours, artifacts.read(full_run.latents_file).arrays["colours"])
     fresh = cli("cluster", "--clusterer", "consensus", "--json")
-    assert (json.loads(fresh.out)["warnings"], fresh.err) == (["one", "two"], "")
+    assert (json.loads(fresh.out)["warnings"], fresh.err) == (
+        ["one", "two"],
+        "warning: one\nwarning: two\n",
+    )
     assert len(seen) == 1
 
 
@@ -438,7 +441,7 @@ def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) 
     values, chances = latents.arrays["latents"], latents.arrays["assignments"]
     seen = latents.arrays["view_clusters"]
     found = cluster_latents(
-        values, recipe, seed=0, assignments=chances, views=(np.arange(60), seen)
+        values, recipe, seed=0, assignments=chances, views=Views(np.arange(60), clusters=seen)
     )
     assert np.array_equal(labels.arrays["labels"], found.labels)
     assert scores(found.labels, chances.argmax(1)).accuracy == 1.0
@@ -473,7 +476,7 @@ def test_latents_that_know_nothing_of_views_are_taken_as_they_are(
     """As an older version wrote them."""
     file = two_phase_run.latents_file
     latents = artifacts.read(file)
-    arrays = {name: a for name, a in latents.arrays.items() if name != "view_clusters"}
+    arrays = {name: a for name, a in latents.arrays.items() if not name.startswith("view_")}
     artifacts.write(file, dataclasses.replace(latents, arrays=arrays))
     assert json.loads(cli("cluster", "--json").out)["view_agreement"] is None
     assert "random views" not in cli("cluster").out
@@ -482,10 +485,11 @@ def test_latents_that_know_nothing_of_views_are_taken_as_they_are(
 def test_latents_with_too_few_views_are_refused(cli: Cli, two_phase_run: RunFolder) -> None:
     file = two_phase_run.latents_file
     latents = artifacts.read(file)
-    arrays = {**latents.arrays, "view_clusters": latents.arrays["view_clusters"][:3]}
+    views = {name: a[:3] for name, a in latents.arrays.items() if name.startswith("view_")}
+    arrays = {**latents.arrays, **views}
     artifacts.write(file, dataclasses.replace(latents, arrays=arrays))
     assert one_error(cli("cluster", "-q")) == (
-        "aeclust-run/latents.h5: holds the clusters of 3 views; expected 60 of them;"
+        "aeclust-run/latents.h5: knows 3 views; expected 60 of them;"
         " make it anew with aeclust embed --force"
     )
 
@@ -508,9 +512,11 @@ def test_another_k_goes_back_to_the_end_of_the_first_phase(
     digest = artifacts.read(two_phase_run.weights_file(2)).digest
     assert latents.parents["weights"] == labels.parents["weights"] == digest
     assert not {"assignments", "view_clusters"} & latents.arrays.keys()
-    assert labels.details["view_agreement"] is None
     recipe = dataclasses.replace(two_phase_run.manifest().recipe, k=3)
-    found = cluster_latents(latents.arrays["latents"], recipe, seed=0)
+    views = Views(np.arange(60), latents.arrays["view_latents"])
+    found = cluster_latents(latents.arrays["latents"], recipe, seed=0, views=views)
+    assert found.view_agreement is not None
+    assert labels.details["view_agreement"] == found.view_agreement
     assert np.array_equal(labels.arrays["labels"], found.labels)
     assert np.bincount(found.labels).tolist() == labels_sizes(out)
     cli("embed", "--checkpoint", 2)
@@ -530,7 +536,7 @@ def test_going_back_is_done_once_and_undone_by_the_plain_command(
     cli("cluster", "-k", 3)
     before = files_of(two_phase_run.path)
     code, out, err = cli("cluster", "-k", 3)
-    assert (code, err) == (0, "")
+    assert (code, len(err.splitlines())) == (0, len(warnings_in(err)))
     assert out.endswith(FRESH)
     assert files_of(two_phase_run.path) == before
     # from one k to another there is no need to embed again
@@ -606,12 +612,20 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data)
     assert labels.details["k"] == 2
     before = files_of(full_run.path)
     fresh = cli("cluster", "-k", "auto")
-    assert (fresh.out, fresh.err) == (out.replace("\n", FRESH), "")
+    assert (fresh.out, fresh.err) == (out.replace("\n", FRESH), f"warning: {BY_COLOUR}\n")
     answer = json.loads(cli("cluster", "-k", "auto", "--json").out)
     assert (answer["k"], len(answer["sizes"]), answer["made"]) == (2, 2, False)
     assert files_of(full_run.path) == before
     # the number itself is another request
     assert "they were asked for with other flags\n" in cli("cluster", "-k", 2).err
+
+
+def test_auto_says_when_it_tried_no_more(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aeclust.run.caches.LARGEST_K", 2)
+    told = "estimated 2 clusters, the most that are tried: state a larger number with -k\n"
+    assert told in cli("cluster", "-k", "auto").err
 
 
 def test_auto_finds_groups_that_stand_apart(cli: Cli, full_run: RunFolder) -> None:
@@ -632,7 +646,8 @@ def test_auto_on_a_run_of_two_phases_goes_back_too(cli: Cli, two_phase_run: RunF
     result = cli("cluster", "-k", "auto")
     assert result.code == 0
     assert result.err.startswith(f"{BACK}\n")
-    assert "k = estimated\nestimated 2 clusters; state another number with -k\n" in result.err
+    text = "k = estimated\nestimated 2 clusters, which the network has learnt: -k 2 takes these\n"
+    assert text in result.err
     place = {"checkpoint": "end of the first phase", "epoch": 2, "k": 2}
     assert labels_of(two_phase_run).details.items() >= place.items()
     assert cli("cluster", "-k", "auto").out.endswith(FRESH)

@@ -217,7 +217,20 @@ def test_a_run_trained_with_auto_has_no_clusters_to_know(cli: Cli, data: Data) -
     assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
     assert cli("embed").out.endswith("after epoch 2\n")
     made = artifacts.read(Path("aeclust-run/latents.h5")).arrays
-    assert made.keys() == {"latents", "ids", "fingerprints", "colours"}
+    assert made.keys() == {"latents", "ids", "fingerprints", "colours", "view_latents"}
+
+
+def test_labels_of_a_checkpoint_that_was_asked_for_say_so(cli: Cli, full_run: RunFolder) -> None:
+    cli("embed", "--checkpoint", 1)
+    told = (
+        "labels are of epoch 1, which embed --checkpoint asked for;"
+        " aeclust embed goes back to the last\n"
+    )
+    for command in ("predict", "predict", "cluster"):  # made, and fresh
+        assert told in cli(command).err
+    cli("embed")
+    for command in ("predict", "cluster"):
+        assert "of epoch" not in cli(command).err
 
 
 # -- other images and other places -------------------------------------------------------------

@@ -565,7 +565,8 @@ LABELS = [
     Case("plot --labels {bad}/only-header.csv", "holds no labels; expected rows after the header"),
     Case(
         "predict --val-images {images} --val-labels {bad}/words.csv",
-        "words.csv, row 2: reads '0,cat'; expected id,label with a whole number; correct that row",
+        "words.csv, row 2: reads '0,cat'; expected id,label with a whole number; correct that row,"
+        " or give words to aeclust name",
     ),
     Case("plot --labels {bad}/columns.csv", "columns.csv, row 3: reads '1,0,0'"),
     Case(

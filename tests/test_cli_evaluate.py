@@ -121,3 +121,11 @@ def test_what_is_no_file_of_labels_is_told(cli: Cli) -> None:
         "expected .csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME; "
         "check the path"
     )
+
+
+def test_that_few_are_labelled_is_said(cli: Cli) -> None:
+    np.save("found.npy", FOUND)
+    write_csv("truth.csv", [(9, 0), (0, 1), (3, 0), (4, 0)])
+    lines = cli("evaluate", "found.npy", "truth.csv").out.splitlines()
+    assert lines[0] == f"4 of {len(FOUND)} images are labelled; of these"
+    assert lines[1].startswith("accuracy 0.7500")

@@ -188,3 +188,25 @@ def test_linked_folders_are_left_out_and_said(cli: Cli) -> None:
         "links: holds no PNG or JPEG file, but 1 linked folder (2023); "
         "expected images ending in .png or .jpg; name what is linked to"
     )
+
+
+def test_other_folders_are_resized_as_the_runs_own_was(cli: Cli) -> None:
+    for name, n in (("photos", 24), ("others", 10)):
+        Path(name).mkdir()
+        pixels, labels = make_images(n, seed=n)
+        for i, image in enumerate(pixels):
+            Image.fromarray(image).resize((9 + i % 2, 11)).save(Path(name) / f"{i}.png")
+    Path("truth.csv").write_text(
+        "id,label\n" + "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
+    )
+    assert cli("train", "photos", "--size", 8, *RECIPE, "--epochs", 1).code == 0
+    other = cli("predict", "others")
+    assert "others: 10 images, 8 x 8 RGB" in other.err
+    assert other.out == cli("predict", "others", "--size", 8).out
+    flags = ["--val-images", "others", "--val-labels", "truth.csv"]
+    result = cli("checkpoint-curve", *flags)
+    assert result.code == 0, result.err
+    assert "largest fall" in result.out or "never falls" in result.out
+    assert "(of 2 checkpoints: chance alone gives any):\n" in result.out
+    for command in (["embed", "others", "-o", "o.h5"], ["reconstruct", "others", "--idx", "0"]):
+        assert cli(*command).code == 0

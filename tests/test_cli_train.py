@@ -81,6 +81,13 @@ def test_the_manifest_says_data_digest_recipe_and_seed(run: RunFolder, data: Dat
     assert manifest["validation"] == {"images": None, "labels": None}
 
 
+def test_images_that_are_few_are_named_as_they_are(cli: Cli, data: Data) -> None:
+    np.save("few.npy", np.load(data.images)[:3])
+    result = cli("train", "few.npy", *RECIPE, "--epochs", 1)
+    assert result.err.endswith("or aeclust reconstruct --idx 1,2\n")
+    assert cli("reconstruct", "--idx", "1,2").code == 0
+
+
 def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(cli: Cli, data: Data) -> None:
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 2)
     assert code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from aeclust import clustering, memory, nearest, reduction
 from aeclust.clustering import (
     Clustering,
+    Views,
     cluster,
     cluster_latents,
     confidence,
@@ -579,7 +581,9 @@ def test_views_that_look_otherwise_make_less_sure() -> None:
     names = best_names(learnt.argmax(1), known.labels, 3)
     seen = np.argsort(names)[known.labels[rows]]
     seen[:20] = (seen[:20] + 1) % 3  # a fifth of the views fall elsewhere
-    found = cluster_latents(latents, recipe, seed=0, assignments=learnt, views=(rows, seen))
+    found = cluster_latents(
+        latents, recipe, seed=0, assignments=learnt, views=Views(rows, clusters=seen)
+    )
     assert (plain.view_agreement, known.view_agreement) == (None, None)
     assert found.view_agreement == pytest.approx(0.8)
     np.testing.assert_array_equal(found.labels, known.labels)
@@ -599,7 +603,7 @@ def three_kinds() -> tuple[Array, Array]:
 def test_views_that_are_all_elsewhere_leave_no_more_than_an_even_share() -> None:
     latents, truth = three_kinds()
     learnt = np.eye(3, dtype=np.float32)[truth]
-    views = (np.arange(90), (truth + 1) % 3)
+    views = Views(np.arange(90), clusters=(truth + 1) % 3)
     found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
     assert (found.agreement, found.view_agreement) == (1.0, 0.0)
     assert found.tempered is not None
@@ -607,13 +611,30 @@ def test_views_that_are_all_elsewhere_leave_no_more_than_an_even_share() -> None
     np.testing.assert_array_equal(found.tempered.argmax(1), found.labels)
 
 
-def test_views_say_nothing_where_the_networks_clusters_do_not_count() -> None:
+def test_views_vote_where_the_networks_clusters_do_not_count() -> None:
     latents, truth = three_kinds()
     learnt = np.eye(3, dtype=np.float32)[truth % 2]  # one of its three clusters has no image
-    views = (np.arange(90), truth % 2)
+    rows = np.arange(0, 90, 2)
+    elsewhere = latents[rows] + np.float32(1e-3)
+    elsewhere[:9] = latents[(rows[:9] + 1) % 90]  # a fifth of the views look like other clusters
+    views = Views(rows, elsewhere, truth[rows] % 2)
     found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
+    assert found.agreement == 1.0
+    assert found.view_agreement == pytest.approx(0.8)
+    assert confidence(latents, found, seed=0)[2].mean() == pytest.approx(0.8, abs=1e-3)
+    # as an older version wrote it
+    old = dataclasses.replace(views, latents=None)
+    found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=old)
     assert (found.agreement, found.view_agreement) == (1.0, None)
-    assert confidence(latents, found, seed=0)[2].mean() > 0.99
+
+
+def test_no_more_neighbours_vote_on_a_view_than_the_smallest_cluster_has() -> None:
+    latents, _ = three_kinds()
+    latents = latents[np.r_[0:90:3, 1:90:3, 2:12:3]]  # 30, 30 and 4 of them
+    last = np.arange(60, 64)
+    found = cluster_latents(latents, chain(k=3), seed=0, views=Views(last, latents[last]))
+    assert found.labels[last].tolist() == [2] * 4
+    assert found.view_agreement == 1.0  # by the three others
 
 
 @pytest.mark.parametrize("clusters", [None, 2, 4])
@@ -621,7 +642,7 @@ def test_views_of_a_network_that_knows_other_clusters_say_nothing(clusters: int 
     latents = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     rows = np.arange(60)
     learnt = None if clusters is None else np.eye(clusters, dtype=np.float32)[rows % clusters]
-    views = (rows, rows % (clusters or 3))
+    views = Views(rows, clusters=rows % (clusters or 3))
     found = cluster_latents(latents, chain(k=3), seed=0, assignments=learnt, views=views)
     assert found.view_agreement is None
 
@@ -725,7 +746,7 @@ def test_references_do_not_vote_for_themselves(monkeypatch: pytest.MonkeyPatch) 
 
 
 def looped_vote(
-    queries: Array, known: Array, labels: Array, k: int, exclude: Array | None
+    queries: Array, known: Array, labels: Array, k: int, exclude: Array | None, voters: int
 ) -> tuple[list[int], list[list[float]]]:
     """One query, one reference at a time."""
     winners, shares = [], []
@@ -733,7 +754,7 @@ def looped_vote(
         order = sorted(range(len(known)), key=lambda j: float(((query - known[j]) ** 2).sum()))
         if exclude is not None and exclude[i] >= 0:
             order.remove(int(exclude[i]))
-        count = min(15, len(known) - (exclude is not None))
+        count = min(voters, len(known) - (exclude is not None))
         nearest = [int(labels[j]) for j in order[:count]]
         votes = [nearest.count(j) for j in range(k)]
         winners.append(next(name for name in nearest if votes[name] == max(votes)))
@@ -742,15 +763,23 @@ def looped_vote(
 
 
 @FEW
-@given(st.integers(2, 40), st.integers(2, 4), st.booleans(), st.integers(0, 2**20))
-def test_the_vote_against_a_plain_loop(m: int, k: int, leave_out: bool, seed: int) -> None:
+@given(
+    st.integers(2, 40),
+    st.integers(2, 4),
+    st.booleans(),
+    st.sampled_from([1, 4, 15]),
+    st.integers(0, 2**20),
+)
+def test_the_vote_against_a_plain_loop(
+    m: int, k: int, leave_out: bool, voters: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     known, labels = rng.normal(size=(m, 3)), rng.integers(0, k, m)
     itself = rng.permutation(m)[: m // 2 + 1]
     queries = np.concatenate([known[itself], rng.normal(size=(5, 3))])
     exclude = np.concatenate([itself, np.full(5, -1)]) if leave_out else None
-    found, shares = neighbour_vote(queries, known, labels, k, exclude=exclude)
-    winners, wanted = looped_vote(queries, known, labels, k, exclude)
+    found, shares = neighbour_vote(queries, known, labels, k, exclude=exclude, count=voters)
+    winners, wanted = looped_vote(queries, known, labels, k, exclude, voters)
     assert found.dtype == np.int64
     assert shares.dtype == np.float32
     assert found.tolist() == winners
@@ -831,7 +860,7 @@ def test_neighbours_are_right_at_any_scale(offset: float, scale: float) -> None:
     exclude = np.arange(60)
     found, _ = neighbour_vote(known, known, labels, 3, exclude=exclude)
     exact = known.astype(np.float64)
-    assert found.tolist() == looped_vote(exact, exact, labels, 3, exclude)[0]
+    assert found.tolist() == looped_vote(exact, exact, labels, 3, exclude, 15)[0]
 
 
 # -- places ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -97,9 +98,32 @@ def test_nearly_empty_clusters_are_counted() -> None:
     # an even share of 400 images in four clusters is 100, and a tenth of it 10
     assert doubts(clustering((190, 190, 10, 10))) == []
     assert doubts(clustering((200, 188, 9, 3))) == [
-        "cluster 2 is nearly empty (9 of 400 images)",
-        "cluster 3 is nearly empty (3 of 400 images)",
+        "clusters 2, 3 are nearly empty (12 of 400 images together)",
     ]
+    assert doubts(clustering((397, 3))) == ["cluster 1 is nearly empty (3 of 400 images)"]
+    # two images are few of however few
+    assert doubts(clustering((7, 3, 3))) == []
+    assert doubts(clustering((7, 3, 2))) == ["cluster 2 is nearly empty (2 of 12 images)"]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "views", "said"),
+    [(0.76, 0.8, "61%"), (0.95, 0.8, None), (0.9, 0.6, "random"), (0.6, 0.9, "members")],
+)
+def test_two_small_doubts_are_one(agreement: float, views: float, said: str | None) -> None:
+    found = clustering((40, 60), agreement=agreement, members=(GOOD,), views=views)
+    sure = np.eye(2, dtype=np.float32)[found.labels] * 0.98 + np.float32(0.01)
+    told = doubts(dataclasses.replace(found, shares=sure))
+    if said == "61%":
+        assert told == [
+            "only 61% of the labels can be counted on, where guessing gets 50% right: there may be"
+            " no such groups"
+        ]
+    elif said is None:
+        assert told == []
+    else:
+        assert len(told) == 1
+        assert said in told[0]
 
 
 def test_clusters_that_are_colours_are_doubted() -> None:

@@ -118,9 +118,9 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     shown = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
     np.testing.assert_array_equal(latents, shown)
     assignments = inference.assign(network, latents, device=torch.device("cpu"))
-    views = inference.assign_views(
-        network, images, image_size=8, device=torch.device("cpu"), seed=0
-    )
+    seen = inference.embed_views(network, images, image_size=8, device=torch.device("cpu"), seed=0)
+    told = inference.assign(network, seen, device=torch.device("cpu")).argmax(1)
+    views = clustering.Views(np.arange(24), seen, told)
     found = clustering.cluster_latents(
         latents,
         fitted.recipe_,

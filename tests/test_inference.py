@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,10 +15,10 @@ from aeclust.batches import step_draws, to_input
 from aeclust.inference import (
     BATCH,
     assign,
-    assign_views,
     decode,
     embed,
     embed_views,
+    look_again,
     mean_squared_error,
     reconstruct,
 )
@@ -164,18 +166,24 @@ def test_assignments_are_the_softmax_of_the_head() -> None:
 
 def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.MonkeyPatch) -> None:
     network, pixels = labelling(), images(40)
-    rows, found = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
+    again = partial(look_again, network, image_size=8, device=CPU, seed=3)
+    rows, views, found = again(pixels, labelled=True)
     assert rows.tolist() == list(range(40))
-    views = embed_views(network, pixels, image_size=8, device=CPU, seed=3)
+    wanted = embed_views(network, pixels, image_size=8, device=CPU, seed=3)
+    np.testing.assert_array_equal(views, wanted)
+    assert found is not None
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, assign(network, views, device=CPU).argmax(1))
     assert len(set(found.tolist())) > 1
+    assert again(pixels, labelled=False)[2] is None
     # of many images, of those that the seed picks
     monkeypatch.setattr("aeclust.nearest._VIEWED", 10)
-    rows, some = assign_views(network, pixels, image_size=8, device=CPU, seed=3)
-    assert len(rows) == 10
+    rows, views, some = again(pixels, labelled=True)
     np.testing.assert_array_equal(rows, viewed(40, seed=3))
-    views = embed_views(network, pixels[rows], image_size=8, device=CPU, seed=3)
+    assert len(rows) == len(views) == 10
+    wanted = embed_views(network, pixels[rows], image_size=8, device=CPU, seed=3)
+    np.testing.assert_array_equal(views, wanted)
+    assert some is not None
     np.testing.assert_array_equal(some, assign(network, views, device=CPU).argmax(1))
 
 

@@ -258,6 +258,7 @@ def test_arrays_that_are_no_labels_are_refused(
 
 HEADER = "expected the header id,label; write it as aeclust predict does"
 ROW = "expected id,label with a whole number; correct that row"
+WORDS = f"{ROW}, or give words to aeclust name"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ ROW = "expected id,label with a whole number; correct that row"
         ("id,label\na,-\n", f", row 2: reads 'a,-'; {ROW}"),
         ("id,label\na,--1\n", f", row 2: reads 'a,--1'; {ROW}"),
         ("id,label\na,1_0\n", f", row 2: reads 'a,1_0'; {ROW}"),
-        ("id,label\na,cat\x1b[2J\n", rf", row 2: reads 'a,cat\x1b[2J'; {ROW}"),
+        ("id,label\na,cat\x1b[2J\n", rf", row 2: reads 'a,cat\x1b[2J'; {WORDS}"),
         (f"id,label\na,{10**18}\n", f", row 2: reads 'a,{10**18}'; {ROW}"),
         (
             "id,label\na,1\nb,0\na,1\n",

@@ -44,6 +44,7 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "fingerprints": _Dataset("uint64", ("n",)),
         "colours": _Dataset("float32", ("n", "c"), required=False),
         "assignments": _Dataset("float32", ("n", "k"), required=False),
+        "view_latents": _Dataset("float32", ("v", "d"), required=False),
         "view_clusters": _Dataset("int64", ("v",), required=False),
     },
     "labels": {

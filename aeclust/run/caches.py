@@ -7,6 +7,7 @@ with the one at hand; a later command takes it as it stands, as long as its ance
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifacts, clustering, diagnosis, labels, metrics, nearest
 from aeclust.artifacts import Artifact
+from aeclust.choosing import LARGEST_K
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
 from aeclust.recipes import AUTO_K, Recipe
@@ -123,6 +125,13 @@ def load_images(context: Context, source: Source) -> Images:
             )
             return Images(artifact.arrays["pixels"], ids, source, tuple(skipped.tolist()))
     return load(source, progress=partial(context.progress, "reading images"))
+
+
+def other_images(context: Context, manifest: Manifest, source: Source) -> Images:
+    """Images from anywhere; a folder's are resized as the run's were, if no size is stated."""
+    if source.size is None and os.path.isdir(source.location):
+        source = dataclasses.replace(source, size=manifest.source.size)
+    return load_images(context, source)
 
 
 def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
@@ -269,7 +278,7 @@ def embed_others(
 ) -> Made | None:
     """Latents of other images into a file of their own; None if they are the run's own images."""
     manifest = context.folder.manifest()
-    images = load_images(context, source)
+    images = other_images(context, manifest, source)
     digest = images.digest()
     check_agreement(context, f"{digest} {checkpoint}", source.location)
     if digest == manifest.data_digest:
@@ -307,7 +316,7 @@ def _embed_into(
         arrays={
             "ids": artifacts.encode_ids(images.ids),
             **(
-                view_clusters(network, images.pixels, manifest.recipe, epoch, seed=manifest.seed)
+                seen_again(network, images.pixels, manifest.recipe, epoch, seed=manifest.seed)
                 if context.team.leads
                 else {}
             ),
@@ -329,19 +338,23 @@ def _embed_into(
     return Made(artifacts.read(file, "latents", mapped=True), fresh=False)
 
 
-def view_clusters(
+def seen_again(
     network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, epoch: int, *, seed: int
 ) -> dict[str, NDArray[Any]]:
-    """What latents say of random views; nothing before the network knows clusters."""
+    """What latents keep of a random view of some images; nothing, where none was learnt from."""
     from aeclust import inference
 
-    if epoch <= recipe.epochs:
+    if not recipe.contrast:
         return {}
-    device = next(network.parameters()).device
-    _, found = inference.assign_views(
-        network, pixels, image_size=recipe.image_size, device=device, seed=seed
+    _, views, clusters = inference.look_again(
+        network,
+        pixels,
+        image_size=recipe.image_size,
+        device=next(network.parameters()).device,
+        seed=seed,
+        labelled=epoch > recipe.epochs,
     )
-    return {"view_clusters": found}
+    return {"view_latents": views} | ({} if clusters is None else {"view_clusters": clusters})
 
 
 def latent_blocks(
@@ -409,9 +422,14 @@ def cluster(
         if (Recipe.from_json(artifact.recipe, where=str(file)), artifact.seed) != (recipe, seed):
             reason = "they were asked for with other flags"
         if not reason:
+            tell_epoch(context, artifact)
+            for doubt in artifact.details.get("warnings", []):
+                context.say(f"warning: {doubt}")
             return Made(artifact, fresh=True)
         context.say(f"labels are made anew: {reason}")
-    return _make_labels(context, latents, recipe, seed)
+    made = _make_labels(context, latents, recipe, seed)
+    tell_epoch(context, made.artifact)
+    return made
 
 
 def current_labels(context: Context, manifest: Manifest) -> Artifact:
@@ -435,6 +453,15 @@ def current_labels(context: Context, manifest: Manifest) -> Artifact:
         return artifact  # the latents had been lost and came back the same
     context.say(f"labels are made anew: {reason}")
     return _make_labels(context, latents, recipe, seed).artifact
+
+
+def tell_epoch(context: Context, labelled: Artifact) -> None:
+    """Say of labels that they are of a checkpoint that somebody asked for."""
+    if isinstance(labelled.details.get("checkpoint"), int):
+        context.say(
+            f"labels are of epoch {epoch_of(labelled)}, which embed --checkpoint asked for;"
+            f" {context.folder.command('embed')} goes back to the last"
+        )
 
 
 def _latents_for(
@@ -578,7 +605,7 @@ def labels_of(
         report=step,
     )
     if recipe.k == AUTO_K:
-        say(f"estimated {found.k} clusters; state another number with -k")
+        say(_estimate_text(found.k, latents))
     step("confidence")
     base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
     arrays: dict[str, NDArray[Any]] = {
@@ -617,20 +644,29 @@ def labels_of(
     )
 
 
-def _views(latents: Artifact, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Rows of images, and what the network said of views of them."""
-    clusters = latents.arrays.get("view_clusters")
-    if clusters is None:
+def _estimate_text(k: int, latents: Artifact) -> str:
+    if k == LARGEST_K:
+        return f"estimated {k} clusters, the most that are tried: state a larger number with -k"
+    if latents.recipe.get("k") == k and latents.recipe.get("label_epochs"):
+        return f"estimated {k} clusters, which the network has learnt: -k {k} takes these"
+    return f"estimated {k} clusters; state another number with -k"
+
+
+def _views(latents: Artifact, where: str) -> clustering.Views | None:
+    """Rows of images, and what the network made of views of them."""
+    found = [latents.arrays.get(name) for name in ("view_latents", "view_clusters")]
+    count = next((len(values) for values in found if values is not None), None)
+    if count is None:
         return None
     rows = nearest.viewed(len(latents.arrays["latents"]), seed=latents.seed)
-    if len(rows) != len(clusters):
+    if len(rows) != count:
         raise InputError(
-            f"holds the clusters of {len(clusters)} views",
+            f"knows {count} views",
             where=where,
             expected=f"{len(rows)} of them",
             mend="make it anew with aeclust embed --force",
         )
-    return rows, clusters
+    return clustering.Views(rows, *found)
 
 
 def _write(file: Path, artifact: Artifact) -> Artifact:
@@ -700,6 +736,7 @@ def predict(
     if val_labels is None:
         _check_known(context.folder, manifest)
     artifact = current_labels(context, manifest)
+    tell_epoch(context, artifact)
     k = cluster_count(artifact)
     if invert and k != 2:
         raise InputError(
@@ -766,7 +803,7 @@ def label_images(
     own = Prediction(artifacts.decode_ids(arrays["ids"]), arrays["labels"], arrays["confidence"])
     if source is None:
         return own
-    images = load_images(context, source)
+    images = other_images(context, manifest, source)
     if images.digest() == manifest.data_digest:
         return own
     return label_others(images, embed_alike(context, manifest, artifact, images), artifact)

@@ -16,9 +16,15 @@ from aeclust.artifacts import Artifact
 from aeclust.choosing import INDICATORS, Indicators
 from aeclust.curve import Curve, Point, checkpoint_curve, summarise
 from aeclust.errors import BusyError, InputError, WriteError
-from aeclust.images import Source, load
+from aeclust.images import Source
 from aeclust.models import Autoencoder
-from aeclust.run.caches import check_channels, check_data, load_network, run_images
+from aeclust.run.caches import (
+    check_channels,
+    check_data,
+    load_network,
+    other_images,
+    run_images,
+)
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -47,7 +53,7 @@ def load_validation(
             expected="both",
             mend="add the other",
         )
-    images = load(val_images)
+    images = other_images(context, manifest, val_images)
     check_channels(images, manifest)
     rows, classes = labels.load(val_labels, texts=True).aligned(images.ids)
     decisive = hashlib.sha256(images.digest().encode())

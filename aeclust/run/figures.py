@@ -29,8 +29,8 @@ from aeclust.run.caches import (
     embed_alike,
     label_others,
     last_checkpoint,
-    load_images,
     load_network,
+    other_images,
     run_images,
 )
 from aeclust.run.context import Context, tell_about
@@ -119,11 +119,12 @@ def reconstruct(
 
 @dataclass(frozen=True)
 class CurveFiles:
-    """The measured curve and where it was drawn and tabled."""
+    """The measured curve, where it was drawn and tabled, and of how many validation images."""
 
     curve: Curve
     picture: Path
     table: Path
+    validated: int
 
 
 def checkpoint_curve(
@@ -174,7 +175,7 @@ def checkpoint_curve(
         title=f"{recipe.name}, {manifest.shape[0]} images",
     )
     _save(file, figure)
-    return CurveFiles(curve, file, table)
+    return CurveFiles(curve, file, table, 0 if validation is None else len(validation.classes))
 
 
 def _check_table(file: Path) -> None:
@@ -248,7 +249,7 @@ def plot(
         truth = manifest.val_labels
     images = None
     if source is not None:
-        images = load_images(context, source)
+        images = other_images(context, manifest, source)
     elif thumbnails:
         images = run_images(context, manifest)
     if images is None or images.digest() == manifest.data_digest:
@@ -340,7 +341,7 @@ def gallery(
     if source is None:
         images = run_images(context, manifest)
     else:
-        images = load_images(context, source)
+        images = other_images(context, manifest, source)
         own = images.digest() == manifest.data_digest
     if own:
         artifact = current_labels(context, manifest)
@@ -536,7 +537,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
 def _images(context: Context, manifest: Manifest, source: Source | None) -> Images:
     if source is None:
         return run_images(context, manifest)
-    images = load_images(context, source)
+    images = other_images(context, manifest, source)
     check_channels(images, manifest)
     tell_about(context, images, manifest.recipe)
     return images

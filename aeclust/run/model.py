@@ -25,8 +25,8 @@ from aeclust.run.caches import (
     labels_of,
     latent_blocks,
     load_network,
+    seen_again,
     stale_ancestry,
-    view_clusters,
 )
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
@@ -72,7 +72,7 @@ def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
         kind="latents",
         arrays={
             "ids": artifacts.encode_ids(images.ids),
-            **view_clusters(network, pixels, recipe, epoch, seed=manifest.seed),
+            **seen_again(network, pixels, recipe, epoch, seed=manifest.seed),
             **{name: np.concatenate(rows) for name, rows in parts.items()},
         },
         recipe=recipe.to_json(),
