@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aeclust.consensus import information, refine
 
 _MOST, _SAMPLES = 2_000, 5
+_LEAST = 10  # points a cluster
 LARGEST_K = 15
 
 
@@ -30,20 +31,22 @@ class EstimatedK:
     silhouettes: dict[int, float]
 
 
-def estimate_k(points: NDArray[Any], *, seed: int, largest: int = LARGEST_K) -> EstimatedK:
+def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -> EstimatedK:
     """The smallest number of clusters that is as well separated as any.
 
     k-means is scored by the mean silhouette (Rousseeuw, 1987) for k from 2 to `largest`, on
     several random samples. The answer is the smallest k whose mean lies within one standard error
     of the best one's. It finds groups that stand apart; classes that run into each other are
-    counted together, so the answer is rather too small than too large.
+    counted together, and 2, the least there is to answer, is no evidence of groups. An answer of
+    `largest` says that there may be more.
 
     Parameters
     ----------
     points : ndarray of shape (n, d)
         Reduced latents.
     seed : int
-    largest : int
+    largest : int, optional
+        15 if None, and of few points as many as leave ten to a cluster.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -51,6 +54,8 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int = LARGEST_K) -> 
 
     generator = np.random.default_rng(seed)
     different = len(np.unique(points, axis=0))
+    if largest is None:
+        largest = min(LARGEST_K, max(2, len(points) // _LEAST))
     tried = range(2, min(largest, different - 1) + 1)
     if not tried:
         return EstimatedK(2, {})

@@ -75,8 +75,8 @@ class AutoencoderClusterer(
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
     view_agreement_ : float or None
-        Share of images that the network puts into the same cluster by a random view of them, if it
-        has learnt the clusters, in [0, 1].
+        Share of images that stay in their cluster by a random view of them, in [0, 1]; of a
+        consensus, if the recipe learns from views.
     warnings_ : list of str
         Reasons to doubt the clusters, see :func:`aeclust.diagnosis.doubts`.
     network_ : aeclust.models.Autoencoder

@@ -89,7 +89,7 @@ class Report:
     agreement : float or None
         Of the members with the labels, in [0, 1].
     view_agreement : float or None
-        Of the network's clusters of random views with the labels, in [0, 1].
+        Of the clusters of random views with the labels, in [0, 1].
     members : mapping of str to float
     warnings, substitutions : sequence of str
     points : ndarray of shape (m, 2)

@@ -81,10 +81,13 @@ def test_the_smallest_number_within_one_standard_error_is_taken(
 
 
 def test_the_default_looks_up_to_fifteen_clusters() -> None:
-    points, _ = blobs(2, seed=0, n=30)
+    points, _ = blobs(2, seed=0, n=150)
     found = estimate_k(points, seed=0)
     assert found.k == 2
     assert list(found.silhouettes) == list(range(2, 16))
+    # with ten points to a cluster at least
+    for n, most in ((149, 14), (30, 3), (10, 2)):
+        assert max(estimate_k(blobs(2, seed=0, n=n)[0], seed=0).silhouettes) == most
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_where_there_is_no_choice_the_answer_is_two(points: Array) -> None:
 
 def test_no_more_clusters_are_tried_than_leave_a_point_over() -> None:
     line = np.array([[0.0], [1.0], [10.0], [11.0], [11.0]])
-    found = estimate_k(line, seed=0)
+    found = estimate_k(line, seed=0, largest=9)
     assert list(found.silhouettes) == [2, 3]
     assert found.k == 2
 
