@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import memory
-from aeclust.choosing import estimate_k
+from aeclust.choosing import EstimatedK, estimate_k
 from aeclust.consensus import Member, agree, information, refine
 from aeclust.errors import InputError
 from aeclust.metrics import best_names
@@ -75,6 +75,8 @@ class Clustering:
     substitutions : tuple of str
         A sentence for every step that something else stood in for, because there are many points,
         or too few of them or of their values.
+    estimate : EstimatedK or None
+        Where k was asked for.
     """
 
     labels: NDArray[np.int64]
@@ -84,6 +86,7 @@ class Clustering:
     members: list[Member] = field(default_factory=list)
     view_agreement: float | None = None
     substitutions: tuple[str, ...] = ()
+    estimate: EstimatedK | None = None
 
     @property
     def k(self) -> int:
@@ -159,11 +162,12 @@ def cluster_latents(
     check_spread(points, where)
     if not recipe.k:
         report("number of clusters")
-    k = recipe.k or estimate_k(points, seed=seed).k
+    estimate = None if recipe.k else estimate_k(points, seed=seed)
+    k = recipe.k if estimate is None else estimate.k
     if recipe.clusterer != "consensus":
         report(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, where=where, tell=told.append)
-        return Clustering(labels, points, substitutions=tuple(told))
+        return Clustering(labels, points, substitutions=tuple(told), estimate=estimate)
     kept = references(len(points), seed=seed)
     if len(kept) < len(points):
         told.append(
@@ -194,6 +198,7 @@ def cluster_latents(
         agreed.members,
         None if views is None else _view_agreement(latents, labels, learnt, views, k, seed=seed),
         tuple(told),
+        estimate,
     )
 
 
@@ -210,25 +215,32 @@ def _view_agreement(
 
     If these are the clusters that the network learnt (n, k), it says so itself: which of them is
     which label is known from the images. If not, the latents nearest to a view vote, without that
-    of its own image, and no more of them than the smallest cluster has others.
+    of its own image, and no more of them than the image has others in its cluster: who has none
+    is not asked.
     """
+    rows = views.rows
     if learnt is not None and views.clusters is not None:
         seen = best_names(learnt.argmax(1), labels, k)[views.clusters]
     elif views.latents is not None:
         kept, itself = references(len(latents), seed=seed), np.full(len(latents), -1)
         itself[kept] = np.arange(len(kept))
-        voters = min(NEIGHBOURS, max(1, int(np.bincount(labels[kept]).min()) - 1))
-        seen, _ = neighbour_vote(
-            views.latents,
-            latents[kept],
-            labels[kept],
-            k,
-            exclude=itself[views.rows],
-            count=voters,
-        )
+        others = np.bincount(labels[kept], minlength=k)[labels[rows]] - (itself[rows] >= 0)
+        voters = np.minimum(others, NEIGHBOURS)
+        seen = np.full(len(rows), -1)
+        for count in np.unique(voters[voters > 0]):
+            asked = voters == count
+            seen[asked], _ = neighbour_vote(
+                views.latents[asked],
+                latents[kept],
+                labels[kept],
+                k,
+                exclude=itself[rows[asked]],
+                count=int(count),
+            )
+        seen, rows = seen[voters > 0], rows[voters > 0]
     else:
         return None
-    return float((seen == labels[views.rows]).mean())
+    return float((seen == labels[rows]).mean()) if len(rows) else None
 
 
 def _stands(

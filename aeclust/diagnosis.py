@@ -14,7 +14,7 @@ from aeclust.nearest import references
 LOW_AGREEMENT = 0.75
 LITTLE_SURER = 0.5  # than a guess: where on the way from that to certainty
 NEARLY_EMPTY = 0.1  # of an even share
-FEW = 3  # images, in however small a set
+FEW = 3  # images, where an even share is twice as many
 BY_COLOUR = 0.9
 _FOLDS = 3
 _MOST = 10_000
@@ -55,7 +55,7 @@ def doubts(found: Clustering, colours: NDArray[Any] | None = None) -> list[str]:
             f" {k} may be too many"
         )
     sizes = np.bincount(found.labels, minlength=k)
-    small = np.flatnonzero(sizes < max(FEW, NEARLY_EMPTY * n / k))
+    small = np.flatnonzero(sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2)))
     if len(small) == 1:
         said.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
     elif len(small):

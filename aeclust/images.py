@@ -516,6 +516,10 @@ def _extremes(images: NDArray[Any], where: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _said(value: float) -> str:
+    return str(int(value)) if value.is_integer() else f"{value:g}"
+
+
 def _rescale(
     images: NDArray[Any], stated: str, low: float, high: float, where: str
 ) -> NDArray[Any]:
@@ -523,7 +527,8 @@ def _rescale(
     slack = _ROUNDING * (white - black) if images.dtype.kind == "f" else 0.0
     if low < black - slack or high > white + slack:
         raise InputError(
-            f"has values {low:g} to {high:g}", where=where, expected=f"values within {stated}",
+            f"has values {_said(low)} to {_said(high)}", where=where,
+            expected=f"values within {stated}",
             mend="change --range",
         )  # fmt: skip
     if images.dtype == np.uint8 and (black, white) == (0, 255):

@@ -291,7 +291,8 @@ def _read_csv(path: str, *, texts: bool = False) -> Labels:
                 where=line,
                 expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
                 mend="correct that row"
-                + ", or give words to aeclust name" * any(map(str.isalpha, label)),
+                + ", or give words to aeclust name"
+                * (named is None and any(map(str.isalpha, label))),
             )
         if row[0] in seen:
             raise InputError(

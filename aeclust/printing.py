@@ -42,12 +42,12 @@ def curve_text(curve: Curve, validated: int) -> str:
         lines.append(f"{point.epoch:5d}  {point.error:.4f}  {accuracy:>8s}  {views:15.3f}")
     shares = [point.indicators.view_neighbours for point in curve.points]
     best = curve.points[shares.index(max(shares))].epoch
-    lines.append(
-        "view_neighbours, which needs no labels, "
-        + (f"is highest after epoch {best}" if min(shares) < max(shares) else "does not change")
-    )
+    if min(shares) < max(shares):
+        lines.append(f"view_neighbours, which needs no labels, is highest after epoch {best}")
+    elif len(shares) > 1:
+        lines.append("view_neighbours, which needs no labels, does not change")
     if curve.points[0].accuracy is not None:
-        few = f" (of {len(shares)} checkpoints: chance alone gives any)" * (len(shares) < FEW)
+        few = f" ({len(shares)} checkpoints are too few to mean much)" * (len(shares) < FEW)
         lines.append(f"Spearman correlation with accuracy{few}:")
         for name, rho in curve.correlations.items():
             lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
@@ -55,9 +55,11 @@ def curve_text(curve: Curve, validated: int) -> str:
             "accuracy never falls"
             if curve.fall is None
             else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
-            f" from epoch {curve.fall[0]} to {curve.fall[1]};"
-            f" a single accuracy of {validated} images is known to"
-            f" ± {100 * _error(curve, validated):.1f}"
+            f" from epoch {curve.fall[0]} to {curve.fall[1]}"
+        )
+        lines.append(
+            f"one standard error of an accuracy on {validated} images:"
+            f" {100 * _error(curve, validated):.1f} points"
         )
     return "\n".join(lines)
 

@@ -620,11 +620,22 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder, data: Data)
     assert "they were asked for with other flags\n" in cli("cluster", "-k", 2).err
 
 
-def test_auto_says_when_it_tried_no_more(
-    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("aeclust.run.caches.LARGEST_K", 2)
-    told = "estimated 2 clusters, the most that are tried: state a larger number with -k\n"
+def test_auto_says_when_it_tried_no_more(cli: Cli, full_run: RunFolder) -> None:
+    corners = 100 * np.eye(6)[np.arange(60) % 6]  # as many as 60 images allow
+    with_latents(full_run, corners + np.random.default_rng(0).normal(size=(60, 6)))
+    told = (
+        "estimated 6 clusters, the most that were tried, so there may be more;"
+        " state another number with -k\n"
+    )
+    assert told in cli("cluster", "-k", "auto", "--reduction", "none").err
+
+
+def test_auto_says_when_the_images_are_too_few(cli: Cli, data: Data) -> None:
+    np.save("few.npy", np.load(data.images)[:29])
+    assert cli("train", "few.npy", *RECIPE, "--epochs", 1).code == 0
+    told = (
+        "2 clusters, because the images are too few to estimate it; state another number with -k\n"
+    )
     assert told in cli("cluster", "-k", "auto").err
 
 
@@ -646,8 +657,8 @@ def test_auto_on_a_run_of_two_phases_goes_back_too(cli: Cli, two_phase_run: RunF
     result = cli("cluster", "-k", "auto")
     assert result.code == 0
     assert result.err.startswith(f"{BACK}\n")
-    text = "k = estimated\nestimated 2 clusters, which the network has learnt: -k 2 takes these\n"
-    assert text in result.err
+    text = "estimated 2 clusters; the network has learnt 2 of its own, which -k 2 takes\n"
+    assert f"k = estimated\n{text}" in result.err
     place = {"checkpoint": "end of the first phase", "epoch": 2, "k": 2}
     assert labels_of(two_phase_run).details.items() >= place.items()
     assert cli("cluster", "-k", "auto").out.endswith(FRESH)

@@ -228,9 +228,21 @@ def test_labels_of_a_checkpoint_that_was_asked_for_say_so(cli: Cli, full_run: Ru
     )
     for command in ("predict", "predict", "cluster"):  # made, and fresh
         assert told in cli(command).err
-    cli("embed")
-    for command in ("predict", "cluster"):
-        assert "of epoch" not in cli(command).err
+    for last in ([], ["--checkpoint", 11]):
+        cli("embed", *last)
+        for command in ("predict", "cluster"):
+            assert "of epoch" not in cli(command).err
+
+
+def test_fewer_other_images_than_clusters_are_embedded(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    for row in range(4):  # of both clusters
+        np.save("one.npy", np.load(data.images)[row : row + 1] // 2)
+        assert cli("embed", "one.npy", "-o", f"{row}.h5").code == 0
+        assert artifacts.read(Path(f"{row}.h5"), "latents").arrays["view_clusters"].shape == (1,)
+    found = {int(artifacts.read(Path(f"{i}.h5")).arrays["view_clusters"][0]) for i in range(4)}
+    assert found == {0, 1}
 
 
 # -- other images and other places -------------------------------------------------------------

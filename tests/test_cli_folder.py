@@ -207,6 +207,9 @@ def test_other_folders_are_resized_as_the_runs_own_was(cli: Cli) -> None:
     result = cli("checkpoint-curve", *flags)
     assert result.code == 0, result.err
     assert "largest fall" in result.out or "never falls" in result.out
-    assert "(of 2 checkpoints: chance alone gives any):\n" in result.out
+    assert "accuracy (2 checkpoints are too few to mean much):\n" in result.out
+    train = ["train", "photos", "--size", 8, *RECIPE, "--epochs", 1, *flags, "--run", "b"]
+    for known in (train, ["predict", "--run", "b"]):
+        assert cli(*known).code == 0
     for command in (["embed", "others", "-o", "o.h5"], ["reconstruct", "others", "--idx", "0"]):
         assert cli(*command).code == 0

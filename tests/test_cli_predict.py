@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -353,12 +352,13 @@ def test_validation_files_that_are_gone_are_missed(lost: str, cli: Cli, data: Da
         f"{gone.absolute()}: is gone, and with it the names of the clusters; "
         "expected the validation images and labels of aeclust train; "
         "put it back, state others with --val-images and --val-labels, "
-        "or take the clusters without names with aeclust export labels.csv"
+        "or name the clusters with aeclust name and add --names"
     )
-    again = cli("predict", "--val-images", data.val_images, "--val-labels", data.val_labels)
-    assert again.code == 0
-    assert cli("export", "labels.csv").code == 0
-    with open("labels.csv", encoding="utf-8") as file:
-        exported = [int(row["label"]) for row in csv.DictReader(file)]
-    labels = artifacts.read(Path("aeclust-run/labels.h5")).arrays["labels"]
-    np.testing.assert_array_equal(exported, labels)
+    others = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("predict", *others).code == 0
+    assert cli("name", "0=blue", "1=yellow").code == 0
+    for other in ([], [data.noise]):
+        named = cli("predict", *other, "--names")
+        assert {row[1] for row in rows(named.out)} <= {"blue", "yellow"}
+    # what is wrong with the flags comes first
+    assert "there are images without labels" in one_error(cli("predict", *others[:2]))

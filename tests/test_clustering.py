@@ -628,13 +628,21 @@ def test_views_vote_where_the_networks_clusters_do_not_count() -> None:
     assert (found.agreement, found.view_agreement) == (1.0, None)
 
 
-def test_no_more_neighbours_vote_on_a_view_than_the_smallest_cluster_has() -> None:
+def test_no_more_neighbours_vote_on_a_view_than_its_cluster_has_others() -> None:
     latents, _ = three_kinds()
     latents = latents[np.r_[0:90:3, 1:90:3, 2:12:3]]  # 30, 30 and 4 of them
     last = np.arange(60, 64)
     found = cluster_latents(latents, chain(k=3), seed=0, views=Views(last, latents[last]))
     assert found.labels[last].tolist() == [2] * 4
     assert found.view_agreement == 1.0  # by the three others
+    # one alone has nobody to ask
+    latents = latents[:61]
+    everyone = np.arange(61)
+    found = cluster_latents(latents, chain(k=3), seed=0, views=Views(everyone, latents))
+    assert np.bincount(found.labels).tolist() == [30, 30, 1]
+    assert found.view_agreement == 1.0
+    found = cluster_latents(latents, chain(k=3), seed=0, views=Views(everyone[60:], latents[60:]))
+    assert found.view_agreement is None
 
 
 @pytest.mark.parametrize("clusters", [None, 2, 4])

@@ -11,9 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from aeclust import curve
+from aeclust import curve, inference
 from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import cluster, cluster_latents
+from aeclust.clustering import Views, cluster, cluster_latents
 from aeclust.curve import Curve, Point, checkpoint_curve, label_others, summarise
 from aeclust.errors import InputError
 from aeclust.inference import assign, embed, embed_views, mean_squared_error
@@ -188,10 +188,14 @@ def test_a_network_that_labelled_itself_has_its_say() -> None:
 def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, network, assignments = self_labelling()
     given: list[NDArray[np.float32] | None] = []
+    asked: list[Views] = []
 
-    def spy(*args: Any, assignments: NDArray[np.float32] | None = None, **rest: Any) -> Any:
+    def spy(
+        *args: Any, views: Views, assignments: NDArray[np.float32] | None = None, **rest: Any
+    ) -> Any:
         given.append(assignments)
-        return cluster_latents(*args, assignments=assignments, **rest)
+        asked.append(views)
+        return cluster_latents(*args, views=views, assignments=assignments, **rest)
 
     monkeypatch.setattr(curve, "cluster_latents", spy)
     checkpoint_curve(
@@ -200,6 +204,13 @@ def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.Monk
     )  # fmt: skip
     assert given[:2] == [None, None]
     np.testing.assert_array_equal(given[2], assignments)
+    # views are asked everywhere, and of clusters where there are some
+    seen = inference.embed_views(network, TRAINING, image_size=8, device=CPU, seed=0)
+    for views in asked:
+        np.testing.assert_array_equal(views.latents, seen)
+    told = inference.assign(network, seen, device=CPU).argmax(1)
+    assert [views.clusters is None for views in asked] == [True, True, False]
+    np.testing.assert_array_equal(asked[2].clusters, told)
 
 
 def test_only_the_references_vote(monkeypatch: pytest.MonkeyPatch) -> None:

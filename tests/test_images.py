@@ -844,7 +844,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     "whole numbers a hair above the range": (
         numpy_file(np.full((9, 8, 8, 3), 1_000_001), range="0:1000000"),
-        "{}/a.npy: has values 1e+06 to 1e+06; expected values within 0:1000000; change --range",
+        "{}/a.npy: has values 1000001 to 1000001; expected values within 0:1000000; change --range",
     ),
     "above the range": (
         numpy_file(RGB, range="0:178"),

@@ -156,9 +156,10 @@ def misnumbered(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Arr
         for name, count in columns.items():
             if count != k:
                 return f"{name!r} has {count} columns for {k} clusters"
+        k = min(k, rows)
     for name in numbered:
         values = arrays.get(name, np.empty(0))
-        if values.size and not 0 <= values.min() <= values.max() < min(k, rows):
+        if values.size and not 0 <= values.min() <= values.max() < k:
             return f"{name!r} numbers a cluster that is not there"
     return ""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifacts, clustering, diagnosis, labels, metrics, nearest
 from aeclust.artifacts import Artifact
-from aeclust.choosing import LARGEST_K
+from aeclust.choosing import EstimatedK
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
 from aeclust.recipes import AUTO_K, Recipe
@@ -128,10 +128,15 @@ def load_images(context: Context, source: Source) -> Images:
 
 
 def other_images(context: Context, manifest: Manifest, source: Source) -> Images:
-    """Images from anywhere; a folder's are resized as the run's were, if no size is stated."""
+    """Images from anywhere, as :func:`sized` says."""
+    return load_images(context, sized(manifest, source))
+
+
+def sized(manifest: Manifest, source: Source) -> Source:
+    """A folder's images are resized as the run's were, if no size is stated."""
     if source.size is None and os.path.isdir(source.location):
-        source = dataclasses.replace(source, size=manifest.source.size)
-    return load_images(context, source)
+        return dataclasses.replace(source, size=manifest.source.size)
+    return source
 
 
 def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
@@ -456,8 +461,9 @@ def current_labels(context: Context, manifest: Manifest) -> Artifact:
 
 
 def tell_epoch(context: Context, labelled: Artifact) -> None:
-    """Say of labels that they are of a checkpoint that somebody asked for."""
-    if isinstance(labelled.details.get("checkpoint"), int):
+    """Say of labels that they are of an earlier checkpoint, which somebody asked for."""
+    asked = isinstance(labelled.details.get("checkpoint"), int)
+    if asked and epoch_of(labelled) != last_checkpoint(context.folder):
         context.say(
             f"labels are of epoch {epoch_of(labelled)}, which embed --checkpoint asked for;"
             f" {context.folder.command('embed')} goes back to the last"
@@ -604,8 +610,8 @@ def labels_of(
         where=where,
         report=step,
     )
-    if recipe.k == AUTO_K:
-        say(_estimate_text(found.k, latents))
+    if found.estimate is not None:
+        say(_estimate_text(found.estimate, latents))
     step("confidence")
     base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
     arrays: dict[str, NDArray[Any]] = {
@@ -644,12 +650,15 @@ def labels_of(
     )
 
 
-def _estimate_text(k: int, latents: Artifact) -> str:
-    if k == LARGEST_K:
-        return f"estimated {k} clusters, the most that are tried: state a larger number with -k"
-    if latents.recipe.get("k") == k and latents.recipe.get("label_epochs"):
-        return f"estimated {k} clusters, which the network has learnt: -k {k} takes these"
-    return f"estimated {k} clusters; state another number with -k"
+def _estimate_text(found: EstimatedK, latents: Artifact) -> str:
+    k, other = found.k, "state another number with -k"
+    if len(found.silhouettes) < 2:
+        return f"{k} clusters, because the images are too few to estimate it; {other}"
+    if k == max(found.silhouettes):
+        return f"estimated {k} clusters, the most that were tried, so there may be more; {other}"
+    if latents.details.get("checkpoint") == FIRST_PHASE and latents.recipe.get("k") == k:
+        return f"estimated {k} clusters; the network has learnt {k} of its own, which -k {k} takes"
+    return f"estimated {k} clusters; {other}"
 
 
 def _views(latents: Artifact, where: str) -> clustering.Views | None:
@@ -686,8 +695,8 @@ def _check_known(folder: RunFolder, manifest: Manifest) -> None:
                 "is gone, and with it the names of the clusters",
                 where=place,
                 expected="the validation images and labels of aeclust train",
-                mend="put it back, state others with --val-images and --val-labels, or take the"
-                f" clusters without names with {folder.command('export labels.csv')}",
+                mend="put it back, state others with --val-images and --val-labels, or name the"
+                f" clusters with {folder.command('name')} and add --names",
             )
 
 
@@ -733,16 +742,6 @@ def predict(
         are of the run's own images. Not given, those of training are used where they fit k.
     """
     manifest = context.folder.manifest()
-    if val_labels is None:
-        _check_known(context.folder, manifest)
-    artifact = current_labels(context, manifest)
-    tell_epoch(context, artifact)
-    k = cluster_count(artifact)
-    if invert and k != 2:
-        raise InputError(
-            f"there are {k} clusters to swap", where="--invert", expected="2 clusters",
-            mend="leave it out",
-        )  # fmt: skip
     if invert and val_labels is not None:
         raise InputError(
             "labels name the clusters already", where="--invert", expected="one of the two",
@@ -752,6 +751,16 @@ def predict(
         raise InputError(
             "there are images without labels", where="--val-images",
             expected="--val-labels beside it", mend="add it",
+        )  # fmt: skip
+    if val_labels is None:
+        _check_known(context.folder, manifest)
+    artifact = current_labels(context, manifest)
+    tell_epoch(context, artifact)
+    k = cluster_count(artifact)
+    if invert and k != 2:
+        raise InputError(
+            f"there are {k} clusters to swap", where="--invert", expected="2 clusters",
+            mend="leave it out",
         )  # fmt: skip
     names = np.arange(k)
     if val_labels is not None:

@@ -20,7 +20,7 @@ from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, different, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
-from aeclust.run.caches import check_channels, keep_images, load_images
+from aeclust.run.caches import check_channels, keep_images, load_images, sized
 from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -105,7 +105,7 @@ def train(
         )
     if val_images is not None and val_labels is not None:
         # used only by later commands, but better refused before hours of training than after
-        others = load(Source(location=val_images))
+        others = load(sized(manifest, Source(location=val_images)))
         check_channels(others, manifest)
         labels.load(val_labels).aligned(others.ids)
     training.check_batches(len(images), recipe, team)
