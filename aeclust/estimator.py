@@ -26,7 +26,7 @@ from aeclust import inference, nearest, recipes
 from aeclust.choosing import shared_neighbours
 from aeclust.curve import SAMPLE
 from aeclust.errors import ArgumentError, DivergedError, InputError
-from aeclust.images import Images, Source, bounds, different, fingerprints, from_array
+from aeclust.images import Images, Source, bounds, check_enough, fingerprints, from_array
 from aeclust.recipes import AUTO_K, Recipe
 from aeclust.run import model as models
 from aeclust.run.folder import Manifest
@@ -144,22 +144,7 @@ class AutoencoderClusterer(
                 for name, value in settings.items()
             }
             recipe = recipes.named(self.recipe).override(settings, where="settings")
-            if len(pixels) < recipe.k:
-                raise InputError(
-                    f"{len(pixels)} images cannot form {recipe.k} clusters",
-                    where="X",
-                    expected=f"at least {recipe.k} images",
-                    mend="add images or lower n_clusters",
-                )
-            count = different(pixels, recipe.k)
-            if count < recipe.k:
-                raise InputError(
-                    f"only {count} of {len(pixels)} images are different, too few for"
-                    f" {recipe.k} clusters",
-                    where="X",
-                    expected=f"at least {recipe.k} different ones",
-                    mend="add images or lower n_clusters",
-                )
+            check_enough(pixels, recipe.k, where="X", flag="n_clusters")
             seed = self.random_state
             if not isinstance(seed, (int, np.integer)):
                 seed = check_random_state(seed).randint(2**31 - 1)

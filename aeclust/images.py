@@ -168,6 +168,37 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     return result
 
 
+def check_enough(pixels: NDArray[Any], k: int, *, where: str, flag: str) -> None:
+    """Refuse images that are too few, or too alike, for k clusters, which `flag` states.
+
+    Raises
+    ------
+    InputError
+    """
+    if len(pixels) < k:
+        raise InputError(
+            f"{len(pixels)} images cannot form {k} clusters",
+            where=where,
+            expected=f"at least {k} images",
+            mend=f"add images or lower {flag}",
+        )
+    count = different(pixels, max(2, k))
+    if len(pixels) > 1 and count == 1:
+        raise InputError(
+            f"all {len(pixels)} images are the same",
+            where=where,
+            expected="images that differ",
+            mend="check how they were made",
+        )
+    if count < k:
+        raise InputError(
+            f"only {count} of {len(pixels)} images are different, too few for {k} clusters",
+            where=where,
+            expected=f"at least {k} different ones",
+            mend=f"add images or lower {flag}",
+        )
+
+
 def different(pixels: NDArray[Any], most: int) -> int:
     """How many different images there are, counted until there are `most`; mostly the first are
     enough."""

@@ -76,8 +76,8 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
 }
 KINDS = tuple(_SCHEMAS)
 
-# Axes that may have length 0: of skipped files, of views, and of what an optimiser keeps.
-_MAY_BE_EMPTY = "svp"
+# Axes that may have length 0: of skipped files and of views.
+_MAY_BE_EMPTY = "sv"
 
 # Datasets of cluster numbers, and those with a column for every cluster, of which each has a row.
 _NUMBERS = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeclust import artifacts, disk, labels, training
 from aeclust.artifacts import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
-from aeclust.images import Images, Source, different, load
+from aeclust.images import Images, Source, check_enough, load
 from aeclust.models import build, state_arrays
 from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.caches import check_channels, keep_images, load_images, sized
@@ -81,28 +81,7 @@ def train(
         val_images=val_images,
         val_labels=val_labels,
     )
-    if len(images) < recipe.k:
-        raise InputError(
-            f"{len(images)} images cannot form {recipe.k} clusters",
-            where=source.location,
-            expected=f"at least {recipe.k} images",
-            mend="add images or lower -k",
-        )
-    count = different(images.pixels, max(2, recipe.k))
-    if len(images) > 1 and count == 1:
-        raise InputError(
-            f"all {len(images)} images are the same",
-            where=source.location,
-            expected="images that differ",
-            mend="check how they were made",
-        )
-    if count < recipe.k:
-        raise InputError(
-            f"only {count} of {len(images)} images are different, too few for {recipe.k} clusters",
-            where=source.location,
-            expected=f"at least {recipe.k} different ones",
-            mend="add images or lower -k",
-        )
+    check_enough(images.pixels, recipe.k, where=source.location, flag="-k")
     if val_images is not None and val_labels is not None:
         # used only by later commands, but better refused before hours of training than after
         others = load(sized(manifest, Source(location=val_images)))
