@@ -22,13 +22,15 @@ from sklearn.base import (
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aeclust import inference, nearest, recipes
-from aeclust.choosing import shared_neighbours
-from aeclust.curve import SAMPLE
+from aeclust import recipe as recipes
+from aeclust.clusters import neighbours as nearest
+from aeclust.clusters.indicators import shared_neighbours
 from aeclust.errors import ArgumentError, DivergedError, InputError
 from aeclust.images import Images, Source, bounds, check_enough, fingerprints, from_array
-from aeclust.recipes import AUTO_K, Recipe
+from aeclust.network import inference
+from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import model as models
+from aeclust.run.curve import SAMPLE
 from aeclust.run.folder import Manifest
 
 _SCORE_SEED = 0  # the same views of the images for every model
@@ -52,7 +54,7 @@ class AutoencoderClusterer(
     n_clusters : int or "auto"
         ``auto`` estimates it from the latents.
     recipe : str
-        ``hybrid``, ``baseline``, ``vae`` or ``deep``, see :mod:`aeclust.recipes`.
+        ``hybrid``, ``baseline``, ``vae`` or ``deep``, see :mod:`aeclust.recipe`.
     settings : mapping, optional
         Recipe fields to replace, such as ``{"epochs": 20}``.
     image_shape : tuple of int, optional
@@ -70,7 +72,7 @@ class AutoencoderClusterer(
     labels_ : ndarray of shape (n,)
         int64, 0 to n_clusters_ - 1, by falling cluster size.
     confidence_ : ndarray of shape (n,)
-        float32 in [0, 1], see :func:`aeclust.clustering.confidence`.
+        float32 in [0, 1], see :func:`aeclust.clusters.chain.confidence`.
     n_clusters_ : int
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
@@ -78,9 +80,9 @@ class AutoencoderClusterer(
         Share of images that stay in their cluster by a random view of them, in [0, 1]; of a
         consensus, if the recipe learns from views.
     warnings_ : list of str
-        Reasons to doubt the clusters, see :func:`aeclust.diagnosis.doubts`.
-    network_ : aeclust.models.Autoencoder
-    recipe_ : aeclust.recipes.Recipe
+        Reasons to doubt the clusters, see :func:`aeclust.clusters.doubts.doubts`.
+    network_ : aeclust.network.model.Autoencoder
+    recipe_ : aeclust.recipe.Recipe
     n_features_in_ : int
         Values of an image: h * w * c.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -134,7 +136,8 @@ class AutoencoderClusterer(
         Raises
         ------
         ArgumentError, DivergedError
-            See :func:`aeclust.training.train` and :func:`aeclust.clustering.cluster_latents`.
+            See :func:`aeclust.network.training.train` and
+            :func:`aeclust.clusters.chain.cluster_latents`.
         """
         with _told_in_python():
             pixels = self._pixels(X, reset=True, least=2)

@@ -47,7 +47,8 @@ def machine() -> int | None:
 def kernel_pca(n: int, d: int) -> float:
     """The kernel and what LAPACK makes of it, and two copies of n points of d values.
 
-    A search for few components, see :func:`aeclust.eigen.leading`, takes less where it succeeds.
+    A search for few components, see :func:`aeclust.clusters.eigen.leading`, takes less where it
+    succeeds.
     """
     return 16.0 * n * n + 16.0 * n * d
 

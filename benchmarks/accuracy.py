@@ -39,10 +39,12 @@ import torch
 from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 
-from aeclust import AutoencoderClusterer, demo, metrics
-from aeclust.clustering import cluster
-from aeclust.recipes import named
-from aeclust.reduction import reduce
+from aeclust import AutoencoderClusterer
+from aeclust.clusters import scores as metrics
+from aeclust.clusters.chain import cluster
+from aeclust.clusters.reduction import reduce
+from aeclust.images import demo
+from aeclust.recipe import named
 from aeclust.run import doctor
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -24,11 +24,12 @@ import torch
 from numpy.typing import NDArray
 from rows import append_row, read_rows
 
-from aeclust import demo, training
-from aeclust.choosing import INDICATORS
-from aeclust.curve import checkpoint_curve
-from aeclust.models import build, load_state
-from aeclust.recipes import checkpoint_epochs, named
+from aeclust.clusters.indicators import INDICATORS
+from aeclust.images import demo
+from aeclust.network import training
+from aeclust.network.model import build, load_state
+from aeclust.recipe import checkpoint_epochs, named
+from aeclust.run.curve import checkpoint_curve
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")

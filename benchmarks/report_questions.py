@@ -25,10 +25,12 @@ import torch
 from numpy.typing import NDArray
 from rows import append_row, read_rows
 
-from aeclust import demo, inference, metrics, training
-from aeclust.clustering import cluster_latents
-from aeclust.models import build, load_state
-from aeclust.recipes import RECIPES, Recipe, checkpoint_epochs
+from aeclust.clusters import scores as metrics
+from aeclust.clusters.chain import cluster_latents
+from aeclust.images import demo
+from aeclust.network import inference, training
+from aeclust.network.model import build, load_state
+from aeclust.recipe import RECIPES, Recipe, checkpoint_epochs
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 
-from aeclust import demo
+from aeclust.images import demo
 
 MILLION = 1_000_000
 SIZES = (10_000, 100_000, MILLION)
@@ -35,8 +35,8 @@ SIZES = (10_000, 100_000, MILLION)
 CLUSTER = """
 import sys
 import numpy as np
-from aeclust.clustering import cluster_latents, confidence
-from aeclust.recipes import named
+from aeclust.clusters.chain import cluster_latents, confidence
+from aeclust.recipe import named
 latents = np.load(sys.argv[1], mmap_mode="r")
 found = cluster_latents(latents, named("hybrid").override({"k": 10}), seed=0)
 confidence(latents, found, seed=0)

@@ -45,15 +45,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from aeclust import AutoencoderClusterer, inference, metrics
-from aeclust.augment import view
-from aeclust.batches import step_draws, to_input
-from aeclust.losses import objective
-from aeclust.models import Autoencoder, build
-from aeclust.optimizers import build_optimizer
-from aeclust.recipes import named
-from aeclust.reduction import reduce
-from aeclust.training import train
+from aeclust import AutoencoderClusterer
+from aeclust.clusters import scores as metrics
+from aeclust.clusters.reduction import reduce
+from aeclust.network import inference
+from aeclust.network.batches import step_draws, to_input
+from aeclust.network.losses import objective
+from aeclust.network.model import Autoencoder, build
+from aeclust.network.optimizers import build_optimizer
+from aeclust.network.training import train
+from aeclust.network.views import view
+from aeclust.recipe import named
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")

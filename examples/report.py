@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aeclust import AutoencoderClusterer, demo
-from aeclust.metrics import scores
+from aeclust import AutoencoderClusterer
+from aeclust.clusters.scores import scores
+from aeclust.images import demo
 
 
 def main(folder: str) -> None:

@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from test_disk import FAULTS, UNHARMED, raising
 
-from aeclust.artifacts import (
+from aeclust.artifact import (
     KINDS,
     Artifact,
     decode_ids,
@@ -34,7 +34,7 @@ from aeclust.artifacts import (
     write,
     write_blocks,
 )
-from aeclust.artifacts.header import (
+from aeclust.artifact.header import (
     MAX_ATTRIBUTE,
     json_bytes,
     library_versions,

@@ -13,7 +13,7 @@ from conftest import give_memory
 from test_artifacts import Build
 from test_disk import UNHARMED, raising
 
-from aeclust.artifacts import (
+from aeclust.artifact import (
     read_array,
 )
 from aeclust.errors import InputError, WriteError
@@ -164,7 +164,7 @@ def test_large_chunked_data_is_decoded_to_disk_block_by_block(
         file.create_dataset("images", data=wanted, chunks=chunks, compression="gzip")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr("aeclust.artifacts.foreign._BLOCK", 16 * 64)
+    monkeypatch.setattr("aeclust.artifact.foreign._BLOCK", 16 * 64)
     give_memory(monkeypatch, 4 * wanted.nbytes)
     _, values = read_array(tmp_path / "a.h5", None, (3,))
     assert not isinstance(values, np.memmap)
@@ -180,7 +180,7 @@ def test_no_room_for_decoded_data_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         file.create_dataset("images", data=np.ones((9, 6, 5)), chunks=(2, 6, 5))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     give_memory(monkeypatch, 2_000)
-    monkeypatch.setattr("aeclust.artifacts.foreign._BLOCK", 16)
+    monkeypatch.setattr("aeclust.artifact.foreign._BLOCK", 16)
     with pytest.raises(WriteError) as caught:
         read_array(tmp_path / "a.h5", None, (3,))
     assert str(caught.value) == (

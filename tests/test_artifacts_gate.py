@@ -19,7 +19,7 @@ from conftest import give_memory
 from test_artifacts import DAMAGED, LATENTS, WHOLE, Build, artifact, forge, refusal, sign, within
 from test_disk import raising
 
-from aeclust.artifacts import (
+from aeclust.artifact import (
     claimed_digest,
     is_artifact,
     read,
@@ -154,7 +154,7 @@ def test_a_file_beyond_the_size_cap_is_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.h5", artifact())
-    monkeypatch.setattr("aeclust.artifacts.gate._MAX_BYTES", 1_000)
+    monkeypatch.setattr("aeclust.artifact.gate._MAX_BYTES", 1_000)
     assert refusal(tmp_path / "a.h5") == f"has {len(WHOLE)} bytes; expected at most 1000"
 
 
@@ -412,7 +412,7 @@ def test_signed_hostile_files_are_refused(malice: str, tmp_path: Path) -> None:
 MEASURE = """
 import re, sys
 from pathlib import Path
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.errors import InputError
 
 import h5py
@@ -450,7 +450,7 @@ def test_an_attribute_in_dense_storage_is_not_loaded(tmp_path: Path) -> None:
 
 
 def test_too_many_objects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aeclust.artifacts.gate._MAX_OBJECTS", 2)
+    monkeypatch.setattr("aeclust.artifact.gate._MAX_OBJECTS", 2)
     assert refusal(forge(tmp_path / "a.h5")).startswith(
         f"{DAMAGED}'latents' repeats an object or exceeds 2"
     )

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aeclust import augment
-from aeclust.augment import random_brightness, random_colour, random_crop, view
-from aeclust.batches import Draws
+from aeclust.network import views as augment
+from aeclust.network.batches import Draws
+from aeclust.network.views import random_brightness, random_colour, random_crop, view
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 KEEP = 1.0  # a factor that changes nothing

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from aeclust import batches as module
-from aeclust.batches import epoch_batches, step_draws, to_input, to_unit, windowed_order
+from aeclust.network import batches as module
+from aeclust.network.batches import epoch_batches, step_draws, to_input, to_unit, windowed_order
 
 CPU = torch.device("cpu")
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeclust.chart import LossCurve
+from aeclust.cli.chart import LossCurve
 
 BLANK = 0x2800
 MASKS = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]]

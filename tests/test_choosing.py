@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from aeclust import choosing
-from aeclust.choosing import (
+from aeclust.clusters import indicators as choosing
+from aeclust.clusters.indicators import (
     INDICATORS,
     Indicators,
     estimate_k,

@@ -18,13 +18,14 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from aeclust import inference
-from aeclust.choosing import Indicators, indicate
-from aeclust.curve import Curve, Point, checkpoint_curve, summarise
-from aeclust.printing import curve_text
-from aeclust.run import curves
+from aeclust.cli.answers import curve_text
+from aeclust.clusters.curve import Curve, Point, summarise
+from aeclust.clusters.indicators import Indicators, indicate
+from aeclust.network import inference
+from aeclust.run import curve as curves
 from aeclust.run.caches import load_network
 from aeclust.run.context import Context
+from aeclust.run.curve import checkpoint_curve
 from aeclust.run.folder import RunFolder
 
 INDICATORS = ["rank", "view_neighbours", "view_clusters"]

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from conftest import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
-from aeclust import artifacts, clustering, diagnosis, reduction
-from aeclust.clustering import Clustering, Views, cluster, cluster_latents
-from aeclust.consensus import Member
-from aeclust.metrics import scores
-from aeclust.recipes import CLUSTERERS, Recipe
-from aeclust.reduction import reduce
+from aeclust import artifact as artifacts
+from aeclust.clusters import chain as clustering
+from aeclust.clusters import doubts as diagnosis
+from aeclust.clusters import reduction
+from aeclust.clusters.chain import Clustering, Views, cluster, cluster_latents
+from aeclust.clusters.consensus import Member
+from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import scores
+from aeclust.recipe import CLUSTERERS, Recipe
 from aeclust.run.folder import RunFolder
 
 FRESH = " (fresh, nothing to do)\n"

@@ -25,7 +25,7 @@ from conftest import RECIPE, Cli, Data, files_of, give_memory, make_images, one_
 from PIL import Image
 from test_disk import raising
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.run import caches
 from aeclust.run.folder import RunFolder
 

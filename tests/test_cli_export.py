@@ -16,9 +16,11 @@ from conftest import RECIPE, Cli, Data, files_of, make_images, one_error, run_qu
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeclust import artifacts, images, labels
+from aeclust import artifact as artifacts
+from aeclust import images
 from aeclust.errors import InputError
 from aeclust.images import Source
+from aeclust.images import truth as labels
 from aeclust.run import export as export_module
 from aeclust.run.folder import RunFolder
 
@@ -141,7 +143,9 @@ def test_progress_is_told_image_by_image(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, int, int]] = []
-    monkeypatch.setattr("aeclust.terminal.Terminal.progress", lambda self, *say: told.append(say))
+    monkeypatch.setattr(
+        "aeclust.cli.terminal.Terminal.progress", lambda self, *say: told.append(say)
+    )
     cli("export", "sorted")
     assert told == [("export", i + 1, 60) for i in range(60)]
 

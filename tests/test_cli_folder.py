@@ -10,10 +10,11 @@ import pytest
 from conftest import RECIPE, Cli, bytes_of, make_images, one_error
 from PIL import Image
 
-from aeclust import artifacts, images
+from aeclust import artifact as artifacts
+from aeclust import images
+from aeclust.cli.terminal import Terminal
 from aeclust.images import Source
 from aeclust.run.folder import RunFolder
-from aeclust.terminal import Terminal
 
 
 @pytest.fixture

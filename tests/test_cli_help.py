@@ -18,10 +18,10 @@ from conftest import Cli, one_error, shell
 from test_cli_streams import COMMANDS
 from typer.main import get_command
 
-from aeclust import completion
-from aeclust.cli import app, main
-from aeclust.flags import COMMAND_PANELS
-from aeclust.recipes import CLUSTERERS, RECIPES
+from aeclust.cli import completion, main
+from aeclust.cli.commands import app
+from aeclust.cli.options import COMMAND_PANELS
+from aeclust.recipe import CLUSTERERS, RECIPES
 
 DOCS = Path(__file__).parent.parent / "docs"
 GROUP: Any = get_command(app)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import RECIPE, TWO_PHASES, Cli, Data, files_of
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
+from aeclust.cli.terminal import Terminal
+from aeclust.network.training import Moment
 from aeclust.run.folder import RunFolder
-from aeclust.terminal import Terminal
-from aeclust.training import Moment
 
 # -- one file ----------------------------------------------------------------------------------
 

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aeclust import artifacts, plots
+from aeclust import artifact as artifacts
 from aeclust.errors import InputError
 from aeclust.run.folder import RunFolder
 from aeclust.run.names import Names, check_name, read_names
+from aeclust.show import plots
 
 STALE = (
     "names are left out, because the labels have changed since; "

@@ -11,9 +11,14 @@ import pytest
 from conftest import BACK, RECIPE, Cli, Data, files_of
 from PIL import Image
 
-from aeclust import artifacts, gallery, inference, plots, reduction
-from aeclust.run import caches, figures
+from aeclust import artifact as artifacts
+from aeclust.clusters import reduction
+from aeclust.network import inference
+from aeclust.run import caches
+from aeclust.run import pictures as figures
 from aeclust.run.folder import RunFolder
+from aeclust.show import picks as gallery
+from aeclust.show import plots
 
 
 @pytest.fixture
@@ -425,7 +430,7 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
             read.extend(rows.tolist())
             return np.asarray(self.whole[rows])
 
-    monkeypatch.setattr("aeclust.run.figures.run_images", counted)
+    monkeypatch.setattr("aeclust.run.pictures.run_images", counted)
     monkeypatch.setattr(plots, "gallery_count", lambda *arguments: 2)
     assert cli("plot", flag).code == 0
     assert 2 <= len(read) <= (12 if flag == "--gallery" else 59)

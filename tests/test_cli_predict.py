@@ -23,7 +23,7 @@ from conftest import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.run.folder import RunFolder
 
 

@@ -13,10 +13,11 @@ from conftest import RECIPE, Cli, Data, files_of, one_error
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeclust import inference, plots
+from aeclust.network import inference
 from aeclust.run.caches import load_network
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.show import plots
 
 
 def errors_of(run: RunFolder, pixels: NDArray[np.uint8], epoch: int) -> list[float]:

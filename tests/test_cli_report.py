@@ -12,10 +12,11 @@ import pytest
 from conftest import RECIPE, Cli, Data, files_of, one_error
 from test_report import Parsed, tiles
 
-from aeclust import artifacts, report
+from aeclust import artifact as artifacts
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
-from aeclust.run.report import called, gather
+from aeclust.run.page import called, gather
+from aeclust.show import page as report
 
 
 def parsed(file: Path = Path("aeclust-run/report.html")) -> Parsed:

@@ -17,8 +17,8 @@ import pytest
 from conftest import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, one_error
 
 from aeclust.cli import main
+from aeclust.cli.terminal import Terminal
 from aeclust.run.folder import RunFolder
-from aeclust.terminal import Terminal
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
 COMMANDS = (

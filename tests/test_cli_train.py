@@ -21,11 +21,12 @@ import threadpoolctl
 import torch
 from conftest import RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of, one_error, run_quietly
 
-from aeclust import artifacts, training
+from aeclust import artifact as artifacts
+from aeclust.cli.terminal import Terminal
 from aeclust.images import Source, load
+from aeclust.network import training
+from aeclust.network.training import Moment
 from aeclust.run.folder import RunFolder
-from aeclust.terminal import Terminal
-from aeclust.training import Moment
 
 ALL_EPOCHS = list(range(12))
 

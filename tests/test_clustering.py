@@ -13,21 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import clustering, memory, nearest, reduction
-from aeclust.clustering import (
+from aeclust import memory
+from aeclust.clusters import chain as clustering
+from aeclust.clusters import neighbours as nearest
+from aeclust.clusters import reduction
+from aeclust.clusters.chain import (
     Clustering,
     Views,
     cluster,
     cluster_latents,
     confidence,
 )
-from aeclust.consensus import agree
+from aeclust.clusters.consensus import agree
+from aeclust.clusters.mixtures import settle as settle_or_not
+from aeclust.clusters.neighbours import neighbour_vote, neighbours, place_by_neighbours, references
+from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import best_names, scores
 from aeclust.errors import InputError
-from aeclust.metrics import best_names, scores
-from aeclust.mixtures import settle as settle_or_not
-from aeclust.nearest import neighbour_vote, neighbours, place_by_neighbours, references
-from aeclust.recipes import CLUSTERERS, Recipe, named
-from aeclust.reduction import reduce
+from aeclust.recipe import CLUSTERERS, Recipe, named
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)

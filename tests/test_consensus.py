@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust.consensus import Member, agree, agreement, information, refine, vote
-from aeclust.metrics import scores
+from aeclust.clusters.consensus import Member, agree, agreement, information, refine, vote
+from aeclust.clusters.scores import scores
 
 # a busy machine is no failure
 FEW = settings(max_examples=60, deadline=None)

@@ -15,7 +15,7 @@ import pytest
 from conftest import RECIPE, Data, make_images, run_quietly
 from PIL import Image
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.run.folder import RunFolder
 
 # three checkpoints, and the state to resume after every step

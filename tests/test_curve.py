@@ -11,17 +11,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from aeclust import curve, inference
-from aeclust.choosing import INDICATORS, Indicators, indicate
-from aeclust.clustering import Views, cluster, cluster_latents
-from aeclust.curve import Curve, Point, checkpoint_curve, label_others, summarise
+from aeclust.clusters.chain import Views, cluster, cluster_latents
+from aeclust.clusters.curve import Curve, Point, summarise
+from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
+from aeclust.clusters.neighbours import neighbour_vote, references
+from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import scores
 from aeclust.errors import InputError
-from aeclust.inference import assign, embed, embed_views, mean_squared_error
-from aeclust.metrics import scores
-from aeclust.models import Autoencoder, build
-from aeclust.nearest import neighbour_vote, references
-from aeclust.recipes import Recipe, named
-from aeclust.reduction import reduce
+from aeclust.network import inference
+from aeclust.network.inference import assign, embed, embed_views, mean_squared_error
+from aeclust.network.model import Autoencoder, build
+from aeclust.recipe import Recipe, named
+from aeclust.run import curve
+from aeclust.run.curve import checkpoint_curve, label_others
 
 CPU = torch.device("cpu")
 

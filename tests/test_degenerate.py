@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import TWO_PHASES, Cli, make_images, one_error
 
-from aeclust import artifacts
-from aeclust.artifacts import Array
+from aeclust import artifact as artifacts
+from aeclust.artifact import Array
 from aeclust.run.folder import RunFolder
 
 SHORT = ["--set", "image_size=8", "--batch-size", "16", "--epochs", "1", "--seed", "3"]

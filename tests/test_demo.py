@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aeclust.demo import NAMES, DemoSet, classes, digits, load, scenes
+from aeclust.images.demo import NAMES, DemoSet, classes, digits, load, scenes
 
 
 @pytest.fixture(scope="module")

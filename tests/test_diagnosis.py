@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import cross_val_predict
 
-from aeclust import diagnosis
-from aeclust.clustering import Clustering
-from aeclust.consensus import Member
-from aeclust.diagnosis import doubts, predicted_by_colour
+from aeclust.clusters import doubts as diagnosis
+from aeclust.clusters.chain import Clustering
+from aeclust.clusters.consensus import Member
+from aeclust.clusters.doubts import doubts, predicted_by_colour
 
 Array = NDArray[Any]
 

@@ -24,18 +24,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from aeclust import artifacts, inference
-from aeclust.batches import step_draws
-from aeclust.distributed import ALONE, Share, Team, joined
+from aeclust import artifact as artifacts
 from aeclust.errors import InputError, Interrupted
 from aeclust.images import Source
-from aeclust.losses import nt_xent
-from aeclust.models import Autoencoder, build
-from aeclust.recipes import Recipe, named
+from aeclust.network import inference
+from aeclust.network.batches import step_draws
+from aeclust.network.losses import nt_xent
+from aeclust.network.model import Autoencoder, build
+from aeclust.network.parallel import ALONE, Share, Team, joined
+from aeclust.network.training import Moment, train
+from aeclust.recipe import Recipe, named
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.train import train as train_run
-from aeclust.training import Moment, train
 
 CPU = torch.device("cpu")
 ROWS = 7  # not even

@@ -16,9 +16,9 @@ from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
 from test_cli_streams import COMMANDS
 
-from aeclust import demo
-from aeclust.labels import load
-from aeclust.metrics import scores
+from aeclust.clusters.scores import scores
+from aeclust.images import demo
+from aeclust.images.truth import load
 
 # networks that take a second: what is shown is that the commands work
 QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16", "--epochs", "1"]

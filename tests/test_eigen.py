@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aeclust import eigen
-from aeclust.eigen import leading, searched
+from aeclust.clusters import eigen
+from aeclust.clusters.eigen import leading, searched
 
 Array = NDArray[Any]
 

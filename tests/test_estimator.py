@@ -19,11 +19,15 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import get_tags
 
 import aeclust
-from aeclust import AutoencoderClusterer, clustering, inference, nearest, recipes, training
-from aeclust.choosing import estimate_k, indicate
+from aeclust import AutoencoderClusterer
+from aeclust import recipe as recipes
+from aeclust.clusters import chain as clustering
+from aeclust.clusters import neighbours as nearest
+from aeclust.clusters.indicators import estimate_k, indicate
+from aeclust.clusters.reduction import limited, reduce
+from aeclust.clusters.scores import scores
 from aeclust.errors import ArgumentError, DivergedError, InputError
-from aeclust.metrics import scores
-from aeclust.reduction import limited, reduce
+from aeclust.network import inference, training
 
 TINY = {
     "channels": (4, 8),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import TWO_PHASES, Cli, Data, files_of, make_images, one_error
 
-from aeclust import AutoencoderClusterer, artifacts
+from aeclust import AutoencoderClusterer
+from aeclust import artifact as artifacts
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.run.folder import RunFolder
 

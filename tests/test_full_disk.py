@@ -16,7 +16,7 @@ import pytest
 from conftest import Cli, Data, Result, files_of, one_error, run_quietly
 from test_crashes import SHORT
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.run.folder import RunFolder
 
 UNHARMED = (

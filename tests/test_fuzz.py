@@ -14,10 +14,13 @@ import pytest
 from test_artifacts import HEADER, SAMPLES, artifact, encode, sign, within
 from test_images import VALID, npy
 
-from aeclust import artifacts, images, labels, recipes
+from aeclust import artifact as artifacts
+from aeclust import images
+from aeclust import recipe as recipes
 from aeclust.errors import InputError
 from aeclust.images import Source
-from aeclust.recipes import named
+from aeclust.images import truth as labels
+from aeclust.recipe import named
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.names import Names, read_names
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeclust.gallery import apart, pick
+from aeclust.show.picks import apart, pick
 
 
 def test_a_case_worked_out_by_hand() -> None:

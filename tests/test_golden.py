@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import Cli, files_of
 
-from aeclust import artifacts
-from aeclust.artifacts import Array
-from aeclust.metrics import scores
+from aeclust import artifact as artifacts
+from aeclust.artifact import Array
+from aeclust.clusters.scores import scores
 from aeclust.run.folder import RunFolder
 
 GOLDEN = Path(__file__).parent / "golden"

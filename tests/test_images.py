@@ -25,9 +25,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeclust import demo, images
+from aeclust import images
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, blocks, different, fingerprints, load, mean_colours
+from aeclust.images import Images, Source, blocks, demo, different, fingerprints, load, mean_colours
 
 Array = NDArray[Any]
 Make = Callable[[Path], Source]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from aeclust import inference
-from aeclust.augment import view
-from aeclust.batches import step_draws, to_input
-from aeclust.inference import (
+from aeclust.clusters.neighbours import viewed
+from aeclust.network import inference
+from aeclust.network.batches import step_draws, to_input
+from aeclust.network.inference import (
     BATCH,
     assign,
     decode,
@@ -22,9 +22,9 @@ from aeclust.inference import (
     mean_squared_error,
     reconstruct,
 )
-from aeclust.models import Autoencoder, build
-from aeclust.nearest import viewed
-from aeclust.recipes import Recipe, named
+from aeclust.network.model import Autoencoder, build
+from aeclust.network.views import view
+from aeclust.recipe import Recipe, named
 
 CPU = torch.device("cpu")
 N = 2 * BATCH + 38
@@ -177,7 +177,7 @@ def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.Monkey
     assert len(set(found.tolist())) > 1
     assert again(pixels, labelled=False)[2] is None
     # of many images, of those that the seed picks
-    monkeypatch.setattr("aeclust.nearest._VIEWED", 10)
+    monkeypatch.setattr("aeclust.clusters.neighbours._VIEWED", 10)
     rows, views, some = again(pixels, labelled=True)
     np.testing.assert_array_equal(rows, viewed(40, seed=3))
     assert len(rows) == len(views) == 10

@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from aeclust import artifacts, inference
+from aeclust import artifact as artifacts
 from aeclust.errors import InputError
-from aeclust.interchange import load_safetensors, to_onnx, to_safetensors
-from aeclust.models import Autoencoder, build, state_arrays
-from aeclust.recipes import Recipe, named
+from aeclust.network import inference
+from aeclust.network.interchange import load_safetensors, to_onnx, to_safetensors
+from aeclust.network.model import Autoencoder, build, state_arrays
+from aeclust.recipe import Recipe, named
 from aeclust.run.folder import RunFolder
 
 TINY = {"channels": (4, 8), "image_size": 8}

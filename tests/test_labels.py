@@ -16,10 +16,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import artifacts, demo, labels
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError
-from aeclust.labels import Labels, load, pair, to_csv
+from aeclust.images import demo
+from aeclust.images import truth as labels
+from aeclust.images.truth import Labels, load, pair, to_csv
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from aeclust.losses import Loss, gaussian_kl, nt_xent, objective
-from aeclust.models import Output
-from aeclust.recipes import Recipe, named
+from aeclust.network.losses import Loss, gaussian_kl, nt_xent, objective
+from aeclust.network.model import Output
+from aeclust.recipe import Recipe, named
 
 
 def recipe(**fields: object) -> Recipe:

@@ -13,7 +13,8 @@ import pytest
 from conftest import give_memory
 from PIL import Image
 
-from aeclust import artifacts, images, memory
+from aeclust import artifact as artifacts
+from aeclust import images, memory
 from aeclust.errors import InputError
 from aeclust.images import Source
 
@@ -111,10 +112,11 @@ def test_a_stated_range_asks_before_it_copies(
 MEASURE = """
 import re
 import numpy as np
-from aeclust import images, memory
-from aeclust.clustering import cluster
+from aeclust import images
+from aeclust import memory
+from aeclust.clusters.chain import cluster
 from aeclust.images import Source
-from aeclust.reduction import reduce
+from aeclust.clusters.reduction import reduce
 
 def peak():
     status = open("/proc/self/status").read()

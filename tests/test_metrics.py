@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust.metrics import (
+from aeclust.clusters.scores import (
     best_names,
     contingency,
     largest_fall,

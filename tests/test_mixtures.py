@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from aeclust.mixtures import settle, temper
+from aeclust.clusters.mixtures import settle, temper
 
 Array = NDArray[Any]
 FEW = settings(max_examples=40, deadline=None)

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aeclust.batches import Draws
 from aeclust.errors import InputError
-from aeclust.models import Autoencoder, build, load_state, state_arrays
-from aeclust.recipes import Recipe, named
+from aeclust.network.batches import Draws
+from aeclust.network.model import Autoencoder, build, load_state, state_arrays
+from aeclust.recipe import Recipe, named
 
 NAMES = ("baseline", "vae", "deep", "hybrid")
 Shapes = dict[str, tuple[int, ...]]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aeclust.models import Autoencoder, build
-from aeclust.optimizers import (
+from aeclust.network.model import Autoencoder, build
+from aeclust.network.optimizers import (
     Muon,
     build_optimizer,
     load_optimizer,
@@ -23,7 +23,7 @@ from aeclust.optimizers import (
     optimizer_arrays,
     orthogonalised,
 )
-from aeclust.recipes import Recipe, named
+from aeclust.recipe import Recipe, named
 
 # on a busy machine
 PATIENT = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])

@@ -77,7 +77,7 @@ import torch, sklearn.base, scipy, matplotlib, h5py
 threads = torch.get_num_threads()
 settings = dict(matplotlib.rcParams)
 before = state()
-import aeclust, aeclust.cli, aeclust.plots
+import aeclust, aeclust.cli, aeclust.show.plots
 from aeclust import AutoencoderClusterer
 import numpy
 assert state() == before

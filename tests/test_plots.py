@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from aeclust.plots import (
+from aeclust.show.plots import (
     Exhibit,
     Panel,
     curve_figure,
@@ -586,7 +586,7 @@ def test_no_text_is_below_seven_points_and_a_column_or_a_page_is_wide_enough() -
 
 def test_pyplot_is_never_imported() -> None:
     code = (
-        "import sys, numpy as np; from aeclust.plots import curve_figure;"
+        "import sys, numpy as np; from aeclust.show.plots import curve_figure;"
         "curve_figure(np.array([1, 2]), np.ones(2), np.array([1, 0.5]));"
         "print('matplotlib.pyplot' in sys.modules)"
     )

@@ -16,7 +16,7 @@ import pytest
 from conftest import TWO_PHASES, Data, Result, run_quietly
 from test_crashes import SHORT, files, hidden
 
-from aeclust import artifacts
+from aeclust import artifact as artifacts
 from aeclust.errors import InputError
 from aeclust.run.folder import RunFolder
 

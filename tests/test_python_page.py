@@ -12,7 +12,7 @@ import pytest
 from pages import blocks
 
 import aeclust
-from aeclust.metrics import scores
+from aeclust.clusters.scores import scores
 from aeclust.run.folder import RunFolder
 
 PACKAGE = Path(aeclust.__file__).parent

@@ -14,8 +14,8 @@ from conftest import shell
 from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
 
-from aeclust import demo
-from aeclust.metrics import scores
+from aeclust.clusters.scores import scores
+from aeclust.images import demo
 
 SHORTER = ["--epochs", "4", "--set", "label_epochs=1", "--set", "channels=32,64,128"]
 

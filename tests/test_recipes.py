@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aeclust.errors import InputError
-from aeclust.recipes import (
+from aeclust.recipe import (
     AUTO_K,
     CLUSTERERS,
     DEFAULT_RECIPE,

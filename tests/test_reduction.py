@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import memory, reduction
+from aeclust import memory
+from aeclust.clusters import reduction
+from aeclust.clusters.neighbours import place_by_neighbours, references
+from aeclust.clusters.reduction import check_spread, limited, on_sphere, picture, reduce
 from aeclust.errors import InputError
-from aeclust.nearest import place_by_neighbours, references
-from aeclust.reduction import check_spread, limited, on_sphere, picture, reduce
 
 Points = NDArray[np.float32]
 

@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeclust import gallery, palette, recipes, report, thumbnails
-from aeclust.choosing import Indicators
-from aeclust.curve import Point, summarise
+from aeclust import recipe as recipes
+from aeclust.clusters.curve import Point, summarise
+from aeclust.clusters.indicators import Indicators
 from aeclust.errors import printable
-from aeclust.report import Report, Shown, page
+from aeclust.show import page as report
+from aeclust.show import palette, thumbnails
+from aeclust.show import picks as gallery
+from aeclust.show.page import Report, Shown, page
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
 EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"

@@ -9,7 +9,7 @@ import pytest
 from browser import PROGRAM, Browser, browser
 from test_report import EVIL, EVIL_SEEN, make_report
 
-from aeclust.report import page
+from aeclust.show.page import page
 
 pytestmark = pytest.mark.skipif(
     not PROGRAM, reason="no Chromium or Chrome is installed (Debian: apt-get install chromium)"

@@ -15,7 +15,7 @@ from conftest import RECIPE, Cli, Data, files_of, one_error
 
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
-from aeclust.recipes import RECIPES
+from aeclust.recipe import RECIPES
 from aeclust.run.folder import Manifest, RunFolder
 
 MANIFEST = Manifest(

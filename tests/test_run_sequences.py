@@ -16,11 +16,13 @@ import torch
 from conftest import BACK, RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of
 from numpy.typing import NDArray
 
-from aeclust import artifacts, plots, training
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
 from aeclust.images import Images, Source
-from aeclust.losses import Loss, objective
+from aeclust.network import training
+from aeclust.network.losses import Loss, objective
 from aeclust.run.folder import RunFolder
+from aeclust.show import plots
 
 
 def labels_of(run: RunFolder) -> Artifact:
@@ -147,7 +149,7 @@ def test_an_interrupt_between_the_phases_does_not_wait_and_loses_nothing(
 
     told = "interrupted in epoch 3 of 4; the state is saved; continue with aeclust train --resume\n"
     with monkeypatch.context() as patch:
-        patch.setattr("aeclust.training.self_label", slow)
+        patch.setattr("aeclust.network.training.self_label", slow)
         for flags in ([], ["--resume"]):
             result = cli("train", data.images, *TWO_PHASES, *flags, "-q")
             assert result == (code, "", told)

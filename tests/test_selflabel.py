@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aeclust import inference, selflabel
-from aeclust.clustering import cluster_latents
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.neighbours import references
 from aeclust.errors import InputError
-from aeclust.models import Autoencoder, build, state_arrays
-from aeclust.nearest import references
-from aeclust.recipes import Recipe, named
-from aeclust.selflabel import fit_head, self_label, soft_targets
+from aeclust.network import inference, selflabel
+from aeclust.network.model import Autoencoder, build, state_arrays
+from aeclust.network.selflabel import fit_head, self_label, soft_targets
+from aeclust.recipe import Recipe, named
 
 CPU = torch.device("cpu")
 # on a busy machine

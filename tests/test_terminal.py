@@ -12,10 +12,10 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from aeclust.chart import LossCurve
+from aeclust.cli.chart import LossCurve
+from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, tell, terminable
 from aeclust.errors import Interrupted
-from aeclust.terminal import Terminal, Terminated, deferred_signals, tell, terminable
-from aeclust.training import Moment, Snapshot
+from aeclust.network.training import Moment, Snapshot
 
 
 class Stream(io.StringIO):

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from aeclust import inference, training
-from aeclust.augment import view
-from aeclust.batches import epoch_batches, step_draws, to_input
-from aeclust.distributed import Share
 from aeclust.errors import DivergedError, InputError
-from aeclust.losses import Loss, objective
-from aeclust.models import Autoencoder, Output, build, load_state, state_arrays
-from aeclust.recipes import Recipe, checkpoint_epochs, named
-from aeclust.selflabel import soft_targets
-from aeclust.training import TERMS, Moment, Snapshot, train
+from aeclust.network import inference, training
+from aeclust.network.batches import epoch_batches, step_draws, to_input
+from aeclust.network.losses import Loss, objective
+from aeclust.network.model import Autoencoder, Output, build, load_state, state_arrays
+from aeclust.network.parallel import Share
+from aeclust.network.selflabel import soft_targets
+from aeclust.network.training import TERMS, Moment, Snapshot, train
+from aeclust.network.views import view
+from aeclust.recipe import Recipe, checkpoint_epochs, named
 
 CPU = torch.device("cpu")
 N = 20

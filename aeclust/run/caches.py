@@ -18,18 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, clustering, diagnosis, labels, metrics, nearest
-from aeclust.artifacts import Artifact
-from aeclust.choosing import EstimatedK
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
+from aeclust.clusters import chain as clustering
+from aeclust.clusters import doubts as diagnosis
+from aeclust.clusters import neighbours as nearest
+from aeclust.clusters import scores as metrics
+from aeclust.clusters.indicators import EstimatedK
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
-from aeclust.recipes import AUTO_K, Recipe
+from aeclust.images import truth as labels
+from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder
 
 if TYPE_CHECKING:
-    from aeclust.distributed import Team
-    from aeclust.models import Autoencoder
+    from aeclust.network.model import Autoencoder
+    from aeclust.network.parallel import Team
 
 LAST = "last"
 FIRST_PHASE = "end of the first phase"
@@ -54,7 +59,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
     InputError
         If there is no such checkpoint, or it is not of this run.
     """
-    from aeclust.models import build, load_state
+    from aeclust.network.model import build, load_state
 
     folder = context.folder
     if epoch not in folder.checkpoints():
@@ -347,7 +352,7 @@ def seen_again(
     network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, epoch: int, *, seed: int
 ) -> dict[str, NDArray[Any]]:
     """What latents keep of a random view of some images; nothing, where none was learnt from."""
-    from aeclust import inference
+    from aeclust.network import inference
 
     if not recipe.contrast:
         return {}
@@ -372,7 +377,7 @@ def latent_blocks(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What an artifact of latents says of consecutive images; no more than a block in memory."""
-    from aeclust import inference
+    from aeclust.network import inference
 
     done = 0
     for latents in inference.embed_blocks(
@@ -832,7 +837,7 @@ def embed_alike(
             expected="labels of this run's weights",
             mend=f"run {context.folder.command('cluster --force')}",
         )
-    from aeclust import inference
+    from aeclust.network import inference
 
     return inference.embed(
         network,

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from aeclust.errors import InputError
 from aeclust.images import Images
-from aeclust.recipes import Recipe
+from aeclust.recipe import Recipe
 from aeclust.run.folder import RunFolder
 
 if TYPE_CHECKING:
     import torch
 
-    from aeclust.distributed import Team
-    from aeclust.training import Moment
+    from aeclust.network.parallel import Team
+    from aeclust.network.training import Moment
 
 
 def alone(device: str = "cpu") -> Team:
     """A process that works by itself on the device of this name, see :func:`choose_device`."""
-    from aeclust.distributed import Team
+    from aeclust.network.parallel import Team
 
     return Team(device=choose_device(device))
 
@@ -37,7 +37,7 @@ class Context:
     say : callable
         Takes one line for the user.
     observe : callable
-        Takes every :class:`~aeclust.training.Moment` of training.
+        Takes every :class:`~aeclust.network.training.Moment` of training.
     progress : callable
         Takes (what, done, total) of other long work; a total of 0 is not known.
     signal : callable

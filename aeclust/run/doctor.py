@@ -96,8 +96,8 @@ def examine(run: Path) -> Health:
     """Look at libraries, devices, memory, disk and the run folder; nothing is changed."""
     import torch
 
-    from aeclust.recipes import DEFAULT_RECIPE, named
-    from aeclust.training import computes_in
+    from aeclust.network.training import computes_in
+    from aeclust.recipe import DEFAULT_RECIPE, named
 
     versions, problems = _versions()
     auto = choose_device("auto")

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, disk, labels, memory
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust import disk, memory
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError, WriteError
 from aeclust.images import to_png
+from aeclust.images import truth as labels
 from aeclust.run.caches import (
     current_labels,
     current_request,
@@ -249,7 +251,7 @@ def _table(context: Context, artifact: Artifact, found: _Columns, ending: str) -
 def _network_file(
     context: Context, manifest: Manifest, place: Path, ending: str, checkpoint: int | None
 ) -> str:
-    from aeclust.interchange import to_onnx, to_safetensors
+    from aeclust.network.interchange import to_onnx, to_safetensors
 
     last_checkpoint(context.folder)  # is there one?
     # the one that latents and labels are of, or would be

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from aeclust import disk
-from aeclust.artifacts import MAX_SEED
+from aeclust.artifact import MAX_SEED
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
-from aeclust.recipes import Recipe, checkpoint_epochs
+from aeclust.recipe import Recipe, checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
@@ -46,7 +46,7 @@ class Manifest:
         Labelled images for reporting and naming.
     kept : tuple of int or None
         The epochs that have a checkpoint; None for all of
-        :func:`~aeclust.recipes.checkpoint_epochs`, as ``aeclust train`` keeps them.
+        :func:`~aeclust.recipe.checkpoint_epochs`, as ``aeclust train`` keeps them.
     flattened : bool
         Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
     """

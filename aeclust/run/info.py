@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aeclust import artifacts
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.images import listing
-from aeclust.recipes import Recipe
+from aeclust.recipe import Recipe
 from aeclust.run.caches import stale_ancestry, stale_latents
-from aeclust.run.curves import stale_curve
+from aeclust.run.curve import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.names import Names, read_names
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aeclust import artifacts, training
-from aeclust.artifacts import Artifact
-from aeclust.distributed import Team
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError, WriteError
 from aeclust.images import Images
-from aeclust.models import Autoencoder, state_arrays
+from aeclust.network import training
+from aeclust.network.model import Autoencoder, state_arrays
+from aeclust.network.parallel import Team
 from aeclust.run.caches import (
     LAST,
     labels_of,
@@ -60,7 +61,8 @@ def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
     Raises
     ------
     InputError, DivergedError
-        See :func:`aeclust.training.train` and :func:`aeclust.clustering.cluster_latents`.
+        See :func:`aeclust.network.training.train` and
+        :func:`aeclust.clusters.chain.cluster_latents`.
     """
     recipe, pixels, epoch = manifest.recipe, images.pixels, manifest.recipe.total_epochs
     network = training.train(pixels, recipe, seed=manifest.seed, device=device)

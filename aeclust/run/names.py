@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, disk, labels, metrics
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust import disk
+from aeclust.artifact import Artifact
+from aeclust.clusters import scores as metrics
 from aeclust.errors import InputError
 from aeclust.images import Source
+from aeclust.images import truth as labels
 from aeclust.run.caches import Prediction, cluster_count, current_labels, label_images
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder

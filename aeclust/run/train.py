@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifacts, disk, labels, training
-from aeclust.artifacts import Artifact
+from aeclust import artifact as artifacts
+from aeclust import disk
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError, Interrupted, WriteError
 from aeclust.images import Images, Source, check_enough, load
-from aeclust.models import build, state_arrays
-from aeclust.recipes import AUTO_K, Recipe, checkpoint_epochs
+from aeclust.images import truth as labels
+from aeclust.network import training
+from aeclust.network.model import build, state_arrays
+from aeclust.recipe import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.caches import check_channels, keep_images, load_images, sized
 from aeclust.run.context import Context, check_agreement, tell_about
 from aeclust.run.folder import Manifest, RunFolder

@@ -23,11 +23,11 @@ from PIL import Image
 
 from aeclust.errors import Interrupted
 from aeclust.images import Source
-from aeclust.recipes import named
+from aeclust.recipe import named
 from aeclust.run.caches import cluster
 from aeclust.run.context import Context
-from aeclust.run.figures import checkpoint_curve, plot
 from aeclust.run.folder import RunFolder
+from aeclust.run.pictures import checkpoint_curve, plot
 from aeclust.run.train import train
 
 

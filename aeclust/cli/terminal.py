@@ -1,0 +1,224 @@
+"""What a command shows while it works, on standard error, and the signals that end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from aeclust.cli.chart import LossCurve
+from aeclust.errors import Interrupted, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
+
+    from aeclust.network.training import Moment
+
+_CURVE_ROWS = 5
+_CURVE_WIDEST = 92
+_CURVE_WIDTH, _CURVE_HEIGHT = 48, 14  # of a terminal with room for the curve
+
+
+class Terminal:
+    """Lines, progress bars and a loss curve on standard error; moving ones only if watched.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing at all.
+    epochs, first_phase : int
+        Of the training that :meth:`observe` follows, and of its first phase.
+    """
+
+    def __init__(self, *, quiet: bool, epochs: int = 0, first_phase: int | None = None) -> None:
+        self.quiet = quiet
+        self._epochs = epochs
+        self._curve = LossCurve(epochs, epochs if first_phase is None else first_phase)
+        self._console: Console | None = None
+        self._progress: Progress | None = None
+        self._clock = time.monotonic()
+        self._since = 0.0
+
+    def say(self, line: str) -> None:
+        """One line of plain text, control characters escaped."""
+        line = printable(line)
+        if self._watched():
+            self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+        elif not self.quiet:
+            tell(line)
+
+    def observe(self, moment: Moment) -> None:
+        """Follow training: epoch, loss and its curve, images per second, time left."""
+        if not self._watched():
+            return
+        done = moment.epoch * moment.steps + moment.step
+        now = time.monotonic()
+        # a coarse clock may not have moved
+        rate = moment.images / max(now - self._clock, 1e-3) if moment.images else 0.0
+        self._clock = now
+        self._since = rate if not self._since else 0.9 * self._since + 0.1 * rate
+        text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
+        if moment.images:
+            text += f"  loss {moment.loss:.4f}  {self._since:.0f} images/s"
+            self._curve.add(done / moment.steps, moment.loss)
+        self._show(text, done, self._epochs * moment.steps, self._curve)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Follow other long work; a total of 0 is not known."""
+        if self._watched():
+            self._show(what, done, total)
+
+    def close(self) -> None:
+        """Leave the bars as they stand."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _watched(self) -> bool:
+        dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+        return not self.quiet and not dumb and sys.stderr is not None and sys.stderr.isatty()
+
+    def _get_console(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+        return self._console
+
+    def _show(self, text: str, done: int, total: int, curve: LossCurve | None = None) -> None:
+        """Bring the one bar there is up to date; what is done leaves it on the screen."""
+        if self._progress is None:
+            self._progress = _bar(self._get_console(), curve)
+            self._progress.add_task(text, total=total or None, completed=done)
+            self._progress.start()
+        (task,) = self._progress.task_ids
+        self._progress.update(task, description=text, completed=done, total=total or None)
+        if 0 < total <= done:  # what is printed next belongs below the bar
+            self.close()
+
+
+def tell(line: str) -> None:
+    """A line on standard error; where nobody reads it, it goes nowhere, and so does the rest."""
+    if sys.stderr is None:  # closed
+        return
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except BlockingIOError:  # whoever reads is slow: one line is lost, not all
+        return
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _bar(console: Console, curve: LossCurve | None) -> Progress:
+    """A bar, drawn a few times a second, above the curve if there is one and room for it."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+    from rich.text import Text
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            width, height = console.size
+            if curve is not None and width >= _CURVE_WIDTH and height >= _CURVE_HEIGHT:
+                lines = curve.lines(min(width - 8, _CURVE_WIDEST), _CURVE_ROWS)
+                yield from (Text(line, no_wrap=True, overflow="crop") for line in lines)
+
+    return Bar(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=4,
+        expand=True,
+    )
+
+
+class Terminated(BaseException):
+    """SIGTERM, where nothing has to be saved first."""
+
+
+class Signals:
+    """Ctrl-C and SIGTERM while training: noted while it works, obeyed at once while it rests.
+
+    Attributes
+    ----------
+    resting : str or None
+        What to say of an interrupt at a time when nothing would be lost by it; None while a signal
+        has to wait until the state is saved.
+    """
+
+    def __init__(self) -> None:
+        self.resting: str | None = None
+        self._noted: int | None = None
+
+    def noted(self) -> int | None:
+        """The number of the signal that came, or None."""
+        return self._noted
+
+    def rest(self, what: str | None) -> None:
+        """From now on a signal ends the command with this sentence; with None it waits.
+
+        One that waits already ends it now.
+        """
+        self.resting = what
+        if what is not None and self._noted is not None:
+            raise Interrupted(self._noted, what)
+
+    def receive(self, number: int) -> None:
+        """A signal: the second one does not wait in any case."""
+        if self._noted is not None:
+            raise KeyboardInterrupt
+        self._noted = number
+        if self.resting is not None:
+            raise Interrupted(number, self.resting)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Signals]:
+    """Within it Ctrl-C and SIGTERM go to the :class:`Signals` that it yields."""
+    signals = Signals()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signals.receive(number)
+
+    with _handlers({signal.SIGINT: handle, signal.SIGTERM: handle}):
+        yield signals
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM raises :class:`Terminated`, so that nothing is left half-written."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    with _handlers({signal.SIGTERM: stop}):
+        yield
+
+
+@contextmanager
+def _handlers(
+    wanted: dict[signal.Signals, Callable[[int, FrameType | None], None]],
+) -> Iterator[None]:
+    old = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

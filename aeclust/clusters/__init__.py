@@ -1,0 +1,1 @@
+"""From latents to clusters: reduction, clusterers, consensus, confidence, scores."""

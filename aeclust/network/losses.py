@@ -1,0 +1,116 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aeclust.network.model import Output
+from aeclust.network.parallel import ALONE, Share
+from aeclust.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The objective of a batch and its unweighted terms, each a scalar; absent terms are 0."""
+
+    total: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    contrast: Tensor
+    labels: Tensor
+
+
+def objective(
+    output: Output,
+    images: Tensor,
+    recipe: Recipe,
+    targets: Tensor | None = None,
+    *,
+    share: Share | None = None,
+) -> Loss:
+    """The loss of a recipe.
+
+    Parameters
+    ----------
+    output : Output
+        Of the network for `images`; with a contrastive term the first and second half of the rows
+        are two views of the same images in the same order.
+    images : Tensor of shape (n, c, s, s)
+        In [-1, 1]; only as many are compared with reconstructions as there are.
+    recipe : Recipe
+    targets : Tensor of shape (m, k), optional
+        Probabilities of the clusters of m images, whose two views make up the rows.
+    share : Share, optional
+        The part of the batch that this process has, if it is not all of it.
+    """
+    images = images[: len(output.reconstruction)]
+    kl = reconstruction = contrast = labels = output.latent.new_zeros((), dtype=torch.float32)
+    if output.log_variance is not None:
+        kl = gaussian_kl(output.latent.float(), output.log_variance.float()).mean()
+    if recipe.loss == "elbo":
+        # -log p(x | z) of a unit-variance Gaussian, up to its constant, for each image
+        errors = (output.reconstruction.float() - images).square().flatten(1)
+        reconstruction = errors.sum(1).mean() / 2
+        base = reconstruction + recipe.beta * kl
+    else:
+        reconstruction = F.mse_loss(output.reconstruction.float(), images)
+        base = reconstruction
+    total = recipe.reconstruction * base
+    if output.projection is not None and recipe.contrast > 0:
+        contrast = nt_xent(output.projection.float(), recipe.temperature, share)
+        total = total + recipe.contrast * contrast
+    if targets is not None and output.logits is not None:
+        labels = F.cross_entropy(output.logits.float(), targets.repeat(2, 1))
+        total = total + labels
+    return Loss(total, reconstruction, kl, contrast, labels)
+
+
+def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of N(mean, exp(log_variance)) from N(0, 1), summed over the code.
+
+    Kingma and Welling, "Auto-Encoding Variational Bayes" (2014), appendix B.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        In nats, 0 or more.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
+
+
+def nt_xent(projections: Tensor, temperature: float, share: Share | None = None) -> Tensor:
+    """Normalised temperature-scaled cross-entropy between two views.
+
+    Every view must find its partner among all other views by cosine similarity.
+    Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (2020),
+    equation 1.
+
+    Parameters
+    ----------
+    projections : Tensor of shape (2 m, p)
+        Row i and row m + i are views of the same image.
+    temperature : float
+        Above 0.
+    share : Share, optional
+        The part of the batch that these are; partners and others are sought in all of it.
+
+    Returns
+    -------
+    Tensor of shape ()
+        Mean over the 2 m views, in nats; log(2 m - 1) when all projections are equal.
+    """
+    unit = F.normalize(projections, dim=1)
+    everyone, rows = (share or ALONE.share(len(unit) // 2)).gather_views(unit)
+    similarity = unit @ everyone.T / temperature
+    numbers = torch.arange(len(everyone), device=unit.device)
+    itself = rows[:, None] == numbers
+    partner = (rows + len(everyone) // 2) % len(everyone)
+    return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)

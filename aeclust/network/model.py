@@ -1,0 +1,253 @@
+"""The networks: encoder, bottleneck and decoder of every recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aeclust.errors import InputError
+from aeclust.network.batches import Draws
+from aeclust.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass gives.
+
+    Attributes
+    ----------
+    latent : Tensor of shape (n, d)
+        The code that the decoder takes, or its mean if the network is variational.
+    log_variance : Tensor of shape (n, d) or None
+        Of a variational code.
+    reconstruction : Tensor of shape (n or fewer, c, s, s)
+        In [-1, 1], of the first images.
+    projection : Tensor of shape (n, p) or None
+        What the contrastive term compares.
+    logits : Tensor of shape (n, k) or None
+        Of the clusters, if the recipe labels itself.
+    """
+
+    latent: Tensor
+    log_variance: Tensor | None
+    reconstruction: Tensor
+    projection: Tensor | None
+    logits: Tensor | None = None
+
+
+class Autoencoder(nn.Module):
+    """Encoder, optional bottleneck, decoder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its network, channels, batch_norm, latent_size, variational and image_size.
+    image_channels : int
+        1 for grey, 3 for RGB.
+    """
+
+    def __init__(self, recipe: Recipe, image_channels: int) -> None:
+        super().__init__()
+        widths = (image_channels, *recipe.channels)
+        side = recipe.image_size >> len(recipe.channels)
+        self.feature_shape = (widths[-1], side, side)
+        features, latent = widths[-1] * side * side, recipe.latent_size
+        self.image_channels = image_channels
+        self.residual = recipe.network == "residual"
+        self.encoder, self.decoder = (
+            (_residual_encoder(widths), _shuffled_decoder(widths))
+            if self.residual
+            else (
+                _pooling_encoder(widths, recipe.batch_norm),
+                _widening_decoder(widths, side, recipe.batch_norm),
+            )
+        )
+        pooled = widths[-1] if self.residual else features
+        self.mean = nn.Linear(pooled, latent) if latent else None
+        self.log_variance = nn.Linear(pooled, latent) if recipe.variational else None
+        width = latent or pooled
+        self.expand = nn.Linear(width, features) if latent or self.residual else None
+        self.projector = _projector(width) if recipe.contrast else None
+        self.head = nn.Linear(width, recipe.k) if recipe.total_epochs > recipe.epochs else None
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
+        return self._codes(images)[0]
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Images (n, c, s, s) in [-1, 1] of latents (n, d)."""
+        features = latent if self.expand is None else self.expand(latent)
+        return self.decoder(features.unflatten(1, self.feature_shape))
+
+    def assign(self, latents: Tensor) -> Tensor:
+        """Probabilities (n, k) of the clusters that the network has learnt to tell apart."""
+        if self.head is None:
+            raise ValueError("a network without self-labelling assigns no clusters")
+        assigned: Tensor = self.head(latents).softmax(1)
+        return assigned
+
+    def forward(
+        self, images: Tensor, draws: Draws | None = None, *, labelling: bool = True
+    ) -> Output:
+        """One training pass.
+
+        `draws` gives the noise of a variational code, None decodes its mean. With a
+        contrastive term the images are two views, first half and second, and one is decoded.
+        Without `labelling` the head is left alone.
+        """
+        latent, log_variance = self._codes(images)
+        code = latent
+        if log_variance is not None and draws is not None:
+            views = 1 if self.projector is None else 2
+            rows = (len(latent) // views, latent.shape[1])
+            noise = torch.cat([draws.normal(rows, latent.dtype) for _ in range(views)])
+            code = latent + torch.exp(0.5 * log_variance) * noise
+        if self.projector is None:
+            return Output(latent, log_variance, self.decode(code), None)
+        first = code[: (len(code) + 1) // 2]
+        logits = self.head(latent) if labelling and self.head is not None else None
+        return Output(latent, log_variance, self.decode(first), self.projector(latent), logits)
+
+    def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.encoder(images)
+        features = features.mean((2, 3)) if self.residual else features.flatten(1)
+        latent = features if self.mean is None else self.mean(features)
+        if self.residual:
+            # only directions count for the contrastive term, so the latent keeps nothing else
+            latent = F.normalize(latent, dim=1) * latent.shape[1] ** 0.5
+        if self.log_variance is None:
+            return latent, None
+        # beyond this exp() overflows within a few steps of SGD at the report's rate
+        return latent, self.log_variance(features).clamp(-10.0, 10.0)
+
+
+def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
+    """A freshly initialised network (PyTorch's default initialisation) that `seed` decides."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
+        network = Autoencoder(recipe, image_channels)
+    if network.residual:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
+    return network
+
+
+def state_arrays(network: Autoencoder) -> dict[str, NDArray[Any]]:
+    """The state dict as numpy arrays, copied."""
+    return {
+        name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()
+    }
+
+
+def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, where: str) -> None:
+    """Fill `network` from arrays, strictly.
+
+    Raises
+    ------
+    InputError
+        Naming every missing, unexpected or misshapen key.
+    """
+    shapes = {name: array.shape for name, array in arrays.items()}
+    check_state(network.state_dict(), shapes, where=where)
+    network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in arrays.items()})
+
+
+def check_state(
+    wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str
+) -> None:
+    """Refuse arrays of these shapes, unless they are those of the state dict `wanted`."""
+    problems = [f"missing {name}" for name in wanted if name not in shapes]
+    problems += [f"unexpected {name}" for name in shapes if name not in wanted]
+    problems += [
+        f"{name} is {shapes[name]} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in shapes and shapes[name] != tuple(value.shape)
+    ]
+    if problems:
+        raise InputError(
+            f"the weights do not fit the network: {', '.join(problems[:6])}"
+            + (f" and {len(problems) - 6} more" if len(problems) > 6 else ""),
+            where=where,
+            expected="weights of this recipe and image size",
+            mend="use the run folder that they came from",
+        )
+
+
+# -- the report's networks: every stage is conv 3x3, ReLU, max-pool 2 ----------------------------
+
+
+def _pooling_encoder(widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, padding=1)]
+        layers += [nn.BatchNorm2d(after)] if batch_norm else []
+        layers += [nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers)
+
+
+def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> nn.Sequential:
+    """Transposed convolutions of stride 1: a kernel of side + 1 doubles the side."""
+    layers: list[nn.Module] = []
+    for stage in range(len(widths) - 1, 0, -1):
+        layers.append(nn.ConvTranspose2d(widths[stage], widths[stage - 1], side + 1))
+        side *= 2
+        if stage > 1:
+            layers += [nn.BatchNorm2d(widths[stage - 1])] if batch_norm else []
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+# -- the hybrid's network: a pixel-unshuffled stem, and one residual layer a stage -----------------
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*_conv_norm(width, width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+    ]
+
+
+def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
+    """The first stage halves the image by moving 2 x 2 pixels into channels: no convolution ever
+    runs at full size, where it would cost most and have too few channels to be fast."""
+    image, first, *_ = widths
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2), *_conv_norm(4 * image, first), nn.ReLU()]
+    layers.append(_Residual(first))
+    for before, after in pairwise(widths[1:]):
+        layers += [*_conv_norm(before, after, stride=2), nn.ReLU(), _Residual(after)]
+    return nn.Sequential(*layers)
+
+
+def _shuffled_decoder(widths: tuple[int, ...]) -> nn.Sequential:
+    """The encoder's way back, its last stage a pixel shuffle."""
+    image, first, *_ = widths
+    layers: list[nn.Module] = [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+    for stage in range(len(widths) - 1, 1, -1):
+        before, after = widths[stage], widths[stage - 1]
+        layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+        layers += [nn.BatchNorm2d(after), nn.ReLU()]
+    layers += [nn.Conv2d(first, 4 * image, 3, padding=1), nn.PixelShuffle(2)]
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def _projector(width: int) -> nn.Sequential:
+    hidden = 2 * width
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 128)
+    )

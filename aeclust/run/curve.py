@@ -1,0 +1,286 @@
+"""The checkpoint curve of a run: measured when missing or stale, kept in ``curve.h5``."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aeclust import artifact as artifacts
+from aeclust.artifact import Artifact
+from aeclust.clusters import scores as metrics
+from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters.curve import Curve, Point, summarise
+from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
+from aeclust.clusters.neighbours import neighbour_vote, references
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.images import Source
+from aeclust.images import truth as labels
+from aeclust.network import inference
+from aeclust.network.model import Autoencoder
+from aeclust.recipe import Recipe
+from aeclust.run.caches import (
+    check_channels,
+    check_data,
+    load_network,
+    other_images,
+    run_images,
+)
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest, RunFolder
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Labelled images: pixels (m, h, w, c), classes (m,) int64, and the SHA-256 of both."""
+
+    pixels: NDArray[Any]
+    classes: NDArray[np.int64]
+    digest: str
+
+
+def load_validation(
+    context: Context, manifest: Manifest, val_images: Source | None, val_labels: str | None
+) -> Validation | None:
+    """Labelled images as asked for now or at training; None if there are none."""
+    if val_images is None and val_labels is None and manifest.val_images is not None:
+        val_images, val_labels = Source(location=manifest.val_images), manifest.val_labels
+    if val_images is None and val_labels is None:
+        return None
+    if val_images is None or val_labels is None:
+        raise InputError(
+            "only one of the two is given",
+            where="--val-images, --val-labels",
+            expected="both",
+            mend="add the other",
+        )
+    images = other_images(context, manifest, val_images)
+    check_channels(images, manifest)
+    rows, classes = labels.load(val_labels, texts=True).aligned(images.ids)
+    decisive = hashlib.sha256(images.digest().encode())
+    decisive.update(rows.astype("<i8").tobytes() + classes.astype("<i8").tobytes())
+    return Validation(images.pixels[rows], classes, decisive.hexdigest())
+
+
+def current_curve(
+    context: Context, manifest: Manifest, *, seed: int, validation: Validation | None
+) -> Curve:
+    """Error, accuracy and indicators of every checkpoint, measured if missing or stale."""
+    wanted = _request(context.folder, manifest, seed, validation)
+    file = context.folder.curve_file
+    if file.exists():
+        artifact = artifacts.read(file, "curve")
+        if artifact.details == wanted:
+            check_data(context, manifest)
+            return _curve(artifact)
+        context.say("checkpoints are measured anew: they were measured for something else")
+    images = run_images(context, manifest)
+    epochs = context.folder.checkpoints()
+
+    def networks() -> Iterator[tuple[int, Autoencoder]]:
+        for i, epoch in enumerate(epochs):
+            context.progress("checkpoints", i, len(epochs))
+            yield epoch, load_network(context, manifest, epoch)[0]
+        context.progress("checkpoints", len(epochs), len(epochs))
+
+    found = checkpoint_curve(
+        networks(),
+        images.pixels,
+        manifest.recipe,
+        seed=seed,
+        device=context.device,
+        validation=None if validation is None else (validation.pixels, validation.classes),
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(context.folder.lock())
+        except (BusyError, WriteError) as error:
+            # a run that still trains, or is only to be read: its numbers are for everybody
+            context.say(f"what was measured is not kept: {error}")
+            return found
+        artifacts.write(file, _artifact(manifest, found, seed, wanted))
+    return found
+
+
+def kept_curve(context: Context, manifest: Manifest) -> Curve | None:
+    """The curve as it was last measured, if it is of these checkpoints."""
+    file = context.folder.curve_file
+    if not file.exists():
+        return None
+    artifact = artifacts.read(file, "curve")
+    return None if stale_curve(context.folder, manifest, artifact) else _curve(artifact)
+
+
+def stale_curve(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
+    """Why a curve is stale, or an empty text."""
+    same = artifact.details.get("weights") == _weights(folder)
+    same &= artifact.details.get("run") == manifest.identity
+    return "" if same else "the checkpoints have changed"
+
+
+def _request(
+    folder: RunFolder, manifest: Manifest, seed: int, validation: Validation | None
+) -> dict[str, object]:
+    return {
+        "run": manifest.identity,
+        "weights": _weights(folder),
+        "seed": seed,
+        "validation": "" if validation is None else validation.digest,
+    }
+
+
+def _weights(folder: RunFolder) -> str:
+    """One SHA-256 for all checkpoints and their epochs."""
+    names = [
+        f"{epoch} {artifacts.claimed_digest(folder.weights_file(epoch))}\n"
+        for epoch in folder.checkpoints()
+    ]
+    return hashlib.sha256("".join(names).encode()).hexdigest()
+
+
+def _artifact(manifest: Manifest, curve: Curve, seed: int, details: dict[str, object]) -> Artifact:
+    arrays: dict[str, NDArray[Any]] = {
+        "epochs": np.array([p.epoch for p in curve.points], np.int64),
+        "errors": np.array([p.error for p in curve.points]),
+    }
+    for name in INDICATORS:
+        arrays[name] = np.array([getattr(p.indicators, name) for p in curve.points], np.float64)
+    accuracies = [p.accuracy for p in curve.points if p.accuracy is not None]
+    if accuracies:
+        arrays["accuracies"] = np.array(accuracies)
+    return Artifact(
+        kind="curve",
+        arrays=arrays,
+        recipe=manifest.recipe.to_json(),
+        seed=seed,
+        parents={"data": manifest.data_digest},
+        details=details,
+    )
+
+
+def _curve(artifact: Artifact) -> Curve:
+    arrays = {name: values.tolist() for name, values in artifact.arrays.items()}
+    accuracies = arrays.get("accuracies", [None] * len(arrays["epochs"]))
+    return summarise(
+        [
+            Point(epoch, error, accuracy, Indicators(*known))
+            for epoch, error, accuracy, *known in zip(
+                arrays["epochs"],
+                arrays["errors"],
+                accuracies,
+                *(arrays[name] for name in INDICATORS),
+                strict=True,
+            )
+        ]
+    )
+
+
+# Images on which indicators are taken: a share of neighbours needs no more.
+SAMPLE = 1_000
+
+
+def checkpoint_curve(
+    checkpoints: Iterable[tuple[int, Autoencoder]],
+    pixels: NDArray[Any],
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    validation: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
+) -> Curve:
+    """Measure every checkpoint.
+
+    Parameters
+    ----------
+    checkpoints : iterable of (int, Autoencoder)
+        Epochs, ascending, and their networks.
+    pixels : ndarray of shape (n, h, w, c)
+        The training images.
+    recipe : Recipe
+        Its reduction and clusterer are applied to each checkpoint.
+    seed : int
+    device : torch.device
+    validation : (ndarray of shape (m, h, w, c), ndarray of shape (m,)), optional
+        Labelled images. Labels are used for the score alone.
+    """
+    points = []
+    sample = references(len(pixels), seed=seed, limit=SAMPLE)
+    size = recipe.image_size
+    for epoch, network in checkpoints:
+        latents = inference.embed(network, pixels, image_size=size, device=device)
+        views = inference.embed_views(
+            network, pixels, image_size=size, device=device, seed=seed, rows=sample
+        )
+        accuracy = None
+        if validation is not None:
+            images, truth = validation
+            others = inference.embed(network, images, image_size=size, device=device)
+            labelled, assignments, seen = epoch > recipe.epochs, None, None
+            if labelled and not recipe.transductive:
+                assignments = inference.assign(network, latents, device=device)
+            if recipe.contrast and not recipe.transductive:
+                again = inference.look_again(
+                    network, pixels, image_size=size, device=device, seed=seed, labelled=labelled
+                )
+                seen = Views(*again)
+            clusters = label_others(
+                others, latents, recipe, seed=seed, assignments=assignments, views=seen
+            )
+            accuracy = metrics.scores(clusters, truth).accuracy
+        error = inference.mean_squared_error(
+            network, pixels, latents, image_size=size, device=device
+        )
+        found = indicate(latents[sample], views, recipe.k or 2, seed=seed)
+        points.append(Point(epoch, error, accuracy, found))
+    return summarise(points)
+
+
+def label_others(
+    others: NDArray[Any],
+    training: NDArray[Any],
+    recipe: Recipe,
+    *,
+    seed: int,
+    assignments: NDArray[np.float32] | None = None,
+    views: Views | None = None,
+) -> NDArray[np.int64]:
+    """Clusters (m,) of images that were not trained on.
+
+    A chain with t-SNE cannot place new points, so the others are clustered by themselves (the
+    protocol of the report); any other chain clusters the training images and lets their
+    neighbours vote.
+
+    Parameters
+    ----------
+    others : ndarray of shape (m, d)
+        Latents.
+    training : ndarray of shape (n, d)
+        Latents of the training images.
+    recipe : Recipe
+    seed : int
+    assignments : ndarray of shape (n, k), optional
+        The network's own probabilities for the training images, if it labelled itself.
+    views : Views, optional
+        Of some of these, by the same network.
+    """
+    if recipe.transductive:
+        return cluster_latents(others, recipe, seed=seed, where="validation").labels
+    found = cluster_latents(
+        training,
+        recipe,
+        seed=seed,
+        assignments=assignments,
+        views=views,
+        where="training images",
+    )
+    kept = references(len(training), seed=seed)
+    shares = None if found.tempered is None else found.tempered[kept]
+    return neighbour_vote(
+        others, training[kept], found.labels[kept], found.k, reference_shares=shares
+    )[0]

@@ -1,0 +1,257 @@
+"""A run gathered onto one page, which is written as an HTML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact as artifacts
+from aeclust import disk
+from aeclust import recipe as recipes
+from aeclust.artifact import Artifact
+from aeclust.errors import InputError
+from aeclust.images import Images, Source
+from aeclust.network import inference
+from aeclust.recipe import AUTO_K, Recipe
+from aeclust.run.caches import cluster_count, current_labels, epoch_of, load_network, run_images
+from aeclust.run.context import Context
+from aeclust.run.curve import kept_curve
+from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.pictures import own_embedding
+from aeclust.show import page as pages
+from aeclust.show import picks as gallery
+from aeclust.show import thumbnails
+
+_BLOCK = 64  # images in memory before they are shrunk
+# fields of a recipe that `train` has a flag for; the others are set by --set
+_FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size"}
+_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
+_CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The page's path and size, and what is on it."""
+
+    file: Path
+    size: int
+    images: int
+    clusters: int
+
+
+def report(context: Context, *, output: Path | None = None) -> Reported:
+    """Write a page about the run, making what is missing or stale first.
+
+    Parameters
+    ----------
+    context : Context
+    output : Path, optional
+        ``report.html`` in the run folder, if None.
+
+    Raises
+    ------
+    InputError
+        If `output` does not end in .html, which is looked at before any work, or as for the
+        commands that make what is missing.
+    """
+    file = context.folder.path / "report.html" if output is None else output
+    if file.suffix.lower() != ".html":
+        raise InputError(
+            f"ends in {file.suffix or 'nothing'!r}",
+            where=str(file),
+            expected=".html",
+            mend="change -o",
+        )
+    found = gather(context)
+    text = pages.page(found).encode()
+    disk.write_bytes(file, text)
+    return Reported(file, len(text), found.shape[0], len(found.sizes))
+
+
+def gather(context: Context) -> pages.Report:
+    """What the page shows; of the images only those that are on it are read."""
+    manifest = context.folder.manifest()
+    labelled = current_labels(context, manifest)
+    recipe = Recipe.from_json(labelled.recipe, where=str(context.folder.labels_file))
+    embedded = own_embedding(context, manifest, labelled)
+    images = run_images(context, manifest)
+    latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
+    network, weights = load_network(context, manifest, epoch_of(labelled))
+
+    labels, confidence = labelled.arrays["labels"], labelled.arrays["confidence"]
+    k = cluster_count(labelled)
+    sizes = np.bincount(labels, minlength=k)
+    sums = np.bincount(labels, confidence.astype(np.float64), minlength=k)
+    some = _some(len(labels), pages.MOST_POINTS, manifest.seed)
+    mapped = _shown(context, images, labelled, some, thumbnails.LARGEST_TILE)
+    picks = gallery.pick(
+        labels,
+        confidence,
+        latents.arrays["latents"],
+        count=pages.picks_per_kind(k),
+        seed=manifest.seed,
+    )
+    largest = set(pages.largest(sizes))
+    picks = [pick for pick in picks if pick.cluster in largest]
+    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
+    pictured = _shown(context, images, labelled, rows, thumbnails.LARGEST_PICTURE)
+    most = pages.MOST_RECONSTRUCTIONS
+    each = 2 if 2 * len(picks) <= most else 1
+    typical = np.concatenate([pick.typical[:each] for pick in picks])[:most]
+    originals, copies, errors = inference.reconstruct(
+        network,
+        images.pixels[typical],
+        image_size=manifest.recipe.image_size,
+        device=context.device,
+    )
+    return pages.Report(
+        data=called(manifest.source),
+        shape=manifest.shape,
+        recipe=recipe,
+        seed=manifest.seed,
+        sizes=sizes,
+        confidences=sums / np.maximum(sizes, 1),
+        agreement=labelled.details.get("agreement"),
+        view_agreement=labelled.details.get("view_agreement"),
+        members=labelled.details.get("members", {}),
+        warnings=[
+            *filter(None, [context.folder.unfinished(manifest)]),
+            *labelled.details.get("warnings", []),
+        ],
+        substitutions=labelled.details.get("substitutions", []),
+        points=embedded.points[some],
+        mapped=mapped,
+        note=embedded.note,
+        picks=picks,
+        gallery=pictured,
+        originals=originals,
+        reconstructions=copies,
+        errors=errors,
+        captions=[str(name) for name in images.ids[typical].tolist()],
+        losses=losses(context.folder),
+        curve=kept_curve(context, manifest),
+        names=embedded.names,
+        digests={
+            "data": manifest.data_digest,
+            "weights": weights,
+            "latents": latents.digest,
+            "labels": labelled.digest,
+        },
+        versions=labelled.versions,
+        commands=commands(manifest, recipe, labelled.seed, labelled.details),
+    )
+
+
+def _some(n: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Ascending rows, all of them or as many random ones as there may be."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+
+
+def _shown(
+    context: Context, images: Images, labelled: Artifact, rows: NDArray[np.int64], side: int
+) -> pages.Shown:
+    arrays, parts = labelled.arrays, []
+    # a few at a time: large images would fill the memory before they are shrunk
+    for start in range(0, len(rows), _BLOCK):
+        block = images.pixels[rows[start : start + _BLOCK]]
+        parts.append(thumbnails.shrunk(block, side))
+        context.progress("thumbnails", min(start + _BLOCK, len(rows)), len(rows))
+    return pages.Shown(
+        rows=rows,
+        ids=[str(name) for name in images.ids[rows].tolist()],
+        labels=arrays["labels"][rows],
+        confidence=arrays["confidence"][rows],
+        pixels=np.concatenate(parts),
+    )
+
+
+def losses(folder: RunFolder) -> list[tuple[int, float]]:
+    """Epoch and loss of every line of ``metrics.jsonl``; nothing where there is no such file."""
+    file = folder.metrics_file
+    if not file.exists():
+        return []
+    try:
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        pairs = [(int(line["epoch"]), float(line["loss"])) for line in lines]
+        if not np.isfinite([loss for _, loss in pairs]).all():
+            raise ValueError("a loss is not finite")
+        return pairs
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise InputError(
+            f"is damaged ({type(error).__name__}: {error})",
+            where=str(file),
+            expected="one JSON object an epoch, as aeclust train wrote it",
+            mend="delete it",
+        ) from error
+
+
+# -- what makes it again -----------------------------------------------------------------------
+
+
+def called(source: Source) -> str:
+    """What the images are called wherever they lie."""
+    path, colons, key = source.location.partition("::")
+    return source.location if path.startswith("demo:") else f"{Path(path).name}{colons}{key}"
+
+
+def commands(
+    manifest: Manifest, recipe: Recipe, seed: int, details: Mapping[str, Any]
+) -> list[str]:
+    """Commands that make the run again, with the flags that say other than their defaults.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    recipe : Recipe
+        That of the labels, which ``cluster`` may have been given flags for.
+    seed : int
+        That of the labels.
+    details : mapping
+        Those of the labels: ``checkpoint`` is what ``embed`` was asked for.
+    """
+    source, own = manifest.source, manifest.recipe
+    train = ["train", called(source), "--recipe", own.name]
+    for name, value in _changes(recipes.named(own.name), own):
+        flag = _FLAGS.get(name)
+        train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
+    for flag, stated in (
+        ("--layout", source.layout),
+        ("--range", source.range),
+        ("--size", source.size),
+        ("--seed", manifest.seed or None),
+    ):
+        train += [] if stated is None else [flag, str(stated)]
+    train += ["--skip-bad"] if source.skip_bad else []
+    lines = [train]
+    if isinstance(details.get("checkpoint"), int):
+        lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
+    cluster = ["cluster"]
+    for name, value in _changes(own, recipe):
+        cluster += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
+    cluster += ["--seed", str(seed)] if seed != manifest.seed else []
+    lines += [cluster] if len(cluster) > 1 else []
+    return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
+
+
+def _changes(base: Recipe, other: Recipe) -> Iterable[tuple[str, str]]:
+    """Fields in which a recipe differs from another one, as flags state them."""
+    for field in dataclasses.fields(Recipe):
+        value = getattr(other, field.name)
+        if value == getattr(base, field.name):
+            continue
+        if isinstance(value, tuple):
+            yield field.name, ",".join(map(str, value)) or "none"
+        elif isinstance(value, bool):
+            yield field.name, str(value).lower()
+        else:
+            yield field.name, "auto" if (field.name, value) == ("k", AUTO_K) else str(value)

@@ -1,0 +1,1 @@
+"""Pictures and the page: arrays in, figures and HTML out."""
