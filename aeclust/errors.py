@@ -1,22 +1,32 @@
-"""Every error a user can meet: one sentence, one exit code."""
+"""Every error a user can meet: one sentence of four parts, one exit code.
+
+An error is raised where it is noticed, in terms of the thing itself. The place, if the thing does
+not know it, is added on the way out by :func:`at`. A setting is written in backticks (``lower
+`k```); :meth:`AeclustError.line` writes it as the caller knows it: a flag of the command line, or
+a parameter of the estimator.
+"""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+_SETTING = re.compile(r"`(\w+)`")
 
 
 class AeclustError(Exception):
-    """An error told in one line: what is wrong, where, what was expected, how to mend it.
+    """An error in one line: where, what is wrong, what was expected, how to mend it.
 
     Parameters
     ----------
     what : str
         What is wrong.
     where : str, optional
-        The file, dataset, flag or index concerned.
+        The file, dataset, setting or index concerned.
     expected : str, optional
         What would have been right.
     mend : str, optional
@@ -26,14 +36,32 @@ class AeclustError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", mend: str = "") -> None:
+        super().__init__(what)
         self.what, self.where, self.expected, self.mend = what, where, expected, mend
-        parts = [what]
-        if expected:
-            parts.append(f"expected {expected}")
-        if mend:
-            parts.append(mend)
-        line = "; ".join(parts)
-        super().__init__(printable(f"{where}: {line}" if where else line))
+
+    def __str__(self) -> str:
+        return self.line()
+
+    def line(self, setting: Callable[[str], str] = str) -> str:
+        """The whole sentence on one line, safe for a terminal.
+
+        Parameters
+        ----------
+        setting : callable
+            Takes the name of a setting and gives what the caller calls it.
+
+        Returns
+        -------
+        str
+        """
+
+        def named(text: str) -> str:
+            return _SETTING.sub(lambda match: setting(match[1]), text)
+
+        where, expected, mend = map(named, (self.where, self.expected, self.mend))
+        parts = [self.what, f"expected {expected}" if expected else "", mend]
+        line = "; ".join(filter(None, parts))
+        return printable(f"{where}: {line}" if where else line)
 
 
 class InputError(AeclustError):
@@ -64,7 +92,7 @@ class BusyError(AeclustError):
     exit_code = 5
 
 
-class Interrupted(AeclustError):  # noqa: N818 - it reports a wish, not a fault
+class Interrupted(AeclustError):  # noqa: N818 - a wish, not a fault
     """A signal ended the command after its state was saved."""
 
     def __init__(self, signal_number: int, what: str, *, mend: str = "") -> None:
@@ -72,9 +100,31 @@ class Interrupted(AeclustError):  # noqa: N818 - it reports a wish, not a fault
         self.signal_number = signal_number
 
 
+@contextmanager
+def at(place: object) -> Iterator[None]:
+    """Within it, errors that name no place concern `place`.
+
+    Parameters
+    ----------
+    place : object
+        A path, a location or a setting in backticks, as text or by its ``str``.
+    """
+    try:
+        yield
+    except AeclustError as error:
+        error.where = error.where or str(place)
+        raise
+
+
 def printable(text: str) -> str:
     r"""Text from files made safe for one terminal line: control characters become ``\x1b``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what a library says of a failure, or its kind if it says nothing."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

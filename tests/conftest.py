@@ -2,135 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_quietly
 
 from aeclust.cli import main
 from aeclust.run.folder import RunFolder
-
-# 11 epochs of four steps: a checkpoint after every epoch, and before the first
-RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]
-RECIPE += ["--set", "reduction=pca:2", "--set", "clusterer=kmeans", "--lr", "1e-3"]
-RECIPE += ["--epochs", "11", "--batch-size", "16"]
-
-# the default recipe: 2 epochs that know no k and 2 of self-labelling, four steps each, all kept
-TWO_PHASES = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16"]
-TWO_PHASES += ["--epochs", "2", "--set", "label_epochs=2"]
-
-# what is said of clusters of make_images
-BY_COLOUR = (
-    "mean colour and brightness alone predict 100% of each cluster: "
-    "the groups may follow colour, not content"
-)
-BACK = (
-    "the network has labelled itself with 2 clusters: going back to the end of the first phase, "
-    "epoch 2, which knows no k"
-)
-
-
-class Result(NamedTuple):
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Cli(Protocol):
-    """Runs one command in this process."""
-
-    def __call__(self, *arguments: object) -> Result: ...
-
-
-@dataclass(frozen=True)
-class Data:
-    """Files of 8 x 8 RGB images of two obvious kinds, and of their labels.
-
-    `noise` holds images of no kind, with labels drawn at random.
-    """
-
-    images: Path
-    labels: Path
-    val_images: Path
-    val_labels: Path
-    noise: Path
-    noise_labels: Path
-    other: Path
-
-
-def make_images(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Bluish images (0) and yellowish ones (1), with noise; the first two are one of each."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, n)
-    labels[:2] = [0, 1]
-    colours = np.array([[50, 80, 170], [200, 160, 60]])
-    noise = rng.integers(-30, 31, (n, 8, 8, 3))
-    return (colours[labels][:, None, None] + noise).astype(np.uint8), labels
-
-
-def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below a folder but locks, with its bytes and the time of its last change."""
-    return {
-        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != ".lock"
-    }
-
-
-def bytes_of(folder: Path, pattern: str) -> dict[str, bytes]:
-    """The bytes of the files that fit a pattern, by name."""
-    return {file.name: file.read_bytes() for file in sorted(folder.glob(pattern))}
-
-
-def one_error(result: Result, code: int = 2) -> str:
-    """The text of the one error line that a refused command answers with."""
-    assert result.out == ""
-    assert result.err.startswith("error: ")
-    assert result.err.endswith("\n")
-    assert result.err.count("\n") == 1
-    assert result.code == code
-    return result.err.removeprefix("error: ").rstrip("\n")
-
-
-def give_memory(monkeypatch: pytest.MonkeyPatch, there: float) -> None:
-    """A machine of so many bytes."""
-    monkeypatch.setattr("aeclust.memory.machine", lambda: int(there))
-
-
-def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A script in a folder, where `aeclust` is the one under test."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {k: v for k, v in os.environ.items() if k != "AECLUST_RUN"} | {"PATH": path}
-    environment["OMP_NUM_THREADS"] = "1"  # the other core tests as well
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def run_quietly(*arguments: object) -> Result:
-    """One command outside a test, where no fixture catches the streams."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(argument) for argument in arguments])
-    return Result(code, out.getvalue(), err.getvalue())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,19 +18,20 @@ PACKAGE = Path(aeclust.__file__).parent
 # Every file and folder of the package is a room, which may import from these.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "seeds": set(),
     "recipe": {"errors"},
     "disk": {"errors"},
     "memory": {"errors"},
     "artifact": {"disk", "memory", "errors"},
     "images": {"artifact", "disk", "memory", "errors"},
-    "clusters": {"recipe", "memory", "errors"},
-    "network": {"clusters", "recipe", "errors"},
-    "show": {"clusters", "recipe", "errors"},
+    "clusters": {"seeds", "recipe", "memory", "errors"},
+    "network": {"seeds", "clusters", "recipe", "errors"},
+    "show": {"seeds", "clusters", "recipe", "errors"},
     "run": {
         *("show", "network", "clusters", "images"),
-        *("artifact", "recipe", "disk", "memory", "errors"),
+        *("artifact", "recipe", "seeds", "disk", "memory", "errors"),
     },
-    "estimator": {"run", "network", "clusters", "images", "recipe", "errors"},
+    "estimator": {"seeds", "run", "network", "clusters", "images", "recipe", "errors"},
     "cli": {"run", "network", "clusters", "images", "recipe", "disk", "errors"},
     "__init__": {"estimator"},
     "__main__": {"cli"},
@@ -48,7 +49,7 @@ KEEPERS = {
     "onnx": {"network"},
 }
 # Rooms that compute and nothing else: they print nothing and open no file ...
-SILENT = ("errors", "recipe", "memory", "clusters", "network", "show")
+SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
 # ... but for these: the TOML of --config is read where its fields are known, the system tells some
 # things in files, and a page takes its style and its script along.
 READS_A_FILE = {"recipe", "memory", "show.page"}

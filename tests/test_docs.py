@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_images
 from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
+from support import make_images
 from test_cli_streams import COMMANDS
 
 from aeclust.clusters.scores import scores

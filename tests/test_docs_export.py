@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 from pages import blocks
+from support import Cli
 
 from aeclust.run.folder import RunFolder
 

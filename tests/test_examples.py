@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import shell
 from PIL import Image
+from support import shell
 
 ROOT = Path(__file__).parent.parent
 

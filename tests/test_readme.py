@@ -10,9 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import shell
 from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
+from support import shell
 
 from aeclust.clusters.scores import scores
 from aeclust.images import demo

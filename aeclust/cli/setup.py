@@ -76,7 +76,6 @@ def surroundings(
         terminal = Terminal(
             quiet=quiet or not speaks,
             epochs=training.total_epochs if training else 0,
-            first_phase=training.epochs if training else None,
         )
         stack.callback(terminal.close)
         yield Context(

@@ -11,35 +11,29 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from aeclust.cli.chart import LossCurve
 from aeclust.errors import Interrupted, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.progress import Progress
 
     from aeclust.network.training import Moment
 
-_CURVE_ROWS = 5
-_CURVE_WIDEST = 92
-_CURVE_WIDTH, _CURVE_HEIGHT = 48, 14  # of a terminal with room for the curve
-
 
 class Terminal:
-    """Lines, progress bars and a loss curve on standard error; moving ones only if watched.
+    """Lines and progress bars on standard error; moving ones only if somebody watches.
 
     Parameters
     ----------
     quiet : bool
         Show nothing at all.
-    epochs, first_phase : int
-        Of the training that :meth:`observe` follows, and of its first phase.
+    epochs : int
+        Of the training that :meth:`observe` follows.
     """
 
-    def __init__(self, *, quiet: bool, epochs: int = 0, first_phase: int | None = None) -> None:
+    def __init__(self, *, quiet: bool, epochs: int = 0) -> None:
         self.quiet = quiet
         self._epochs = epochs
-        self._curve = LossCurve(epochs, epochs if first_phase is None else first_phase)
         self._console: Console | None = None
         self._progress: Progress | None = None
         self._clock = time.monotonic()
@@ -54,7 +48,7 @@ class Terminal:
             tell(line)
 
     def observe(self, moment: Moment) -> None:
-        """Follow training: epoch, loss and its curve, images per second, time left."""
+        """Follow training: epoch, loss, images per second, time left."""
         if not self._watched():
             return
         done = moment.epoch * moment.steps + moment.step
@@ -66,8 +60,7 @@ class Terminal:
         text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
         if moment.images:
             text += f"  loss {moment.loss:.4f}  {self._since:.0f} images/s"
-            self._curve.add(done / moment.steps, moment.loss)
-        self._show(text, done, self._epochs * moment.steps, self._curve)
+        self._show(text, done, self._epochs * moment.steps)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Follow other long work; a total of 0 is not known."""
@@ -91,10 +84,10 @@ class Terminal:
             self._console = Console(stderr=True)
         return self._console
 
-    def _show(self, text: str, done: int, total: int, curve: LossCurve | None = None) -> None:
+    def _show(self, text: str, done: int, total: int) -> None:
         """Bring the one bar there is up to date; what is done leaves it on the screen."""
         if self._progress is None:
-            self._progress = _bar(self._get_console(), curve)
+            self._progress = _bar(self._get_console())
             self._progress.add_task(text, total=total or None, completed=done)
             self._progress.start()
         (task,) = self._progress.task_ids
@@ -116,8 +109,8 @@ def tell(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def _bar(console: Console, curve: LossCurve | None) -> Progress:
-    """A bar, drawn a few times a second, above the curve if there is one and room for it."""
+def _bar(console: Console) -> Progress:
+    """A bar, drawn a few times a second."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -127,17 +120,8 @@ def _bar(console: Console, curve: LossCurve | None) -> Progress:
         TimeRemainingColumn,
     )
     from rich.table import Column
-    from rich.text import Text
 
-    class Bar(Progress):
-        def get_renderables(self) -> Iterator[RenderableType]:
-            yield self.make_tasks_table(self.tasks)
-            width, height = console.size
-            if curve is not None and width >= _CURVE_WIDTH and height >= _CURVE_HEIGHT:
-                lines = curve.lines(min(width - 8, _CURVE_WIDEST), _CURVE_ROWS)
-                yield from (Text(line, no_wrap=True, overflow="crop") for line in lines)
-
-    return Bar(
+    return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),

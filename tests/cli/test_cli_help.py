@@ -1,0 +1,262 @@
+"""What --help shows, what shells complete, and the page of the documentation that says the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Cli, one_error, shell
+from test_cli_streams import COMMANDS
+from typer.main import get_command
+
+from aeclust.cli import completion, main
+from aeclust.cli.commands import app
+from aeclust.cli.options import COMMAND_PANELS
+from aeclust.recipe import CLUSTERERS, RECIPES
+
+DOCS = Path(__file__).parents[2] / "docs"
+GROUP: Any = get_command(app)
+TOP = GROUP.make_context("aeclust", [], resilient_parsing=True)
+EXAMPLES = [
+    (name, line)
+    for name in GROUP.list_commands(TOP)
+    for line in inspect.cleandoc(GROUP.commands[name].help).split("\n")
+    if line.startswith("aeclust ")
+]
+
+
+# -- help --------------------------------------------------------------------------------------
+
+
+def test_every_command_stands_in_a_panel_and_these_in_order() -> None:
+    panels = [GROUP.commands[name].rich_help_panel for name in GROUP.list_commands(TOP)]
+    assert set(panels) <= set(COMMAND_PANELS)
+    assert panels == sorted(panels, key=COMMAND_PANELS.index)
+    assert set(GROUP.list_commands(TOP)) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_stands_in_a_panel_and_is_explained(name: str) -> None:
+    command = GROUP.commands[name]
+    for param in command.get_params(command.make_context(name, [], resilient_parsing=True)):
+        assert param.help, param.name
+        assert param.help.rstrip().endswith("."), param.name
+        if param.param_type_name == "option":
+            assert param.rich_help_panel, param.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_begins_with_examples(name: str) -> None:
+    assert 1 <= len([line for command, line in EXAMPLES if command == name]) <= 3
+
+
+@pytest.mark.parametrize(("name", "line"), EXAMPLES)
+def test_every_example_is_a_request_that_the_commands_take(name: str, line: str) -> None:
+    asked = []
+    for part in re.split(r"[|<>]", line):
+        words = shlex.split(part)
+        if words[0] == "aeclust":
+            asked.append(words[1])
+            # a resilient parser would take anything
+            command = GROUP.commands[words[1]]
+            arguments = ["x" if word == "-" else word for word in words[2:]]
+            command.make_context(words[1], arguments)
+    assert name in asked
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_fits_the_screen(
+    cli: Cli, name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, err = cli(*filter(None, [name]), "--help")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= columns
+    assert "\x1b" not in out
+    assert "…" not in out
+
+
+def test_help_groups_flags_and_shows_defaults(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    out = cli("train", "--help").out
+    panels = re.findall(r"^╭─ ([\w ]+) ─", out, flags=re.MULTILINE)
+    assert panels == [
+        "Arguments", "Training", "Clustering", "Known labels", "Images", "Output", "Computing",
+    ]  # fmt: skip
+    assert out.index("aeclust train photos/") < out.index("Training")
+    for default in ("(demo:scenes)", "(hybrid)", "(the recipe's)", "aeclust-run", "auto", "(0)"):
+        assert f"[default: {default}]" in out
+    assert "<bool>" not in out
+
+
+def test_help_is_quick() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "aeclust", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    # 0.25 s on an idle core; the least of a few, because others may work here
+    assert min(seconds() for _ in range(4)) < 1
+
+
+def test_the_page_of_commands_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    current = (DOCS / "cli.md").read_text(encoding="utf-8")
+    assert current == reference.main(), "run: python docs/reference.py > docs/cli.md"
+
+
+# -- what was probably meant -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        ("tran", "No such command 'tran'; did you mean train?"),
+        ("xyz", "No such command 'xyz'; see aeclust --help"),
+        ("train --epoch 3", "No such option: --epoch; did you mean --epochs?"),
+        ("train --qqq", "No such option: --qqq; see aeclust train --help"),
+        ("evaluate a.csv", "Missing argument 'truth'; see aeclust evaluate --help"),
+        ("train --recipe hybird", "expected one of baseline, vae, deep, hybrid; did you mean hyb"),
+        ("train --set epoch=3", "did you mean epochs?"),
+        ("train --set clusterer=kmean", "agglomerative; did you mean kmeans?"),
+        ("train --optimizer adm", "muon; did you mean adam?"),
+        ("train --set reduction=kcpa:20", "kpca, tsne; did you mean kpca:20?"),
+        ("train demo:scene", "or demo:digits; did you mean demo:scenes?"),
+        ("train imagse.npy", "did you mean {cwd}/images.npy?"),
+        ("train --config rum.toml", "one recipe field a line; did you mean run.toml?"),
+        ("evaluate nown.csv images.npy", "a CSV of id,label; did you mean known.csv?"),
+        ("info label.h5", "(No such file or directory); did you mean labels.h5?"),
+        ("train nowhere/x.npy", "or demo:scenes; check the path"),
+    ],
+)
+def test_a_near_miss_is_answered_with_what_was_meant(
+    cli: Cli, request_: str, text: str, tmp_path: Path
+) -> None:
+    for name in ("images.npy", "run.toml", "known.csv", "labels.h5"):
+        Path(name).touch()
+    assert text.format(cwd=tmp_path) in one_error(cli(*request_.split()))
+
+
+# -- completion --------------------------------------------------------------------------------
+
+
+FISH = {"_AECLUST_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("aeclust pre", ["predict"]),
+        ("aeclust train --recipe ", list(RECIPES)),
+        ("aeclust train --recipe h", ["hybrid"]),
+        ("aeclust train --optimizer ad", ["adam", "adamw"]),
+        ("aeclust train --loss ", ["mse", "elbo"]),
+        ("aeclust train --set mom", ["momentum="]),
+        ("aeclust train --set schedule=", ["schedule=constant", "schedule=one-cycle"]),
+        ("aeclust train --set batch_norm=t", ["batch_norm=true"]),
+        ("aeclust train --device c", ["cpu", "cuda"]),
+        ("aeclust cluster --clusterer ", list(CLUSTERERS)),
+        ("aeclust train demo:", ["demo:scenes", "demo:scenes-val", "demo:digits"]),
+        ("aeclust plot --labels demo:d", ["demo:digits"]),
+        ("aeclust predict im", ["images.npy", "imported/"]),
+        ("aeclust evaluate kn", ["known.csv"]),
+        ("aeclust train --config r", ["run.toml"]),
+        ("aeclust predict --run im", ["images.npy", "imported/"]),
+    ],
+)
+def test_a_value_half_typed_is_completed(
+    cli: Cli,
+    line: str,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("images.npy", "known.csv", "run.toml", "known.txt"):
+        Path(name).touch()
+    Path("imported").mkdir()
+    for name, value in {**FISH, "_TYPER_COMPLETE_ARGS": line}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):  # the protocol's own end
+        main([])
+    offered = [word.partition("\t")[0] for word in capsys.readouterr().out.split("\n") if word]
+    assert offered == words
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_each_shell_is_given_its_script(
+    cli: Cli, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_AECLUST_COMPLETE", f"source_{name}")
+    with pytest.raises(SystemExit):
+        main([])
+    assert f"_AECLUST_COMPLETE=complete_{name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "joined"),
+    [
+        ("aeclust\ntrain\ndemo\n:\nsc", 4, ["aeclust", "train", "demo:sc"]),
+        ("aeclust\ntrain\ndemo\n:", 3, ["aeclust", "train", "demo:"]),
+        ("aeclust\ntrain\n--recipe\n=\nhy", 4, ["aeclust", "train", "--recipe=hy"]),
+        ("aeclust\ntrain\n", 2, ["aeclust", "train", ""]),
+        ("aeclust\ntrain\n--resume", 1, ["aeclust", "train"]),
+    ],
+)
+def test_words_that_bash_took_apart_are_joined(words: str, place: int, joined: list[str]) -> None:
+    assert completion.rejoin(words, place) == joined
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("aeclust train demo : sc", "scenes scenes-val"),
+        ("aeclust train --recipe = hy", "hybrid"),
+        ("aeclust train --set network =", "plain residual"),
+        ("aeclust train --set mome", "momentum="),
+        ("aeclust pl", "plot"),
+    ],
+)
+def test_bash_itself_completes(words: str, offered: str, tmp_path: Path) -> None:
+    place = len(words.split()) - 1
+    script = f"""
+source <(env _AECLUST_COMPLETE=source_bash aeclust)
+COMP_WORDS=({words}); COMP_CWORD={place}
+_aeclust_completion aeclust
+echo "${{COMPREPLY[*]}}"
+"""
+    done = shell(script, tmp_path)
+    assert done.stdout.split() == offered.split(), done.stderr
+
+
+def test_bash_names_files_itself_where_it_must_quote_them(tmp_path: Path) -> None:
+    (tmp_path / "my photos").mkdir()
+    (tmp_path / "mine.npy").touch()
+    (tmp_path / "b\u00fccher.npy").touch()
+    script = """
+source <(env _AECLUST_COMPLETE=source_bash aeclust)
+COMP_WORDS=(aeclust train m); COMP_CWORD=2
+_aeclust_completion aeclust
+echo "${#COMPREPLY[*]}"
+COMP_WORDS=(aeclust train b); COMP_CWORD=2
+_aeclust_completion aeclust
+echo "${COMPREPLY[*]}"
+complete -p aeclust
+"""
+    done = shell(script, tmp_path)
+    assert done.stdout.split("\n")[:2] == ["0", "b\u00fccher.npy"], done.stderr
+    assert "-o default" in done.stdout

@@ -1,0 +1,340 @@
+"""What commands show while they work, and the signals that end them."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+
+import pytest
+from aeclust.cli.chart import LossCurve
+
+from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, tell, terminable
+from aeclust.errors import Interrupted
+from aeclust.network.training import Moment, Snapshot
+
+
+class Stream(io.StringIO):
+    """Standard error, watched by somebody or not."""
+
+    def __init__(self, *, watched: bool) -> None:
+        super().__init__()
+        self._watched = watched
+
+    def isatty(self) -> bool:
+        return self._watched
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def standard_error(*, watched: bool) -> Iterator[Stream]:
+    """A stream in the place of standard error."""
+    # a fixture could not do this: pytest puts its own stream there before the test begins
+    with redirect_stderr(Stream(watched=watched)) as stream:
+        yield stream
+
+
+def snapshot() -> Snapshot:
+    return Snapshot({}, {}, 0, 0, ())
+
+
+def moment(epoch: int, step: int, *, images: int = 64, loss: float = 0.25) -> Moment:
+    return Moment(epoch, step, 10, images, loss, {}, snapshot)
+
+
+def work(terminal: Terminal) -> None:
+    """A training and an embedding, as a command tells of them."""
+    terminal.observe(moment(0, 0, images=0, loss=float("nan")))
+    terminal.observe(moment(0, 5))
+    terminal.observe(moment(3, 0))
+    terminal.progress("embed", 256, 500)
+    terminal.progress("embed", 500, 500)
+    terminal.close()
+
+
+# -- lines -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("a plain line", "a plain line"),
+        ("[red]not markup[/red] [1, 2]", "[red]not markup[/red] [1, 2]"),
+        ("Größe 漢字 8 × 8", "Größe 漢字 8 × 8"),
+        ("long " * 60, "long " * 60),
+        ("cats\x1b[2J\r\x07.npy: two\nlines", r"cats\x1b[2J\r\x07.npy: two\nlines"),
+    ],
+)
+def test_a_line_is_shown_as_it_is(
+    line: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with standard_error(watched=False) as stderr:
+        Terminal(quiet=False).say(line)
+    assert stderr.getvalue() == shown + "\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_watched_line_obeys_no_file() -> None:
+    with standard_error(watched=True) as stderr:
+        Terminal(quiet=False).say("cats\x1b[2J.npy")
+    assert "\x1b[2J" not in stderr.getvalue()
+    assert r"cats\x1b[2J.npy" in stderr.getvalue()
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_quiet_shows_nothing(watched: bool) -> None:
+    with standard_error(watched=watched) as stderr:
+        terminal = Terminal(quiet=True, epochs=3)
+        terminal.say("a line")
+        work(terminal)
+    assert stderr.getvalue() == ""
+
+
+# -- bars --------------------------------------------------------------------------------------
+
+
+def test_nobody_watching_sees_no_bars() -> None:
+    with standard_error(watched=False) as stderr:
+        work(Terminal(quiet=False, epochs=3))
+    assert stderr.getvalue() == ""
+
+
+def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
+    with standard_error(watched=True) as stderr:
+        work(Terminal(quiet=False, epochs=3))
+    text = stderr.getvalue()
+    assert "epoch 3/3  loss 0.2500" in text
+    assert "images/s" in text
+    assert "embed" in text
+    assert "nan" not in text
+
+
+def shown_by(
+    ticks: list[float], moments: list[Moment], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, int, int]]:
+    """What the bar of three epochs is told at these ticks of the clock."""
+    shown: list[tuple[str, int, int]] = []
+    clock = iter(ticks)
+    with standard_error(watched=True), monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(clock))
+        terminal = Terminal(quiet=False, epochs=3)
+        patch.setattr(terminal, "_show", lambda *values: shown.append(values[:3]))
+        for one in moments:
+            terminal.observe(one)
+    return shown
+
+
+def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = [
+        moment(0, 0, images=0, loss=float("nan")),
+        moment(0, 5, images=60),
+        moment(3, 0, images=40, loss=0.125),
+    ]
+    assert shown_by([0.0, 1.0, 2.0, 4.0], moments, monkeypatch) == [
+        ("epoch 1/3", 0, 30),
+        ("epoch 1/3  loss 0.2500  60 images/s", 5, 30),
+        # the speed moves a tenth of the way from 60 to 20; the last epoch has no successor
+        ("epoch 3/3  loss 0.1250  56 images/s", 30, 30),
+    ]
+
+
+def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
+        ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
+    ]
+
+
+def test_closing_what_never_opened_is_no_error() -> None:
+    with standard_error(watched=True) as stderr:
+        Terminal(quiet=False).close()
+    assert stderr.getvalue() == ""
+
+
+def screen(terminal_size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, term: str) -> str:
+    """All that a training of two phases sends to a terminal of so many columns and lines."""
+    columns, lines = terminal_size
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    monkeypatch.setenv("TERM", term)
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False, epochs=4, first_phase=3)
+        for step in range(41):
+            one = moment(*divmod(step, 10), images=64 if step else 0, loss=50.0 - step)
+            terminal.observe(one)
+    return stderr.getvalue()
+
+
+def test_the_curve_of_both_phases_stays_below_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = screen((100, 30), monkeypatch, "xterm")
+    last = text[text.rindex("epoch 4/4  loss 10.0000") :]
+    assert "     49 ┤" in last
+    assert "     10 ┤" in last
+    assert "┊" in last
+    assert re.search(r"  epoch  0 +3 +4", last)
+    assert last.endswith("\n") or last.endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("size", [(47, 30), (100, 13)])
+def test_a_small_terminal_has_the_bar_alone(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = screen(size, monkeypatch, "xterm")
+    assert "epoch 4/4" in text
+    assert "┤" not in text
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_sees_nothing(
+    term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen((100, 30), monkeypatch, term) == ""
+
+
+def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=False)
+        terminal.progress("clustering: kmeans", 0, 0)
+        terminal.progress("clustering", 1, 1)
+        terminal.say("done")
+    text = stderr.getvalue()
+    assert text.index("clustering") < text.index("done")
+
+
+def test_drawing_costs_next_to_nothing() -> None:
+    curve = LossCurve(18, 14)
+    for step in range(5000):
+        curve.add((step + 1) * 18 / 5000, 1 / (step + 1))
+    start = time.perf_counter()
+    curve.lines(92, 5)
+    # at four times a second, 1 % of training would be 2.5 ms; other work may share the core
+    assert time.perf_counter() - start < 0.05
+
+
+# -- signals -----------------------------------------------------------------------------------
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def noted_twice(first: signal.Signals, second: signal.Signals) -> None:
+    with deferred_signals() as asked:
+        signal.raise_signal(first)
+        assert asked.noted() == first
+        signal.raise_signal(second)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_only_noted(number: signal.Signals) -> None:
+    before = handlers()
+    with deferred_signals() as asked:
+        assert asked.noted() is None
+        signal.raise_signal(number)
+        assert asked.noted() == number
+        assert asked.noted() == number
+    assert handlers() == before
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_a_second_signal_interrupts_at_once(first: signal.Signals, second: signal.Signals) -> None:
+    before = handlers()
+    with pytest.raises(KeyboardInterrupt):
+        noted_twice(first, second)
+    assert handlers() == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_rest_ends_the_command_at_once(number: signal.Signals) -> None:
+    before = handlers()
+    with deferred_signals() as asked:
+        asked.rest("nothing is lost")
+        with pytest.raises(Interrupted, match="nothing is lost") as caught:
+            signal.raise_signal(number)
+    assert caught.value.signal_number == number
+    assert handlers() == before
+
+
+def test_after_a_rest_signals_wait_again() -> None:
+    with deferred_signals() as asked:
+        asked.rest("nothing is lost")
+        asked.rest(None)
+        signal.raise_signal(signal.SIGINT)
+        assert asked.noted() == signal.SIGINT
+
+
+def test_signals_of_one_command_are_not_those_of_the_next() -> None:
+    with deferred_signals() as asked:
+        signal.raise_signal(signal.SIGINT)
+    with deferred_signals() as again:
+        assert (asked.noted(), again.noted()) == (signal.SIGINT, None)
+
+
+def test_termination_is_an_exception_that_nothing_catches_by_accident() -> None:
+    before = handlers()
+    with pytest.raises(Terminated) as caught, terminable():
+        signal.raise_signal(signal.SIGTERM)
+    assert not isinstance(caught.value, Exception)
+    assert handlers() == before
+
+
+def test_ctrl_c_stays_ctrl_c_within_terminable() -> None:
+    # a shell starts background jobs with it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("context", [deferred_signals, terminable])
+def test_handlers_are_restored_after_an_error(context: Callable[[], object]) -> None:
+    before = handlers()
+    manager = deferred_signals() if context is deferred_signals else terminable()
+    with pytest.raises(ZeroDivisionError), manager:
+        raise ZeroDivisionError
+    assert handlers() == before
+
+
+def test_handlers_nest() -> None:
+    before = handlers()
+    with terminable():
+        outer = handlers()
+        with deferred_signals() as asked:
+            signal.raise_signal(signal.SIGTERM)
+        assert asked.noted() == signal.SIGTERM
+        assert handlers() == outer
+    assert handlers() == before
+
+
+# -- nobody there ----------------------------------------------------------------------------------
+
+
+def test_a_closed_standard_error_is_told_nothing() -> None:
+    with redirect_stderr(None):
+        tell("a line")
+        work(Terminal(quiet=False))
+        Terminal(quiet=False).say("a line")
+
+
+def test_a_standard_error_without_a_reader_is_told_nothing_more() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, redirect_stderr(stream):
+        tell("a line")
+        Terminal(quiet=False).say("another line")
+        stream.write("what somebody else writes")

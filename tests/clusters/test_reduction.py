@@ -1,0 +1,537 @@
+"""PCA against SVD, kernel PCA against its eigenproblem, t-SNE by what it keeps, the sphere by its
+laws, and refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from support import give_memory
+
+from aeclust import memory
+from aeclust.clusters import reduction
+from aeclust.clusters.neighbours import place_by_neighbours, references
+from aeclust.clusters.reduction import check_spread, limited, on_sphere, picture, reduce
+from aeclust.errors import InputError
+
+Points = NDArray[np.float32]
+
+
+def cloud(n: int = 30, d: int = 6, *, seed: int = 0, scale: float = 1.0) -> Points:
+    """Points whose axes have clearly different spreads, so that components have an order."""
+    points = np.random.default_rng(seed).normal(size=(n, d)) * np.linspace(3, 1, d)
+    return (points * scale).astype(np.float32)
+
+
+def groups(n: int = 60, d: int = 5) -> tuple[Points, NDArray[np.int64]]:
+    """Three groups far apart."""
+    labels = np.arange(n) % 3
+    centres = 10.0 * np.eye(3, d)
+    points = centres[labels] + np.random.default_rng(0).normal(size=(n, d))
+    return points.astype(np.float32), labels
+
+
+def assert_same_axes(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:
+    """Equal columns, where each may be turned round."""
+    signs = np.sign((found * wanted).sum(0))
+    np.testing.assert_allclose(found, wanted * signs, atol=tolerance)
+
+
+def share_beside_their_own(points: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """Share of the points whose nearest other point has the same label."""
+    gaps = np.square(points[:, np.newaxis] - points).sum(2)
+    np.fill_diagonal(gaps, np.inf)
+    return float(np.mean(labels[gaps.argmin(1)] == labels))
+
+
+def refused(latents: NDArray[Any], *steps: str, perplexity: float = 30.0) -> str:
+    """The one line with which a chain is refused."""
+    with pytest.raises(InputError) as caught:
+        reduce(latents, steps, seed=0, perplexity=perplexity)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# -- values ------------------------------------------------------------------------------------
+
+
+def test_no_step_returns_the_latents() -> None:
+    latents = cloud()
+    np.testing.assert_array_equal(reduce(latents, (), seed=0), latents)
+    # the steps are what looks for equal points
+    np.testing.assert_array_equal(reduce(np.ones((3, 2)), (), seed=0), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("size", [1, 3, 6])
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_pca_is_the_svd_of_the_centred_points(size: int, offset: float) -> None:
+    points = cloud() + np.float32(offset)
+    centred = points.astype(np.float64) - points.mean(0, dtype=np.float64)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    found = reduce(points, [f"pca:{size}"], seed=0)
+    assert found.shape == (30, size)
+    assert found.dtype == np.float32
+    assert_same_axes(found, (left * values)[:, :size], 1e-3)
+
+
+def test_kpca_is_the_eigendecomposition_of_the_centred_kernel() -> None:
+    points = cloud(25, 4, scale=0.5)
+    n, d = points.shape
+    kernel = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            kernel[i, j] = np.exp(-np.square(points[i] - points[j], dtype=np.float64).sum() / d)
+    centre = np.eye(n) - np.full((n, n), 1 / n)
+    values, vectors = np.linalg.eigh(centre @ kernel @ centre)
+    wanted = (vectors * np.sqrt(values.clip(0)))[:, ::-1]
+    found = reduce(points, ["kpca:5"], seed=0)
+    assert found.shape == (n, 5)
+    assert found.dtype == np.float32
+    assert_same_axes(found, wanted[:, :5], 1e-5)
+
+
+def test_kpca_may_have_as_many_components_as_points() -> None:
+    points = cloud(8, 3, scale=0.5)
+    found = reduce(points, ["kpca:8"], seed=0).astype(np.float64)
+    # all components together keep the centred kernel whole
+    gaps = np.square(points[:, np.newaxis].astype(np.float64) - points).sum(2)
+    kernel = np.exp(-gaps / 3)
+    kernel -= kernel.mean(0) + kernel.mean(1, keepdims=True) - kernel.mean()
+    np.testing.assert_allclose(found @ found.T, kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_tsne_keeps_groups_together(size: int) -> None:
+    points, labels = groups()
+    found = reduce(points, [f"tsne:{size}"], seed=0, perplexity=8.0)
+    assert found.shape == (60, size)
+    assert found.dtype == np.float32
+    assert share_beside_their_own(found, labels) > 0.9
+
+
+def test_tsne_takes_fewer_values_than_it_draws() -> None:
+    line = np.arange(20, dtype=np.float32)[:, np.newaxis]
+    found = reduce(line, ["tsne:2"], seed=0, perplexity=3.0)
+    assert found.shape == (20, 2)
+    assert np.isfinite(found).all()
+
+
+def test_steps_are_applied_in_order() -> None:
+    points, labels = groups()
+    by_hand = reduce(reduce(points, ["kpca:4"], seed=1), ["pca:2"], seed=1)
+    np.testing.assert_array_equal(reduce(points, ["kpca:4", "pca:2"], seed=1), by_hand)
+    drawn = reduce(points, ["kpca:4", "tsne:2"], seed=1, perplexity=8.0)
+    assert share_beside_their_own(drawn, labels) > 0.9
+
+
+@pytest.mark.parametrize("step", ["pca:2", "kpca:2", "tsne:2"])
+def test_the_same_seed_gives_the_same_bytes(step: str) -> None:
+    points = cloud()
+    before = points.copy()
+    first, second = (reduce(points, [step], seed=7, perplexity=5.0) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    np.testing.assert_array_equal(points, before)
+
+
+# -- the sphere --------------------------------------------------------------------------------
+
+
+def test_the_sphere_by_hand() -> None:
+    # the mean is (1, 2); from there the steps are (3, 4), (-3, 4), (0, -8) and none
+    points = np.array([[4.0, 6.0], [-2.0, 6.0], [1.0, -6.0], [1.0, 2.0]])
+    found = on_sphere(points)
+    assert found.dtype == np.float32
+    wanted = np.array([[0.6, 0.8], [-0.6, 0.8], [0, -1], [0, 0]])
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(2, 30), d=st.integers(1, 6), seed=st.integers(0, 2**20),
+    scale=st.floats(1e-6, 1e6), shift=st.floats(-10, 10),
+)  # fmt: skip
+def test_the_sphere_keeps_directions_from_the_mean_alone(
+    n: int, d: int, seed: int, scale: float, shift: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(n, d))
+    before = points.copy()
+    found = on_sphere(points)
+    np.testing.assert_array_equal(points, before)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    # each is the same way from the mean as before
+    steps = points - points.mean(0)
+    lengths = (found * steps).sum(1, keepdims=True)
+    assert (lengths > 0).all()
+    np.testing.assert_allclose(lengths * found, steps, atol=1e-5)
+    # neither place nor scale is left, and a turn turns the result
+    np.testing.assert_allclose(on_sphere(scale * (points + shift)), found, atol=1e-4)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    np.testing.assert_allclose(on_sphere(points @ turn), found @ turn, atol=1e-4)
+
+
+def test_two_points_are_opposite_on_the_sphere() -> None:
+    found = on_sphere(np.array([[1.0, 5.0, 2.0], [4.0, 1.0, 2.0]]))
+    np.testing.assert_allclose(found, [[-0.6, 0.8, 0], [0.6, -0.8, 0]], atol=1e-7)
+
+
+def test_points_that_are_all_the_same_stay_at_the_centre() -> None:
+    np.testing.assert_array_equal(on_sphere(np.full((5, 3), 0.25)), np.zeros((5, 3)))
+
+
+def test_the_largest_latents_do_not_overflow_on_the_sphere() -> None:
+    found = reduce(np.array([[9e11, 0.0], [-9e11, 0.0]]), ["sphere"], seed=0)
+    np.testing.assert_allclose(found, [[1, 0], [-1, 0]])
+
+
+def test_the_sphere_is_a_step_of_a_chain() -> None:
+    points = cloud()
+    ball = reduce(points, ["sphere"], seed=0)
+    np.testing.assert_array_equal(ball, on_sphere(points))
+    chained = reduce(points, ["sphere", "pca:3"], seed=0)
+    np.testing.assert_array_equal(chained, reduce(ball, ["pca:3"], seed=0))
+    assert reduce(points, ["pca:3", "sphere"], seed=0).shape == (30, 3)
+
+
+# -- many points -------------------------------------------------------------------------------
+
+
+def told(points: Points, *steps: str, perplexity: float = 8.0) -> tuple[Points, list[str]]:
+    """Reduced points, and what stood in for what."""
+    lines: list[str] = []
+    return reduce(points, steps, seed=0, perplexity=perplexity, tell=lines.append), lines
+
+
+def forget_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduction, "_have_open_tsne", lambda: False)
+
+
+def test_a_search_for_few_components_finds_those_of_scikit_learn() -> None:
+    from sklearn.decomposition import KernelPCA
+
+    points = cloud(1_050, 6, scale=0.5)
+    found, lines = told(points, "kpca:20")
+    wanted = KernelPCA(20, kernel="rbf").fit_transform(points.astype(np.float64))
+    assert_same_axes(found, wanted, 1e-6)
+    assert lines == []
+
+
+def test_nystroem_with_all_points_as_landmarks_is_kernel_pca(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = cloud(80, 4, scale=0.5)
+    exact = reduce(points, ["kpca:5"], seed=0)
+    # the same points once more, so that they are placed by the formula among themselves
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 80)
+    monkeypatch.setattr(reduction, "LANDMARKS", 80)
+    twice = np.concatenate([points, points])
+    monkeypatch.setattr(reduction, "references", lambda n, *, seed, limit: np.arange(min(n, limit)))
+    found, lines = told(twice, "kpca:5")
+    np.testing.assert_allclose(found[:80], exact, atol=1e-6)
+    np.testing.assert_allclose(found[80:], exact, atol=1e-6)
+    assert lines == ["kernel PCA of 160 points is approximated by Nystroem with 80 landmarks"]
+
+
+def test_kernel_pca_by_landmarks_keeps_groups_and_blocks_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, labels = groups(300)
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 299)
+    monkeypatch.setattr(reduction, "LANDMARKS", 60)
+    found, lines = told(points, "kpca:2")
+    assert found.shape == (300, 2)
+    assert found.dtype == np.float32
+    assert lines == ["kernel PCA of 300 points is approximated by Nystroem with 60 landmarks"]
+    assert share_beside_their_own(found, labels) > 0.95
+    monkeypatch.setattr(reduction, "_ROWS", 7)
+    np.testing.assert_allclose(told(points, "kpca:2")[0], found, atol=1e-6)
+    np.testing.assert_array_equal(told(points, "sphere")[0], on_sphere(points))
+    # there are never fewer landmarks than components
+    found, lines = told(points, "kpca:100")
+    assert found.shape == (300, 100)
+    assert lines == ["kernel PCA of 300 points is approximated by Nystroem with 100 landmarks"]
+
+
+def test_tsne_of_many_points_is_that_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_open_tsne(monkeypatch)
+    points, labels = groups(150)
+    assert told(points, "tsne:2")[1] == []
+    monkeypatch.setattr(reduction, "TSNE_POINTS", 60)
+    found, lines = told(points, "tsne:2")
+    assert lines == [
+        "t-SNE of 150 points is that of 60 random ones, the others amid their three nearest"
+    ]
+    assert found.shape == (150, 2)
+    assert found.dtype == np.float32
+    assert share_beside_their_own(found, labels) > 0.95
+    kept = references(150, seed=0, limit=60)
+    alone = reduce(points[kept], ["tsne:2"], seed=0, perplexity=8.0)
+    np.testing.assert_array_equal(found[kept], alone)
+    np.testing.assert_array_equal(found, place_by_neighbours(points, points[kept], alone))
+
+
+def test_few_points_are_never_left_to_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduction, "_have_open_tsne", lambda: True)
+    monkeypatch.setattr(reduction, "_draw_fast", None)
+    points = groups(60)[0]
+    monkeypatch.setattr(reduction, "_FAST_FROM", 61)
+    assert told(points, "tsne:2")[1] == []
+    monkeypatch.setattr(reduction, "_FAST_FROM", 60)
+    assert told(points, "tsne:3")[1] == []  # which it draws in two dimensions at most
+    assert told(points, "tsne:2", perplexity=20.0)[1] == []  # of which it would take fewer
+
+
+@pytest.mark.endurance  # half a minute for each picture, however few the points
+def test_open_tsne_keeps_groups_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openTSNE")
+    monkeypatch.setattr(reduction, "_FAST_FROM", 60)
+    points, labels = groups(150)
+    found, lines = told(points, "tsne:2")
+    assert lines == ["t-SNE of 150 points is openTSNE's, by interpolation"]
+    assert found.dtype == np.float32
+    assert share_beside_their_own(found, labels) > 0.95
+    assert told(points, "tsne:2")[0].tobytes() == found.tobytes()
+    monkeypatch.setattr(reduction, "FAST_TSNE_POINTS", 90)
+    assert told(points, "tsne:2")[1] == [
+        "t-SNE of 90 points is openTSNE's, by interpolation",
+        "t-SNE of 150 points is that of 90 random ones, the others amid their three nearest",
+    ]
+
+
+def test_a_picture_says_what_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_open_tsne(monkeypatch)
+    monkeypatch.setattr(reduction, "TSNE_POINTS", 50)
+    points, labels = groups(90, 60)
+    lines: list[str] = []
+    assert share_beside_their_own(picture(points, seed=0, tell=lines.append), labels) > 0.9
+    assert lines == [
+        "t-SNE of 90 points is that of 50 random ones, the others amid their three nearest"
+    ]
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape", "wanted"),
+    [
+        ((), (8, 256), ()),
+        (("pca:20",), (8, 256), ("pca:8",)),
+        (("pca:20",), (256, 8), ("pca:8",)),
+        (("pca:20",), (20, 20), ("pca:20",)),
+        (("pca:20",), (300, 256), ("pca:20",)),
+        (("sphere", "pca:20"), (2, 256), ("sphere", "pca:2")),
+        (("pca:50", "pca:5"), (10, 30), ("pca:10", "pca:5")),
+        # the others are not PCA, whose size says only how much to keep
+        (("kpca:200", "tsne:2"), (1, 256), ("kpca:200", "tsne:2")),
+    ],
+)
+def test_pca_is_limited_to_what_the_points_allow(
+    steps: tuple[str, ...], shape: tuple[int, int], wanted: tuple[str, ...]
+) -> None:
+    assert limited(steps, shape) == wanted
+    assert limited(list(steps), shape) == wanted
+
+
+@pytest.mark.parametrize(("n", "d"), [(2, 6), (5, 6), (30, 3)])
+def test_a_limited_chain_fits(n: int, d: int) -> None:
+    steps = limited(("sphere", "pca:20"), (n, d))
+    assert reduce(cloud(n, d), steps, seed=0).shape == (n, min(n, d))
+
+
+# -- degenerate points -------------------------------------------------------------------------
+
+SAME = (
+    "latents: all {n} points are the same: collapsed network or equal images;"
+    " expected latents that differ; train again with other images, more epochs, or a lower --lr"
+)
+HUGE = (
+    "latents: holds values beyond 1e+12, infinity or NaN: the network has diverged;"
+    " expected finite latents of ordinary size; train again with a lower --lr"
+)
+STEPS = ["sphere", "pca:1", "kpca:1", "tsne:2"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "latents",
+    [np.zeros((40, 3)), np.full((40, 3), 0.3), 1e-30 * cloud(40, 3), np.ones((1, 3))],
+    ids=["zero", "constant", "tiny", "one"],
+)
+def test_points_that_are_all_the_same_are_refused(step: str, latents: NDArray[Any]) -> None:
+    assert refused(latents, step) == SAME.format(n=len(latents))
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, -3e38])
+def test_values_that_no_step_can_square_are_refused(step: str, value: float) -> None:
+    latents = cloud(40, 3)
+    latents[5, 1] = value
+    assert refused(latents, step) == HUGE
+
+
+@pytest.mark.parametrize("step", ["pca:2", "kpca:2", "tsne:2"])
+@pytest.mark.parametrize(
+    "latents",
+    [
+        np.repeat(np.eye(2, 3), 20, 0),
+        np.concatenate([np.zeros((39, 3)), np.ones((1, 3))]),
+        np.array([[0.0, 0.0, 1.0], [1.0, 2.0, 3.0]]),
+        np.arange(40.0)[:, np.newaxis] * np.ones(3),
+        1e-9 * cloud(40, 3),
+        1e6 + cloud(40, 3),
+    ],
+    ids=["two values", "one outlier", "two points", "a line", "small", "far off"],
+)
+def test_degenerate_points_still_give_numbers(step: str, latents: NDArray[Any]) -> None:
+    found = reduce(latents, [step], seed=0, perplexity=1.5)
+    assert found.shape == (len(latents), 2)
+    assert np.isfinite(found).all()
+
+
+def test_duplicates_stay_together() -> None:
+    found = reduce(np.repeat(np.eye(2, 3), 20, 0), ["pca:2"], seed=0)
+    np.testing.assert_allclose(found[:20], found[:1].repeat(20, 0), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found[0] - found[20]), np.sqrt(2), rtol=1e-5)
+
+
+def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
+    # the kernel is the unit matrix, in which LAPACK finds no leading eigenvectors
+    assert refused(cloud(40, 4, scale=1e7), "kpca:2") == (
+        "latents: kpca:2 found only 0 components; expected 2 that differ from noise;"
+        " ask for fewer, for example --reduction pca:2"
+    )
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "step", "line"),
+    [
+        (
+            30, 6, "pca:7",
+            "pca:7 asks for more components than the 6 images and latent values allow;"
+            " expected at most 6; use --reduction pca:6 or less",
+        ),
+        (
+            4, 6, "pca:5",
+            "pca:5 asks for more components than the 4 images and latent values allow;"
+            " expected at most 4; use --reduction pca:4 or less",
+        ),
+        (
+            30, 6, "kpca:31",
+            "kpca:31 asks for more components than the 30 images allow;"
+            " expected at most 30; use --reduction kpca:30 or less",
+        ),
+        (
+            30, 6, "tsne:2",
+            "30 points are too few for t-SNE with perplexity 30; expected more than 30;"
+            " lower --perplexity, or use --reduction pca:2",
+        ),
+        (
+            2, 6, "tsne:2",
+            "2 points are too few for t-SNE with perplexity 30; expected more than 30;"
+            " lower --perplexity, or use --reduction pca:2",
+        ),
+        (
+            30, 6, "umap:2",
+            "reduction is 'umap:2'; expected sphere, or METHOD:SIZE with METHOD one of pca, kpca,"
+            " tsne; for example pca:20 or kpca:200,tsne:2, or none",
+        ),
+    ],
+)  # fmt: skip
+def test_steps_that_do_not_fit_are_refused(n: int, d: int, step: str, line: str) -> None:
+    prefix = "" if line.startswith("reduction") else "latents: "
+    assert refused(cloud(n, d), step) == prefix + line
+
+
+def test_thirty_one_points_are_enough_for_perplexity_thirty() -> None:
+    assert np.isfinite(reduce(cloud(31), ["tsne:2"], seed=0)).all()
+
+
+@pytest.mark.parametrize("kind", ["too few columns", "NaN"])
+def test_a_step_that_comes_back_short_is_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(points: Points, *rest: object) -> Points:
+        found = points[:, :3].copy()
+        found[0, 2] = np.nan if kind == "NaN" else 0.0
+        return found if kind == "NaN" else found[:, :2]
+
+    monkeypatch.setattr(reduction, "_pca", short)
+    assert refused(cloud(), "pca:3") == (
+        "latents: pca:3 found only 2 components; expected 3 that differ from noise;"
+        " ask for fewer, for example --reduction pca:2"
+    )
+
+
+def test_errors_name_where_the_points_came_from() -> None:
+    with pytest.raises(InputError, match=r"^validation: all 3 points are the same"):
+        reduce(np.ones((3, 2)), ["pca:1"], seed=0, where="validation")
+    with pytest.raises(InputError, match=r"^validation: all 3 points are the same"):
+        check_spread(np.ones((3, 2)), "validation")
+
+
+def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape) - 1)
+    line = refused(cloud(), "kpca:2")
+    assert line.startswith("latents: kernel PCA of 30 points needs about 0 GB of memory;")
+    assert line.endswith("; use --reduction pca:20")
+    give_memory(monkeypatch, memory.kernel_pca(*cloud().shape))
+    assert reduce(cloud(), ["kpca:2"], seed=0).shape == (30, 2)
+
+
+def test_tsne_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_memory(monkeypatch, memory.tsne(30, cloud().shape[1], 5) - 1)
+    with pytest.raises(InputError, match="t-SNE of 30 points needs about 0 GB of memory") as caught:
+        reduce(cloud(), ["tsne:2"], seed=0, perplexity=5)
+    assert str(caught.value).endswith("; use --reduction pca:20")
+
+
+# -- the picture -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_fewer_than_five_points_are_drawn_by_their_first_axes(n: int, d: int) -> None:
+    latents = cloud(n, d)
+    found = picture(latents, seed=0)
+    assert found.shape == (n, 2)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, 0], latents[:, 0])
+    np.testing.assert_array_equal(found[:, 1], latents[:, 1] if d > 1 else 0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(5, 1), (5, 60), (6, 3), (6, 60), (60, 60)])
+def test_five_points_or_more_are_drawn_by_tsne(n: int, d: int) -> None:
+    latents = cloud(n, d)
+    found = picture(latents, seed=0)
+    assert found.shape == (n, 2)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert len(np.unique(found, axis=0)) == n
+    assert found.tobytes() == picture(latents, seed=0).tobytes()
+
+
+def test_the_picture_keeps_groups_together() -> None:
+    points, labels = groups(60, 60)
+    assert share_beside_their_own(picture(points, seed=0), labels) > 0.9
+
+
+def test_equal_points_are_drawn_where_they_are() -> None:
+    found = picture(np.full((10, 3), 2.0, np.float32), seed=0)
+    np.testing.assert_array_equal(found, np.full((10, 2), 2.0))
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e20, 3e38])
+def test_huge_values_are_not_drawn(value: float) -> None:
+    latents = cloud(10, 3)
+    latents[:2, 0] = value, -value
+    with pytest.raises(InputError, match="holds values beyond"):
+        picture(latents, seed=0)

@@ -1,0 +1,539 @@
+"""aeclust export: images by cluster, tables, and what is read back of them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from support import RECIPE, Cli, Data, files_of, make_images, one_error, run_quietly
+
+from aeclust import artifact as artifacts
+from aeclust import images
+from aeclust.errors import InputError
+from aeclust.images import Source
+from aeclust.images import truth as labels
+from aeclust.run import export as export_module
+from aeclust.run.folder import RunFolder
+
+HEADER = ["id", "label", "confidence", "name", "file"]
+
+
+def table(folder: str) -> list[dict[str, str]]:
+    with open(Path(folder) / "labels.csv", newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        assert rows.fieldnames == HEADER
+        return list(rows)
+
+
+def left() -> list[str]:
+    """What lies in the working folder, hidden files too."""
+    return sorted(os.listdir())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of images and a run on it, side by side; not to be touched."""
+    place = tmp_path_factory.mktemp("photos")
+    pixels = make_images(20, seed=6)[0]
+    for i, image in enumerate(pixels):
+        file = place / "photos" / f"day {i % 3}" / ("deep" if i % 2 else ".") / f"é{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    for command in (["train", place / "photos", *RECIPE, "--epochs", 1], ["cluster"]):
+        result = run_quietly(*command, "--run", place / "run")
+        assert result.code == 0, result.err
+    return place
+
+
+@pytest.fixture
+def of_photos(cli: Cli, photos: Path, tmp_path: Path) -> RunFolder:
+    """A run of the test's own on the folder of images, where `cli` finds it."""
+    return RunFolder(shutil.copytree(photos / "run", tmp_path / "aeclust-run"))
+
+
+# -- folders -----------------------------------------------------------------------------------
+
+
+def test_rows_of_an_array_become_images_by_cluster(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    cli("name", "0=land/scape: é", "1=..")
+    code, out, err = cli("export", "sorted")
+    assert (code, out, err) == (0, "sorted: 60 images in 2 folders\n", "")
+    arrays = artifacts.read(full_run.labels_file).arrays
+    pixels, rows = np.load(data.images), table("sorted")
+    folders = {0: "0-land-scape-é", 1: "1"}
+    for i, row in enumerate(rows):
+        cluster = int(arrays["labels"][i])
+        assert row["id"] == str(i)
+        assert row["label"] == str(cluster)
+        assert row["name"] == ["land/scape: é", ".."][cluster]
+        assert float(row["confidence"]) == pytest.approx(arrays["confidence"][i], abs=1e-6)
+        assert row["file"] == f"{folders[cluster]}/{i:02d}.png"
+        with Image.open(Path("sorted") / row["file"]) as image:
+            assert np.array_equal(np.asarray(image), pixels[i])
+    found = {p.relative_to("sorted").as_posix() for p in Path("sorted").rglob("*") if p.is_file()}
+    assert found == {row["file"] for row in rows} | {"labels.csv"}
+    assert left() == ["aeclust-run", "sorted"]
+
+
+def test_files_keep_their_paths_and_bytes(cli: Cli, of_photos: RunFolder, photos: Path) -> None:
+    assert cli("export", "sorted.v2/").code == 0
+    rows = table("sorted.v2")
+    assert len(rows) == 20
+    for row in rows:
+        assert row["file"] == f"{row['label']}/{row['id']}"
+        copy, original = Path("sorted.v2") / row["file"], photos / "photos" / row["id"]
+        assert copy.read_bytes() == original.read_bytes()
+        assert not copy.is_symlink()
+
+
+def test_links_lead_to_the_images(cli: Cli, of_photos: RunFolder, photos: Path) -> None:
+    assert cli("export", "sorted", "--link").code == 0
+    for row in table("sorted"):
+        link = Path("sorted") / row["file"]
+        assert link.is_symlink()
+        assert link.resolve() == (photos / "photos" / row["id"]).resolve()
+    assert cli("export", "sorted", "--force").code == 0
+    assert not any(path.is_symlink() for path in Path("sorted").rglob("*"))
+    assert (photos / "photos" / "day 0" / "é0.png").exists()
+
+
+@pytest.mark.parametrize("kind", [["--link"], []])
+def test_a_folder_is_images_and_labels_again(
+    cli: Cli, of_photos: RunFolder, data: Data, kind: list[str]
+) -> None:
+    assert cli("export", "sorted", *kind).code == 0
+    again = images.load(Source(location="sorted"))
+    by_file = {row["file"]: row["label"] for row in table("sorted")}
+    assert set(again.ids.tolist()) == by_file.keys()
+    assert cli("train", "sorted", *RECIPE, "--epochs", 1, "--run", "second", "-q").code == 0
+    result = json.loads(cli("evaluate", "sorted", of_photos.labels_file, "--json").out)
+    assert (result["n"], result["accuracy"]) == (20, 1.0)
+
+
+def test_grey_and_floating_images_are_written_with_8_bits(cli: Cli) -> None:
+    grey = make_images(12, seed=3)[0][..., 0]
+    np.save("grey.npy", (grey / 255).astype(np.float32))
+    cli("train", "grey.npy", *RECIPE, "--epochs", 1)
+    assert cli("export", "sorted").code == 0
+    for i, row in enumerate(table("sorted")):
+        with Image.open(Path("sorted") / row["file"]) as image:
+            assert image.mode == "L"
+            assert np.array_equal(np.asarray(image), grey[i])
+
+
+def test_upstream_is_made_first(cli: Cli, run: RunFolder) -> None:
+    result = cli("export", "sorted")
+    assert result.code == 0
+    assert "latents are missing: embedding first\n" in result.err
+    assert "labels are missing: clustering first\n" in result.err
+
+
+def test_progress_is_told_image_by_image(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(
+        "aeclust.cli.terminal.Terminal.progress", lambda self, *say: told.append(say)
+    )
+    cli("export", "sorted")
+    assert told == [("export", i + 1, 60) for i in range(60)]
+
+
+# -- replacing ---------------------------------------------------------------------------------
+
+
+def test_force_replaces_what_an_export_made_and_nothing_else(cli: Cli, full_run: RunFolder) -> None:
+    cli("export", "sorted")
+    there = (
+        f"{Path.cwd()}/sorted: is there already; expected a new name; "
+        "choose another, or replace it with --force"
+    )
+    before = files_of(Path("sorted"))
+    assert one_error(cli("export", "sorted")) == there
+    cli("name", "0=sea")
+    assert cli("export", "sorted", "--force").code == 0
+    assert {row["file"].split("/")[0] for row in table("sorted")} == {"0-sea", "1"}
+    assert files_of(Path("sorted")).keys() != before.keys()
+    assert left() == ["aeclust-run", "sorted"]
+
+    (Path("sorted") / "1" / "notes.txt").write_text("mine")
+    before = files_of(Path("sorted"))
+    assert one_error(cli("export", "sorted", "--force")) == (
+        f"{Path.cwd()}/sorted: is or holds what no export like this put there (1/notes.txt); "
+        "expected nothing else where --force replaces; choose another name, or remove it yourself"
+    )
+    assert files_of(Path("sorted")) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "dest", "what"),
+    [
+        (lambda: Path("mine").mkdir(), "mine", "no labels.csv of an export"),
+        (lambda: Path("mine").touch(), "mine", "a file"),
+        (lambda: Path("mine").symlink_to("aeclust-run"), "mine", "a file"),
+        (lambda: None, ".", "no labels.csv of an export"),
+        (lambda: None, "aeclust-run", "no labels.csv of an export"),
+        (lambda: None, "..", "no labels.csv of an export"),
+    ],
+)
+def test_force_never_replaces_what_is_not_its_own(
+    cli: Cli, full_run: RunFolder, make: Any, dest: str, what: str
+) -> None:
+    make()
+    before = files_of(Path())
+    assert f"put there ({what})" in one_error(cli("export", dest, "--force"))
+    assert files_of(Path()) == before
+
+
+def test_a_folder_is_no_place_for_a_table(cli: Cli, full_run: RunFolder) -> None:
+    Path("mine.csv").mkdir()
+    (Path("mine.csv") / "notes.txt").write_text("mine")
+    before = files_of(Path())
+    assert one_error(cli("export", "mine.csv", "--force")) == (
+        f"{Path.cwd()}/mine.csv: is a folder; expected a file; add a name to it"
+    )
+    assert files_of(Path()) == before
+
+
+def test_a_linked_folder_in_an_export_is_not_its_own(cli: Cli, full_run: RunFolder) -> None:
+    cli("export", "sorted")
+    Path("sorted/more").symlink_to(Path.cwd() / "aeclust-run")
+    assert "(more)" in one_error(cli("export", "sorted", "--force"))
+
+
+def test_force_replaces_a_file(cli: Cli, full_run: RunFolder) -> None:
+    Path("a.csv").write_text("old")
+    assert "is there already" in one_error(cli("export", "a.csv"))
+    assert Path("a.csv").read_text() == "old"
+    assert cli("export", "a.csv", "--force").code == 0
+    assert Path("a.csv").read_text().startswith("id,label,confidence\n0,")
+
+
+@pytest.mark.parametrize("place", ["photos", "photos/day 0/sorted", "."])
+def test_the_images_themselves_are_out_of_reach(
+    cli: Cli, photos: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photos / "photos", tmp_path / "photos")
+    assert cli("train", "photos", *RECIPE, "--epochs", 1).code == 0
+    monkeypatch.setattr(export_module, "_check_free", lambda *a, **b: None)
+    before = files_of(tmp_path)
+    assert one_error(cli("export", place, "--force", "-q")) == (
+        f"{(tmp_path / place).resolve()}: is, holds or lies in the folder of the run's images; "
+        "expected a place apart from it; choose another"
+    )
+    assert files_of(tmp_path) == before
+
+
+# -- whole or not at all -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("when", ["image", "rename"])
+def test_what_is_stopped_leaves_nothing_and_harms_nothing(
+    cli: Cli,
+    full_run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    there: bool,
+    when: str,
+) -> None:
+    if there:
+        cli("export", "sorted")
+    before, count = files_of(Path()), 0
+    write, rename = export_module._write, os.rename
+
+    def write_some(target: Path, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if when == "image" and count == 30:
+            raise error
+        write(target, data)
+
+    def rename_some(source: Path, target: Path) -> None:
+        if when == "rename" and str(source).endswith(".tmp"):
+            raise error
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export_module, "_write", write_some)
+        patch.setattr(os, "rename", rename_some)
+        result = cli("export", "sorted", "--force")
+    if isinstance(error, OSError):
+        assert one_error(result, code=4) == (
+            f"{Path.cwd()}/sorted: could not be written (No space left on device); "
+            "free space or choose another place; what was there before is unharmed"
+        )
+    else:
+        assert (result.code, result.err) == (130, "interrupted\n")
+    assert files_of(Path()) == before
+    assert left() == ["aeclust-run", *(["sorted"] if there else [])]
+
+
+def test_lost_images_are_named(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "photos", tmp_path / "photos")
+    cli("train", "photos", *RECIPE, "--epochs", 1)
+    cli("cluster")
+    shutil.rmtree(tmp_path / "photos")
+    for flags in ([], ["--link"]):
+        assert one_error(cli("export", "sorted", "-q", *flags)) == (
+            f"{tmp_path}/photos/day 0/deep/é15.png: cannot be read (No such file or directory); "
+            "expected the images that the run was trained on; "
+            "restore them, or train again with --force"
+        )
+    assert "sorted" not in left()
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "../x.png",
+        "/etc/passwd",
+        "a/../../x.png",
+        "..",
+        ".",
+        "",
+        "a//b.png",
+        "./a.png",
+        "a/",
+        "a\0b",
+    ],
+)
+def test_hostile_ids_do_not_leave_the_folder(
+    cli: Cli, of_photos: RunFolder, tmp_path: Path, hostile: str
+) -> None:
+    with pytest.raises(InputError, match="leads out of the folder"):
+        export_module._checked(hostile, of_photos)
+    artifact = artifacts.read(of_photos.labels_file)
+    names = artifacts.decode_ids(artifact.arrays["ids"]).astype(object)
+    names[4] = hostile or "./"  # the format has no empty text
+    ids = artifacts.encode_ids(np.array(names.tolist()))
+    arrays = {**artifact.arrays, "ids": ids}
+    artifacts.write(of_photos.labels_file, dataclasses.replace(artifact, arrays=arrays))
+    before = files_of(tmp_path)
+    error = one_error(cli("export", "sorted"))
+    if "\0" in hostile:
+        assert "leads out of the folder, or is no path of a file" in error
+    else:
+        assert error == (
+            f"aeclust-run/labels.h5: id {hostile or './'!r} leads out of the folder, or is no path "
+            "of a file; expected ids as paths below the folder of the images; "
+            "run aeclust cluster --force"
+        )
+    assert files_of(tmp_path) == before
+
+
+def test_an_endless_id_is_one_line(cli: Cli, of_photos: RunFolder) -> None:
+    artifact = artifacts.read(of_photos.labels_file)
+    names = artifacts.decode_ids(artifact.arrays["ids"]).tolist()
+    ids = artifacts.encode_ids(np.array(["x" * 5000, *names[1:]]))
+    arrays = {**artifact.arrays, "ids": ids}
+    artifacts.write(of_photos.labels_file, dataclasses.replace(artifact, arrays=arrays))
+    assert "cannot be read (File name too long)" in one_error(cli("export", "sorted"))
+    assert "sorted" not in left()
+
+
+def test_ids_that_are_not_rows_are_refused(cli: Cli, full_run: RunFolder) -> None:
+    artifact = artifacts.read(full_run.labels_file)
+    arrays = {**artifact.arrays, "ids": artifact.arrays["ids"] + 1}
+    artifacts.write(full_run.labels_file, dataclasses.replace(artifact, arrays=arrays))
+    assert one_error(cli("export", "sorted")) == (
+        "aeclust-run/labels.h5: the labels have other ids than the images; "
+        "expected row numbers from 0; run aeclust cluster --force"
+    )
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_tables_hold_what_the_run_found(cli: Cli, full_run: RunFolder, named: bool) -> None:
+    if named:
+        cli("name", "1=sea, shore")
+    arrays = artifacts.read(full_run.labels_file).arrays
+    names = ["", "sea, shore"]
+    column: NDArray[Any] = np.array([names[c] for c in arrays["labels"]])
+    rounded = [round(c, 6) for c in arrays["confidence"].tolist()]
+
+    assert cli("export", "a.csv") == (0, "a.csv: 60 images\n", "")
+    with open("a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == arrays["labels"].astype(str).tolist()
+    assert [float(row["confidence"]) for row in rows] == rounded
+    assert [row.get("name") for row in rows] == (column.tolist() if named else [None] * 60)
+
+    assert cli("export", "a.json").code == 0
+    expected = json.loads(cli("predict", "--json").out)
+    if named:
+        expected["names"] = column.tolist()
+    assert json.loads(Path("a.json").read_text()) == expected
+
+    assert cli("export", "a.npz").code == 0
+    with np.load("a.npz", allow_pickle=False) as found:
+        keys = {"ids", "labels", "confidence", "latents"} | ({"names"} if named else set())
+        assert set(found) == keys
+        latents = artifacts.read(full_run.latents_file).arrays["latents"]
+        assert np.array_equal(found["latents"], latents)
+        for key in ("ids", "labels", "confidence"):
+            assert np.array_equal(found[key], arrays[key])
+            assert found[key].dtype == arrays[key].dtype
+        if named:
+            assert found["names"].dtype.kind == "U"
+            assert np.array_equal(found["names"], column)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".npz", ""])
+def test_what_is_exported_is_read_wherever_labels_are(
+    cli: Cli, of_photos: RunFolder, ending: str
+) -> None:
+    name = f"out{ending}"
+    assert cli("export", name).code == 0
+    read = labels.load(name)
+    arrays = artifacts.read(of_photos.labels_file).arrays
+    assert np.array_equal(read.values, arrays["labels"])
+    assert read.ids is not None
+    assert read.ids.tolist() == artifacts.decode_ids(arrays["ids"]).tolist()
+    score = json.loads(cli("evaluate", name, of_photos.labels_file, "--json").out)
+    assert (score["n"], score["accuracy"]) == (20, 1.0)
+    assert "20 of 20 known labels agree" in cli("name", "--labels", name).out
+    named = labels.load_named(name)
+    assert named[1] == ["0", "1"]
+
+
+def test_plot_takes_exported_labels(cli: Cli, full_run: RunFolder) -> None:
+    cli("export", "sorted")
+    assert "accuracy 1.0000" in cli("plot", "--labels", "sorted").out
+
+
+def test_equal_runs_export_equal_bytes(cli: Cli, full_run: RunFolder) -> None:
+    for name in ("x.npz", "x.json", "x.csv"):
+        cli("export", name)
+        cli("export", f"again-{name}")
+        assert Path(name).read_bytes() == Path(f"again-{name}").read_bytes()
+
+
+# -- requests ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["a.txt"],
+            "a.txt: ends in '.txt'; expected .csv, .json, .npz, .safetensors, .onnx, or a folder; "
+            "give a folder no ending, or a slash at its end",
+        ),
+        (["a.csv", "--link"], "--link: a file holds no images; expected a folder; leave it out"),
+        (
+            ["a", "--link"],
+            "--link: the images are rows of an array; expected images in a folder; "
+            "leave it out: each row becomes a PNG",
+        ),
+        (
+            ["a", "--checkpoint", 3],
+            "--checkpoint: no network is exported; expected DEST to end in .safetensors or .onnx; "
+            "leave it out, or choose the latents' own with aeclust embed --checkpoint",
+        ),
+        (["a.onnx", "--checkpoint", 99], "aeclust-run: there is no checkpoint of epoch 99"),
+        (["a", "--run", "away"], "away: there is no run here"),
+    ],
+)
+def test_wrong_requests_are_refused(
+    cli: Cli, full_run: RunFolder, arguments: list[str], text: str
+) -> None:
+    before = files_of(full_run.path)
+    assert one_error(cli("export", *arguments)).startswith(text)
+    assert files_of(full_run.path) == before
+    assert left() == ["aeclust-run"]
+
+
+def test_latents_beyond_memory_are_refused(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aeclust.memory.machine", lambda: 100)
+    assert one_error(cli("export", "a.npz", "-q")) == (
+        "aeclust-run/latents.h5: a copy of the latents needs about 0 GB of memory; "
+        "expected at most 0 GB, all that this machine has; read that file instead"
+    )
+
+
+def test_a_place_that_cannot_be_written_exits_4(cli: Cli, full_run: RunFolder) -> None:
+    Path("file").touch()
+    assert "could not be written" in one_error(cli("export", "file/sorted"), code=4)
+    assert "could not be written" in one_error(cli("export", "file/a.csv"), code=4)
+
+
+def test_json_says_what_was_written(cli: Cli, full_run: RunFolder) -> None:
+    assert json.loads(cli("export", "out/a.csv", "--json").out) == {
+        "file": "out/a.csv", "format": "csv", "content": "60 images",
+    }  # fmt: skip
+    answer = json.loads(cli("export", "out/a.safetensors", "--json", "--checkpoint", 3).out)
+    assert (answer["format"], answer["content"]) == (
+        "safetensors",
+        "the network of recipe baseline after epoch 3",
+    )
+
+
+@pytest.mark.parametrize("name", ["run.json", "names.json", "labels.h5", "../run/run.json"])
+def test_what_the_run_keeps_is_no_destination(cli: Cli, full_run: RunFolder, name: str) -> None:
+    full_run.path.rename("run")
+    before = files_of(Path("run"))
+    destination = f"run/{name}"
+    if destination.endswith(".json"):
+        told = one_error(cli("export", destination, "--force", "--run", "run", "-q"))
+        assert told == (
+            f"{Path(destination).resolve()}: it belongs to the run; expected another file; "
+            "choose another name or folder"
+        )
+    for command in (["predict"], ["cluster"], ["embed"]):
+        told = one_error(cli(*command, "-o", destination, "--run", "run", "-q"))
+        assert "it belongs to the run" in told
+    assert files_of(Path("run")) == before
+
+
+def test_standard_output_is_no_destination(cli: Cli, full_run: RunFolder) -> None:
+    assert one_error(cli("export", "-")) == (
+        "-: an export has a name; expected a folder or a file; "
+        "use aeclust predict for a CSV on standard output"
+    )
+    assert not Path("-").exists()
+
+
+def test_what_a_killed_export_put_aside_comes_back(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "sorted").code == 0
+    before = files_of(Path("sorted"))
+    Path("sorted").rename(".sorted.0123abcd.old")
+    told = one_error(cli("export", "sorted", "-q"))
+    assert "sorted: is there already" in told
+    assert files_of(Path("sorted")) == before
+
+
+def test_what_file_managers_leave_is_no_obstacle(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "sorted").code == 0
+    Path("sorted/.DS_Store").write_bytes(b"x")
+    assert cli("export", "sorted", "--force").code == 0
+    assert not Path("sorted/.DS_Store").exists()
+
+
+def test_an_archive_holds_the_columns_alone(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("export", "all.npz").code == 0
+    with np.load("all.npz") as archive:
+        assert sorted(archive.files) == ["confidence", "ids", "labels", "latents"]
+
+
+def test_the_network_is_the_one_that_the_latents_are_of(cli: Cli, two_phase_run: RunFolder) -> None:
+    assert "after epoch 4" in cli("export", "first.onnx").out
+    assert cli("cluster", "-k", 3).code == 0  # which goes back to the end of the first phase
+    assert "after epoch 2" in cli("export", "second.safetensors").out
+    assert "after epoch 4" in cli("export", "third.safetensors", "--checkpoint", 4).out

@@ -1,0 +1,310 @@
+"""What the estimator saves is a run of the commands, and what they leave it loads."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import TWO_PHASES, Cli, Data, files_of, make_images, one_error
+
+from aeclust import AutoencoderClusterer
+from aeclust import artifact as artifacts
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.run.folder import RunFolder
+
+SMALL = {"channels": (4, 8), "image_size": 8, "batch_size": 16, "epochs": 2, "label_epochs": 2}
+GONE = "the array given to fit is gone; what was made from it is used as it stands\n"
+LOST = (
+    "the array given to fit: there is no such file or folder; "
+    "expected .npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes; check the path"
+)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Data) -> AutoencoderClusterer:
+    """The model of the run `self_labelled`; not to be fitted again."""
+    return AutoencoderClusterer(2, settings=SMALL, random_state=0).fit(np.load(data.images))
+
+
+@pytest.fixture
+def saved(cli: Cli, fitted: AutoencoderClusterer, tmp_path: Path) -> RunFolder:
+    """That model, saved where `cli` finds it."""
+    fitted.save(tmp_path / "aeclust-run")
+    return RunFolder(tmp_path / "aeclust-run")
+
+
+# -- the same as the commands ------------------------------------------------------------------
+
+
+def test_estimator_and_commands_make_the_same_bytes(saved: RunFolder, self_labelled: Path) -> None:
+    for name in ("weights/epoch-0004.h5", "latents.h5", "labels.h5"):
+        assert (saved.path / name).read_bytes() == (self_labelled / name).read_bytes(), name
+    theirs = RunFolder(self_labelled).manifest()
+    ours = saved.manifest()
+    assert (ours.identity, ours.shape) == (theirs.identity, theirs.shape)
+
+
+def test_estimator_and_commands_label_the_same(
+    cli: Cli, fitted: AutoencoderClusterer, two_phase_run: RunFolder, data: Data
+) -> None:
+    labels = artifacts.read(two_phase_run.labels_file).arrays
+    np.testing.assert_array_equal(fitted.labels_, labels["labels"])
+    np.testing.assert_array_equal(fitted.confidence_, labels["confidence"])
+    mixed = np.concatenate(
+        [np.load(data.val_images), np.load(data.images)[:7], np.load(data.noise)]
+    )
+    np.save("mixed.npy", mixed)
+    answer = json.loads(cli("predict", "mixed.npy", "--json", "-q").out)
+    assert fitted.predict(mixed).tolist() == answer["labels"]
+    own = labels["confidence"][:7].astype(float).round(6)  # duplicates of training images
+    assert answer["confidence"][24:31] == own.tolist()
+
+
+# -- a saved model under the commands ----------------------------------------------------------
+
+
+def test_a_saved_model_is_a_whole_run(cli: Cli, saved: RunFolder) -> None:
+    code, out, err = cli("info")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "aeclust-run: hybrid, 4 epochs, seed 0, finished"
+    assert lines[1].startswith("images: the array given to fit (60, 8, 8, 3), sha256 ")
+    assert [line.partition(":")[0] for line in lines[2:]] == [
+        "weights/epoch-0004.h5", "latents.h5", "labels.h5",
+    ]  # fmt: skip
+    assert "STALE" not in out
+    saved.weights_file(4).unlink()
+    assert cli("info").out.startswith("aeclust-run: hybrid, 4 epochs, seed 0, interrupted")
+
+
+def test_commands_work_on_a_saved_model(
+    cli: Cli, saved: RunFolder, fitted: AutoencoderClusterer, data: Data
+) -> None:
+    others = np.load(data.val_images)
+    code, out, err = cli("predict", data.val_images)
+    assert (code, err) == (0, f"{GONE}{data.val_images}: 24 images, 8 x 8 RGB, uint8\n")
+    assert [int(line.split(",")[1]) for line in out.splitlines()[1:]] == fitted.predict(
+        others
+    ).tolist()
+    code, out, err = cli("predict")
+    assert (code, err) == (0, GONE)
+    assert out == "id,label\n" + "".join(f"{i},{j}\n" for i, j in enumerate(fitted.labels_))
+    assert cli("embed", data.val_images, "-o", "other.h5", "-q").code == 0
+    made = artifacts.read(Path("other.h5")).arrays["latents"]
+    np.testing.assert_array_equal(made, fitted.transform(others))
+    assert cli("reconstruct", data.val_images, "--idx", "1,2", "-q").code == 0
+    assert Path("aeclust-run/reconstruction.png").exists()
+    assert cli("cluster", "--clusterer", "kmeans", "--reduction", "pca:2", "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["reconstruct --idx 1", "checkpoint-curve", "embed --force", "train --resume"]
+)
+def test_what_needs_the_images_says_that_they_are_gone(
+    cli: Cli, saved: RunFolder, command: str
+) -> None:
+    before = files_of(saved.path)
+    assert one_error(cli(*command.split(), *(["-q"] * (command[0] != "t")))) == LOST
+    assert files_of(saved.path) == before
+
+
+def test_other_clusters_need_the_end_of_the_first_phase(cli: Cli, saved: RunFolder) -> None:
+    before = files_of(saved.path)
+    assert one_error(cli("cluster", "-k", "3", "-q")) == (
+        "aeclust-run: the end of the first phase, epoch 2, was not kept, and after it the network "
+        "labelled itself with 2 clusters; expected -k 2; train or fit again with the other number"
+    )
+    assert files_of(saved.path) == before
+
+
+def test_training_on_the_same_images_finds_nothing_to_do(
+    cli: Cli, saved: RunFolder, data: Data
+) -> None:
+    before = files_of(saved.path)
+    result = cli("train", data.images, *TWO_PHASES, "--resume", "--json")
+    assert json.loads(result.out)["trained"] is False
+    assert files_of(saved.path) == before
+
+
+# -- and back ----------------------------------------------------------------------------------
+
+
+def test_a_loaded_model_is_the_saved_one(
+    saved: RunFolder, fitted: AutoencoderClusterer, data: Data, tmp_path: Path
+) -> None:
+    loaded = AutoencoderClusterer.load(saved.path)
+    others = np.load(data.val_images)
+    np.testing.assert_array_equal(loaded.labels_, fitted.labels_)
+    np.testing.assert_array_equal(loaded.confidence_, fitted.confidence_)
+    np.testing.assert_array_equal(loaded.predict(others), fitted.predict(others))
+    np.testing.assert_array_equal(loaded.transform(others), fitted.transform(others))
+    assert loaded.score(others) == fitted.score(others)
+    for name in ("n_clusters_", "agreement_", "warnings_", "recipe_", "n_features_in_"):
+        assert getattr(loaded, name) == getattr(fitted, name), name
+    assert loaded.get_feature_names_out().tolist() == fitted.get_feature_names_out().tolist()
+    loaded.save(tmp_path / "again")
+    assert {k: v for k, (v, _) in files_of(tmp_path / "again").items()} == {
+        k: v for k, (v, _) in files_of(saved.path).items()
+    }
+    # its parameters are those of its fit
+    images = np.load(data.images)
+    np.testing.assert_array_equal(loaded.fit(images).transform(others), fitted.transform(others))
+
+
+def test_rows_and_their_range_are_remembered(tmp_path: Path) -> None:
+    settings = {"channels": (4, 8), "image_size": 8, "epochs": 1, "reduction": ()}
+    model = AutoencoderClusterer(
+        3,
+        recipe="baseline",
+        settings={**settings, "clusterer": "kmeans"},
+        image_shape=(2, -1),
+        value_range=(-0.5, 16),
+        random_state=5,
+    )
+    rows = np.random.default_rng(0).uniform(0, 16, (20, 12))
+    model.fit(rows).save(tmp_path / "run")
+    loaded = AutoencoderClusterer.load(tmp_path / "run")
+    assert (loaded.image_shape, loaded.value_range) == ((2, 6), (-0.5, 16.0))
+    assert (loaded.n_clusters, loaded.recipe, loaded.random_state) == (3, "baseline", 5)
+    np.testing.assert_array_equal(loaded.predict(rows), model.labels_)
+    latents = model.transform(rows)
+    np.testing.assert_array_equal(
+        loaded.inverse_transform(latents), model.inverse_transform(latents)
+    )
+    colours = model.set_params(image_shape=(2, 2, 3), n_clusters="auto").fit(rows)
+    colours.save(tmp_path / "colours")
+    loaded = AutoencoderClusterer.load(tmp_path / "colours")
+    assert (loaded.image_shape, loaded.n_clusters) == ((2, 2, 3), "auto")
+    assert loaded.n_clusters_ == colours.n_clusters_
+
+
+def test_a_run_of_the_commands_loads(
+    full_run: RunFolder, cli: Cli, data: Data, tmp_path: Path
+) -> None:
+    assert cli("cluster", "-k", "3", "-q").code == 0
+    loaded = AutoencoderClusterer.load(full_run.path)
+    assert (loaded.n_clusters, loaded.n_clusters_, loaded.recipe_.k) == (3, 3, 3)
+    labels = artifacts.read(full_run.labels_file).arrays["labels"]
+    np.testing.assert_array_equal(loaded.labels_, labels)
+    np.testing.assert_array_equal(loaded.predict(np.load(data.images)), labels)
+    loaded.save(tmp_path / "copy")
+    copy = RunFolder(tmp_path / "copy")
+    assert copy.checkpoints() == [11]
+    assert copy.manifest().source == full_run.manifest().source
+    assert copy.labels_file.read_bytes() == full_run.labels_file.read_bytes()
+
+
+def test_the_first_phase_loads_and_becomes_the_last_of_its_copy(
+    two_phase_run: RunFolder, cli: Cli, tmp_path: Path
+) -> None:
+    assert cli("cluster", "-k", "3", "-q").code == 0
+    loaded = AutoencoderClusterer.load(two_phase_run.path)
+    loaded.save("copy")
+    assert RunFolder(tmp_path / "copy").checkpoints() == [2]
+    for arguments in (["-k", "3"], ["-k", "4"]):
+        assert cli("cluster", *arguments, "--run", "copy", "-q").code == 0
+    assert "STALE" not in cli("info", "copy").out
+
+
+def test_a_run_without_fresh_labels_says_which_command_makes_them(
+    full_run: RunFolder, cli: Cli
+) -> None:
+    full_run.latents_file.unlink()
+    with pytest.raises(InputError) as caught:
+        AutoencoderClusterer.load("aeclust-run")
+    assert str(caught.value) == (
+        "aeclust-run/labels.h5: the labels are stale: the latents are missing; expected labels of "
+        "the latents and weights beside them; run aeclust cluster --run aeclust-run"
+    )
+    full_run.labels_file.unlink()
+    with pytest.raises(InputError) as caught:
+        AutoencoderClusterer.load("aeclust-run")
+    assert str(caught.value) == (
+        "aeclust-run: the run has no labels; expected one that was clustered; "
+        "run aeclust cluster --run aeclust-run"
+    )
+    assert cli("cluster", "-q").code == 0
+    assert AutoencoderClusterer.load("aeclust-run").n_clusters_ == 2
+    with pytest.raises(InputError, match=r"^nowhere: there is no run here"):
+        AutoencoderClusterer.load("nowhere")
+
+
+# -- a folder that is in use -------------------------------------------------------------------
+
+
+def test_an_existing_run_is_replaced_only_if_asked_for(
+    full_run: RunFolder, fitted: AutoencoderClusterer, cli: Cli
+) -> None:
+    before = files_of(full_run.path)
+    with pytest.raises(InputError) as caught:
+        fitted.save("aeclust-run")
+    assert str(caught.value) == (
+        "aeclust-run: a run is here already; expected an empty or new folder; "
+        "replace it with overwrite=True, or choose another folder"
+    )
+    assert files_of(full_run.path) == before
+    fitted.save("aeclust-run", overwrite=True)
+    assert set(files_of(full_run.path)) == {
+        "run.json", "weights/epoch-0004.h5", "latents.h5", "labels.h5",
+    }  # fmt: skip
+    assert "STALE" not in cli("info").out
+
+
+def test_a_model_may_replace_the_run_it_was_loaded_from(
+    two_phase_run: RunFolder, cli: Cli, data: Data
+) -> None:
+    loaded = AutoencoderClusterer.load(two_phase_run.path)
+    others = make_images(9, seed=7)[0]
+    before = loaded.predict(others)
+    loaded.save(two_phase_run.path, overwrite=True)
+    np.testing.assert_array_equal(loaded.predict(others), before)
+    np.testing.assert_array_equal(
+        AutoencoderClusterer.load(two_phase_run.path).predict(others), before
+    )
+
+
+def test_a_folder_that_another_holds_is_left_alone(
+    full_run: RunFolder, fitted: AutoencoderClusterer
+) -> None:
+    before = files_of(full_run.path)
+    with full_run.lock(), pytest.raises(BusyError, match="another process works here"):
+        fitted.save(full_run.path, overwrite=True)
+    assert files_of(full_run.path) == before
+
+
+def test_a_damaged_list_of_checkpoints_is_refused(saved: RunFolder) -> None:
+    whole = json.loads(saved.manifest_file.read_text())
+    for kept in ([], ["x"], 4, [float("inf")]):
+        saved.manifest_file.write_text(json.dumps({**whole, "kept": kept}))
+        with pytest.raises(InputError, match=r"run\.json: is damaged"):
+            saved.manifest()
+
+
+def test_a_full_disk_is_noticed_before_a_run_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, _ = make_images(24, seed=0)
+    model = AutoencoderClusterer(settings=SMALL, random_state=0).fit(images)
+    model.save(tmp_path / "run")
+    before = files_of(tmp_path / "run")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100})())
+    with pytest.raises(WriteError) as caught:
+        model.save(tmp_path / "run", overwrite=True)
+    assert re.fullmatch(
+        r".*run: 0 MB are free and \d+ MB will be needed; free space, or choose another folder",
+        str(caught.value),
+    )
+    assert files_of(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused_before_training(seed: int) -> None:
+    images, _ = make_images(24, seed=0)
+    with pytest.raises(InputError) as caught:
+        AutoencoderClusterer(random_state=seed).fit(images)
+    assert str(caught.value) == (
+        f"random_state is {seed}; expected a whole number from 0 to 2^32 - 1"
+    )

@@ -1,0 +1,386 @@
+"""aeclust checkpoint-curve: error and accuracy of every checkpoint, table, picture, numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import spearmanr
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from support import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
+
+from aeclust.cli.answers import curve_text
+from aeclust.clusters.curve import Curve, Point, summarise
+from aeclust.clusters.indicators import Indicators, indicate
+from aeclust.network import inference
+from aeclust.run import curve as curves
+from aeclust.run.caches import load_network
+from aeclust.run.context import Context
+from aeclust.run.curve import checkpoint_curve
+from aeclust.run.folder import RunFolder
+
+INDICATORS = ["rank", "view_neighbours", "view_clusters"]
+INDICATORS += ["information", "half_agreement", "separation"]
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with open(file, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def table_of(file: Path) -> tuple[list[int], list[float], list[float]]:
+    rows = rows_of(file)
+    assert list(rows[0]) == ["epoch", "mse", "validation_accuracy", *INDICATORS]
+    return (
+        [int(row["epoch"]) for row in rows],
+        [float(row["mse"]) for row in rows],
+        [float(row["validation_accuracy"]) for row in rows],
+    )
+
+
+def measured_by_hand(run: RunFolder, data: Data, epoch: int) -> tuple[float, float]:
+    """MSE of all training images, and accuracy of the noise by the vote of 15 neighbours."""
+    network, _ = load_network(Context(run), run.manifest(), epoch)
+
+    def batch(file: Path) -> torch.Tensor:
+        return torch.from_numpy(np.load(file)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    with torch.inference_mode():
+        images = batch(data.images)
+        latents = network.encode(images)
+        error = float((network.decode(latents) - images).square().mean())
+        others = network.encode(batch(data.noise)).numpy()
+    base = latents.numpy()
+    points = PCA(2, random_state=0).fit_transform(base)
+    clusters = KMeans(2, n_init=10, random_state=0).fit_predict(points)
+    near = NearestNeighbors(n_neighbors=15).fit(base).kneighbors(others, return_distance=False)
+    voted = (clusters[near].mean(1) > 0.5).astype(int)
+    agree = float((voted == np.load(data.noise_labels)).mean())
+    return error, max(agree, 1 - agree)
+
+
+def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> None:
+    before = files_of(run.path)
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    code, out, err = cli("checkpoint-curve", *flags)
+    assert (code, err) == (0, "")
+    epochs, errors, accuracies = table_of(run.path / "checkpoint-curve.csv")
+    assert epochs == list(range(12))
+    for epoch in (0, 7):
+        error, accuracy = measured_by_hand(run, data, epoch)
+        assert errors[epoch] == pytest.approx(error, rel=1e-5)
+        assert accuracies[epoch] == pytest.approx(accuracy)
+
+    lines = out.splitlines()
+    columns = {"mse": errors, **indicators_of(run.path / "checkpoint-curve.csv")}
+    views = columns["view_neighbours"]
+    assert lines[0] == "epoch     MSE  accuracy  view_neighbours"
+    assert lines[1:13] == [
+        f"{epoch:5d}  {error:.4f}  {accuracy:8.3f}  {view:15.3f}"
+        for epoch, error, accuracy, view in zip(epochs, errors, accuracies, views, strict=True)
+    ]
+    assert lines[13] == (
+        f"view_neighbours, which needs no labels, is highest after epoch {int(np.argmax(views))}"
+    )
+    assert lines[14] == "Spearman correlation with accuracy:"
+    for line, (name, values) in zip(lines[15:22], columns.items(), strict=True):
+        assert line.startswith(f"  {name:16s} ")
+        assert said(line.split()[1], values, accuracies)
+    falls = -np.diff(accuracies)
+    at, mean = int(falls.argmax()), float(np.mean(accuracies))
+    error = (mean * (1 - mean) / 40) ** 0.5
+    assert lines[22] == (
+        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
+    )
+    assert lines[23] == f"one standard error of an accuracy on 40 images: {100 * error:.1f} points"
+    assert lines[24] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
+    assert len(lines) == 25
+
+    after = files_of(run.path)
+    assert after.keys() - before.keys() == {
+        "checkpoint-curve.png",
+        "checkpoint-curve.csv",
+        "curve.h5",
+    }
+    assert {name: after[name] for name in before} == before
+    with Image.open(run.path / "checkpoint-curve.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 500
+
+
+def indicators_of(file: Path) -> dict[str, list[float]]:
+    rows = rows_of(file)
+    return {name: [float(row[name]) for row in rows] for name in INDICATORS}
+
+
+def said(text: str, values: list[float], accuracies: list[float]) -> bool:
+    """Whether a rank correlation is printed right."""
+    if len(set(values)) == 1:
+        return text == "undefined"
+    rho = float(spearmanr(values, accuracies).statistic)
+    return re.fullmatch(r"[+-]\d\.\d\d", text) is not None and abs(float(text) - rho) < 0.0051
+
+
+def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None:
+    assert cli("checkpoint-curve").code == 0
+    found = indicators_of(run.path / "checkpoint-curve.csv")
+    images = np.load(data.images)
+    device = torch.device("cpu")
+    for epoch in (0, 7):
+        network, _ = load_network(Context(run), run.manifest(), epoch)
+        latents = inference.embed(network, images, image_size=8, device=device)
+        views = inference.embed_views(network, images, image_size=8, device=device, seed=0)
+        wanted = indicate(latents, views, 2, seed=0)
+        for name in INDICATORS:
+            assert found[name][epoch] == pytest.approx(getattr(wanted, name), rel=1e-6), name
+    assert all(1 <= rank <= 32 for rank in found["rank"])
+    for name in ("view_neighbours", "view_clusters", "information", "separation"):
+        assert all(0 <= value <= 1 for value in found[name])
+    labels = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    assert cli("checkpoint-curve", *labels).code == 0
+    assert indicators_of(run.path / "checkpoint-curve.csv") == found
+
+
+def test_both_phases_are_measured(cli: Cli, two_phase_run: RunFolder, data: Data) -> None:
+    before = files_of(two_phase_run.path)
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("checkpoint-curve", *flags, "-o", "curve.svg").code == 0
+    epochs, errors, accuracies = table_of(Path("curve.csv"))
+    assert epochs == [0, 1, 2, 3, 4]
+    network, _ = load_network(Context(two_phase_run), two_phase_run.manifest(), 4)
+    images = torch.from_numpy(np.load(data.images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        error = float((network.decode(network.encode(images)) - images).square().mean())
+    assert errors[4] == pytest.approx(error, rel=1e-4)
+    assert accuracies[4] == 1.0
+    after = files_of(two_phase_run.path)
+    assert after.keys() - before.keys() == {"curve.h5"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_run_whose_k_is_estimated_is_measured(cli: Cli, data: Data) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto", *flags).code == 0
+    result = cli("checkpoint-curve")
+    assert result.code == 0, result.err
+    epochs, _, accuracies = table_of(Path("aeclust-run/checkpoint-curve.csv"))
+    assert epochs == [0, 1, 2]
+    assert accuracies[2] == 1.0
+
+
+def test_without_labels_the_accuracy_is_left_out(cli: Cli, run: RunFolder) -> None:
+    code, out, err = cli("checkpoint-curve")
+    assert code == 0
+    assert err == ("no validation labels: accuracy is left out (see --val-images, --val-labels)\n")
+    assert re.fullmatch(r" {4}0  \d\.\d{4} {22}\d\.\d{3}", out.splitlines()[1])
+    assert "Spearman" not in out
+    rows = rows_of(run.path / "checkpoint-curve.csv")
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
+    assert {row["validation_accuracy"] for row in rows} == {""}
+    assert all(float(row["rank"]) >= 1 for row in rows)
+
+
+def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
+    cli: Cli, run: RunFolder, data: Data
+) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    out = cli("checkpoint-curve", *flags).out
+    lines = out.splitlines()
+    assert lines[14] == "Spearman correlation with accuracy:"
+    assert lines[15:22] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
+    assert lines[22] == "accuracy never falls"
+    assert table_of(run.path / "checkpoint-curve.csv")[2] == [1.0] * 12
+
+
+def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data: Data) -> None:
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels, "--json"]
+    answer = json.loads(cli("checkpoint-curve", *flags).out)
+    assert list(answer) == ["picture", "table", "points", "correlations", "fall"]
+    assert answer["picture"] == "aeclust-run/checkpoint-curve.png"
+    assert answer["table"] == "aeclust-run/checkpoint-curve.csv"
+    epochs, errors, accuracies = table_of(run.path / "checkpoint-curve.csv")
+    assert [point["epoch"] for point in answer["points"]] == epochs
+    assert [point["error"] for point in answer["points"]] == errors
+    assert [point["accuracy"] for point in answer["points"]] == accuracies
+    columns = indicators_of(run.path / "checkpoint-curve.csv")
+    for i, point in enumerate(answer["points"]):
+        assert point["indicators"] == {name: columns[name][i] for name in INDICATORS}
+    assert list(answer["correlations"]) == ["mse", *INDICATORS]
+    for name, values in {"mse": errors, **columns}.items():
+        wanted = None if len(set(values)) == 1 else spearmanr(values, accuracies).statistic
+        assert answer["correlations"][name] == pytest.approx(wanted), name
+    start, end, size = answer["fall"]
+    assert end == start + 1
+    assert size == pytest.approx(accuracies[start] - accuracies[end])
+
+
+def test_o_names_the_picture_and_the_table_lies_beside_it(cli: Cli, run: RunFolder) -> None:
+    assert cli("checkpoint-curve", "-o", "plots/curve.svg").code == 0
+    assert Path("plots/curve.svg").read_bytes().startswith(b"<?xml")
+    assert (
+        Path("plots/curve.csv")
+        .read_text()
+        .startswith(f"epoch,mse,validation_accuracy,{','.join(INDICATORS)}\n0,")
+    )
+    assert not (run.path / "checkpoint-curve.csv").exists()
+
+
+def test_validation_data_of_training_are_used(cli: Cli, data: Data) -> None:
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("train", data.images, *RECIPE, "--epochs", 2, *flags).code == 0
+    assert cli("checkpoint-curve").code == 0
+    table = table_of(Path("aeclust-run/checkpoint-curve.csv"))
+    assert table[0] == [0, 1, 2]
+    assert table[2] == [1.0, 1.0, 1.0]
+
+
+def test_a_few_labelled_images_are_enough(cli: Cli, run: RunFolder, data: Data) -> None:
+    truth = np.load(data.val_labels)
+    Path("known.csv").write_text(f"id,label\n5,{1 - truth[5]}\n0,{truth[0]}\n1,{truth[1]}\n")
+    flags = ["--val-images", data.val_images, "--val-labels", "known.csv"]
+    assert cli("checkpoint-curve", *flags).code == 0
+    accuracies = table_of(run.path / "checkpoint-curve.csv")[2]
+    assert accuracies == pytest.approx([2 / 3] * 12)
+
+
+def test_a_chain_with_tsne_clusters_the_validation_images_by_themselves(
+    cli: Cli, data: Data
+) -> None:
+    chain = ["--set", "reduction=kpca:10,tsne:2", "--set", "perplexity=5", "--epochs", 1]
+    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
+    assert cli("train", data.images, *RECIPE, *chain, *flags).code == 0
+    assert cli("checkpoint-curve", "-o", "curve.svg").code == 0
+    assert table_of(Path("curve.csv"))[2] == [1.0, 1.0]
+
+
+# -- the kept measurements ---------------------------------------------------------------------
+
+
+def count_measurements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one whenever the checkpoints are measured from now on."""
+    counted: list[int] = []
+    measure = checkpoint_curve
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        counted.append(1)
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(curves, "checkpoint_curve", counting)
+    return counted
+
+
+ANEW = "checkpoints are measured anew: they were measured for something else\n"
+NO_LABELS = "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
+
+
+def test_what_was_measured_is_kept_and_gives_the_same_table_and_picture(
+    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    first = cli("checkpoint-curve", *flags)
+    before = files_of(run.path)
+    counted = count_measurements(monkeypatch)
+    again = cli("checkpoint-curve", *flags)
+    assert counted == []
+    assert again == first
+    after = files_of(run.path)
+    assert {name: after[name][0] for name in after} == {name: before[name][0] for name in before}
+    assert after["curve.h5"] == before["curve.h5"]
+
+
+def test_other_labels_or_another_seed_are_measured_anew(
+    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = count_measurements(monkeypatch)
+    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
+    assert cli("checkpoint-curve", *flags).err == ""
+    assert cli("checkpoint-curve").err == NO_LABELS + ANEW
+    assert cli("checkpoint-curve", "--seed", 1).err == NO_LABELS + ANEW
+    truth = np.load(data.noise_labels)
+    np.save("turned.npy", 1 - truth)
+    turned = ["--val-images", data.noise, "--val-labels", "turned.npy"]
+    assert cli("checkpoint-curve", *turned).err == ANEW
+    assert len(counted) == 4
+
+
+def test_the_curve_of_a_run_whose_images_are_gone_is_still_there(
+    cli: Cli, data: Data, tmp_path: Path
+) -> None:
+    np.save("mine.npy", np.load(data.images))
+    assert cli("train", "mine.npy", *RECIPE, "--epochs", 1).code == 0
+    first = cli("checkpoint-curve")
+    Path("mine.npy").unlink()
+    again = cli("checkpoint-curve")
+    gone = f"{tmp_path}/mine.npy is gone; what was made from it is used as it stands\n"
+    assert (again.code, again.out, again.err) == (0, first.out, NO_LABELS + gone)
+
+
+def test_a_curve_of_former_checkpoints_is_stale(cli: Cli, run: RunFolder) -> None:
+    assert cli("checkpoint-curve").code == 0
+    assert "curve.h5: curve, intact" in cli("info").out
+    assert "STALE" not in cli("info").out
+    run.weights_file(3).unlink()
+    (line,) = [line for line in cli("info").out.splitlines() if line.startswith("curve.h5")]
+    assert line.endswith(", STALE: the checkpoints have changed")
+    assert curves.kept_curve(Context(run), run.manifest()) is None
+
+
+def test_who_watches_a_run_at_work_sees_the_curve_and_keeps_nothing(
+    cli: Cli, run: RunFolder
+) -> None:
+    with RunFolder(run.path).lock():
+        result = cli("checkpoint-curve", "-o", "now.png")
+    assert result.code == 0, result.err
+    assert Path("now.csv").exists()
+    assert not run.curve_file.exists()
+    told = result.err.splitlines()[-1]
+    assert told.startswith("what was measured is not kept: aeclust-run: another process works here")
+
+
+def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:
+    assert cli("checkpoint-curve").code == 0
+    content = bytearray(run.curve_file.read_bytes())
+    content[-1] ^= 1
+    run.curve_file.write_bytes(content)
+    assert "curve.h5: " in one_error(cli("checkpoint-curve", "-q"))
+
+
+def test_the_table_takes_the_place_of_a_table_alone(cli: Cli, run: RunFolder, data: Data) -> None:
+    labels = "id,label\n0,1\n1,0\n"
+    Path("known.csv").write_text(labels)
+    flags = ["--val-images", data.val_images, "--val-labels", "known.csv", "-o", "known.png"]
+    assert one_error(cli("checkpoint-curve", *flags, "-q")) == (
+        "known.csv: is there already, and is no table of a checkpoint curve; expected a name for"
+        " the picture that leaves its .csv free; change -o, or move that file away"
+    )
+    assert Path("known.csv").read_text() == labels
+    assert not Path("known.png").exists()
+    flags[-1] = "curve.png"
+    Path("curve.csv").touch()
+    for _ in range(2):  # nothing at all and its own table give way
+        assert cli("checkpoint-curve", *flags).code == 0
+    table = Path("curve.csv").read_bytes()
+    Path("curve.csv").write_bytes(b"\xef\xbb\xbf" + table)  # saved by an editor
+    assert cli("checkpoint-curve", *flags).code == 0
+    assert Path("curve.csv").read_bytes() == table
+
+
+def curve_of(shares: list[float]) -> Curve:
+    known = [Indicators(2.0, share, 0.5, 0.5, 0.5, 0.5) for share in shares]
+    return summarise([Point(i, 0.1, None, one) for i, one in enumerate(known)])
+
+
+def test_a_tie_has_no_best_checkpoint() -> None:
+    text = "view_neighbours, which needs no labels, "
+    assert "view_neighbours, which" not in curve_text(curve_of([1.0]), 0)
+    assert curve_text(curve_of([1.0, 1.0, 1.0]), 0).endswith(f"{text}does not change")
+    assert curve_text(curve_of([0.1, 0.3, 0.3]), 0).endswith(f"{text}is highest after epoch 1")

@@ -1,0 +1,186 @@
+"""aeclust report: the run on one page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import RECIPE, Cli, Data, files_of, one_error
+from test_report import Parsed, tiles
+
+from aeclust import artifact as artifacts
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
+from aeclust.run.page import called, gather
+from aeclust.show import page as report
+
+
+def parsed(file: Path = Path("aeclust-run/report.html")) -> Parsed:
+    return Parsed(file.read_text(encoding="utf-8"))
+
+
+def test_the_page_shows_what_the_run_holds(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    before = files_of(full_run.path)
+    code, out, err = cli("report")
+    assert (code, out, err) == (0, "aeclust-run/report.html: 60 images in 2 clusters, 0.1 MB\n", "")
+    after = files_of(full_run.path)
+    assert after.keys() - before.keys() == {"report.html"}
+    assert {name: after[name] for name in before} == before
+    page = parsed()
+    labels = artifacts.read(full_run.labels_file)
+    rows = [int(name) for name in page.points["ids"]]
+    assert sorted(rows) == list(range(60))
+    assert page.points["labels"] == labels.arrays["labels"][rows].tolist()
+    confidence = labels.arrays["confidence"][rows]
+    assert np.allclose(page.points["confidence"], confidence, atol=0.0005)
+    images = np.load(data.images).astype(int)
+    for row, tile in zip(rows, tiles(page.points["sheets"], 60), strict=True):
+        assert tile.shape == (8, 8, 3)
+        assert np.abs(tile - images[row]).mean() < 20  # two images differ by 80 or by 25
+    assert "images.npy · recipe baseline · seed 0" in page.text
+    assert "pca:2, as clustered." in page.text
+    assert f"labels SHA-256{labels.digest}" in page.text
+    assert "mean colour and brightness alone predict 100% of each cluster" in page.text
+    losses = [json.loads(line)["loss"] for line in full_run.metrics_file.read_text().splitlines()]
+    assert f"loss {losses[0]:.4g} after epoch 1, {losses[-1]:.4g} after epoch 11" in page.text
+    assert "run aeclust checkpoint-curve to add it" in page.text
+
+
+def test_reconstructions_are_those_of_the_most_typical_images(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    found = gather(Context(folder=full_run))
+    typical = [row for pick in found.picks for row in pick.typical[:2].tolist()]
+    assert list(found.captions) == [str(row) for row in typical]
+    assert len(typical) == 4
+    told = json.loads(cli("reconstruct", "--idx", ",".join(map(str, typical)), "--json").out)
+    assert told["mse"] == found.errors.tolist()
+
+
+def test_missing_stages_are_made_first(cli: Cli, run: RunFolder) -> None:
+    result = cli("report")
+    assert result.code == 0
+    assert "latents are missing: embedding first\n" in result.err
+    assert "labels are missing: clustering first\n" in result.err
+    assert (run.path / "report.html").exists()
+
+
+def test_the_default_recipe_has_its_picture_drawn(cli: Cli, two_phase_run: RunFolder) -> None:
+    assert cli("report").err == "drawing 60 latents by t-SNE\n"
+    assert cli("report").err == ""
+    page = parsed()
+    points = artifacts.read(two_phase_run.embedding_file).arrays["embedding"]
+    spread = np.ptp(points, axis=0)
+    assert max(page.points["x"]) == round(10_000 * float(spread[0] / spread.max()))
+    assert "How far each member agrees with the others" in page.text
+
+
+def test_json_has_the_file_and_its_size(cli: Cli, full_run: RunFolder) -> None:
+    told = json.loads(cli("report", "-o", "page.HTML", "--json").out)
+    assert told == {"file": "page.HTML", "bytes": Path("page.HTML").stat().st_size}
+    assert not (full_run.path / "report.html").exists()
+
+
+def test_the_ending_is_looked_at_before_any_work(cli: Cli) -> None:
+    text = "page.pdf: ends in '.pdf'; expected .html; change -o"
+    assert one_error(cli("report", "-o", "page.pdf")) == text
+    text = "page: ends in 'nothing'; expected .html; change -o"
+    assert one_error(cli("report", "-o", "page")) == text
+
+
+def test_a_run_elsewhere_gives_the_same_bytes_and_tells_no_path(
+    cli: Cli, full_run: RunFolder, tmp_path: Path, data: Data
+) -> None:
+    cli("report")
+    shutil.copytree(full_run.path, tmp_path / "moved" / "run")
+    cli("report", "--run", "moved/run", "-o", "moved.html")
+    text = (full_run.path / "report.html").read_text()
+    assert Path("moved.html").read_text() == text
+    assert str(tmp_path) not in text
+    assert str(data.images.parent) not in text
+
+
+def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
+    """Every kind of flag: of train, of embed and of cluster, and both seeds."""
+    shutil.copy(data.images, "images.npy")
+    for command in (
+        ["train", "images.npy", *RECIPE, "--seed", 3, "--epochs", 2, "--layout", "nhwc"],
+        ["embed", "--checkpoint", 1],
+        ["cluster", "-k", 3, "--reduction", "none", "--seed", 5],
+        ["report"],
+    ):
+        assert cli(*command).code == 0
+    commands = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
+    assert commands == [
+        "aeclust train images.npy --recipe baseline --set image_size=8 --set channels=4,8"
+        " --lr 0.001 --batch-size 16 --epochs 2 --set reduction=pca:2 --set clusterer=kmeans"
+        " --layout nhwc --seed 3",
+        "aeclust embed --checkpoint 1",
+        "aeclust cluster -k 3 --reduction none --seed 5",
+        "aeclust report",
+    ]
+    for line in commands:
+        assert cli(*shlex.split(line)[1:], "--run", "again").code == 0
+    assert Path("again/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
+
+
+def test_folders_are_called_by_their_name(cli: Cli, full_run: RunFolder) -> None:
+    manifest = full_run.manifest()
+    for location, name in (
+        ("/somewhere/photos", "photos"),
+        ("/somewhere/all.npz::images", "all.npz::images"),
+        ("demo:scenes", "demo:scenes"),
+    ):
+        assert called(type(manifest.source)(location=location)) == name
+
+
+def test_more_images_than_points_are_drawn_at_random(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_POINTS", 20)
+    cli("report")
+    page = parsed()
+    assert "20 of 60 images, drawn at random with seed 0." in page.text
+    rows = [int(name) for name in page.points["ids"]]
+    assert len(set(rows)) == 20
+    labels = artifacts.read(full_run.labels_file).arrays["labels"]
+    assert page.points["labels"] == labels[rows].tolist()
+    assert sum(int(text.split()[-1]) for _, text in page.all("label")[:2]) == 60
+
+
+def test_names_and_a_curve_are_taken_where_there_are_any(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("name", "1=seaside").code == 0
+    points = json.loads(cli("checkpoint-curve", "--json").out)["points"]
+    assert cli("report").code == 0
+    page = parsed()
+    assert page.points["names"] == ["cluster 0", "seaside"]
+    first, last = points[0]["error"], points[-1]["error"]
+    assert f"MSE {first:.4f} after epoch 0, {last:.4f} after epoch 11" in page.text
+    full_run.weights_file(3).unlink()  # a curve of other checkpoints is left out
+    assert cli("report").code == 0
+    assert "run aeclust checkpoint-curve to add it" in parsed().text
+
+
+def test_a_run_without_metrics_has_no_loss_and_damaged_ones_are_named(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    full_run.metrics_file.unlink()
+    assert cli("report").code == 0
+    assert "after epoch" not in parsed().text
+    for text, problem in (
+        ('{"epoch": 1}\n', "KeyError: 'loss'"),
+        ('{"epoch": 1, "loss": NaN}\n', "ValueError: a loss is not finite"),
+        (
+            '{"epoch": 1e999, "loss": 1}\n',
+            "OverflowError: cannot convert float infinity to integer",
+        ),
+    ):
+        full_run.metrics_file.write_text(text)
+        assert one_error(cli("report")) == (
+            f"aeclust-run/metrics.jsonl: is damaged ({problem}); "
+            "expected one JSON object an epoch, as aeclust train wrote it; delete it"
+        )
