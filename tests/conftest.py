@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_quietly
+from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_main, run_quietly
 
-from aeclust.cli import main
 from aeclust.run.folder import RunFolder
 
 
@@ -43,8 +42,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*arguments: object) -> Result:
         capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Result(code, *capsys.readouterr())
+        code, error = run_main(arguments)
+        return Result(code, *capsys.readouterr(), error)
 
     return run
 

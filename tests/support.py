@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aeclust.cli import main
+from aeclust.errors import AeclustError, InputError
 
 # 11 epochs of four steps: a checkpoint after every epoch, and before the first
 RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]
@@ -38,11 +40,46 @@ BACK = (
 
 
 class Result(NamedTuple):
-    """What a command answered."""
+    """What a command answered, and the error behind its one line, if it was refused."""
 
     code: int
     out: str
     err: str
+    error: AeclustError | None = None
+
+
+_rendered: list[AeclustError] = []
+_line = AeclustError.line
+
+
+def _recorded_line(error: AeclustError, setting: Callable[[str], str] = str) -> str:
+    _rendered.append(error)
+    return _line(error, setting)
+
+
+# The command line renders an error once, at its edge: so tests see the error itself.
+AeclustError.line = _recorded_line  # type: ignore[method-assign]
+
+
+def run_main(arguments: Sequence[object]) -> tuple[int, AeclustError | None]:
+    """One command in this process: its exit code, and the error it was refused with."""
+    _rendered.clear()
+    code = main([str(argument) for argument in arguments])
+    return code, _rendered[-1] if code and _rendered else None
+
+
+def check_error(error: BaseException | None, **fields: str) -> None:
+    """The parts of an error: any of `what`, `where`, `expected` and `mend`."""
+    assert isinstance(error, AeclustError)
+    assert {name: getattr(error, name) for name in fields} == fields
+
+
+@contextlib.contextmanager
+def refused(kind: type[AeclustError] = InputError, **fields: str) -> Iterator[None]:
+    """Within it, an error of this kind is raised whose parts are these."""
+    with pytest.raises(kind) as caught:
+        yield
+    check_error(caught.value, **fields)
 
 
 class Cli(Protocol):
@@ -125,5 +162,5 @@ def run_quietly(*arguments: object) -> Result:
     """One command outside a test, where no fixture catches the streams."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(argument) for argument in arguments])
-    return Result(code, out.getvalue(), err.getvalue())
+        code, error = run_main(arguments)
+    return Result(code, out.getvalue(), err.getvalue(), error)

@@ -75,6 +75,7 @@ from aeclust.cli.options import (
     WriteConfig,
     absolute,
     chosen_recipe,
+    flag_of,
     given,
     optional_source,
     parse_indices,
@@ -804,7 +805,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"{_speaker()}{stop}")
         return 128 + stop.signal_number
     except AeclustError as error:
-        tell(f"{_speaker()}error: {streams.spoken(str(error))}")
+        tell(f"{_speaker()}error: {streams.spoken(error.line(flag_of))}")
         return error.exit_code
     except typer.TyperException as error:
         if error.format_message():  # or else a bare aeclust has shown its help

@@ -407,6 +407,31 @@ Perplexity = Annotated[
 DEFAULT_RUN = Path("aeclust-run")
 
 
+# Recipe fields that have a flag; the others are set by --set.
+FIELD_FLAGS = {"k": "-k"} | {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("epochs", "batch_size", "optimizer", "lr", "loss", "precision"),
+        *("reduction", "clusterer", "perplexity"),
+    )
+}
+
+
+def flag_of(setting: str) -> str:
+    """What the command line calls a setting that an error names.
+
+    >>> flag_of("k"), flag_of("skip_bad"), flag_of("momentum")
+    ('-k', '--skip-bad', '--set momentum')
+    """
+    from aeclust.recipe import FIELDS
+
+    if setting == "output":
+        return "-o"
+    if setting in FIELDS:
+        return FIELD_FLAGS.get(setting, f"--set {setting}")
+    return f"--{setting.replace('_', '-')}"
+
+
 def given(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that the user gave."""
     return {name: value for name, value in flags.items() if value is not None}
