@@ -42,8 +42,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*arguments: object) -> Result:
         capsys.readouterr()
-        code, error = run_main(arguments)
-        return Result(code, *capsys.readouterr(), error)
+        return run_main(arguments, capsys.readouterr)
 
     return run
 

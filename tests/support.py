@@ -39,12 +39,17 @@ BACK = (
 )
 
 
-class Result(NamedTuple):
-    """What a command answered, and the error behind its one line, if it was refused."""
+class Streams(NamedTuple):
+    """What a command answered."""
 
     code: int
     out: str
     err: str
+
+
+class Result(Streams):
+    """The same, and the error behind its one line, if it was refused."""
+
     error: AeclustError | None = None
 
 
@@ -58,14 +63,16 @@ def _recorded_line(error: AeclustError, setting: Callable[[str], str] = str) -> 
 
 
 # The command line renders an error once, at its edge: so tests see the error itself.
-AeclustError.line = _recorded_line  # type: ignore[method-assign]
+AeclustError.line = _recorded_line  # type: ignore[method-assign, assignment]
 
 
-def run_main(arguments: Sequence[object]) -> tuple[int, AeclustError | None]:
-    """One command in this process: its exit code, and the error it was refused with."""
+def run_main(arguments: Sequence[object], streams: Callable[[], Sequence[str]]) -> Result:
+    """One command in this process, whose output and error output `streams` gives afterwards."""
     _rendered.clear()
     code = main([str(argument) for argument in arguments])
-    return code, _rendered[-1] if code and _rendered else None
+    result = Result(code, *streams())
+    result.error = _rendered[-1] if code and _rendered else None
+    return result
 
 
 def check_error(error: BaseException | None, **fields: str) -> None:
@@ -162,5 +169,4 @@ def run_quietly(*arguments: object) -> Result:
     """One command outside a test, where no fixture catches the streams."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code, error = run_main(arguments)
-    return Result(code, out.getvalue(), err.getvalue(), error)
+        return run_main(arguments, lambda: (out.getvalue(), err.getvalue()))
