@@ -23,13 +23,14 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aeclust import recipe as recipes
-from aeclust.clusters import neighbours as nearest
 from aeclust.clusters.indicators import shared_neighbours
+from aeclust.clusters.neighbours import references
 from aeclust.errors import ArgumentError, DivergedError, InputError
 from aeclust.images import Images, Source, bounds, check_enough, fingerprints, from_array
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import model as models
+from aeclust.run.caches import label_unseen
 from aeclust.run.curve import SAMPLE
 from aeclust.run.folder import Manifest
 
@@ -72,7 +73,7 @@ class AutoencoderClusterer(
     labels_ : ndarray of shape (n,)
         int64, 0 to n_clusters_ - 1, by falling cluster size.
     confidence_ : ndarray of shape (n,)
-        float32 in [0, 1], see :func:`aeclust.clusters.chain.confidence`.
+        float32 in [0, 1], see :class:`aeclust.clusters.chain.Clustering`.
     n_clusters_ : int
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
@@ -173,9 +174,7 @@ class AutoencoderClusterer(
         check_is_fitted(self)
         with _told_in_python():
             pixels = self._pixels(X)
-            return nearest.label_unseen(
-                self._embed(pixels), fingerprints(pixels), self._model.labels.arrays
-            )[0]
+            return label_unseen(self._embed(pixels), fingerprints(pixels), self._model.labels)[0]
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
@@ -235,7 +234,8 @@ class AutoencoderClusterer(
         check_is_fitted(self)
         with _told_in_python():
             pixels = self._pixels(X, least=2)
-        pixels = pixels[nearest.references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE)]
+        rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
+        pixels = pixels[rows]
         views = inference.embed_views(
             self.network_,
             pixels,

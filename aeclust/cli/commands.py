@@ -711,7 +711,7 @@ def evaluate(
 
     found, known = (labels.load(each, texts=True) for each in (predicted, truth))
     clusters, classes = labels.pair(found, known)
-    scores = metrics.scores(clusters, classes)
+    scores = metrics.score(clusters, classes)
     text = scores_text(scores)
     if len(classes) < len(found):
         text = f"{len(classes)} of {len(found)} images are labelled; of these\n{text}"

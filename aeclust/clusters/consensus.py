@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import seeds
 from aeclust.clusters.scores import best_names
 
 _ROUNDS = 10
@@ -90,9 +91,13 @@ def agree(
     k : int
     seed : int
     """
-    refined = {name: refine(own, neighbours, k, seed=seed) for name, own in members.items()}
+    refined = {
+        name: refine(labels, neighbours, k, seed=seed, member=i)
+        for i, (name, labels) in enumerate(members.items())
+    }
     voted = vote(refined, k)
-    candidates = [*voted.votes, refine(voted.labels, neighbours, k, seed=seed)]
+    outcome = refine(voted.labels, neighbours, k, seed=seed, member=len(members))
+    candidates = [*voted.votes, outcome]
     return voted.led(max(candidates, key=lambda own: information(own, neighbours, k)), k)
 
 
@@ -112,7 +117,7 @@ def information(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int
 
 
 def refine(
-    labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int, *, seed: int
+    labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int, *, seed: int, member: int = 0
 ) -> NDArray[np.int64]:
     """Move images to the clusters that their neighbours point to, in at most thirty sweeps.
 
@@ -128,13 +133,15 @@ def refine(
         Rows of the nearest images of every image.
     k : int
     seed : int
+    member : int
+        Of an ensemble: members of different numbers draw different random numbers.
 
     Returns
     -------
     ndarray of shape (n,)
         `labels` themselves where refining would lose a cluster.
     """
-    generator = np.random.default_rng(seed)
+    generator = seeds.stream(seed, "refinement", member)
     n = len(labels)
     present = labels
     for _ in range(_SWEEPS):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import seeds
+
 DENSE = 1_000  # rows up to which all eigenvalues are as quick
 RARE = 20  # as many times more rows than eigenvalues are worth a search
 _TOLERANCE = 1e-9  # of the largest eigenvalue, for what is left of A v - w v
@@ -62,7 +64,7 @@ def _search(
     size = max(_LEAST_BLOCK, count // 2)
     most = 20 * size
     basis, images = np.empty((n, most)), np.empty((n, most))
-    block = np.linalg.qr(np.random.default_rng(seed).normal(size=(n, size)))[0]
+    block = np.linalg.qr(seeds.stream(seed, "reduction").normal(size=(n, size)))[0]
     for width in range(size, most + 1, size):
         new = slice(width - size, width)
         basis[:, new] = block

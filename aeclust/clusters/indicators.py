@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import seeds
 from aeclust.clusters.consensus import information, refine
 
 _MOST, _SAMPLES = 2_000, 5
@@ -52,7 +53,7 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
-    generator = np.random.default_rng(seed)
+    generator = seeds.stream(seed, "estimate")
     different = len(np.unique(points, axis=0))
     if largest is None:
         largest = min(LARGEST_K, max(2, len(points) // _LEAST))
@@ -67,7 +68,8 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -
         for column, k in enumerate(tried):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # too few different points
-                labels = KMeans(k, n_init=3, random_state=seed + row).fit_predict(sample)
+                number = seeds.number(seed, "estimate", row, k)
+                labels = KMeans(k, n_init=3, random_state=number).fit_predict(sample)
             if len(np.unique(labels)) == k:
                 scores[row, column] = silhouette_score(sample, labels)
     means = scores.mean(0)
@@ -131,13 +133,14 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
     latents, views = np.asarray(latents, np.float64), np.asarray(views, np.float64)
     centre = latents.mean(0)
     latents, views = latents - centre, views - centre
-    order = np.random.default_rng(seed).permutation(len(latents))
+    order = seeds.stream(seed, "indicators").permutation(len(latents))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # collapsed latents have fewer clusters
-        whole = KMeans(k, n_init=3, random_state=seed).fit(latents)
+        numbers = [seeds.number(seed, "indicators", i) for i in range(3)]
+        whole = KMeans(k, n_init=3, random_state=numbers[0]).fit(latents)
         halves = [
-            KMeans(k, n_init=3, random_state=seed).fit(latents[part]).predict(latents)
-            for part in np.array_split(order, 2)
+            KMeans(k, n_init=3, random_state=number).fit(latents[part]).predict(latents)
+            for number, part in zip(numbers[1:], np.array_split(order, 2), strict=True)
         ]
     near, seen = (_nearest(latents, queries) for queries in (latents, views))
     refined = refine(whole.labels_.astype(np.int64), near, k, seed=seed)

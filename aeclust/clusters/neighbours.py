@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aeclust import seeds
 
 if TYPE_CHECKING:
     import torch
@@ -76,40 +78,67 @@ def neighbour_vote(
     return labels, shares
 
 
-def label_unseen(
-    latents: NDArray[Any], marks: NDArray[np.uint64], known: Mapping[str, NDArray[Any]]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Label images that may not have been in training.
+def votes_of_others(
+    latents: NDArray[Any], labels: NDArray[np.int64], rows: NDArray[np.int64], k: int
+) -> NDArray[np.float32]:
+    """Shares (n, k) of the clusters among each image's nearest references, itself not counted.
 
     Parameters
     ----------
     latents : ndarray of shape (n, d)
-    marks : ndarray of shape (n,)
-        Their :func:`~aeclust.images.fingerprints`.
-    known : mapping of str to ndarray
-        The datasets of a ``labels`` artifact.
+    labels : ndarray of shape (n,)
+    rows : ndarray of shape (r,)
+        Of the references.
+    k : int
+    """
+    itself = places(len(latents), rows)
+    return neighbour_vote(latents, latents[rows], labels[rows], k, exclude=itself)[1]
+
+
+def label_others(
+    others: NDArray[Any],
+    latents: NDArray[Any],
+    labels: NDArray[np.int64],
+    references: NDArray[np.int64],
+    k: int,
+    shares: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Label images that were not clustered, by the vote of the references nearest to them.
+
+    Parameters
+    ----------
+    others : ndarray of shape (m, d)
+        Their latents.
+    latents : ndarray of shape (n, d)
+        Of the images that were clustered.
+    labels : ndarray of shape (n,)
+    references : ndarray of shape (r,)
+        Rows of those that vote.
+    k : int
+    shares : ndarray of shape (n, k), optional
+        Probabilities of the clusters, which then are the votes.
 
     Returns
     -------
-    labels : ndarray of shape (n,)
-        That of the training image for an exact duplicate of it, else by :func:`neighbour_vote`.
-    confidence : ndarray of shape (n,)
-        float32 in [0, 1]: that training image's own, else the share of the votes.
+    labels : ndarray of shape (m,)
+        int64, see :func:`neighbour_vote`.
+    confidence : ndarray of shape (m,)
+        float32 in [0, 1], the winner's share of the votes.
     """
-    labels, shares = neighbour_vote(
-        latents,
-        known["reference_latents"],
-        known["reference_labels"],
-        int(known["labels"].max()) + 1,
-        reference_shares=known.get("reference_shares"),
+    result, votes = neighbour_vote(
+        others,
+        latents[references],
+        labels[references],
+        k,
+        reference_shares=None if shares is None else shares[references],
     )
-    confidence = shares.max(1)
-    row_of = {mark: row for row, mark in enumerate(known["fingerprints"].tolist())}
-    for row, mark in enumerate(marks.tolist()):
-        if mark in row_of:
-            labels[row] = known["labels"][row_of[mark]]
-            confidence[row] = known["confidence"][row_of[mark]]
-    return labels, confidence
+    return result, votes.max(1)
+
+
+def copies(fingerprints: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The row (m,) of the known image (n,) that is the same, the last of several; -1 if none is."""
+    row_of = {mark: row for row, mark in enumerate(known.tolist())}
+    return np.array([row_of.get(mark, -1) for mark in fingerprints.tolist()], np.int64)
 
 
 def neighbours(points: NDArray[Any]) -> NDArray[np.int64]:
@@ -146,19 +175,28 @@ def place_by_neighbours(
     return placed
 
 
-def references(n: int, *, seed: int, limit: int = MAX_REFERENCES) -> NDArray[np.int64]:
-    """Rows kept to label new images: all of them, or an even random `limit`, ascending."""
+def references(
+    n: int, *, seed: int, limit: int = MAX_REFERENCES, purpose: seeds.Purpose = "references"
+) -> NDArray[np.int64]:
+    """Rows (r,) that stand for all of n: all of them, or `limit` random ones, ascending."""
     if n <= limit:
         return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
+    return np.sort(seeds.stream(seed, purpose).choice(n, limit, replace=False))
 
 
 def viewed(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Rows (v,) of the images of which views are looked at: all, or 2,048 random ones, ascending.
+    """Rows (v,) of the images that a view is made of: all, or 2,048 random ones, ascending.
 
     A share of so many is known within two hundredths.
     """
-    return references(n, seed=seed, limit=_VIEWED)
+    return references(n, seed=seed, limit=_VIEWED, purpose="views")
+
+
+def places(n: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of n images stands among some rows (r,); -1 if it does not."""
+    result = np.full(n, -1)
+    result[rows] = np.arange(len(rows))
+    return result
 
 
 def _distances(

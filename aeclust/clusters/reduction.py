@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import memory
+from aeclust import memory, seeds
 from aeclust.clusters.eigen import leading
 from aeclust.clusters.neighbours import MAX_REFERENCES, place_by_neighbours, references
 from aeclust.errors import InputError
@@ -35,9 +35,8 @@ def reduce(
     *,
     seed: int,
     perplexity: float = 30.0,
-    where: str = "latents",
-    tell: Callable[[str], None] = lambda line: None,
-    report: Callable[[str], None] = lambda step: None,
+    note: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> NDArray[np.float32]:
     """Apply the steps of a chain in order.
 
@@ -55,11 +54,9 @@ def reduce(
     seed : int
     perplexity : float
         Of t-SNE.
-    where : str
-        Named in errors.
-    tell : callable
+    note : callable
         Takes a sentence for every step that something else stood in for.
-    report : callable
+    progress : callable
         Takes the name of every step that begins.
 
     Returns
@@ -76,23 +73,22 @@ def reduce(
     points = np.asarray(latents, np.float32)
     for step in steps:
         method, size = parse_reduction(step)
-        report(step)
-        check_spread(points, where)
+        progress(step)
+        check_spread(points)
         if method == SPHERE:
             points = on_sphere(points)
             continue
         if method == "pca":
-            points = _pca(points, size, seed, where)
+            points = _pca(points, size, seed)
         elif method == "kpca":
-            points = _kpca(points, size, seed, where, tell)
+            points = _kpca(points, size, seed, note)
         else:
-            points = _tsne(points, size, seed, perplexity, where, tell)
+            points = _tsne(points, size, seed, perplexity, note)
         if not np.isfinite(points).all() or points.shape[1] != size:
             raise InputError(
                 f"{step} found only {int(np.isfinite(points).all(0).sum())} components",
-                where=where,
                 expected=f"{size} that differ from noise",
-                mend="ask for fewer, for example --reduction pca:2",
+                mend="ask for fewer, for example `reduction` pca:2",
             )
     return points
 
@@ -122,7 +118,7 @@ def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
     )
 
 
-def check_spread(points: NDArray[Any], where: str) -> None:
+def check_spread(points: NDArray[Any]) -> None:
     """Refuse points that no step can work on.
 
     Points that are all the same crash t-SNE and no clusterer can help; squares of huge ones
@@ -131,16 +127,14 @@ def check_spread(points: NDArray[Any], where: str) -> None:
     if not max(points.max(), -points.min()) < _LARGEST:  # not >=, which lets NaN pass
         raise InputError(
             f"holds values beyond {_LARGEST:.0e}, infinity or NaN: the network has diverged",
-            where=where,
             expected="finite latents of ordinary size",
-            mend="train again with a lower --lr",
+            mend="train again with a lower `lr`",
         )
     if _spread(points) < _SMALLEST:
         raise InputError(
             f"all {len(points)} points are the same: collapsed network or equal images",
-            where=where,
             expected="latents that differ",
-            mend="train again with other images, more epochs, or a lower --lr",
+            mend="train again with other images, more epochs, or a lower `lr`",
         )
 
 
@@ -149,26 +143,26 @@ def _spread(points: NDArray[Any]) -> float:
         return float(np.ptp(points, axis=0).max())
 
 
-def _pca(points: NDArray[Any], size: int, seed: int, where: str) -> NDArray[np.float32]:
+def _pca(points: NDArray[Any], size: int, seed: int) -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
 
-    _check_size("pca", size, min(points.shape), "images and latent values", where)
-    model = PCA(size, random_state=seed)
+    _check_size("pca", size, min(points.shape), "images and latent values")
+    model = PCA(size, random_state=seeds.number(seed, "reduction"))
     return np.asarray(model.fit_transform(points), np.float32)
 
 
 def _kpca(
-    points: NDArray[Any], size: int, seed: int, where: str, tell: Callable[[str], None]
+    points: NDArray[Any], size: int, seed: int, note: Callable[[str], None]
 ) -> NDArray[np.float32]:
     from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.preprocessing import KernelCenterer
 
     n, d = points.shape
-    _check_size("kpca", size, n, "images", where)
+    _check_size("kpca", size, n, "images")
     kept = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
     m = len(kept)
     needed = memory.kernel_pca(m, d)
-    memory.check(needed, f"kernel PCA of {m} points", where, "use --reduction pca:20")
+    memory.check(needed, f"kernel PCA of {m} points", "", "use `reduction` pca:20")
     base = points[kept].astype(np.float64)
     kernel = rbf_kernel(base)
     centre = KernelCenterer().fit(kernel)
@@ -176,7 +170,7 @@ def _kpca(
     values = np.where(values > _LEAST_VALUE * values.max(initial=0), values, 0)
     if m == n or len(values) < size:
         return np.asarray(vectors * np.sqrt(values), np.float32)
-    tell(f"kernel PCA of {n:,} points is approximated by Nystroem with {m:,} landmarks")
+    note(f"kernel PCA of {n:,} points is approximated by Nystroem with {m:,} landmarks")
     axes = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values > 0)
     placed = np.empty((n, size), np.float32)
     for first in range(0, n, _ROWS):
@@ -191,27 +185,25 @@ def _tsne(
     size: int,
     seed: int,
     perplexity: float,
-    where: str,
-    tell: Callable[[str], None],
+    note: Callable[[str], None],
 ) -> NDArray[np.float32]:
     n, d = points.shape
     if n <= perplexity:
         raise InputError(
             f"{n} points are too few for t-SNE with perplexity {perplexity:g}",
-            where=where,
             expected=f"more than {perplexity:g}",
-            mend="lower --perplexity, or use --reduction pca:2",
+            mend="lower `perplexity`, or use `reduction` pca:2",
         )
     fast = _have_open_tsne() and n >= _FAST_FROM and n > 3 * perplexity + 1 and size <= 2
     kept = references(n, seed=seed, limit=FAST_TSNE_POINTS if fast else TSNE_POINTS)
     needed = memory.tsne(len(kept), d, perplexity)
-    memory.check(needed, f"t-SNE of {len(kept)} points", where, "use --reduction pca:20")
+    memory.check(needed, f"t-SNE of {len(kept)} points", "", "use `reduction` pca:20")
     if fast:
-        tell(f"t-SNE of {len(kept):,} points is openTSNE's, by interpolation")
+        note(f"t-SNE of {len(kept):,} points is openTSNE's, by interpolation")
     drawn = (_draw_fast if fast else _draw)(points[kept], size, seed, perplexity)
     if len(kept) == n:
         return drawn
-    tell(
+    note(
         f"t-SNE of {n:,} points is that of {len(kept):,} random ones, the others amid their three"
         " nearest"
     )
@@ -230,7 +222,8 @@ def _draw(
 
     # the PCA start needs as many directions as dimensions asked for
     init = "pca" if min(points.shape) >= size else "random"
-    model = TSNE(size, perplexity=perplexity, init=init, random_state=seed, n_jobs=-1)
+    number = seeds.number(seed, "reduction")
+    model = TSNE(size, perplexity=perplexity, init=init, random_state=number, n_jobs=-1)
     return np.asarray(model.fit_transform(points), np.float32)
 
 
@@ -242,23 +235,22 @@ def _draw_fast(
     init = "pca" if points.shape[1] >= size else "random"
     model = TSNE(
         size, perplexity=perplexity, initialization=init, neighbors="annoy",
-        negative_gradient_method="fft", random_state=seed, n_jobs=-1,
+        negative_gradient_method="fft", n_jobs=-1, random_state=seeds.number(seed, "reduction"),
     )  # fmt: skip
     return np.asarray(model.fit(points), np.float32)
 
 
-def _check_size(method: str, size: int, limit: int, of_what: str, where: str) -> None:
+def _check_size(method: str, size: int, limit: int, of_what: str) -> None:
     if size > limit:
         raise InputError(
             f"{method}:{size} asks for more components than the {limit} {of_what} allow",
-            where=where,
             expected=f"at most {limit}",
-            mend=f"use --reduction {method}:{limit} or less",
+            mend=f"use `reduction` {method}:{limit} or less",
         )
 
 
 def picture(
-    latents: NDArray[Any], *, seed: int, tell: Callable[[str], None] = lambda line: None
+    latents: NDArray[Any], *, seed: int, note: Callable[[str], None] = lambda sentence: None
 ) -> NDArray[np.float32]:
     """Latents in two dimensions for the eye: PCA to at most 50, then t-SNE.
 
@@ -267,7 +259,7 @@ def picture(
     latents : ndarray of shape (n, d)
         Few points get a lower perplexity, and fewer than five their first two axes.
     seed : int
-    tell : callable
+    note : callable
         See :func:`reduce`.
 
     Returns
@@ -282,4 +274,4 @@ def picture(
         return flat
     steps = [f"pca:{min(50, n)}"] if d > 50 else []
     perplexity = min(30.0, (n - 1) / 3)
-    return reduce(latents, [*steps, "tsne:2"], seed=seed, perplexity=perplexity, tell=tell)
+    return reduce(latents, [*steps, "tsne:2"], seed=seed, perplexity=perplexity, note=note)

@@ -45,7 +45,7 @@ def contingency(clusters: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int
     return table
 
 
-def scores(clusters: NDArray[Any], classes: NDArray[Any]) -> Scores:
+def score(clusters: NDArray[Any], classes: NDArray[Any]) -> Scores:
     """Score a clustering against true classes.
 
     Parameters

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aeclust.clusters.chain import cluster_latents
-from aeclust.clusters.neighbours import neighbour_vote, references
+from aeclust.errors import at
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
 from aeclust.network.parallel import ALONE, Team
@@ -57,14 +57,8 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
         float32, rows sum to 1: those of a consensus, or, of a single clusterer, the shares of the
         clusters among each image's nearest latents, its own not counted.
     """
-    found = cluster_latents(latents, recipe, seed=seed, where="latents after the first phase")
-    if found.shares is not None:
-        return found.shares
-    kept = references(len(latents), seed=seed)
-    itself = np.full(len(latents), -1)
-    itself[kept] = np.arange(len(kept))
-    base = latents[kept]
-    return neighbour_vote(latents, base, found.labels[kept], recipe.k, exclude=itself)[1]
+    with at("latents after the first phase"):
+        return cluster_latents(latents, recipe, seed=seed).probabilities
 
 
 def fit_head(

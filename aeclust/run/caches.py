@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from aeclust import artifact as artifacts
 from aeclust.artifact import Artifact
-from aeclust.clusters import chain as clustering
-from aeclust.clusters import doubts as diagnosis
-from aeclust.clusters import neighbours as nearest
 from aeclust.clusters import scores as metrics
+from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters.clusterers import check_count
+from aeclust.clusters.doubts import doubts
 from aeclust.clusters.indicators import EstimatedK
-from aeclust.errors import InputError
+from aeclust.clusters.neighbours import copies, viewed
+from aeclust.clusters.neighbours import label_others as vote_on_others
+from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, blocks, fingerprints, listing, load, mean_colours
 from aeclust.images import truth as labels
 from aeclust.recipe import AUTO_K, Recipe
@@ -424,7 +426,8 @@ def cluster(
     recipe = manifest.recipe.override(overrides or {}, where="cluster")
     seed = manifest.seed if seed is None else seed
     # before the latents of another phase replace those that are there
-    clustering.check_k(recipe.k, manifest.shape[0], str(context.folder.latents_file))
+    with at(context.folder.latents_file):
+        check_count(manifest.shape[0], recipe.k)
     latents = _latents_for(context, manifest, recipe)
     if not force and file.exists():
         artifact = artifacts.read(file, "labels")
@@ -595,47 +598,41 @@ def labels_of(
         Takes what is done next.
     """
     values = latents.arrays["latents"]
+    # their latents may differ by what rounding does in a batch
     count = len(np.unique(latents.arrays["fingerprints"]))
-    if count < recipe.k:  # their latents may differ by what rounding does in a batch
-        raise InputError(
-            f"only {count} different images for {recipe.k} clusters",
-            where=where,
-            expected=f"at least {recipe.k} different ones",
-            mend="lower -k, or add images",
-        )
+    with at(where):
+        check_count(len(values), recipe.k, count, "images")
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     k = "estimated" if recipe.k == AUTO_K else recipe.k
     say(f"clustering {len(values)} latents: {chain}, k = {k}")
-    found = clustering.cluster_latents(
-        values,
-        recipe,
-        seed=seed,
-        assignments=latents.arrays.get("assignments"),
-        views=_views(latents, where),
-        where=where,
-        report=step,
-    )
+    with at(where):
+        found = cluster_latents(
+            values,
+            recipe,
+            seed=seed,
+            assignments=latents.arrays.get("assignments"),
+            views=_views(latents, where),
+            progress=step,
+        )
     if found.estimate is not None:
         say(_estimate_text(found.estimate, latents))
-    step("confidence")
-    base, base_labels, confidence = clustering.confidence(values, found, seed=seed)
     arrays: dict[str, NDArray[Any]] = {
         "labels": found.labels,
-        "confidence": confidence,
+        "confidence": found.confidence,
         "ids": latents.arrays["ids"],
         "fingerprints": latents.arrays["fingerprints"],
-        "reference_latents": base,
-        "reference_labels": base_labels,
+        "reference_latents": values[found.references],
+        "reference_labels": found.labels[found.references],
     }
-    if found.tempered is not None:
-        arrays["shares"] = found.tempered
-        arrays["reference_shares"] = found.tempered[nearest.references(len(values), seed=seed)]
+    if found.shares is not None:
+        arrays["shares"] = found.shares
+        arrays["reference_shares"] = found.shares[found.references]
     if found.points.shape[1] == 2 and recipe.reduction:
         arrays["embedding"] = found.points
     for line in found.substitutions:
         say(line)
-    doubts = diagnosis.doubts(found, latents.arrays.get("colours"))
-    for doubt in doubts:
+    warnings = doubts(found, latents.arrays.get("colours"), seed=seed)
+    for doubt in warnings:
         say(f"warning: {doubt}")
     return Artifact(
         kind="labels",
@@ -649,7 +646,7 @@ def labels_of(
             "agreement": found.agreement,
             "view_agreement": found.view_agreement,
             "members": {m.name: m.agreement for m in found.members},
-            "warnings": doubts,
+            "warnings": warnings,
             **({"substitutions": list(found.substitutions)} if found.substitutions else {}),
         },
     )
@@ -666,13 +663,13 @@ def _estimate_text(found: EstimatedK, latents: Artifact) -> str:
     return f"estimated {k} clusters; {other}"
 
 
-def _views(latents: Artifact, where: str) -> clustering.Views | None:
+def _views(latents: Artifact, where: str) -> Views | None:
     """Rows of images, and what the network made of views of them."""
     found = [latents.arrays.get(name) for name in ("view_latents", "view_clusters")]
     count = next((len(values) for values in found if values is not None), None)
     if count is None:
         return None
-    rows = nearest.viewed(len(latents.arrays["latents"]), seed=latents.seed)
+    rows = viewed(len(latents.arrays["latents"]), seed=latents.seed)
     if len(rows) != count:
         raise InputError(
             f"knows {count} views",
@@ -680,7 +677,7 @@ def _views(latents: Artifact, where: str) -> clustering.Views | None:
             expected=f"{len(rows)} of them",
             mend="make it anew with aeclust embed --force",
         )
-    return clustering.Views(rows, *found)
+    return Views(rows, *found)
 
 
 def _write(file: Path, artifact: Artifact) -> Artifact:
@@ -850,5 +847,21 @@ def embed_alike(
 
 def label_others(images: Images, latents: NDArray[np.float32], artifact: Artifact) -> Prediction:
     """Cluster numbers of other images by the vote of the run's images near them."""
-    marks = fingerprints(images.pixels)
-    return Prediction(images.ids, *nearest.label_unseen(latents, marks, artifact.arrays))
+    return Prediction(images.ids, *label_unseen(latents, fingerprints(images.pixels), artifact))
+
+
+def label_unseen(
+    latents: NDArray[np.float32], marks: NDArray[np.uint64], artifact: Artifact
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels and confidence (n,) of images: a training image's own for a copy of it."""
+    known = artifact.arrays
+    base = known["reference_latents"]
+    found, confidence = vote_on_others(
+        latents, base, known["reference_labels"], np.arange(len(base)), cluster_count(artifact),
+        known.get("reference_shares"),
+    )  # fmt: skip
+    rows = copies(marks, known["fingerprints"])
+    copied = rows >= 0
+    found[copied] = known["labels"][rows[copied]]
+    confidence[copied] = known["confidence"][rows[copied]]
+    return found, confidence

@@ -18,8 +18,8 @@ from aeclust.clusters import scores as metrics
 from aeclust.clusters.chain import Views, cluster_latents
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
-from aeclust.clusters.neighbours import neighbour_vote, references
-from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.clusters.neighbours import label_others, references
+from aeclust.errors import BusyError, InputError, WriteError, at
 from aeclust.images import Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
@@ -210,7 +210,7 @@ def checkpoint_curve(
         Labelled images. Labels are used for the score alone.
     """
     points = []
-    sample = references(len(pixels), seed=seed, limit=SAMPLE)
+    sample = references(len(pixels), seed=seed, limit=SAMPLE, purpose="indicators")
     size = recipe.image_size
     for epoch, network in checkpoints:
         latents = inference.embed(network, pixels, image_size=size, device=device)
@@ -229,10 +229,10 @@ def checkpoint_curve(
                     network, pixels, image_size=size, device=device, seed=seed, labelled=labelled
                 )
                 seen = Views(*again)
-            clusters = label_others(
+            clusters = cluster_validation(
                 others, latents, recipe, seed=seed, assignments=assignments, views=seen
             )
-            accuracy = metrics.scores(clusters, truth).accuracy
+            accuracy = metrics.score(clusters, truth).accuracy
         error = inference.mean_squared_error(
             network, pixels, latents, image_size=size, device=device
         )
@@ -241,7 +241,7 @@ def checkpoint_curve(
     return summarise(points)
 
 
-def label_others(
+def cluster_validation(
     others: NDArray[Any],
     training: NDArray[Any],
     recipe: Recipe,
@@ -270,17 +270,8 @@ def label_others(
         Of some of these, by the same network.
     """
     if recipe.transductive:
-        return cluster_latents(others, recipe, seed=seed, where="validation").labels
-    found = cluster_latents(
-        training,
-        recipe,
-        seed=seed,
-        assignments=assignments,
-        views=views,
-        where="training images",
-    )
-    kept = references(len(training), seed=seed)
-    shares = None if found.tempered is None else found.tempered[kept]
-    return neighbour_vote(
-        others, training[kept], found.labels[kept], found.k, reference_shares=shares
-    )[0]
+        with at("validation"):
+            return cluster_latents(others, recipe, seed=seed).labels
+    with at("training images"):
+        found = cluster_latents(training, recipe, seed=seed, assignments=assignments, views=views)
+    return label_others(others, training, found.labels, found.references, found.k, found.shares)[0]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from aeclust import artifact as artifacts
 from aeclust import disk
 from aeclust.artifact import Artifact
-from aeclust.clusters import chain as clustering
 from aeclust.clusters import reduction
 from aeclust.clusters import scores as metrics
+from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.curve import Curve
 from aeclust.clusters.indicators import INDICATORS
-from aeclust.errors import InputError, printable
+from aeclust.errors import InputError, at, printable
 from aeclust.images import Images, Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
@@ -273,7 +273,7 @@ def plot(
         known = labels.load(truth, texts=True)
         rows, classes = known.aligned(embedded.ids)
         points, groups = points[rows], groups[rows]
-        scores = metrics.scores(groups, classes)
+        scores = metrics.score(groups, classes)
         called = known.called
         if classes.min() >= 0 and classes.max() < k:
             # a cluster takes the colour of the class that it matches
@@ -490,15 +490,12 @@ def _cluster_others(
         device=context.device,
         report=lambda done: context.progress("embed", done, len(images)),
     )
-    found = clustering.cluster_latents(
-        latents, recipe, seed=seed, where=images.source.location, report=context.step
-    )
-    context.step("confidence")
-    confidence = clustering.confidence(latents, found, seed=seed)[2]
+    with at(images.source.location):
+        found = cluster_latents(latents, recipe, seed=seed, progress=context.step)
     context.progress("clustering", 1, 1)
     for line in found.substitutions:
         context.say(line)
-    return _Others(latents, found.points, found.labels, confidence, False, chain, seed)
+    return _Others(latents, found.points, found.labels, found.confidence, False, chain, seed)
 
 
 def _draw(
@@ -506,7 +503,7 @@ def _draw(
 ) -> NDArray[np.float32]:
     """Latents in two dimensions, which takes a while that is shown."""
     context.progress(f"t-SNE of {len(latents)} latents", 0, 0)
-    points = reduction.picture(latents, seed=seed, tell=tell)
+    points = reduction.picture(latents, seed=seed, note=tell)
     context.progress("t-SNE", 1, 1)
     return points
 
