@@ -1,0 +1,200 @@
+"""One clusterer on points: k-means, Gaussian mixtures, spectral and agglomerative clustering."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import memory, seeds
+from aeclust.clusters.neighbours import MAX_REFERENCES, neighbour_vote, references
+from aeclust.clusters.reduction import check_spread
+from aeclust.errors import InputError
+
+# Points up to which each clusterer takes all of them.
+MOST = {
+    "kmeans": 100_000,
+    "gmm": 100_000,
+    "gmm-tied": 100_000,
+    "spectral": MAX_REFERENCES,
+    "agglomerative": MAX_REFERENCES,
+}
+_ROWS = 16_384  # of many points at a time, so that no step holds another copy of all
+
+
+def cluster(
+    points: NDArray[Any],
+    k: int,
+    clusterer: str,
+    *,
+    seed: int,
+    member: int = 0,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> NDArray[np.int64]:
+    """Put points into k clusters.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, d)
+    k : int
+        2 to n.
+    clusterer : {"kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"}
+        ``gmm`` is a Gaussian mixture with full covariances, ``gmm-tied`` one whose clusters share
+        a covariance, ``spectral`` uses a graph of 10 neighbours, ``agglomerative`` is Ward's.
+        Beyond 10,000 points the last two, beyond 100,000 all but ``minibatch-kmeans`` are fitted
+        to that many random points; the others are labelled by the fitted model, or by the vote of
+        their neighbours where there is no model to ask.
+    seed : int
+    member : int
+        Of an ensemble: members of different numbers draw different random numbers.
+    note : callable
+        Takes a sentence if only some of the points were clustered.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        int64, 0 to k - 1, numbered by falling size, ties by first appearance.
+
+    Raises
+    ------
+    InputError
+        If there are fewer (different) points than clusters, the clusterer fails on them, or there
+        is too little memory.
+    """
+    n, d = len(points), points.shape[1]
+    check_count(n, k)
+    check_spread(points)
+    # a run of k different points settles it early; only degenerate data need the full count
+    if len(np.unique(points[: 4 * k], axis=0)) < k:
+        check_count(n, k, len(np.unique(points, axis=0)))
+    rows = references(n, seed=seed, limit=max(2 * k, MOST.get(clusterer, n)))
+    needed = {
+        "spectral": memory.spectral(len(rows), d, k),
+        "agglomerative": memory.agglomerative(len(rows), d),
+    }
+    if clusterer in needed:
+        what = f"{clusterer} clustering of {len(rows)} points"
+        memory.check(needed[clusterer], what, "", "use `clusterer` kmeans")
+    if k == n:  # the only way, which spectral and mini-batch clustering miss
+        return np.arange(n)
+    number = seeds.number(seed, "clusterer", member)
+    model, labels = _fit(np.asarray(points[rows], np.float64), k, clusterer, number)
+    if len(rows) < n:
+        labels = _extend(model, labels, points, rows, k)
+        by = "the fitted model" if hasattr(model, "predict") else "the vote of neighbours"
+        note(
+            f"{clusterer} clustering of {n:,} points is that of {len(rows):,} random ones, extended"
+            f" by {by}"
+        )
+    return numbers_by_size(labels, k)[labels]
+
+
+def check_count(n: int, k: int, different: int | None = None, what: str = "points") -> None:
+    """Refuse too few images, or too few different ones, for k clusters.
+
+    Parameters
+    ----------
+    n, k : int
+        Images and clusters.
+    different : int, optional
+        How many of the images, or of their points, are different.
+    what : str
+        That are counted as different.
+
+    Raises
+    ------
+    InputError
+    """
+    if k > n:
+        raise InputError(
+            f"{n} images cannot form {k} clusters", expected=f"at most {n}", mend="lower `k`"
+        )
+    if different is not None and different < k:
+        raise InputError(
+            f"only {different} different {what} for {k} clusters",
+            expected=f"at least {k} different ones",
+            mend="lower `k`, or add other images",
+        )
+
+
+def numbers_by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The new number (k,) of each cluster: by falling size, ties by first appearance."""
+    sizes = np.bincount(labels, minlength=k)
+    first = np.array([np.argmax(labels == j) for j in range(k)])
+    numbers = np.empty(k, np.int64)
+    numbers[np.lexsort((first, -sizes))] = np.arange(k)
+    return numbers
+
+
+def _fit(
+    points: NDArray[np.float64], k: int, clusterer: str, number: int
+) -> tuple[Any, NDArray[np.int64]]:
+    """The fitted model of scikit-learn, and its labels of the points."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # too few clusters are an error of our own; a graph in several parts is still a graph
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        warnings.filterwarnings("ignore", "The spectral clustering API has changed", UserWarning)
+        warnings.filterwarnings("ignore", "Exited (at iteration|postprocessing)", UserWarning)
+        model = _model(len(points), k, clusterer, number)
+        try:
+            labels = np.asarray(model.fit_predict(points), np.int64)
+        except ValueError as error:  # scikit-learn's, of a Gaussian without volume
+            raise InputError(
+                f"{clusterer} cannot form {k} clusters of these points",
+                expected="points that spread in every direction of their clusters",
+                mend="use `clusterer` kmeans, or fewer dimensions by `reduction`",
+            ) from error
+    if len(np.unique(labels)) < k:
+        raise InputError(
+            f"{clusterer} found only {len(np.unique(labels))} of {k} clusters",
+            expected="points that fall into as many groups",
+            mend="lower `k` or choose another `clusterer`",
+        )
+    return model, labels
+
+
+def _model(n: int, k: int, clusterer: str, number: int) -> Any:
+    """An estimator of scikit-learn for n points."""
+    from sklearn import cluster as sklearn_cluster
+    from sklearn.mixture import GaussianMixture
+
+    if clusterer == "kmeans":
+        return sklearn_cluster.KMeans(k, n_init=10, random_state=number)
+    if clusterer == "minibatch-kmeans":
+        return sklearn_cluster.MiniBatchKMeans(k, n_init=10, random_state=number)
+    if clusterer in ("gmm", "gmm-tied"):
+        kind = "tied" if clusterer == "gmm-tied" else "full"
+        return GaussianMixture(
+            k, covariance_type=kind, n_init=3, reg_covar=1e-5, random_state=number
+        )
+    if clusterer == "spectral":
+        return sklearn_cluster.SpectralClustering(
+            k,
+            # the default factorises the graph: 50 times slower where there are many points
+            eigen_solver="lobpcg" if n > 500 else "arpack",
+            affinity="nearest_neighbors",
+            n_neighbors=min(10, n),
+            assign_labels="cluster_qr",
+            random_state=number,
+        )
+    return sklearn_cluster.AgglomerativeClustering(k)
+
+
+def _extend(
+    model: Any, labels: NDArray[np.int64], points: NDArray[Any], rows: NDArray[np.int64], k: int
+) -> NDArray[np.int64]:
+    """Labels (n,) of all points by the model of some rows, or by the labels of these (r,)."""
+    if hasattr(model, "predict"):
+        starts = range(0, len(points), _ROWS)
+        blocks = (np.asarray(points[first : first + _ROWS], np.float64) for first in starts)
+        extended = np.concatenate([model.predict(block) for block in blocks]).astype(np.int64)
+    else:
+        extended, _ = neighbour_vote(points, points[rows], labels, k)
+    extended[rows] = labels
+    return extended
