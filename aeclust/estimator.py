@@ -422,5 +422,6 @@ def _in_python(text: str) -> str:
         return "reshape it to (n, h, w, c)"
     if text.startswith("state"):
         return "state value_range, for example (0, 255)"
+    text = text.replace("`k`", "n_clusters")
     text = re.sub(r"-k\b", "n_clusters", text).replace("--range", "value_range")
     return re.sub(r"--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), text)

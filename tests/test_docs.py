@@ -16,7 +16,7 @@ from PIL import Image
 from support import make_images
 from test_cli_streams import COMMANDS
 
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.images import demo
 from aeclust.images.truth import load
 
@@ -63,7 +63,7 @@ def test_howto_finds_the_two_kinds_of_photographs(reader: Path) -> None:
     assert found.ids is not None
     truth = np.array([name.startswith("coast") for name in found.ids.tolist()]).astype(int)
     assert len(truth) == 60
-    assert scores(found.values, truth).accuracy > 0.9
+    assert score(found.values, truth).accuracy > 0.9
     assert len(list((reader / "sorted").rglob("*.png"))) == 60
 
 

@@ -12,7 +12,7 @@ import pytest
 from pages import blocks
 
 import aeclust
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.run.folder import RunFolder
 
 PACKAGE = Path(aeclust.__file__).parent
@@ -35,7 +35,7 @@ def test_every_block_of_the_page_runs(
     assert [line.split()[0] for line in said[-5:]] == ["0", "1", "2", "3", "4"]
     found, truth = names["found"], names["truth"]
     assert isinstance(truth, np.ndarray)
-    assert scores(found.labels, truth).accuracy > 0.6  # type: ignore[attr-defined]
+    assert score(found.labels, truth).accuracy > 0.6  # type: ignore[attr-defined]
 
 
 def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:

@@ -14,7 +14,7 @@ from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
 from support import shell
 
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.images import demo
 
 SHORTER = ["--epochs", "4", "--set", "label_epochs=1", "--set", "channels=32,64,128"]
@@ -52,7 +52,7 @@ def test_readme_first_run_separates_landscapes_from_objects(newcomer: Path) -> N
         rows = list(csv.reader(file))
     assert rows[0] == ["id", "label"]
     assert [row[0] for row in rows[1:]] == [str(i) for i in range(3000)]
-    found = scores(np.array([int(row[1]) for row in rows[1:]]), demo.load("scenes").labels)
+    found = score(np.array([int(row[1]) for row in rows[1:]]), demo.load("scenes").labels)
     # raw pixels give .51; the default recipe must be far beyond on the first run
     assert found.accuracy > 0.8
     said = (newcomer / "said.txt").read_text()

@@ -12,7 +12,7 @@ from support import Cli, files_of
 
 from aeclust import artifact as artifacts
 from aeclust.artifact import Array
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.run.folder import RunFolder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -87,7 +87,7 @@ def test_a_kept_run_is_intact_and_fresh(cli: Cli, kept: Path) -> None:
     assert predicted.code == 0, predicted.err
     assert "anew" not in predicted.err
     labels = np.array([int(row["label"]) for row in csv.DictReader(predicted.out.splitlines())])
-    assert scores(labels, KINDS).accuracy == 1
+    assert score(labels, KINDS).accuracy == 1
     assert files_of(kept) == before
 
 

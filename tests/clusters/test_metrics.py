@@ -18,7 +18,7 @@ from aeclust.clusters.scores import (
     largest_fall,
     matched_classes,
     rank_correlation,
-    scores,
+    score,
 )
 
 # a busy machine is no failure
@@ -72,7 +72,7 @@ def test_contingency_counts_by_hand() -> None:
 
 
 def test_scores_by_hand() -> None:
-    result = scores(CLUSTERS, CLASSES)
+    result = score(CLUSTERS, CLASSES)
     assert result.accuracy == pytest.approx(7 / 9)
     assert result.sizes == {0: 4, 1: 3, 2: 2}
     joint = entropy(list(zip(CLUSTERS.tolist(), CLASSES.tolist(), strict=True)))
@@ -86,7 +86,7 @@ def test_accuracy_takes_the_best_matching_and_not_the_greedy_one() -> None:
     # table [[4, 3], [3, 0]]: greedy takes the 4 and then 0; crossed gives 3 + 3
     clusters, classes = np.array([0] * 7 + [1] * 3), np.array([0] * 4 + [1] * 3 + [0] * 3)
     assert contingency(clusters, classes).tolist() == [[4, 3], [3, 0]]
-    assert scores(clusters, classes).accuracy == pytest.approx(0.6)
+    assert score(clusters, classes).accuracy == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_accuracy_takes_the_best_matching_and_not_the_greedy_one() -> None:
 def test_scores_of_degenerate_partitions(
     clusters: list[int], classes: list[int], accuracy: float, nmi: float, ari: float
 ) -> None:
-    result = scores(np.array(clusters), np.array(classes))
+    result = score(np.array(clusters), np.array(classes))
     assert result.accuracy == pytest.approx(accuracy)
     assert result.nmi == pytest.approx(nmi, abs=1e-12)
     assert result.ari == pytest.approx(ari)
@@ -111,15 +111,15 @@ def test_scores_of_degenerate_partitions(
 
 def test_many_small_classes_bring_no_warning() -> None:
     each = np.arange(40)
-    assert scores(each, each[::-1]).accuracy == 1.0
-    assert scores(each // 2, each).accuracy == 0.5
+    assert score(each, each[::-1]).accuracy == 1.0
+    assert score(each // 2, each).accuracy == 0.5
 
 
 @FEW
 @given(pairs())
 def test_scores_against_plain_loops(pair: Pairs) -> None:
     clusters, classes = pair
-    result = scores(clusters, classes)
+    result = score(clusters, classes)
     assert result.accuracy == pytest.approx(best_share(clusters, classes, 4))
     assert result.ari == pytest.approx(adjusted_rand(clusters, classes))
     assert sum(result.sizes.values()) == len(clusters)
@@ -135,7 +135,7 @@ def test_scores_do_not_depend_on_the_numbers(
     clusters, classes = pair
     # far apart and negative numbers are numbers as well
     renamed = np.array(rows)[clusters] * 1000 - 7, np.array(columns)[classes] + 2**40
-    before, after = scores(clusters, classes), scores(*renamed)
+    before, after = score(clusters, classes), score(*renamed)
     assert after.accuracy == before.accuracy
     assert after.nmi == pytest.approx(before.nmi)
     assert after.ari == pytest.approx(before.ari)
@@ -147,7 +147,7 @@ def test_scores_do_not_depend_on_the_numbers(
 def test_scores_do_not_depend_on_the_order(pair: Pairs, random: Any) -> None:
     clusters, classes = pair
     order = np.array(random.sample(range(len(clusters)), len(clusters)))
-    before, after = scores(clusters, classes), scores(clusters[order], classes[order])
+    before, after = score(clusters, classes), score(clusters[order], classes[order])
     assert after.accuracy == before.accuracy
     assert after.nmi == pytest.approx(before.nmi)
     assert after.ari == pytest.approx(before.ari)
@@ -158,7 +158,7 @@ def test_scores_do_not_depend_on_the_order(pair: Pairs, random: Any) -> None:
 @given(st.lists(st.integers(0, 3), min_size=1), st.permutations(range(4)))
 def test_a_renamed_partition_is_perfect(labels: list[int], names: list[int]) -> None:
     truth = np.array(labels)
-    result = scores(np.array(names)[truth], truth)
+    result = score(np.array(names)[truth], truth)
     assert (result.accuracy, result.ari) == (1.0, 1.0)
     assert 1 - 1e-12 <= result.nmi <= 1.0
 
@@ -219,7 +219,7 @@ def test_matched_classes_agree_at_least_as_often_as_any_permutation(pair: Pairs)
     assert (matched[np.unique(clusters)] >= 0).all()
     assert matched[4] == -1
     agree = float(np.mean(matched[clusters] == classes))
-    assert agree >= scores(clusters, classes).accuracy - 1e-9
+    assert agree >= score(clusters, classes).accuracy - 1e-9
 
 
 @FEW
@@ -229,7 +229,7 @@ def test_best_names_are_a_permutation_that_reaches_the_accuracy(pair: Pairs) -> 
     names = best_names(clusters, classes, 4)
     assert sorted(names.tolist()) == [0, 1, 2, 3]
     agree = float(np.mean(names[clusters] == classes))
-    assert agree == pytest.approx(scores(clusters, classes).accuracy)
+    assert agree == pytest.approx(score(clusters, classes).accuracy)
     # among the best namings none keeps more numbers
     kept = max(
         sum(name == j for j, name in enumerate(other))

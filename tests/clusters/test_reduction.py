@@ -15,7 +15,7 @@ from support import give_memory
 from aeclust import memory
 from aeclust.clusters import reduction
 from aeclust.clusters.neighbours import place_by_neighbours, references
-from aeclust.clusters.reduction import check_spread, limited, on_sphere, picture, reduce
+from aeclust.clusters.reduction import limited, on_sphere, picture, reduce
 from aeclust.errors import InputError
 
 Points = NDArray[np.float32]
@@ -204,7 +204,7 @@ def test_the_sphere_is_a_step_of_a_chain() -> None:
 def told(points: Points, *steps: str, perplexity: float = 8.0) -> tuple[Points, list[str]]:
     """Reduced points, and what stood in for what."""
     lines: list[str] = []
-    return reduce(points, steps, seed=0, perplexity=perplexity, tell=lines.append), lines
+    return reduce(points, steps, seed=0, perplexity=perplexity, note=lines.append), lines
 
 
 def forget_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_a_picture_says_what_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reduction, "TSNE_POINTS", 50)
     points, labels = groups(90, 60)
     lines: list[str] = []
-    assert share_beside_their_own(picture(points, seed=0, tell=lines.append), labels) > 0.9
+    assert share_beside_their_own(picture(points, seed=0, note=lines.append), labels) > 0.9
     assert lines == [
         "t-SNE of 90 points is that of 50 random ones, the others amid their three nearest"
     ]
@@ -347,12 +347,12 @@ def test_a_limited_chain_fits(n: int, d: int) -> None:
 # -- degenerate points -------------------------------------------------------------------------
 
 SAME = (
-    "latents: all {n} points are the same: collapsed network or equal images;"
-    " expected latents that differ; train again with other images, more epochs, or a lower --lr"
+    "all {n} points are the same: collapsed network or equal images;"
+    " expected latents that differ; train again with other images, more epochs, or a lower lr"
 )
 HUGE = (
-    "latents: holds values beyond 1e+12, infinity or NaN: the network has diverged;"
-    " expected finite latents of ordinary size; train again with a lower --lr"
+    "holds values beyond 1e+12, infinity or NaN: the network has diverged;"
+    " expected finite latents of ordinary size; train again with a lower lr"
 )
 STEPS = ["sphere", "pca:1", "kpca:1", "tsne:2"]
 
@@ -403,8 +403,8 @@ def test_duplicates_stay_together() -> None:
 def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
     # the kernel is the unit matrix, in which LAPACK finds no leading eigenvectors
     assert refused(cloud(40, 4, scale=1e7), "kpca:2") == (
-        "latents: kpca:2 found only 0 components; expected 2 that differ from noise;"
-        " ask for fewer, for example --reduction pca:2"
+        "kpca:2 found only 0 components; expected 2 that differ from noise;"
+        " ask for fewer, for example reduction pca:2"
     )
 
 
@@ -417,27 +417,27 @@ def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
         (
             30, 6, "pca:7",
             "pca:7 asks for more components than the 6 images and latent values allow;"
-            " expected at most 6; use --reduction pca:6 or less",
+            " expected at most 6; use reduction pca:6 or less",
         ),
         (
             4, 6, "pca:5",
             "pca:5 asks for more components than the 4 images and latent values allow;"
-            " expected at most 4; use --reduction pca:4 or less",
+            " expected at most 4; use reduction pca:4 or less",
         ),
         (
             30, 6, "kpca:31",
             "kpca:31 asks for more components than the 30 images allow;"
-            " expected at most 30; use --reduction kpca:30 or less",
+            " expected at most 30; use reduction kpca:30 or less",
         ),
         (
             30, 6, "tsne:2",
             "30 points are too few for t-SNE with perplexity 30; expected more than 30;"
-            " lower --perplexity, or use --reduction pca:2",
+            " lower perplexity, or use reduction pca:2",
         ),
         (
             2, 6, "tsne:2",
             "2 points are too few for t-SNE with perplexity 30; expected more than 30;"
-            " lower --perplexity, or use --reduction pca:2",
+            " lower perplexity, or use reduction pca:2",
         ),
         (
             30, 6, "umap:2",
@@ -447,8 +447,7 @@ def test_points_too_far_apart_for_the_kernel_are_refused() -> None:
     ],
 )  # fmt: skip
 def test_steps_that_do_not_fit_are_refused(n: int, d: int, step: str, line: str) -> None:
-    prefix = "" if line.startswith("reduction") else "latents: "
-    assert refused(cloud(n, d), step) == prefix + line
+    assert refused(cloud(n, d), step) == line
 
 
 def test_thirty_one_points_are_enough_for_perplexity_thirty() -> None:
@@ -466,23 +465,16 @@ def test_a_step_that_comes_back_short_is_refused(
 
     monkeypatch.setattr(reduction, "_pca", short)
     assert refused(cloud(), "pca:3") == (
-        "latents: pca:3 found only 2 components; expected 3 that differ from noise;"
-        " ask for fewer, for example --reduction pca:2"
+        "pca:3 found only 2 components; expected 3 that differ from noise;"
+        " ask for fewer, for example reduction pca:2"
     )
-
-
-def test_errors_name_where_the_points_came_from() -> None:
-    with pytest.raises(InputError, match=r"^validation: all 3 points are the same"):
-        reduce(np.ones((3, 2)), ["pca:1"], seed=0, where="validation")
-    with pytest.raises(InputError, match=r"^validation: all 3 points are the same"):
-        check_spread(np.ones((3, 2)), "validation")
 
 
 def test_kernel_pca_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     give_memory(monkeypatch, memory.kernel_pca(*cloud().shape) - 1)
     line = refused(cloud(), "kpca:2")
-    assert line.startswith("latents: kernel PCA of 30 points needs about 0 GB of memory;")
-    assert line.endswith("; use --reduction pca:20")
+    assert line.startswith("kernel PCA of 30 points needs about 0 GB of memory;")
+    assert line.endswith("; use reduction pca:20")
     give_memory(monkeypatch, memory.kernel_pca(*cloud().shape))
     assert reduce(cloud(), ["kpca:2"], seed=0).shape == (30, 2)
 
@@ -491,7 +483,7 @@ def test_tsne_asks_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> No
     give_memory(monkeypatch, memory.tsne(30, cloud().shape[1], 5) - 1)
     with pytest.raises(InputError, match="t-SNE of 30 points needs about 0 GB of memory") as caught:
         reduce(cloud(), ["tsne:2"], seed=0, perplexity=5)
-    assert str(caught.value).endswith("; use --reduction pca:20")
+    assert str(caught.value).endswith("; use reduction pca:20")
 
 
 # -- the picture -------------------------------------------------------------------------------

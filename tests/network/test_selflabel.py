@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support import make_images
 
+from aeclust.clusters import chain
 from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.neighbours import references
 from aeclust.errors import InputError
-from aeclust.network import inference, selflabel
+from aeclust.network import inference
 from aeclust.network.model import Autoencoder, build, state_arrays
 from aeclust.network.selflabel import fit_head, self_label, soft_targets
 from aeclust.recipe import Recipe, named
@@ -120,7 +121,7 @@ def test_targets_against_a_plain_count(k: int, size: int, seed: int) -> None:
 
 def test_many_images_are_labelled_by_an_even_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images outside the sample have 15 neighbours in it as well."""
-    monkeypatch.setattr(selflabel, "references", functools.partial(references, limit=60))
+    monkeypatch.setattr(chain, "references", functools.partial(references, limit=60))
     latents, labels = blobs([70, 50])
     targets = soft_targets(latents, plain(k=2), seed=0)
     np.testing.assert_array_equal(targets, np.eye(2)[labels])
@@ -139,13 +140,13 @@ def test_the_seed_decides_the_targets() -> None:
             np.eye(3, dtype=np.float32),
             5,
             "latents after the first phase: 3 images cannot form 5 clusters; expected at most 3; "
-            "lower -k",
+            "lower k",
         ),
         (
             np.eye(2, 4, dtype=np.float32).repeat(10, 0),
             3,
             "latents after the first phase: only 2 different points for 3 clusters; "
-            "expected at least 3 different ones; lower -k, or remove duplicate images",
+            "expected at least 3 different ones; lower k, or add other images",
         ),
     ],
 )

@@ -11,14 +11,14 @@ import pytest
 from support import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
 from aeclust import artifact as artifacts
-from aeclust.clusters import chain as clustering
-from aeclust.clusters import doubts as diagnosis
-from aeclust.clusters import reduction
-from aeclust.clusters.chain import Clustering, Views, cluster, cluster_latents
+from aeclust.clusters import clusterers, reduction
+from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.consensus import Member
 from aeclust.clusters.reduction import reduce
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.recipe import CLUSTERERS, Recipe
+from aeclust.run import caches
 from aeclust.run.folder import RunFolder
 
 FRESH = " (fresh, nothing to do)\n"
@@ -137,7 +137,7 @@ def test_what_stood_in_for_what_is_printed_and_recorded(
     assert "substitutions" not in labels_of(full_run).details
     monkeypatch.setattr(reduction, "KERNEL_POINTS", 59)
     monkeypatch.setattr(reduction, "LANDMARKS", 40)
-    monkeypatch.setitem(clustering.MOST, "spectral", 50)
+    monkeypatch.setitem(clusterers.MOST, "spectral", 50)
     lines = [
         "kernel PCA of 60 points is approximated by Nystroem with 40 landmarks",
         "spectral clustering of 60 points is that of 50 random ones, extended by the vote of"
@@ -324,10 +324,10 @@ def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder
     labels = labels_of(full_run)
     recipe = Recipe.from_json(labels.recipe, where="labels")
     found = cluster_latents(values, recipe, seed=0)
-    assert found.tempered is not None
+    assert found.shares is not None
     assert np.array_equal(labels.arrays["labels"], found.labels)
-    assert np.array_equal(labels.arrays["shares"], found.tempered)
-    assert np.array_equal(labels.arrays["confidence"], found.tempered.max(1))
+    assert np.array_equal(labels.arrays["shares"], found.shares)
+    assert np.array_equal(labels.arrays["confidence"], found.shares.max(1))
     kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
     names = [f"{kind} in {size} dimensions" for size in (6, 3) for kind in kinds]
     assert labels.details["members"].keys() == set(names)
@@ -400,11 +400,11 @@ def test_all_doubts_are_found_once_told_in_order_and_kept(
 ) -> None:
     seen: list[tuple[Clustering, np.ndarray]] = []
 
-    def doubting(found: Clustering, colours: np.ndarray) -> list[str]:
+    def doubting(found: Clustering, colours: np.ndarray, *, seed: int) -> list[str]:
         seen.append((found, colours))
         return ["one", "two"]
 
-    monkeypatch.setattr(diagnosis, "doubts", doubting)
+    monkeypatch.setattr(caches, "doubts", doubting)
     result = cli("cluster", "--clusterer", "consensus")
     assert result.err.endswith("k = 2\nwarning: one\nwarning: two\n" + NEXT + "\n")
     assert labels_of(full_run).details["warnings"] == ["one", "two"]
@@ -447,12 +447,12 @@ def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) 
         values, recipe, seed=0, assignments=chances, views=Views(np.arange(60), clusters=seen)
     )
     assert np.array_equal(labels.arrays["labels"], found.labels)
-    assert scores(found.labels, chances.argmax(1)).accuracy == 1.0
+    assert score(found.labels, chances.argmax(1)).accuracy == 1.0
     assert labels.details["view_agreement"] == found.view_agreement
-    assert found.view_agreement == scores(seen, found.labels).accuracy
-    assert found.tempered is not None
-    assert np.array_equal(labels.arrays["shares"], found.tempered)
-    assert np.array_equal(labels.arrays["confidence"], found.tempered.max(1))
+    assert found.view_agreement == score(seen, found.labels).accuracy
+    assert found.shares is not None
+    assert np.array_equal(labels.arrays["shares"], found.shares)
+    assert np.array_equal(labels.arrays["confidence"], found.shares.max(1))
     assert labels.details.items() >= {"checkpoint": "last", "epoch": 4, "k": 2}.items()
     assert labels.details["agreement"] == 1.0
     assert labels.parents == {**latents.parents, "latents": latents.digest}

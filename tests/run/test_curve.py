@@ -11,19 +11,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from aeclust.clusters.chain import Views, cluster, cluster_latents
+from aeclust.clusters import chain
+from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
 from aeclust.clusters.neighbours import neighbour_vote, references
 from aeclust.clusters.reduction import reduce
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.errors import InputError
 from aeclust.network import inference
 from aeclust.network.inference import assign, embed, embed_views, mean_squared_error
 from aeclust.network.model import Autoencoder, build
 from aeclust.recipe import Recipe, named
 from aeclust.run import curve
-from aeclust.run.curve import checkpoint_curve, label_others
+from aeclust.run.curve import checkpoint_curve, cluster_validation
 
 CPU = torch.device("cpu")
 
@@ -154,10 +156,10 @@ def test_without_labels_there_is_nothing_to_correlate(points: list[Point]) -> No
 def test_others_are_labelled_by_their_neighbours_in_training() -> None:
     network = build(PLAIN, 3, seed=0)
     latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
-    found = label_others(latents, base, PLAIN, seed=0)
+    found = cluster_validation(latents, base, PLAIN, seed=0)
     labels = cluster(reduce(base, ("pca:2",), seed=0), 2, "kmeans", seed=0)
     np.testing.assert_array_equal(found, neighbour_vote(latents, base, labels, 2)[0])
-    assert scores(found, TRUTH).accuracy == 1.0
+    assert score(found, TRUTH).accuracy == 1.0
 
 
 def self_labelling() -> tuple[Recipe, Autoencoder, NDArray[np.float32]]:
@@ -183,8 +185,8 @@ def test_a_network_that_labelled_itself_has_its_say() -> None:
     recipe = named("hybrid").override({"reduction": "none"})
     upright = (0.2 + 0.6 * np.eye(2)[quarter[:120] % 2]).astype(np.float32)
     for said, truth in ((upright, quarter % 2), (None, quarter // 2)):
-        found = label_others(others, base, recipe, seed=0, assignments=said)
-        assert scores(found, truth[120:]).accuracy == 1.0
+        found = cluster_validation(others, base, recipe, seed=0, assignments=said)
+        assert score(found, truth[120:]).accuracy == 1.0
 
 
 def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,20 +222,20 @@ def test_only_the_references_vote(monkeypatch: pytest.MonkeyPatch) -> None:
     base = latents_of(network, TRAINING)
     labels = cluster(reduce(base, ("pca:2",), seed=0), 2, "kmeans", seed=0)
     kept = np.array([0, 2, 4, 5])  # three dark ones and a light one: dark wins everywhere
-    monkeypatch.setattr(curve, "references", lambda n, *, seed: kept)
-    found = label_others(latents_of(network, OTHERS), base, PLAIN, seed=0)
+    monkeypatch.setattr(chain, "references", lambda n, *, seed: kept)
+    found = cluster_validation(latents_of(network, OTHERS), base, PLAIN, seed=0)
     assert set(found.tolist()) == {int(labels[0])}
 
 
 def test_a_chain_with_tsne_clusters_the_others_by_themselves() -> None:
     network = build(TRANSDUCTIVE, 3, seed=0)
     latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
-    found = label_others(latents, base, TRANSDUCTIVE, seed=3)
+    found = cluster_validation(latents, base, TRANSDUCTIVE, seed=3)
     wanted = reduce(latents, TRANSDUCTIVE.reduction, seed=3, perplexity=5.0)
     np.testing.assert_array_equal(found, cluster(wanted, 2, "kmeans", seed=3))
     assert wanted.shape == (24, 2)
     # the training images have no part in it
-    again = label_others(latents, np.zeros_like(base), TRANSDUCTIVE, seed=3)
+    again = cluster_validation(latents, np.zeros_like(base), TRANSDUCTIVE, seed=3)
     np.testing.assert_array_equal(again, found)
 
 
@@ -242,12 +244,12 @@ def test_errors_say_which_images_they_are_about() -> None:
     latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
     same = np.zeros_like(base)
     with pytest.raises(InputError, match=r"^training images: all 40 points are the same") as caught:
-        label_others(latents, same, PLAIN, seed=0)
+        cluster_validation(latents, same, PLAIN, seed=0)
     assert caught.value.exit_code == 2
     with pytest.raises(InputError, match=r"^validation: all 40 points are the same"):
-        label_others(same, base, TRANSDUCTIVE, seed=0)
+        cluster_validation(same, base, TRANSDUCTIVE, seed=0)
     with pytest.raises(InputError, match=r"^validation: 5 points are too few for t-SNE"):
-        label_others(latents[:5], base, TRANSDUCTIVE, seed=0)
+        cluster_validation(latents[:5], base, TRANSDUCTIVE, seed=0)
 
 
 # -- the curve ---------------------------------------------------------------------------------
@@ -262,8 +264,8 @@ def test_every_checkpoint_is_measured(recipe: Recipe) -> None:
     for point, (_, network) in zip(found.points, networks(0, 3, 7), strict=True):
         assert point.error == error_of(network, TRAINING)
         latents, base = latents_of(network, OTHERS), latents_of(network, TRAINING)
-        clusters = label_others(latents, base, recipe, seed=1)
-        assert point.accuracy == scores(clusters, TRUTH).accuracy
+        clusters = cluster_validation(latents, base, recipe, seed=1)
+        assert point.accuracy == score(clusters, TRUTH).accuracy
         assert point.indicators == indicators_of(network, TRAINING, k=2, seed=1)
     assert found == summarise(found.points)
 
@@ -303,7 +305,7 @@ def test_indicators_are_taken_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(curve, "SAMPLE", 30)
     (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3, device=CPU).points
     network = build(PLAIN, 3, seed=0)
-    kept = references(40, seed=3, limit=30)
+    kept = references(40, seed=3, limit=30, purpose="indicators")
     assert found.indicators == indicators_of(network, TRAINING[kept], k=2, seed=3)
     # the error is that of all images
     assert found.error == error_of(network, TRAINING)

@@ -21,11 +21,11 @@ from support import BY_COLOUR, make_images
 import aeclust
 from aeclust import AutoencoderClusterer
 from aeclust import recipe as recipes
-from aeclust.clusters import chain as clustering
-from aeclust.clusters import neighbours as nearest
+from aeclust.clusters import neighbours
+from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.indicators import estimate_k, indicate
 from aeclust.clusters.reduction import limited, reduce
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.errors import ArgumentError, DivergedError, InputError
 from aeclust.network import inference, training
 
@@ -57,9 +57,9 @@ def model(**changes: object) -> AutoencoderClusterer:
 def test_fit_finds_two_obvious_kinds_and_predicts_new_ones() -> None:
     images, kinds = two_kinds()
     fitted = model().fit(images)
-    assert scores(fitted.labels_, kinds).accuracy == 1.0
+    assert score(fitted.labels_, kinds).accuracy == 1.0
     new, new_kinds = two_kinds(40)
-    assert scores(fitted.predict(new[24:]), new_kinds[24:]).accuracy == 1.0
+    assert score(fitted.predict(new[24:]), new_kinds[24:]).accuracy == 1.0
     assert fitted.confidence_.shape == (24,)
     assert ((fitted.confidence_ >= 0) & (fitted.confidence_ <= 1)).all()
 
@@ -99,7 +99,7 @@ def test_random_state_may_be_a_generator_or_none() -> None:
     again = model().set_params(random_state=np.random.RandomState(3)).fit(images)
     np.testing.assert_array_equal(fitted.labels_, again.labels_)
     free = model().set_params(random_state=None).fit(images)
-    assert scores(free.labels_, kinds).accuracy == 1.0
+    assert score(free.labels_, kinds).accuracy == 1.0
 
 
 def hybrid(**changes: object) -> AutoencoderClusterer:
@@ -124,8 +124,8 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     assignments = inference.assign(network, latents, device=torch.device("cpu"))
     seen = inference.embed_views(network, images, image_size=8, device=torch.device("cpu"), seed=0)
     told = inference.assign(network, seen, device=torch.device("cpu")).argmax(1)
-    views = clustering.Views(np.arange(24), seen, told)
-    found = clustering.cluster_latents(
+    views = Views(np.arange(24), seen, told)
+    found = cluster_latents(
         latents,
         fitted.recipe_,
         seed=0,
@@ -140,21 +140,21 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     assert fitted.agreement_ is not None
     assert 0.5 <= fitted.agreement_ <= 1
     assert fitted.n_clusters_ == 2
-    base, labels, sure = clustering.confidence(latents, found, seed=0)
-    np.testing.assert_array_equal(fitted.confidence_, sure)
-    wanted = nearest.neighbour_vote(latents, base, labels, 2, reference_shares=found.tempered)[0]
+    np.testing.assert_array_equal(fitted.confidence_, found.confidence)
+    wanted, _ = neighbours.label_others(
+        latents, latents, found.labels, found.references, 2, found.shares
+    )
     np.testing.assert_array_equal(fitted.predict(images), wanted)
 
 
 def test_without_self_labelling_the_network_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
-    def cluster_latents(*args: object, assignments: object = None, **rest: object) -> object:
+    def spy(*args: Any, assignments: object = None, **rest: Any) -> Clustering:
         given.append(assignments)
-        return clustered(*args, **rest)
+        return cluster_latents(*args, **rest)
 
-    clustered: Callable[..., object] = clustering.cluster_latents
-    monkeypatch.setattr(clustering, "cluster_latents", cluster_latents)
+    monkeypatch.setattr("aeclust.run.caches.cluster_latents", spy)
     images, _ = two_kinds()
     hybrid(label_epochs=0).fit(images)
     hybrid().set_params(n_clusters="auto").fit(images)
@@ -175,7 +175,7 @@ def test_auto_estimates_the_number_of_clusters(
     assert set(fitted.predict(images).tolist()) <= set(range(fitted.n_clusters_))
     if make is model:
         assert fitted.n_clusters_ == 2
-        assert scores(fitted.labels_, kinds).accuracy == 1.0
+        assert score(fitted.labels_, kinds).accuracy == 1.0
 
 
 def test_other_words_than_auto_are_refused() -> None:
@@ -312,10 +312,10 @@ def test_errors_are_value_errors_that_speak_of_parameters(
 
 def test_the_number_of_clusters_is_called_by_its_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **rest: object) -> None:
-        raise InputError("only 1 of 2", mend="lower -k or choose another --clusterer")
+        raise InputError("only 1 of 2", mend="lower `k` or choose another `clusterer`")
 
-    monkeypatch.setattr(clustering, "cluster_latents", refuse)
-    told = r"^only 1 of 2; lower n_clusters or choose another clusterer$"
+    monkeypatch.setattr("aeclust.run.caches.cluster_latents", refuse)
+    told = r"^latents: only 1 of 2; lower n_clusters or choose another clusterer$"
     with pytest.raises(ArgumentError, match=told):
         model().fit(two_kinds()[0])
 
@@ -332,7 +332,7 @@ def test_a_diverged_training_names_the_setting() -> None:
 def test_images_of_another_size_are_resized_and_rows_of_another_length_refused() -> None:
     images, kinds = two_kinds()
     large = images.repeat(2, axis=1).repeat(2, axis=2)
-    assert scores(model().fit(images).predict(large), kinds).accuracy == 1.0
+    assert score(model().fit(images).predict(large), kinds).accuracy == 1.0
     fitted = rows_model().fit(images.reshape(24, -1))
     with pytest.raises(ValueError, match=r"^X has 768 features, but AutoencoderClusterer is expec"):
         fitted.predict(large.reshape(24, -1))
@@ -347,7 +347,7 @@ def test_duplicates_of_training_images_keep_their_label(monkeypatch: pytest.Monk
     images, _ = two_kinds()
     fitted = model().fit(images)
     monkeypatch.setattr(
-        nearest,
+        neighbours,
         "neighbour_vote",
         lambda x, *a, **b: (np.full(len(x), 7), np.full((len(x), 2), 0.5)),
     )
@@ -393,7 +393,7 @@ def test_a_pipeline_scales_clusters_and_draws_in_its_own_units() -> None:
     rows = images[..., 0].reshape(24, 64)
     small = model().set_params(image_shape=(8, 8))
     whole = make_pipeline(MinMaxScaler((0, 1), clip=True), small)
-    assert scores(whole.fit_predict(rows), kinds).accuracy == 1.0
+    assert score(whole.fit_predict(rows), kinds).accuracy == 1.0
     drawn = whole.inverse_transform(whole.transform(rows))
     assert drawn.shape == (24, 64)
     assert drawn.min() >= rows.min() - 1e-3
