@@ -736,7 +736,7 @@ RUNS = [
     Case(
         "cluster -k 4",
         "latents.h5: only 3 different images for 4 clusters; expected at least 4 different ones; "
-        "lower -k, or add images",
+        "lower -k, or add other images",
         three_different_images,
     ),
     Case("cluster --clusterer consensus -k 61", "60 images cannot form 61 clusters; expected at"),
@@ -752,7 +752,7 @@ RUNS = [
     Case(
         "cluster -k 3 --reduction none",
         "latents.h5: only 2 different points for 3 clusters; expected at least 3 different ones; "
-        "lower -k, or remove duplicate images",
+        "lower -k, or add other images",
         two_different_latents,
     ),
     Case(
