@@ -55,10 +55,8 @@ class AeclustError(Exception):
         str
         """
 
-        def named(text: str) -> str:
-            return _SETTING.sub(lambda match: setting(match[1]), text)
-
-        where, expected, mend = map(named, (self.where, self.expected, self.mend))
+        texts = (self.where, self.expected, self.mend)
+        where, expected, mend = (name_settings(text, setting) for text in texts)
         parts = [self.what, f"expected {expected}" if expected else "", mend]
         line = "; ".join(filter(None, parts))
         return printable(f"{where}: {line}" if where else line)
@@ -98,6 +96,15 @@ class Interrupted(AeclustError):  # noqa: N818 - a wish, not a fault
     def __init__(self, signal_number: int, what: str, *, mend: str = "") -> None:
         super().__init__(what, mend=mend)
         self.signal_number = signal_number
+
+
+def name_settings(text: str, setting: Callable[[str], str]) -> str:
+    """A text with every setting in backticks as `setting` calls it.
+
+    >>> name_settings("lower `k`", {"k": "n_clusters"}.__getitem__)
+    'lower n_clusters'
+    """
+    return _SETTING.sub(lambda match: setting(match[1]), text)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -25,14 +24,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aeclust import recipe as recipes
 from aeclust.clusters.indicators import shared_neighbours
 from aeclust.clusters.neighbours import references
-from aeclust.errors import ArgumentError, DivergedError, InputError
-from aeclust.images import Images, Source, bounds, check_enough, fingerprints, from_array
+from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
+from aeclust.images import Images, Source, bounds, check_enough, from_array
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import model as models
-from aeclust.run.caches import label_unseen
 from aeclust.run.curve import SAMPLE
 from aeclust.run.folder import Manifest
+from aeclust.run.predict import label_by_neighbours
 
 _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
@@ -140,15 +139,17 @@ class AutoencoderClusterer(
             See :func:`aeclust.network.training.train` and
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
-        with _told_in_python():
+        with _argument_errors():
             pixels = self._pixels(X, reset=True, least=2)
             settings = {**(self.settings or {}), "k": self.n_clusters}
             settings = {  # as a search over np.arange gives them
                 name: value.item() if isinstance(value, np.generic) else value
                 for name, value in settings.items()
             }
-            recipe = recipes.named(self.recipe).override(settings, where="settings")
-            check_enough(pixels, recipe.k, where="X", flag="n_clusters")
+            with at("settings"):
+                recipe = recipes.named(self.recipe).override(settings)
+            with at("X"):
+                check_enough(pixels, recipe.k, where="X", flag="`k`")
             seed = self.random_state
             if not isinstance(seed, (int, np.integer)):
                 seed = check_random_state(seed).randint(2**31 - 1)
@@ -172,14 +173,18 @@ class AutoencoderClusterer(
         """Labels (n,) of images: their own if they were in training, else by the vote of their
         nearest training latents."""
         check_is_fitted(self)
-        with _told_in_python():
+        with _argument_errors():
             pixels = self._pixels(X)
-            return label_unseen(self._embed(pixels), fingerprints(pixels), self._model.labels)[0]
+            images = Images(pixels, np.arange(len(pixels)), Source(location="X"))
+            model = self._model
+            return label_by_neighbours(
+                images, self._embed(pixels), model.latents, model.labels
+            ).labels
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
         check_is_fitted(self)
-        with _told_in_python():
+        with _argument_errors():
             return self._embed(self._pixels(X))
 
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -196,7 +201,7 @@ class AutoencoderClusterer(
             was fitted to rows, of images resized to the shape of those.
         """
         check_is_fitted(self)
-        with _told_in_python():
+        with _argument_errors():
             latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
             width = self._n_features_out
             if latents.shape[1] != width:
@@ -232,7 +237,7 @@ class AutoencoderClusterer(
             In [0, 1]; higher is better. Compare it on equally many images.
         """
         check_is_fitted(self)
-        with _told_in_python():
+        with _argument_errors():
             pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]
@@ -283,7 +288,7 @@ class AutoencoderClusterer(
         found = models.load(Path(folder))
         manifest = found.manifest
         _, h, w, c = manifest.shape
-        recipe = Recipe.from_json(found.labels.recipe, where=str(folder))
+        recipe = Recipe.from_json(found.labels.recipe)
         base = recipes.named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
         stated = manifest.source.range
@@ -317,7 +322,7 @@ class AutoencoderClusterer(
         labels = model.labels
         self._model = model
         self.network_ = model.network
-        self.recipe_ = Recipe.from_json(labels.recipe, where="labels")
+        self.recipe_ = Recipe.from_json(labels.recipe)
         self.labels_ = np.array(labels.arrays["labels"])
         self.confidence_ = np.array(labels.arrays["confidence"])
         self.n_clusters_ = int(self.labels_.max()) + 1
@@ -405,23 +410,22 @@ def _resized(images: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.f
 
 
 @contextmanager
-def _told_in_python() -> Iterator[None]:
-    """Errors that say how to mend it in the words of this class, not of the command line."""
+def _argument_errors() -> Iterator[None]:
+    """Errors of the stages as those of arguments, with settings by their names in this class."""
     try:
         yield
     except DivergedError as error:
         mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
         raise DivergedError(error.what, mend=_in_python(mend)) from error
     except InputError as error:
-        where, mend = _in_python(error.where), _in_python(error.mend)
-        raise ArgumentError(error.what, where=where, expected=error.expected, mend=mend) from error
+        where, expected, mend = map(_in_python, (error.where, error.expected, error.mend))
+        raise ArgumentError(error.what, where=where, expected=expected, mend=mend) from error
 
 
 def _in_python(text: str) -> str:
-    if "--layout" in text:
+    if "`layout`" in text:
         return "reshape it to (n, h, w, c)"
-    if text.startswith("state"):
+    if "`range`" in text and text.startswith("state"):
         return "state value_range, for example (0, 255)"
-    text = text.replace("`k`", "n_clusters")
-    text = re.sub(r"-k\b", "n_clusters", text).replace("--range", "value_range")
-    return re.sub(r"--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), text)
+    names = {"k": "n_clusters", "range": "value_range"}
+    return name_settings(text, lambda setting: names.get(setting, setting))

@@ -218,7 +218,7 @@ class Recipe:
         """Whether the chain has t-SNE, which cannot place images it was not fitted on."""
         return any(parse_reduction(step)[0] == "tsne" for step in self.reduction)
 
-    def override(self, values: Mapping[str, object], *, where: str = "--set") -> Recipe:
+    def override(self, values: Mapping[str, object], *, where: str = "") -> Recipe:
         """This recipe with some fields replaced.
 
         Parameters
@@ -252,7 +252,7 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, object], *, where: str) -> Recipe:
+    def from_json(cls, values: Mapping[str, object], *, where: str = "") -> Recipe:
         """The inverse of :meth:`to_json`; fields that did not exist yet take their defaults."""
         name = values.get("name")
         if not isinstance(name, str):

@@ -65,7 +65,7 @@ class Import:
 
 
 def module_name(file: Path) -> str:
-    """``run.caches`` for aeclust/run/caches.py, ``run`` for its __init__."""
+    """``run.folder`` for aeclust/run/folder.py, ``run`` for its __init__."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
@@ -133,14 +133,14 @@ else:
     import e
 def f():
     try:
-        from aeclust.run import caches
+        from aeclust.run import folder
     except ImportError:
         from . import g
 """
     found = [(one.name, one.typing_only) for one in imports_of(ast.parse(text))]
     assert found == [
         ("a.b", False), ("c", False), ("aeclust.errors", False), ("aeclust", False), ("d", True),
-        ("e", False), ("aeclust.run.caches", False), (".", False),
+        ("e", False), ("aeclust.run.folder", False), (".", False),
     ]  # fmt: skip
 
 

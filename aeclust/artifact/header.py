@@ -84,7 +84,7 @@ def _are_texts(value: Json) -> bool:
 _DETAILS: dict[str, Callable[[Json], bool]] = {
     "epoch": _is_whole,
     "image_channels": _is_whole,
-    "checkpoint": lambda value: _is_whole(value) or _is_text(value),
+    "checkpoint": lambda value: value is None or _is_whole(value),
     "run": _is_text,
     "listing": _is_text,
     "k": _is_whole,

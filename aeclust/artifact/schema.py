@@ -44,6 +44,7 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "fingerprints": _Dataset("uint64", ("n",)),
         "colours": _Dataset("float32", ("n", "c"), required=False),
         "assignments": _Dataset("float32", ("n", "k"), required=False),
+        "view_rows": _Dataset("int64", ("v",), required=False),
         "view_latents": _Dataset("float32", ("v", "d"), required=False),
         "view_clusters": _Dataset("int64", ("v",), required=False),
     },
@@ -51,11 +52,8 @@ _SCHEMAS: dict[str, dict[str, _Dataset]] = {
         "labels": _Dataset("int64", ("n",)),
         "confidence": _Dataset("float32", ("n",)),
         "ids": _Dataset("ids", ("n",)),
-        "fingerprints": _Dataset("uint64", ("n",)),
-        "reference_latents": _Dataset("float32", ("m", "d")),
-        "reference_labels": _Dataset("int64", ("m",)),
+        "references": _Dataset("int64", ("m",)),
         "shares": _Dataset("float32", ("n", "k"), required=False),
-        "reference_shares": _Dataset("float32", ("m", "k"), required=False),
         "embedding": _Dataset("float32", ("n", "e"), required=False),
     },
     "embedding": {
@@ -81,9 +79,13 @@ _MAY_BE_EMPTY = "sv"
 
 # Datasets of cluster numbers, and those with a column for every cluster, of which each has a row.
 _NUMBERS = {
-    "labels": (("labels", "reference_labels"), ("shares", "reference_shares")),
+    "labels": (("labels",), ("shares",)),
     "latents": (("view_clusters",), ("assignments",)),
 }
+
+
+# Datasets of row numbers of the others.
+_ROW_NUMBERS = {"references", "view_rows"}
 
 
 def encode_ids(ids: Array) -> Array:
@@ -148,6 +150,10 @@ def misfit(kind: str, arrays: Mapping[str, Shape]) -> str:
 def misnumbered(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
     """Which of the arrays numbers a cluster that is not there, or an empty text."""
     numbered, by_cluster = _NUMBERS.get(kind, ((), ()))
+    for name in _ROW_NUMBERS & arrays.keys():
+        values = arrays[name]
+        if values.size and not 0 <= values.min() <= values.max() < shapes[kind].shape[0]:
+            return f"{name!r} numbers a row that is not there"
     columns = {name: shapes[name].shape[1] for name in by_cluster if name in shapes}
     rows = shapes[kind].shape[0] if numbered else 0
     k = next(iter(columns.values()), rows)

@@ -259,8 +259,8 @@ def embed(
         streams.writable(output, ".h5") as target,
         surroundings(run, device, threads, quiet, together=True) as context,
     ):
-        from aeclust.run.caches import embed as embed_own
-        from aeclust.run.caches import embed_others
+        from aeclust.run.latents import embed as embed_own
+        from aeclust.run.latents import embed_others
 
         check_foreign(context, output)
         made = None
@@ -315,7 +315,7 @@ def cluster(
     ):
         import numpy as np
 
-        from aeclust.run.caches import cluster as cluster_run
+        from aeclust.run.clusters import cluster as cluster_run
 
         check_foreign(context, output)
         made = cluster_run(context, overrides=given(flags), seed=seed, force=force)
@@ -352,7 +352,7 @@ def cluster(
             names = read_names(context.folder)
             if names is not None and names.stale(context.folder):
                 anew = context.folder.command("name")
-                context.say(f"the names that clusters had are not theirs any more: {anew}")
+                context.log(f"the names that clusters had are not theirs any more: {anew}")
             say_next(context, "plot", "predict > submission.csv")
 
 
@@ -408,7 +408,7 @@ def predict(
 
             found, texts = predict_names(context, source)
         else:
-            from aeclust.run.caches import predict as predict_run
+            from aeclust.run.predict import predict as predict_run
 
             found = predict_run(
                 context,

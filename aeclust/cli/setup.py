@@ -81,7 +81,7 @@ def surroundings(
         yield Context(
             folder=run_folder(run),
             assemble=assemble,
-            say=lambda line: terminal.say(streams.spoken(line)),
+            log=lambda line: terminal.say(streams.spoken(line)),
             observe=terminal.observe,
             progress=terminal.progress,
             signal=signals.noted,
@@ -99,7 +99,7 @@ def run_folder(run: Path) -> RunFolder:
 
 def say_next(context: Context, *commands: str) -> None:
     """What to do with what is there now."""
-    context.say(f"next: {', or '.join(map(context.folder.command, commands))}")
+    context.log(f"next: {', or '.join(map(context.folder.command, commands))}")
 
 
 @contextmanager

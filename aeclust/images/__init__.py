@@ -110,6 +110,8 @@ class Images:
         What ``skip_bad`` left out, with the reason.
     listing : str
         Of a folder that was decoded just now, what :func:`listing` was before; else empty.
+    known_digest : str
+        What :meth:`digest` gives, if it is known already.
     """
 
     pixels: NDArray[Any]
@@ -117,6 +119,7 @@ class Images:
     source: Source
     skipped: tuple[str, ...] = ()
     listing: str = ""
+    known_digest: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -129,7 +132,7 @@ class Images:
 
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
-        return self._digest
+        return self.known_digest or self._digest
 
     @cached_property  # it reads all of them
     def _digest(self) -> str:

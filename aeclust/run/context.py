@@ -1,14 +1,13 @@
-"""The surroundings of a stage: where it runs and whom it tells."""
+"""What every stage of a run needs besides its request: the folder, the device, and who listens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aeclust.errors import InputError
-from aeclust.images import Images
-from aeclust.recipe import Recipe
+from aeclust.images import Images, Source
 from aeclust.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -27,14 +26,14 @@ def alone(device: str = "cpu") -> Team:
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage of a run needs besides its request.
+    """The surroundings of a command's stages.
 
     Attributes
     ----------
     folder : RunFolder
     assemble : callable
         Gives the team of processes that do this together, when it is needed.
-    say : callable
+    log : callable
         Takes one line for the user.
     observe : callable
         Takes every :class:`~aeclust.network.training.Moment` of training.
@@ -43,17 +42,20 @@ class Context:
     signal : callable
         The number of a signal that asks training to stop, or None.
     rest : callable
-        Takes what to say if a signal ends the command from now on, because nothing would be lost;
-        None if a signal must wait again until training asks for it.
+        Takes what to print if a signal ends the command from now on, because nothing would be
+        lost; None if a signal must wait again until training asks for it.
+    loaded : dict
+        Images that the command has read already, by their source.
     """
 
     folder: RunFolder
     assemble: Callable[[], Team] = alone
-    say: Callable[[str], None] = lambda line: None
+    log: Callable[[str], None] = lambda line: None
     observe: Callable[[Moment], None] = lambda moment: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+    loaded: dict[Source, Images] = field(default_factory=dict, repr=False, compare=False)
 
     def step(self, name: str) -> None:
         """Show the step that a clustering is at."""
@@ -69,31 +71,24 @@ class Context:
         """Where the networks of this process work."""
         return self.team.device
 
-
-def tell_about(context: Context, images: Images, recipe: Recipe) -> None:
-    """Say what the images were taken for, what was left out, and that they will be resized."""
-    context.say(f"{images.source.location}: {images.describe()}")
-    for line in images.skipped:
-        context.say(f"left out {line}")
-    size = recipe.image_size
-    if images.pixels.shape[1:3] != (size, size):
-        context.say(f"images are resized to {size} x {size} for recipe {recipe.name}")
-
-
-def check_agreement(context: Context, identity: str, where: str) -> None:
-    """Refuse, in every process of a team, work that not all of them were asked to do alike."""
-    team = context.team
-    if team.most(int(team.tell(identity) != identity)):
-        raise InputError(
-            "the processes have different images or settings",
-            where=where,
-            expected="the same for all of them",
-            mend="start all with the same files and flags",
-        )
+    def check_same(self, identity: str) -> None:
+        """Refuse, in every process of a team, work that not all of them were asked to do alike."""
+        if self.team.most(int(self.team.tell(identity) != identity)):
+            raise InputError(
+                "the processes have different images or settings",
+                expected="the same for all of them",
+                mend="start all with the same files and flags",
+            )
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes the fastest there is."""
+    """The device called ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes the fastest there is.
+
+    Raises
+    ------
+    InputError
+        If it is not there.
+    """
     import torch
 
     present = {
@@ -101,13 +96,12 @@ def choose_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if name == "auto":
-        return torch.device(next(kind for kind, there in present.items() if there))
-    if not present[name]:
+    kinds = [kind for kind, there in present.items() if there]
+    if name != "auto" and name not in kinds:
         raise InputError(
             f"{name} is not available here",
-            where="--device",
-            expected=" or ".join(kind for kind, there in present.items() if there),
-            mend="use --device auto",
+            where="`device`",
+            expected=" or ".join(kinds),
+            mend="use `device` auto",
         )
-    return torch.device(name)
+    return torch.device(kinds[0] if name == "auto" else name)

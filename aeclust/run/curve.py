@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
+from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters import scores as metrics
 from aeclust.clusters.chain import Views, cluster_latents
@@ -25,15 +25,10 @@ from aeclust.images import truth as labels
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
-from aeclust.run.caches import (
-    check_channels,
-    check_data,
-    load_network,
-    other_images,
-    run_images,
-)
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.images import check_channels, check_images, other_images, run_images
+from aeclust.run.latents import load_network
 
 
 @dataclass(frozen=True)
@@ -56,12 +51,12 @@ def load_validation(
     if val_images is None or val_labels is None:
         raise InputError(
             "only one of the two is given",
-            where="--val-images, --val-labels",
+            where="`val_images`, `val_labels`",
             expected="both",
             mend="add the other",
         )
     images = other_images(context, manifest, val_images)
-    check_channels(images, manifest)
+    check_channels(images, manifest.shape[3])
     rows, classes = labels.load(val_labels, texts=True).aligned(images.ids)
     decisive = hashlib.sha256(images.digest().encode())
     decisive.update(rows.astype("<i8").tobytes() + classes.astype("<i8").tobytes())
@@ -75,11 +70,11 @@ def current_curve(
     wanted = _request(context.folder, manifest, seed, validation)
     file = context.folder.curve_file
     if file.exists():
-        artifact = artifacts.read(file, "curve")
-        if artifact.details == wanted:
-            check_data(context, manifest)
-            return _curve(artifact)
-        context.say("checkpoints are measured anew: they were measured for something else")
+        kept = artifact.read(file, "curve")
+        if kept.details == wanted:
+            check_images(context, manifest)
+            return _curve(kept)
+        context.log("checkpoints are measured anew: they were measured for something else")
     images = run_images(context, manifest)
     epochs = context.folder.checkpoints()
 
@@ -102,9 +97,9 @@ def current_curve(
             stack.enter_context(context.folder.lock())
         except (BusyError, WriteError) as error:
             # a run that still trains, or is only to be read: its numbers are for everybody
-            context.say(f"what was measured is not kept: {error}")
+            context.log(f"what was measured is not kept: {error}")
             return found
-        artifacts.write(file, _artifact(manifest, found, seed, wanted))
+        artifact.write(file, _artifact(manifest, found, seed, wanted))
     return found
 
 
@@ -113,14 +108,14 @@ def kept_curve(context: Context, manifest: Manifest) -> Curve | None:
     file = context.folder.curve_file
     if not file.exists():
         return None
-    artifact = artifacts.read(file, "curve")
-    return None if stale_curve(context.folder, manifest, artifact) else _curve(artifact)
+    kept = artifact.read(file, "curve")
+    return None if stale_curve(context.folder, manifest, kept) else _curve(kept)
 
 
-def stale_curve(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
+def stale_curve(folder: RunFolder, manifest: Manifest, kept: Artifact) -> str:
     """Why a curve is stale, or an empty text."""
-    same = artifact.details.get("weights") == _weights(folder)
-    same &= artifact.details.get("run") == manifest.identity
+    same = kept.details.get("weights") == _weights(folder)
+    same &= kept.details.get("run") == manifest.identity
     return "" if same else "the checkpoints have changed"
 
 
@@ -138,7 +133,7 @@ def _request(
 def _weights(folder: RunFolder) -> str:
     """One SHA-256 for all checkpoints and their epochs."""
     names = [
-        f"{epoch} {artifacts.claimed_digest(folder.weights_file(epoch))}\n"
+        f"{epoch} {artifact.claimed_digest(folder.weights_file(epoch))}\n"
         for epoch in folder.checkpoints()
     ]
     return hashlib.sha256("".join(names).encode()).hexdigest()
@@ -164,8 +159,8 @@ def _artifact(manifest: Manifest, curve: Curve, seed: int, details: dict[str, ob
     )
 
 
-def _curve(artifact: Artifact) -> Curve:
-    arrays = {name: values.tolist() for name, values in artifact.arrays.items()}
+def _curve(kept: Artifact) -> Curve:
+    arrays = {name: values.tolist() for name, values in kept.arrays.items()}
     accuracies = arrays.get("accuracies", [None] * len(arrays["epochs"]))
     return summarise(
         [

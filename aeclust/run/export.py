@@ -23,15 +23,12 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, WriteError
 from aeclust.images import to_png
 from aeclust.images import truth as labels
-from aeclust.run.caches import (
-    current_labels,
-    current_request,
-    last_checkpoint,
-    load_network,
-    run_images,
-)
+from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.freshness import epoch_for, last_request
+from aeclust.run.images import run_images
+from aeclust.run.latents import load_network
 from aeclust.run.names import current_names, name_column
 
 TABLES = (".csv", ".json", ".npz")
@@ -253,9 +250,9 @@ def _network_file(
 ) -> str:
     from aeclust.network.interchange import to_onnx, to_safetensors
 
-    last_checkpoint(context.folder)  # is there one?
     # the one that latents and labels are of, or would be
-    epoch = current_request(context.folder, manifest).epoch if checkpoint is None else checkpoint
+    request = last_request(context.folder, manifest)
+    epoch = epoch_for(context.folder, manifest, request) if checkpoint is None else checkpoint
     network, digest = load_network(context, manifest, epoch)
     convert = to_onnx if ending == ".onnx" else to_safetensors
     data = convert(network, manifest.recipe, epoch=epoch, digest=digest)

@@ -10,19 +10,22 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from aeclust import disk
 from aeclust.artifact import MAX_SEED
-from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
 from aeclust.images import Source
 from aeclust.recipe import Recipe, checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
-# what is written under the lock alone
-_OWN = re.compile(
+# What is written under the lock alone.
+_FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
     r"|(resume|images|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
@@ -85,6 +88,50 @@ class Manifest:
             **({"flattened": True} if self.flattened else {}),
         }
 
+    @classmethod
+    def from_json(cls, values: Any) -> Manifest:
+        """The inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        InputError
+            If the format or the recipe is unknown.
+        Exception
+            Any other, if the values are not those of a manifest.
+        """
+        if values["format"] != _FORMAT:
+            raise InputError(
+                f"is of format {values['format']!r}",
+                expected=f"format {_FORMAT}",
+                mend="read it with the aeclust that wrote it",
+            )
+        data, validation = dict(values["data"]), values["validation"]
+        n, height, width, channels = map(int, data.pop("shape"))
+        if min(n, height, width) < 1 or channels not in (1, 3):
+            raise ValueError("no images have such a shape")
+        if not 0 <= int(values["seed"]) <= MAX_SEED:
+            raise ValueError("seed is not in 0 to 2^32 - 1")
+        if type(data.get("size")) not in (int, type(None)):
+            raise TypeError("size is of another kind")
+        if "kept" in values and not values["kept"]:
+            raise ValueError("no epoch is kept")
+        texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
+        if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
+            raise TypeError("location or skip_bad is of another kind")
+        if not all(text is None or isinstance(text, str) for text in texts):
+            raise TypeError("layout, range or validation is no text")
+        return cls(
+            data_digest=str(data.pop("sha256")),
+            shape=(n, height, width, channels),
+            source=Source(**data),
+            recipe=Recipe.from_json(values["recipe"]),
+            seed=int(values["seed"]),
+            val_images=validation["images"],
+            val_labels=validation["labels"],
+            kept=tuple(map(int, values["kept"])) if "kept" in values else None,
+            flattened=values.get("flattened", False) is True,
+        )
+
 
 class RunFolder:
     """Paths, manifest, checkpoints and lock of a run folder.
@@ -109,7 +156,8 @@ class RunFolder:
         self.embedding_file = path / "embedding.h5"
         self.curve_file = path / "curve.h5"
         self.names_file = path / "names.json"
-        self._held = 0
+        self._worker_file = path / ".worker"
+        self._lock = FileLock(path / ".lock", timeout=0)
 
     def command(self, words: str) -> str:
         """A command line for this run.
@@ -126,11 +174,10 @@ class RunFolder:
         Raises
         ------
         InputError
-            If `file` is one of the run's own.
+            If `file` is one of the run's files.
         """
-        place = Path(os.path.realpath(file))
-        home = Path(os.path.realpath(self.path))
-        if place.parent in (home, home / "weights") and _OWN.fullmatch(place.name):
+        place, home = Path(os.path.realpath(file)), Path(os.path.realpath(self.path))
+        if place.parent in (home, home / "weights") and _FILES.fullmatch(place.name):
             raise InputError(
                 "it belongs to the run",
                 where=str(file),
@@ -151,6 +198,24 @@ class RunFolder:
         names = (re.fullmatch(r"epoch-(\d{4,9})\.h5", p.name) for p in self.path.glob("weights/*"))
         return sorted(int(match[1]) for match in names if match)
 
+    def last_checkpoint(self) -> int:
+        """The epoch of the newest weights.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        epochs = self.checkpoints()
+        if not epochs:
+            raise InputError(
+                "the run has no checkpoint",
+                where=str(self.path),
+                expected="a finished or interrupted training",
+                mend=f"run {self.command('train --resume')}",
+            )
+        return epochs[-1]
+
     def unfinished(self, manifest: Manifest) -> str:
         """What is missing of the run's training, or an empty text."""
         last, wanted = max(self.checkpoints(), default=0), manifest.checkpoints[-1]
@@ -166,63 +231,37 @@ class RunFolder:
         return self.manifest_file.exists() or self.next_file.exists()
 
     def manifest(self) -> Manifest:
-        """What the run was started for; InputError without a run or with a damaged one.
+        """What the run was started for.
 
         While a run is being replaced, it is what the next one is started for.
+
+        Raises
+        ------
+        InputError
+            If there is no run, or ``run.json`` is damaged.
         """
-        file = self.next_file if self.next_file.exists() else self.manifest_file
-        where = str(file)
         if not self.exists():
             raise InputError(
                 "there is no run here",
                 where=str(self.path),
                 expected="a folder made by aeclust train",
-                mend="run aeclust train first, or name the folder with --run",
+                mend="run aeclust train first, or name the folder with `run`",
             )
-        try:
-            with open(file, "rb") as handle:
-                # a path may hold bytes that are no text
-                values = json.loads(handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape"))
-            if values["format"] != _FORMAT:
+        file = self.next_file if self.next_file.exists() else self.manifest_file
+        with at(file):
+            try:
+                with open(file, "rb") as handle:
+                    # a path may hold bytes that are no text
+                    text = handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
+                return Manifest.from_json(json.loads(text))
+            except AeclustError:
+                raise
+            except Exception as error:  # whatever the values of a stranger's file stumble over
                 raise InputError(
-                    f"is of format {values['format']!r}",
-                    where=where,
-                    expected=f"format {_FORMAT}",
-                    mend="read it with the aeclust that wrote it",
-                )
-            data = dict(values["data"])
-            n, height, width, channels = map(int, data.pop("shape"))
-            if min(n, height, width) < 1 or channels not in (1, 3):
-                raise ValueError("no images have such a shape")
-            seed, told = int(values["seed"]), values["validation"]
-            if not 0 <= seed <= MAX_SEED:
-                raise ValueError("seed is not in 0 to 2^32 - 1")
-            size, skip_bad = data.get("size"), data.get("skip_bad", False)
-            if type(size) not in (int, type(None)) or type(skip_bad) is not bool:
-                raise TypeError("size or skip_bad is of another kind")
-            stated = (data.get("layout"), data.get("range"), told["images"], told["labels"])
-            if not (isinstance(data["location"], str) and all(map(_is_text_or_none, stated))):
-                raise TypeError("location, layout, range or validation is no text")
-            return Manifest(
-                data_digest=str(data.pop("sha256")),
-                shape=(n, height, width, channels),
-                source=Source(**data),
-                recipe=Recipe.from_json(values["recipe"], where=where),
-                seed=seed,
-                val_images=told["images"],
-                val_labels=told["labels"],
-                kept=_epochs(values["kept"]) if "kept" in values else None,
-                flattened=values.get("flattened", False) is True,
-            )
-        except (
-            OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError
-        ) as error:  # fmt: skip
-            raise InputError(
-                f"is damaged ({type(error).__name__}: {error})",
-                where=where,
-                expected="the file as aeclust train wrote it",
-                mend="restore a copy, or train again with --force",
-            ) from error
+                    f"is damaged ({type(error).__name__}: {reason(error)})",
+                    expected="the file as aeclust train wrote it",
+                    mend="restore a copy, or train again with --force",
+                ) from error
 
     def begin(self, manifest: Manifest) -> None:
         """Make this the folder of a new run.
@@ -243,109 +282,106 @@ class RunFolder:
             os.replace(self.next_file, self.manifest_file)
         except OSError as error:
             raise WriteError(
-                f"the former run cannot be replaced ({error.strerror})",
+                f"the former run cannot be replaced ({reason(error)})",
                 where=str(self.path),
                 mend="check permissions and space, and repeat",
             ) from error
-
-    def worker(self) -> int | None:
-        """The process that holds the folder for writing, as far as it can be told."""
-        if sys.platform == "win32":  # where asking whether a process lives would end it
-            return None
-        try:
-            number = int((self.path / ".lock").read_text(encoding="utf-8")[:9])
-        except (OSError, ValueError):
-            return None
-        try:
-            os.kill(number, 0)
-        except PermissionError:  # it lives, and is somebody else's
-            return number
-        except OSError:
-            return None
-        return number
 
     def write_manifest(self, manifest: Manifest) -> None:
         """The same run from now on with this manifest, whose images may lie elsewhere."""
         _write(self.manifest_file, manifest)
 
+    def forget_images(self, manifest: Manifest) -> None:
+        """Remove what a former run had decoded, unless this run reads a folder too."""
+        if not os.path.isdir(manifest.source.location):
+            with contextlib.suppress(OSError):  # nobody will read it
+                self.images_file.unlink(missing_ok=True)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The lines of ``metrics.jsonl``, one for each epoch; none where there is no such file.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or its epochs are not in order.
+        """
+        if not self.metrics_file.exists():
+            return []
+        try:
+            text = self.metrics_file.read_text(encoding="utf-8")
+            lines = [json.loads(line) for line in text.splitlines()]
+            # the first epochs may be missing, if somebody deleted a damaged file
+            if any(b["epoch"] != a["epoch"] + 1 for a, b in pairwise(lines)):
+                raise ValueError("its epochs are not in order")
+            if not all(abs(float(line["loss"])) < float("inf") for line in lines):
+                raise ValueError("a loss is not finite")
+        except Exception as error:  # whatever a damaged line stumbles over
+            raise InputError(
+                f"is damaged ({type(error).__name__}: {reason(error)})",
+                where=str(self.metrics_file),
+                expected="one JSON object an epoch, as aeclust train wrote it",
+                mend="delete it",
+            ) from error
+        return lines
+
+    def worker(self) -> int | None:
+        """The process that holds the folder for writing, as far as can be known."""
+        if sys.platform == "win32":  # where asking whether a process lives would end it
+            return None
+        try:
+            number = int(self._worker_file.read_text(encoding="utf-8")[:9])
+            os.kill(number, 0)
+        except PermissionError:  # it lives, and is somebody else's
+            return number
+        except (OSError, ValueError):
+            return None
+        return number
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for writing; a second process gets a BusyError naming the first.
+        """Hold the folder for writing; what a killed holder left half-written is removed.
 
-        The lock belongs to the process and is freed by the operating system however it ends. What
-        a killed holder left half-written is removed.
+        The lock belongs to the process and is freed by the operating system however it ends. A
+        process may take it several times.
+
+        Raises
+        ------
+        BusyError
+            If another process holds it.
+        WriteError
+            If the folder cannot be written to.
         """
-        if self._held:
-            self._held += 1
-            try:
-                yield
-            finally:
-                self._held -= 1
-            return
-        with self._open_lock() as file:
-            self._held = 1
-            for place in (self.path, self.path / "weights"):
-                disk.remove_leftovers(place, _OWN)
-            try:
-                yield
-            finally:
-                self._held = 0
-                file.truncate(0)
-
-    @contextlib.contextmanager
-    def _open_lock(self) -> Iterator[Any]:
-        name = self.path / ".lock"
+        first = not self._lock.is_locked
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(name, "a+", encoding="utf-8")  # noqa: SIM115 - closed by the with below
+            self._lock.acquire()
+        except Timeout as error:
+            raise BusyError(
+                f"another process works here (process {self.worker() or 'unknown'})",
+                where=str(self.path),
+                mend="wait for it to end, or use another folder with `run`",
+            ) from error
         except OSError as error:
             raise WriteError(
-                f"cannot be written to ({error.strerror})",
+                f"cannot be written to ({reason(error)})",
                 where=str(self.path),
-                mend="choose another folder with --run",
+                mend="choose another folder with `run`",
             ) from error
-        with file:
-            try:
-                _acquire(file.fileno())
-            except OSError as error:
-                file.seek(0)
-                holder = file.read(100).strip() or "unknown"
-                raise BusyError(
-                    f"another process works here (process {holder})",
-                    where=str(self.path),
-                    mend="wait for it to end, or use another folder with --run",
-                ) from error
-            with contextlib.suppress(OSError):  # a full disk: held all the same, by an unknown
-                file.truncate(0)
-                os.write(file.fileno(), str(os.getpid()).encode())
-            yield file
-
-
-def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _epochs(values: list[Any]) -> tuple[int, ...]:
-    if not values:
-        raise ValueError("no epoch is kept")
-    return tuple(map(int, values))
+        try:
+            if first:
+                with contextlib.suppress(OSError):  # a full disk: held all the same
+                    self._worker_file.write_text(str(os.getpid()), encoding="utf-8")
+                for place in (self.path, self.path / "weights"):
+                    disk.remove_leftovers(place, _FILES)
+            yield
+        finally:
+            if first:
+                with contextlib.suppress(OSError):
+                    self._worker_file.unlink()
+            self._lock.release()
 
 
 def _write(file: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
     # a path may hold bytes that are no text
     disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _acquire(handle: int) -> None:
-        # one byte far beyond the text, so that others can still read the holder's number
-        os.lseek(handle, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _acquire(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,14 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aeclust import artifact as artifacts
+from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.images import listing
 from aeclust.recipe import Recipe
-from aeclust.run.caches import stale_ancestry, stale_latents
 from aeclust.run.curve import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.freshness import (
+    Request,
+    epoch_for,
+    last_request,
+    stale_ancestry,
+    stale_labels,
+    stale_latents,
+)
 from aeclust.run.names import Names, read_names
 
 
@@ -78,37 +85,36 @@ class RunInfo:
 
 def file_info(file: Path) -> FileInfo:
     """Read and verify one artifact."""
-    return _describe(file, artifacts.read(file, mapped=True), "")
+    return _describe(file, artifact.read(file, mapped=True), "")
 
 
 def run_info(folder: RunFolder) -> RunInfo:
     """Read and verify everything in a run folder; damage is listed, not raised."""
-    manifest = folder.manifest()
-    epochs = folder.checkpoints()
-    files = [folder.weights_file(epoch) for epoch in epochs]
-    files += [
-        folder.resume_file,
-        folder.images_file,
-        folder.latents_file,
-        folder.labels_file,
-        folder.embedding_file,
-        folder.curve_file,
+    manifest, epochs = folder.manifest(), folder.checkpoints()
+    files = [
+        *(folder.weights_file(epoch) for epoch in epochs),
+        *(folder.resume_file, folder.images_file, folder.latents_file, folder.labels_file),
+        *(folder.embedding_file, folder.curve_file),
     ]
-    found: list[FileInfo] = []
+    intact: list[tuple[Path, Artifact]] = []
     damaged: list[str] = []
-    for file in files:
-        if file.exists():
-            try:
-                artifact = artifacts.read(file, mapped=True)
-                found.append(_describe(file, artifact, _stale(folder, manifest, artifact)))
-            except InputError as error:
-                damaged.append(str(error))
+    for file in filter(Path.exists, files):
+        try:
+            intact.append((file, artifact.read(file, mapped=True)))
+        except InputError as error:
+            damaged.append(str(error))
+    try:
+        request = last_request(folder, manifest)
+    except InputError:  # of a damaged file, which is listed
+        request = Request(recipe=manifest.recipe, seed=manifest.seed)
+    infos = [
+        _describe(file, made, _stale(folder, manifest, made, request)) for file, made in intact
+    ]
     try:
         names = read_names(folder)
+        infos += [] if names is None else [_describe_names(folder, manifest, names)]
     except InputError as error:
         damaged.append(str(error))
-    else:
-        found += [] if names is None else [_describe_names(folder, manifest, names)]
     kept = manifest.checkpoints
     finished = kept[-1] in epochs and not folder.resume_file.exists()
     if finished:
@@ -118,37 +124,43 @@ def run_info(folder: RunFolder) -> RunInfo:
             for epoch in kept
             if epoch not in epochs
         ]
-    return RunInfo(str(folder.path), manifest.to_json(), finished, folder.worker(), found, damaged)
+    return RunInfo(str(folder.path), manifest.to_json(), finished, folder.worker(), infos, damaged)
 
 
-def _stale(folder: RunFolder, manifest: Manifest, artifact: Artifact) -> str:
-    if artifact.kind == "latents":
-        return stale_latents(folder, manifest, artifact.parents, artifact.details)
-    if artifact.kind in ("labels", "embedding"):
-        return stale_ancestry(folder, manifest, artifact)
-    if artifact.kind == "curve":
-        return stale_curve(folder, manifest, artifact)
-    if artifact.kind == "images" and artifact.parents.get("data") == manifest.data_digest:
+def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Request) -> str:
+    """Why an artifact is not what the run would make now; empty if it is."""
+    if made.kind == "curve":
+        return stale_curve(folder, manifest, made)
+    if made.kind in ("latents", "labels", "embedding"):
+        if not folder.checkpoints():
+            return "the weights are missing"
+        epoch = epoch_for(folder, manifest, request)
+        if made.kind == "latents":
+            return stale_latents(folder, manifest, made.parents, made.details, epoch)
+        if made.kind == "labels":
+            return stale_labels(folder, manifest, made, request)
+        return stale_ancestry(folder, manifest, made, epoch)
+    if made.kind == "images" and made.parents.get("data") == manifest.data_digest:
         now = listing(manifest.source)
-        return "the folder has changed" if now not in ("", artifact.details.get("listing")) else ""
-    if Recipe.from_json(artifact.recipe, where=artifact.kind) != manifest.recipe:
+        return "the folder has changed" if now not in ("", made.details.get("listing")) else ""
+    if Recipe.from_json(made.recipe) != manifest.recipe:
         return "it is of another recipe than the run"
-    if artifact.parents.get("data") != manifest.data_digest:
+    if made.parents.get("data") != manifest.data_digest:
         return "it is of other images than the run's"
     return ""
 
 
-def _describe(file: Path, artifact: Artifact, stale: str) -> FileInfo:
+def _describe(file: Path, made: Artifact, stale: str) -> FileInfo:
     return FileInfo(
         file=str(file),
-        kind=artifact.kind,
-        digest=artifact.digest,
-        arrays={name: (str(a.dtype), a.shape) for name, a in artifact.arrays.items()},
-        recipe=artifact.recipe,
-        seed=artifact.seed,
-        parents=artifact.parents,
-        versions=artifact.versions,
-        details=artifact.details,
+        kind=made.kind,
+        digest=made.digest,
+        arrays={name: (str(a.dtype), a.shape) for name, a in made.arrays.items()},
+        recipe=made.recipe,
+        seed=made.seed,
+        parents=made.parents,
+        versions=made.versions,
+        details=made.details,
         stale=stale,
     )
 

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import shlex
-import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
+from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError, WriteError
+from aeclust.errors import InputError
 from aeclust.images import Images
 from aeclust.network import training
 from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
-from aeclust.run.caches import (
-    LAST,
-    labels_of,
-    latent_blocks,
-    load_network,
-    seen_again,
-    stale_ancestry,
-)
+from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
-from aeclust.run.train import write_weights
+from aeclust.run.freshness import Request, last_request, stale_labels
+from aeclust.run.latents import describe, load_network
+from aeclust.run.train import check_room, write_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,36 +52,45 @@ class Model:
 def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
     """Train, embed and cluster as the commands do, without a file.
 
+    Parameters
+    ----------
+    images : Images
+    manifest : Manifest
+        Of these images.
+    device : torch.device
+
+    Returns
+    -------
+    Model
+
     Raises
     ------
     InputError, DivergedError
         See :func:`aeclust.network.training.train` and
         :func:`aeclust.clusters.chain.cluster_latents`.
     """
-    recipe, pixels, epoch = manifest.recipe, images.pixels, manifest.recipe.total_epochs
-    network = training.train(pixels, recipe, seed=manifest.seed, device=device)
-    parts = defaultdict(list)
-    for block in latent_blocks(network, pixels, recipe, epoch, Team(device=device)):
+    recipe, epoch = manifest.recipe, manifest.recipe.total_epochs
+    network = training.train(images.pixels, recipe, seed=manifest.seed, device=device)
+    latents, blocks = describe(network, images, manifest, epoch, Team(device=device))
+    parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
+    for block in blocks:
         for name, rows in block.items():
             parts[name].append(rows)
-    latents = Artifact(
-        kind="latents",
-        arrays={
-            "ids": artifacts.encode_ids(images.ids),
-            **seen_again(network, pixels, recipe, epoch, seed=manifest.seed),
-            **{name: np.concatenate(rows) for name, rows in parts.items()},
-        },
-        recipe=recipe.to_json(),
-        seed=manifest.seed,
-        parents={"data": manifest.data_digest},
-        details={"checkpoint": LAST, "epoch": epoch, "run": manifest.identity},
-    )
-    labels = labels_of(latents, recipe, manifest.seed)
+    whole = {name: np.concatenate(rows) for name, rows in parts.items()}
+    latents = dataclasses.replace(latents, arrays={**latents.arrays, **whole})
+    labels = labels_of(latents, Request(recipe=recipe, seed=manifest.seed))
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 
 def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
     """Write a model as a run folder, which the commands take for one whose images are elsewhere.
+
+    Parameters
+    ----------
+    model : Model
+    path : Path
+    overwrite : bool
+        Replace the run that may be there.
 
     Raises
     ------
@@ -105,40 +108,36 @@ def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
                 expected="an empty or new folder",
                 mend="replace it with overwrite=True, or choose another folder",
             )
-        _check_disk(model, path)  # before a run that is there is replaced
+        values = [*state_arrays(model.network).values()]
+        values += [*model.latents.arrays.values(), *model.labels.arrays.values()]
+        check_room(path, sum(value.nbytes for value in values))  # before a run there is replaced
+        # of the only checkpoint, which thereby is the last
         manifest = dataclasses.replace(model.manifest, kept=(model.epoch,))
         folder.begin(manifest)
-        if not os.path.isdir(manifest.source.location):  # what a former run had decoded
-            with contextlib.suppress(OSError):  # nobody will read it
-                folder.images_file.unlink(missing_ok=True)
+        folder.forget_images(manifest)
         weights = write_weights(folder, manifest, model.epoch, state_arrays(model.network))
-        # of the only checkpoint, which thereby is the last
         parents = {"data": manifest.data_digest, "weights": weights}
-        latents = _adopted(model.latents, parents)
-        parents["latents"] = artifacts.write(folder.latents_file, latents)
-        artifacts.write(folder.labels_file, _adopted(model.labels, parents))
+        latents = artifact.write(folder.latents_file, _adopted(model.latents, parents))
+        labels = _adopted(model.labels, {**parents, "latents": latents})
+        artifact.write(folder.labels_file, labels)
 
 
-def _check_disk(model: Model, path: Path) -> None:
-    needed = sum(value.nbytes for value in state_arrays(model.network).values())
-    for artifact in (model.latents, model.labels):
-        needed += sum(value.nbytes for value in artifact.arrays.values())
-    free = shutil.disk_usage(path).free
-    if free < needed:
-        raise WriteError(
-            f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
-            where=str(path),
-            mend="free space, or choose another folder",
-        )
-
-
-def _adopted(artifact: Artifact, parents: dict[str, str]) -> Artifact:
-    details = {**artifact.details, "checkpoint": LAST}
-    return dataclasses.replace(artifact, parents=dict(parents), details=details)
+def _adopted(made: Artifact, parents: dict[str, str]) -> Artifact:
+    """An artifact of the weights that are saved, which no checkpoint was chosen for by hand."""
+    details = {**made.details, "checkpoint": None}
+    return dataclasses.replace(made, parents=parents, details=details)
 
 
 def load(path: Path) -> Model:
     """Read a clustered run, its network on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Model
 
     Raises
     ------
@@ -152,8 +151,8 @@ def load(path: Path) -> Model:
         raise InputError(
             "the run has no labels", where=str(path), expected="one that was clustered", mend=mend
         )
-    labels = artifacts.read(folder.labels_file, "labels")
-    stale = stale_ancestry(folder, manifest, labels)
+    labels = artifact.read(folder.labels_file, "labels")
+    stale = stale_labels(folder, manifest, labels, last_request(folder, manifest))
     if stale:
         raise InputError(
             f"the labels are stale: {stale}",
@@ -161,7 +160,7 @@ def load(path: Path) -> Model:
             expected="labels of the latents and weights beside them",
             mend=mend,
         )
-    latents = artifacts.read(folder.latents_file, "latents", mapped=True)
+    latents = artifact.read(folder.latents_file, "latents", mapped=True)
     epoch = int(labels.details["epoch"])
     network, _ = load_network(Context(folder), manifest, epoch)
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
-from aeclust import disk
+from aeclust import artifact, disk
 from aeclust.artifact import Artifact
-from aeclust.clusters import scores as metrics
-from aeclust.errors import InputError
-from aeclust.images import Source
-from aeclust.images import truth as labels
-from aeclust.run.caches import Prediction, cluster_count, current_labels, label_images
+from aeclust.clusters.scores import matched_classes
+from aeclust.errors import InputError, at, reason
+from aeclust.images import Source, truth
+from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.run.predict import Prediction, label_images
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 24
@@ -49,7 +48,7 @@ class Names:
             return ""
         if not folder.labels_file.exists():
             return "the labels are missing"
-        now = artifacts.claimed_digest(folder.labels_file)
+        now = artifact.claimed_digest(folder.labels_file)
         return "" if now == self.labels else "the labels have changed"
 
     def to_json(self) -> dict[str, object]:
@@ -93,33 +92,36 @@ def read_names(folder: RunFolder) -> Names | None:
         return None
     try:
         with open(file, "rb") as handle:
-            found = json.loads(handle.read(_MAX_BYTES))
-        names = {int(cluster): str(name) for cluster, name in found["names"].items()}
-        read = Names(str(found["labels"]), names)
-        if read.to_json() != found:
+            values = json.loads(handle.read(_MAX_BYTES))
+        names = {int(cluster): str(name) for cluster, name in values["names"].items()}
+        stored = Names(str(values["labels"]), names)
+        if stored.to_json() != values:
             raise ValueError("not as it would be written")
         for name in names.values():
-            check_name(name, "a name in it")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
-            InputError) as error:  # fmt: skip
+            check_name(name)
+    except Exception as error:  # whatever a damaged file stumbles over
         raise InputError(
-            f"is damaged ({type(error).__name__}: {error})",
+            f"is damaged ({type(error).__name__}: {reason(error)})",
             where=str(file),
             expected="the file as aeclust name wrote it",
             mend="restore a copy, or delete it and name the clusters again",
         ) from error
-    return read
+    return stored
 
 
-def current_names(context: Context, artifact: Artifact) -> dict[int, str]:
-    """Names of clusters in these labels, by number; those given for other labels are left out.
+def current_names(context: Context, labels: Artifact) -> dict[int, str]:
+    """Names of clusters in these labels, by number.
 
     Parameters
     ----------
     context : Context
-        Told in one line if there are names, but for other labels.
-    artifact : Artifact
-        The run's labels, as :func:`aeclust.run.caches.current_labels` gives them.
+        Logs it if there are names, but for other labels: those are left out.
+    labels : Artifact
+        The run's current labels.
+
+    Returns
+    -------
+    dict of int to str
 
     Raises
     ------
@@ -129,36 +131,39 @@ def current_names(context: Context, artifact: Artifact) -> dict[int, str]:
     stored = read_names(context.folder)
     if stored is None or not stored.names:
         return {}
-    if stored.labels != artifact.digest:
-        context.say(
+    if stored.labels != labels.digest:
+        context.log(
             "names are left out, because the labels have changed since;"
             f" name the clusters anew with {context.folder.command('name 0=NAME')}"
         )
         return {}
-    _check_clusters(stored.names, cluster_count(artifact), str(context.folder.names_file))
+    with at(context.folder.names_file):
+        _check_clusters(stored.names, cluster_count(labels))
     return stored.names
 
 
-def check_name(name: str, where: str) -> None:
-    """Refuse what is empty, cannot be printed on one line, or is longer than 100 characters."""
+def check_name(name: str) -> None:
+    """Refuse what is empty, cannot be printed on one line, or is longer than 100 characters.
+
+    Raises
+    ------
+    InputError
+    """
     if not (0 < len(name) <= MAX_LENGTH and name.isprintable() and name == name.strip()):
         raise InputError(
             f"the name is {name[: MAX_LENGTH + 1]!r}",
-            where=where,
             expected=f"1 to {MAX_LENGTH} printable characters",
             mend="choose another",
         )
 
 
-def _check_clusters(names: Mapping[int, str], k: int, where: str) -> None:
+def _check_clusters(names: Mapping[int, str], k: int) -> None:
     beyond = next((cluster for cluster in names if not 0 <= cluster < k), None)
     if beyond is not None:
         raise InputError(
-            f"there is no cluster {beyond}",
-            where=where,
-            expected=f"clusters 0 to {k - 1}",
+            f"there is no cluster {beyond}", expected=f"clusters 0 to {k - 1}",
             mend="aeclust name lists them",
-        )
+        )  # fmt: skip
 
 
 # -- naming ------------------------------------------------------------------------------------
@@ -166,8 +171,8 @@ def _check_clusters(names: Mapping[int, str], k: int, where: str) -> None:
 
 def list_clusters(context: Context) -> Named:
     """All clusters of a run, whose labels are made if missing or stale."""
-    artifact = current_labels(context, context.folder.manifest())
-    return Named(_clusters(artifact, current_names(context, artifact)))
+    labels = current_labels(context, context.folder.manifest())
+    return Named(_clusters(labels, current_names(context, labels)))
 
 
 def give_names(context: Context, names: Mapping[int, str]) -> Named:
@@ -180,27 +185,27 @@ def give_names(context: Context, names: Mapping[int, str]) -> Named:
     """
     for cluster, name in names.items():
         if name:
-            check_name(name, f"cluster {cluster}")
+            with at(f"cluster {cluster}"):
+                check_name(name)
     manifest = context.folder.manifest()
     with context.folder.lock():
-        artifact = current_labels(context, manifest)
-        _check_clusters(names, cluster_count(artifact), str(context.folder.labels_file))
+        labels = current_labels(context, manifest)
+        with at(context.folder.labels_file):
+            _check_clusters(names, cluster_count(labels))
         stored = read_names(context.folder)
-        kept = stored.names if stored and stored.labels == artifact.digest else {}
-        changed = {**kept, **names}
-        return Named(_store(context, artifact, changed))
+        kept = stored.names if stored and stored.labels == labels.digest else {}
+        return Named(_store(context, labels, {**kept, **names}))
 
 
 def clear_names(context: Context) -> Named:
     """Remove all names, stale and damaged ones too."""
     manifest = context.folder.manifest()
     with context.folder.lock():
-        artifact = current_labels(context, manifest)
-        return Named(_store(context, artifact, {}))
+        return Named(_store(context, current_labels(context, manifest), {}))
 
 
-def names_by_labels(context: Context, known: str) -> Named:
-    """Name clusters by the known labels of some images; what they had for names is forgotten.
+def names_by_labels(context: Context, location: str) -> Named:
+    """Name clusters by the known labels of some images; former names are forgotten.
 
     Clusters and known labels are matched one to one; a cluster left over takes the label that most
     of its known images have, or none.
@@ -208,41 +213,49 @@ def names_by_labels(context: Context, known: str) -> Named:
     Parameters
     ----------
     context : Context
-    known : str
+    location : str
         A CSV of ``id,label`` where a label may be any text, or whole numbers from any source.
+
+    Returns
+    -------
+    Named
     """
     manifest = context.folder.manifest()
-    truth, texts = labels.load_named(known)
+    known, texts = truth.load_named(location)
     with context.folder.lock():
-        artifact = current_labels(context, manifest)
-        rows, classes = truth.aligned(artifacts.decode_ids(artifact.arrays["ids"]))
-        clusters = artifact.arrays["labels"][rows]
-        matched = metrics.matched_classes(clusters, classes, cluster_count(artifact))
-        names = {
-            cluster: texts[found] for cluster, found in enumerate(matched.tolist()) if found >= 0
-        }
-        for name in names.values():
-            check_name(name, truth.location)
+        labels = current_labels(context, manifest)
+        rows, classes = known.aligned(artifact.decode_ids(labels.arrays["ids"]))
+        clusters = labels.arrays["labels"][rows]
+        matched = matched_classes(clusters, classes, cluster_count(labels))
+        names = {cluster: texts[c] for cluster, c in enumerate(matched.tolist()) if c >= 0}
+        with at(known.location):
+            for name in names.values():
+                check_name(name)
         agree = int((matched[clusters] == classes).sum())
-        return Named(_store(context, artifact, names), len(rows), agree)
+        return Named(_store(context, labels, names), len(rows), agree)
 
 
-def _store(context: Context, artifact: Artifact, names: Mapping[int, str]) -> list[Cluster]:
+def _store(context: Context, labels: Artifact, names: Mapping[int, str]) -> list[Cluster]:
     kept = {cluster: name for cluster, name in names.items() if name}
-    text = json.dumps(Names(artifact.digest, kept).to_json(), indent=2, ensure_ascii=False)
+    text = json.dumps(Names(labels.digest, kept).to_json(), indent=2, ensure_ascii=False)
     disk.write_bytes(context.folder.names_file, f"{text}\n".encode())
-    return _clusters(artifact, kept)
+    return _clusters(labels, kept)
 
 
-def _clusters(artifact: Artifact, names: Mapping[int, str]) -> list[Cluster]:
-    values, k = artifact.arrays["labels"], cluster_count(artifact)
-    sizes = np.bincount(values, minlength=k)
-    sums = np.bincount(values, weights=artifact.arrays["confidence"], minlength=k)
-    means = sums / np.maximum(sizes, 1)
+def _clusters(labels: Artifact, names: Mapping[int, str]) -> list[Cluster]:
+    sizes, means = sizes_and_confidences(labels)
     return [
-        Cluster(cluster, int(sizes[cluster]), round(float(means[cluster]), 6), names.get(cluster))
-        for cluster in range(k)
+        Cluster(cluster, int(sizes[cluster]), round(float(mean), 6), names.get(cluster))
+        for cluster, mean in enumerate(means)
     ]
+
+
+def sizes_and_confidences(labels: Artifact) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Number of images (k,) and mean confidence (k,) of every cluster."""
+    values, k = labels.arrays["labels"], cluster_count(labels)
+    sizes = np.bincount(values, minlength=k)
+    sums = np.bincount(values, labels.arrays["confidence"].astype(np.float64), minlength=k)
+    return sizes, sums / np.maximum(sizes, 1)
 
 
 # -- predicting names --------------------------------------------------------------------------
@@ -256,7 +269,11 @@ def predict_names(
     Parameters
     ----------
     context, source
-        As for :func:`aeclust.run.caches.predict`.
+        As for :func:`aeclust.run.predict.predict`.
+
+    Returns
+    -------
+    (Prediction, ndarray of shape (n,))
 
     Raises
     ------
@@ -264,18 +281,18 @@ def predict_names(
         If a cluster has no name.
     """
     manifest = context.folder.manifest()
-    artifact = current_labels(context, manifest)
-    names = current_names(context, artifact)
-    missing = [cluster for cluster in range(cluster_count(artifact)) if cluster not in names]
+    labels = current_labels(context, manifest)
+    names = current_names(context, labels)
+    missing = [cluster for cluster in range(cluster_count(labels)) if cluster not in names]
     if missing:
         raise InputError(
             f"cluster {missing[0]} has no name",
-            where="--names",
+            where="`names`",
             expected="a name for every cluster",
             mend=f"name it with {context.folder.command(f'name {missing[0]}=NAME')}",
         )
-    found = label_images(context, manifest, artifact, source)
-    return found, name_column(names, found.labels)
+    prediction = label_images(context, manifest, labels, source)
+    return prediction, name_column(names, prediction.labels)
 
 
 def name_column(names: Mapping[int, str], clusters: NDArray[np.int64]) -> NDArray[np.str_]:

@@ -21,10 +21,12 @@ from aeclust.errors import InputError
 from aeclust.images import Images, Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
-from aeclust.run.caches import cluster_count, current_labels, epoch_of, load_network, run_images
+from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.images import run_images
+from aeclust.run.latents import load_network
 from aeclust.run.pictures import own_embedding
 from aeclust.show import page as pages
 from aeclust.show import picks as gallery
@@ -80,11 +82,11 @@ def gather(context: Context) -> pages.Report:
     """What the page shows; of the images only those that are on it are read."""
     manifest = context.folder.manifest()
     labelled = current_labels(context, manifest)
-    recipe = Recipe.from_json(labelled.recipe, where=str(context.folder.labels_file))
+    recipe = Recipe.from_json(labelled.recipe)
     embedded = own_embedding(context, manifest, labelled)
     images = run_images(context, manifest)
     latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
-    network, weights = load_network(context, manifest, epoch_of(labelled))
+    network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
 
     labels, confidence = labelled.arrays["labels"], labelled.arrays["confidence"]
     k = cluster_count(labelled)

@@ -26,22 +26,15 @@ from aeclust.images import Images, Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
 from aeclust.recipe import Recipe
-from aeclust.run.caches import (
-    check_channels,
-    current_labels,
-    current_latents,
-    current_request,
-    embed_alike,
-    label_others,
-    last_checkpoint,
-    load_network,
-    other_images,
-    run_images,
-)
-from aeclust.run.context import Context, tell_about
+from aeclust.run.clusters import current_labels
+from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
 from aeclust.run.folder import Manifest
+from aeclust.run.freshness import epoch_for, last_request
+from aeclust.run.images import check_channels, describe_images, other_images, run_images
+from aeclust.run.latents import current_latents, embed_alike, load_network
 from aeclust.run.names import current_names
+from aeclust.run.predict import label_by_neighbours
 from aeclust.show import picks as choice
 
 _CURVE_COLUMNS = ("epoch", "mse", "validation_accuracy")
@@ -103,7 +96,7 @@ def reconstruct(
             expected=f"numbers from 0 to {len(images) - 1}",
             mend="correct --idx",
         )
-    epoch = last_checkpoint(context.folder) if checkpoint is None else checkpoint
+    epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)
     originals, copies, errors = inference.reconstruct(
@@ -158,10 +151,10 @@ def checkpoint_curve(
     _check_table(table)
     manifest = context.folder.manifest()
     recipe = manifest.recipe
-    last_checkpoint(context.folder)
+    context.folder.last_checkpoint()
     validation = load_validation(context, manifest, val_images, val_labels)
     if validation is None:
-        context.say("no validation labels: accuracy is left out (see --val-images, --val-labels)")
+        context.log("no validation labels: accuracy is left out (see --val-images, --val-labels)")
     curve = current_curve(
         context, manifest, seed=manifest.seed if seed is None else seed, validation=validation
     )
@@ -372,7 +365,7 @@ def gallery(
         seed=manifest.seed if seed is None else seed,
     )
     if len(picks) > GALLERY_CLUSTERS:  # clusters are numbered by falling size
-        context.say(f"the gallery shows {GALLERY_CLUSTERS} of {len(picks)} clusters")
+        context.log(f"the gallery shows {GALLERY_CLUSTERS} of {len(picks)} clusters")
     titles = _titles(int(groups.max()) + 1, names)
     exhibits, clusters = [], []
     for one in picks[:GALLERY_CLUSTERS]:
@@ -423,7 +416,7 @@ class Embedded:
 
 def own_embedding(context: Context, manifest: Manifest, artifact: Artifact) -> Embedded:
     """The run's images by its current labels; the picture is made if missing or stale."""
-    recipe = Recipe.from_json(artifact.recipe, where=str(context.folder.labels_file))
+    recipe = Recipe.from_json(artifact.recipe)
     ids = artifacts.decode_ids(artifact.arrays["ids"])
     chain = " > ".join(recipe.reduction)
     if "embedding" in artifact.arrays:
@@ -441,7 +434,7 @@ def _other_embedding(
     others = _cluster_others(context, manifest, images, seed)
     points = others.points
     if points.shape[1] != 2 or others.voted:
-        points = _draw(context, points, others.seed, context.say)
+        points = _draw(context, points, others.seed, context.log)
     voted = "t-SNE of the latents; labelled by the vote of training neighbours"
     alone = f"latents embedded and clustered by themselves ({others.chain})"
     note = voted if others.voted else alone
@@ -470,19 +463,20 @@ def _cluster_others(
     context: Context, manifest: Manifest, images: Images, seed: int | None
 ) -> _Others:
     """By the network and chain that the run's labels were, or would be, made with."""
-    check_channels(images, manifest)
-    request = current_request(context.folder, manifest)
+    check_channels(images, manifest.shape[3])
+    request = last_request(context.folder, manifest)
     recipe = request.recipe
     seed = request.seed if seed is None else seed
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     if not recipe.transductive:
         artifact = current_labels(context, manifest)
         names = current_names(context, artifact)
-        latents = embed_alike(context, manifest, artifact, images)
-        voted = label_others(images, latents, artifact)
+        latents = embed_alike(context, manifest, images, int(artifact.details["epoch"]))
+        known = artifacts.read(context.folder.latents_file, "latents", mapped=True)
+        voted = label_by_neighbours(images, latents, known, artifact)
         return _Others(latents, latents, voted.labels, voted.confidence, True, chain, seed, names)
-    tell_about(context, images, recipe)
-    network, _ = load_network(context, manifest, request.epoch)
+    describe_images(context, images, recipe)
+    network, _ = load_network(context, manifest, epoch_for(context.folder, manifest, request))
     latents = inference.embed(
         network,
         images.pixels,
@@ -494,7 +488,7 @@ def _cluster_others(
         found = cluster_latents(latents, recipe, seed=seed, progress=context.step)
     context.progress("clustering", 1, 1)
     for line in found.substitutions:
-        context.say(line)
+        context.log(line)
     return _Others(latents, found.points, found.labels, found.confidence, False, chain, seed)
 
 
@@ -511,17 +505,17 @@ def _draw(
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
     """The 2-D picture of the latents, made if missing or stale."""
     file = context.folder.embedding_file
-    latents = current_latents(context, manifest)
+    latents = current_latents(context, manifest, last_request(context.folder, manifest))
     if file.exists():
         artifact = artifacts.read(file, "embedding")
         if artifact.parents.get("latents") == latents.digest:
             return artifact
-    context.say(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
+    context.log(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
     values = latents.arrays["latents"]
     told: list[str] = []
     points = _draw(context, values, manifest.seed, told.append)
     for line in told:
-        context.say(line)
+        context.log(line)
     artifact = Artifact(
         kind="embedding",
         arrays={"embedding": points, "ids": latents.arrays["ids"]},
@@ -541,8 +535,8 @@ def _images(context: Context, manifest: Manifest, source: Source | None) -> Imag
     if source is None:
         return run_images(context, manifest)
     images = other_images(context, manifest, source)
-    check_channels(images, manifest)
-    tell_about(context, images, manifest.recipe)
+    check_channels(images, manifest.shape[3])
+    describe_images(context, images, manifest.recipe)
     return images
 
 

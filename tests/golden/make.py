@@ -24,7 +24,7 @@ from PIL import Image
 from aeclust.errors import Interrupted
 from aeclust.images import Source
 from aeclust.recipe import named
-from aeclust.run.caches import cluster
+from aeclust.run.clusters import cluster
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.pictures import checkpoint_curve, plot

@@ -15,9 +15,9 @@ from support import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 from aeclust import artifact as artifacts
 from aeclust.images import Source, load
 from aeclust.network import inference
-from aeclust.run.caches import embed_others, load_network
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.run.latents import embed_others, load_network
 
 FRESH = " (fresh, nothing to do)\n"
 

@@ -26,7 +26,7 @@ from support import RECIPE, Cli, Data, files_of, give_memory, make_images, one_e
 from test_disk import raising
 
 from aeclust import artifact as artifacts
-from aeclust.run import caches
+from aeclust.run import latents as caches
 from aeclust.run.folder import RunFolder
 
 TINY = shlex.join(RECIPE)

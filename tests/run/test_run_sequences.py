@@ -126,7 +126,7 @@ def test_an_interrupt_before_the_first_step_changes_nothing(
     if moment == "while libraries load":
         monkeypatch.setattr("aeclust.run.context.choose_device", early)
     elif moment == "while images load":
-        monkeypatch.setattr("aeclust.run.caches.load", slow)
+        monkeypatch.setattr("aeclust.run.images.load", slow)
     else:
         monkeypatch.setattr(module, "_check_disk", swallowed)
     result = cli("train", data.images, *RECIPE, "--force", "-q")

@@ -23,10 +23,10 @@ from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import Indicators, indicate
 from aeclust.network import inference
 from aeclust.run import curve as curves
-from aeclust.run.caches import load_network
 from aeclust.run.context import Context
 from aeclust.run.curve import checkpoint_curve
 from aeclust.run.folder import RunFolder
+from aeclust.run.latents import load_network
 
 INDICATORS = ["rank", "view_neighbours", "view_clusters"]
 INDICATORS += ["information", "half_agreement", "separation"]

@@ -14,7 +14,7 @@ from support import BACK, RECIPE, Cli, Data, files_of
 from aeclust import artifact as artifacts
 from aeclust.clusters import reduction
 from aeclust.network import inference
-from aeclust.run import caches
+from aeclust.run import latents as caches
 from aeclust.run import pictures as figures
 from aeclust.run.folder import RunFolder
 from aeclust.show import picks as gallery

@@ -14,9 +14,9 @@ from PIL import Image
 from support import RECIPE, Cli, Data, files_of, one_error
 
 from aeclust.network import inference
-from aeclust.run.caches import load_network
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.run.latents import load_network
 from aeclust.show import plots
 
 

@@ -1,0 +1,214 @@
+"""Labels of a run's images: made when missing or stale, kept when fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.clusterers import check_count
+from aeclust.clusters.doubts import doubts
+from aeclust.errors import at
+from aeclust.recipe import AUTO_K, Recipe
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.freshness import Request, last_request, stale_labels
+from aeclust.run.images import check_images
+from aeclust.run.latents import Made, current_latents, log_unfinished
+
+
+def cluster(
+    context: Context,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    force: bool = False,
+) -> Made:
+    """Labels of the run's images.
+
+    Parameters
+    ----------
+    context : Context
+    overrides : mapping, optional
+        Recipe fields other than the run's: k, reduction, clusterer, perplexity.
+    seed : int, optional
+        The run's, if None.
+    force : bool
+        Make them anew in any case.
+
+    Returns
+    -------
+    Made
+    """
+    manifest = context.folder.manifest()
+    log_unfinished(context, manifest)
+    request = replace(
+        last_request(context.folder, manifest, by_labels=not force),
+        recipe=manifest.recipe.override(overrides or {}),
+        seed=manifest.seed if seed is None else seed,
+    )
+    made = _labels(context, manifest, request, force=force)
+    log_epoch(context, made.artifact)
+    if made.fresh:
+        for doubt in made.artifact.details.get("warnings", []):
+            context.log(f"warning: {doubt}")
+    return made
+
+
+def current_labels(context: Context, manifest: Manifest) -> Artifact:
+    """The labels as last asked for, made if missing or stale."""
+    log_unfinished(context, manifest)
+    if not context.folder.labels_file.exists():
+        context.log("labels are missing: clustering first")
+    return _labels(context, manifest, last_request(context.folder, manifest)).artifact
+
+
+def _labels(context: Context, manifest: Manifest, request: Request, *, force: bool = False) -> Made:
+    """The labels that are asked for, made if missing, stale or forced."""
+    folder, file = context.folder, context.folder.labels_file
+    labels = artifact.read(file, "labels") if file.exists() and not force else None
+    if labels is not None and not stale_labels(folder, manifest, labels, request):
+        check_images(context, manifest)
+        return Made(labels, fresh=True)
+    with at(folder.latents_file):
+        # before latents are made for it
+        check_count(manifest.shape[0], request.recipe.k)
+    latents = current_latents(context, manifest, request)
+    if labels is not None:
+        # latents that were lost may have come back the same
+        reason = stale_labels(folder, manifest, labels, request)
+        if not reason:
+            return Made(labels, fresh=True)
+        context.log(f"labels are made anew: {reason}")
+    with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
+        labels = labels_of(latents, request, log=context.log, progress=context.step)
+        context.progress("clustering", 1, 1)
+        return Made(labels.with_digest(artifact.write(file, labels)), fresh=False)
+
+
+def log_epoch(context: Context, labels: Artifact) -> None:
+    """Log of labels that they are of an earlier checkpoint, which somebody asked for."""
+    epoch = int(labels.details["epoch"])
+    if labels.details.get("checkpoint") is not None and epoch != context.folder.last_checkpoint():
+        context.log(
+            f"labels are of epoch {epoch}, which embed --checkpoint asked for;"
+            f" {context.folder.command('embed')} goes back to the last"
+        )
+
+
+def cluster_count(labels: Artifact) -> int:
+    """Number of clusters in labels, each of which has an image."""
+    return int(labels.arrays["labels"].max()) + 1
+
+
+def labels_of(
+    latents: Artifact,
+    request: Request,
+    *,
+    log: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Artifact:
+    """Labels of latents by a recipe's chain, not yet written anywhere.
+
+    Parameters
+    ----------
+    latents : Artifact
+    request : Request
+    log : callable
+        Takes one line for the user.
+    progress : callable
+        Takes what is done next.
+
+    Returns
+    -------
+    Artifact
+
+    Raises
+    ------
+    InputError
+        See :func:`aeclust.clusters.chain.cluster_latents`.
+    """
+    arrays, recipe = latents.arrays, request.recipe
+    # latents of equal images may differ by what rounding does in a batch
+    different = len(np.unique(arrays["fingerprints"]))
+    check_count(len(arrays["ids"]), recipe.k, different, "images")
+    k = "estimated" if recipe.k == AUTO_K else recipe.k
+    chain = " > ".join((*recipe.reduction, recipe.clusterer))
+    log(f"clustering {len(arrays['latents'])} latents: {chain}, k = {k}")
+    result = cluster_latents(
+        arrays["latents"],
+        recipe,
+        seed=request.seed,
+        assignments=arrays.get("assignments"),
+        views=_views(latents),
+        progress=progress,
+    )
+    warnings = doubts(result, arrays.get("colours"), seed=request.seed)
+    for line in _remarks(result, latents, warnings):
+        log(line)
+    return Artifact(
+        kind="labels",
+        arrays={"ids": arrays["ids"], **_arrays(result, recipe)},
+        recipe=recipe.to_json(),
+        seed=request.seed,
+        parents={**latents.parents, "latents": latents.digest},
+        details={
+            **latents.details,
+            "k": result.k,
+            "agreement": result.agreement,
+            "view_agreement": result.view_agreement,
+            "members": {member.name: member.agreement for member in result.members},
+            "warnings": warnings,
+            **({"substitutions": list(result.substitutions)} if result.substitutions else {}),
+        },
+    )
+
+
+def _views(latents: Artifact) -> Views | None:
+    rows = latents.arrays.get("view_rows")
+    if rows is None:
+        return None
+    return Views(rows, latents.arrays["view_latents"], latents.arrays.get("view_clusters"))
+
+
+def _arrays(result: Clustering, recipe: Recipe) -> dict[str, NDArray[Any]]:
+    """What labels hold beside the ids."""
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": result.labels,
+        "confidence": result.confidence,
+        "references": result.references,
+    }
+    if result.shares is not None:
+        arrays["shares"] = result.shares
+    if recipe.reduction and result.points.shape[1] == 2:  # clustered in a picture already
+        arrays["embedding"] = result.points
+    return arrays
+
+
+def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list[str]:
+    """Lines for the user: the estimate, what stood in for something else, doubts."""
+    lines = [*result.substitutions, *(f"warning: {doubt}" for doubt in warnings)]
+    if result.estimate is None:
+        return lines
+    k, other = result.estimate.k, "state another number with -k"
+    recipe, epoch = Recipe.from_json(latents.recipe), latents.details["epoch"]
+    learnt = recipe.k == k and epoch == recipe.epochs < recipe.total_epochs
+    if len(result.estimate.silhouettes) < 2:
+        estimate = f"{k} clusters, because the images are too few to estimate it; {other}"
+    elif k == max(result.estimate.silhouettes):
+        estimate = (
+            f"estimated {k} clusters, the most that were tried, so there may be more; {other}"
+        )
+    elif learnt:
+        estimate = (
+            f"estimated {k} clusters; the network has learnt {k} of its own, which -k {k} takes"
+        )
+    else:
+        estimate = f"estimated {k} clusters; {other}"
+    return [estimate, *lines]

@@ -1,0 +1,158 @@
+"""What is asked for, and whether a file was made for it.
+
+A request is resolved once, to an epoch, and stored in what is made for it. A file is fresh if what
+it was made for equals what is asked for now; or else it is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.errors import InputError
+from aeclust.recipe import Recipe
+from aeclust.run.folder import Manifest, RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What latents and labels of a run are made for.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Its k, reduction, clusterer and perplexity make the labels.
+    seed : int
+        Of the labels.
+    checkpoint : int or None
+        The epoch that somebody asked for by ``embed --checkpoint``; None leaves it to
+        :func:`epoch_for`.
+    """
+
+    recipe: Recipe
+    seed: int
+    checkpoint: int | None = None
+
+
+def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = True) -> Request:
+    """What was last asked for, by the files that were made; at first, what the recipe asks for.
+
+    Parameters
+    ----------
+    folder, manifest
+        Of the run.
+    by_labels : bool
+        Whether the labels are looked at, or the latents alone.
+
+    Returns
+    -------
+    Request
+    """
+    recipe, seed, checkpoint, known = manifest.recipe, manifest.seed, None, None
+    if by_labels and folder.labels_file.exists():
+        labels = artifact.read(folder.labels_file, "labels")
+        if labels.details.get("run") == manifest.identity:
+            recipe, seed = Recipe.from_json(labels.recipe), labels.seed
+            checkpoint, known = labels.details.get("checkpoint"), labels.parents.get("latents")
+    # latents that were made after the labels know better
+    if folder.latents_file.exists() and artifact.claimed_digest(folder.latents_file) != known:
+        latents = artifact.read(folder.latents_file, "latents", mapped=True)
+        if latents.details.get("run") == manifest.identity:
+            checkpoint = latents.details.get("checkpoint")
+    there = checkpoint if checkpoint in folder.checkpoints() else None
+    return Request(recipe=recipe, seed=seed, checkpoint=there)
+
+
+def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
+    """The epoch whose latents a request is about.
+
+    The second phase taught the network to tell the run's own number of clusters apart: for another
+    number its latents are those after the first phase.
+
+    Raises
+    ------
+    InputError
+        If no checkpoint suits.
+    """
+    last, first_phase = folder.last_checkpoint(), manifest.recipe.epochs
+    if request.checkpoint is not None:
+        return request.checkpoint
+    if last <= first_phase or request.recipe.k == manifest.recipe.k:
+        return last
+    if first_phase not in folder.checkpoints():
+        raise InputError(
+            f"the end of the first phase, epoch {first_phase}, was not kept, and after it the"
+            f" network labelled itself with {manifest.recipe.k} clusters",
+            where=str(folder.path),
+            expected=f"`k` {manifest.recipe.k}",
+            mend="train or fit again with the other number",
+        )
+    return first_phase
+
+
+def check_checkpoint(folder: RunFolder, epoch: int) -> None:
+    """Refuse an epoch that has no weights file.
+
+    Raises
+    ------
+    InputError
+    """
+    if epoch not in folder.checkpoints():
+        raise InputError(
+            f"there is no checkpoint of epoch {epoch}",
+            where=str(folder.path),
+            expected=f"one of {', '.join(map(str, folder.checkpoints())) or 'none at all'}",
+            mend="choose one of these with `checkpoint`",
+        )
+
+
+def stale_latents(
+    folder: RunFolder,
+    manifest: Manifest,
+    parents: Mapping[str, str],
+    details: Mapping[str, object],
+    epoch: int,
+) -> str:
+    """Why latents, or labels of latents, are not those of the run's images after an epoch.
+
+    Parameters
+    ----------
+    folder, manifest
+        Of the run.
+    parents, details
+        Of the latents or labels.
+    epoch : int
+
+    Returns
+    -------
+    str
+        Empty if they are.
+    """
+    if parents.get("data") != manifest.data_digest:
+        return "they are of other images"
+    if details.get("epoch") != epoch:
+        return f"they are of epoch {details.get('epoch')}, and epoch {epoch} is asked for"
+    if parents.get("weights") != artifact.claimed_digest(folder.weights_file(epoch)):
+        return "the weights have changed"
+    return ""
+
+
+def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, request: Request) -> str:
+    """Why labels are not what is asked for, without reading the latents; empty if they are."""
+    epoch = epoch_for(folder, manifest, request)
+    reason = stale_ancestry(folder, manifest, labels, epoch)
+    asked = (request.recipe, request.seed)
+    if not reason and (Recipe.from_json(labels.recipe), labels.seed) != asked:
+        return "they were asked for with other flags"
+    return reason
+
+
+def stale_ancestry(folder: RunFolder, manifest: Manifest, made: Artifact, epoch: int) -> str:
+    """Why what was made from latents is not of the latents of an epoch; empty if it is."""
+    if not folder.latents_file.exists():
+        return "the latents are missing"
+    if artifact.claimed_digest(folder.latents_file) != made.parents.get("latents"):
+        return "the latents have changed"
+    return stale_latents(folder, manifest, made.parents, made.details, epoch)

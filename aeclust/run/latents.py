@@ -1,0 +1,324 @@
+"""Latents of a run: made when missing or stale, kept when fresh."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.errors import InputError, at
+from aeclust.images import Images, Source, fingerprints, mean_colours
+from aeclust.recipe import Recipe
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
+from aeclust.run.images import (
+    check_channels,
+    check_images,
+    describe_images,
+    keep_images,
+    other_images,
+    run_images,
+)
+
+if TYPE_CHECKING:
+    from aeclust.network.model import Autoencoder
+    from aeclust.network.parallel import Team
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact, and whether it was there already."""
+
+    artifact: Artifact
+    fresh: bool
+
+
+def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Autoencoder, str]:
+    """The network after an epoch, on the context's device, and the digest of its weights.
+
+    Raises
+    ------
+    InputError
+        If there is no such checkpoint, or it is not of this run.
+    """
+    from aeclust.network.model import build, load_state
+
+    folder = context.folder
+    check_checkpoint(folder, epoch)
+    file = folder.weights_file(epoch)
+    weights = artifact.read(file, "weights")
+    with at(file):
+        mend = "restore the run's file, or train again with --force"
+        if Recipe.from_json(weights.recipe) != manifest.recipe:
+            raise InputError(
+                f"these weights are of recipe {weights.recipe.get('name')!r} or of other settings",
+                expected=f"weights of this run's recipe {manifest.recipe.name!r}",
+                mend=mend,
+            )
+        if weights.parents.get("data") != manifest.data_digest:
+            raise InputError(
+                "these weights were trained on other images", expected="weights of this run",
+                mend=mend,
+            )  # fmt: skip
+        network = build(manifest.recipe, manifest.shape[3], seed=0)
+        load_state(network, weights.group("state_dict/"), where=str(file))
+    return network.to(context.device).eval(), weights.digest
+
+
+def log_unfinished(context: Context, manifest: Manifest) -> None:
+    """Log that training has not come to its end, if it has not."""
+    missing = context.folder.unfinished(manifest)
+    if missing:
+        context.log(f"warning: {missing}")
+
+
+def embed(context: Context, *, checkpoint: int | None = None, force: bool = False) -> Made:
+    """Latents of the run's images.
+
+    The processes of a team share the images: all of them see the folder and decide alike, because
+    nothing is written before each has embedded its part. Only the leader's result holds latents.
+
+    Parameters
+    ----------
+    context : Context
+    checkpoint : int, optional
+        Epoch of the weights; the last, if None.
+    force : bool
+        Make them anew in any case.
+
+    Returns
+    -------
+    Made
+    """
+    folder, manifest = context.folder, context.folder.manifest()
+    log_unfinished(context, manifest)
+    if checkpoint is not None:
+        check_checkpoint(folder, checkpoint)
+    # latents are asked for by themselves, whatever number of clusters the labels have
+    request = Request(recipe=manifest.recipe, seed=manifest.seed, checkpoint=checkpoint)
+    if not force and folder.latents_file.exists():
+        latents = artifact.read(folder.latents_file, "latents", mapped=True)
+        reason = _stale(context, manifest, latents, request)
+        if not reason and latents.details.get("checkpoint") != checkpoint:
+            reason = "they were asked for with other flags"
+        if not reason:
+            check_images(context, manifest)
+            return Made(latents, fresh=True)
+        context.log(f"latents are made anew: {reason}")
+    return Made(_make(context, manifest, request), fresh=False)
+
+
+def current_latents(context: Context, manifest: Manifest, request: Request) -> Artifact:
+    """The latents that a request is about, made if missing or stale.
+
+    Parameters
+    ----------
+    context : Context
+    manifest : Manifest
+    request : Request
+
+    Returns
+    -------
+    Artifact
+    """
+    file = context.folder.latents_file
+    if not file.exists():
+        context.log("latents are missing: embedding first")
+        return _make(context, manifest, request)
+    latents = artifact.read(file, "latents", mapped=True)
+    reason = _stale(context, manifest, latents, request)
+    if not reason:
+        check_images(context, manifest)
+        return latents
+    context.log(f"latents are made anew: {reason}")
+    return _make(context, manifest, request)
+
+
+def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Request) -> str:
+    """Why latents are not those of a request, with the reason for the epoch; empty if they are."""
+    epoch = epoch_for(context.folder, manifest, request)
+    reason = stale_latents(context.folder, manifest, latents.parents, latents.details, epoch)
+    own, k = manifest.recipe, request.recipe.k
+    back = latents.details.get("epoch") != epoch == own.epochs and k != own.k
+    if reason and back and request.checkpoint is None:
+        return (
+            f"the network has learnt {own.k} clusters of its own, so other numbers take the"
+            f" latents of epoch {epoch}, before it did"
+        )
+    return reason
+
+
+def embed_others(
+    context: Context, source: Source, output: Path | None, *, checkpoint: int | None = None
+) -> Made | None:
+    """Latents of other images into a file of their own.
+
+    Parameters
+    ----------
+    context : Context
+    source : Source
+    output : Path, optional
+        The file; without one, only the run's images will do.
+    checkpoint : int, optional
+        Epoch of the weights; the last, if None.
+
+    Returns
+    -------
+    Made or None
+        None if they are the run's images.
+    """
+    folder, manifest = context.folder, context.folder.manifest()
+    images = other_images(context, manifest, source)
+    digest = images.digest()
+    with at(source.location):
+        context.check_same(f"{digest} {checkpoint}")
+        if digest == manifest.data_digest:
+            return None
+        if output is None:
+            raise InputError(
+                "these are not the images of the run",
+                expected="`output` FILE for the latents of other images",
+                mend="add `output`, or leave DATA out",
+            )
+    check_channels(images, manifest.shape[3])
+    describe_images(context, images, manifest.recipe)
+    epoch = folder.last_checkpoint() if checkpoint is None else checkpoint
+    request = Request(recipe=manifest.recipe, seed=manifest.seed, checkpoint=checkpoint)
+    return Made(_write(context, manifest, images, request, epoch, output), fresh=False)
+
+
+def _make(context: Context, manifest: Manifest, request: Request) -> Artifact:
+    epoch = epoch_for(context.folder, manifest, request)
+    images = run_images(context, manifest)
+    describe_images(context, images, manifest.recipe)
+    leads = context.team.leads
+    with context.folder.lock() if leads else contextlib.nullcontext():
+        if leads:
+            keep_images(context, manifest, images)
+        file = context.folder.latents_file
+        return _write(context, manifest, images, request, epoch, file)
+
+
+def _write(
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    request: Request,
+    epoch: int,
+    file: Path,
+) -> Artifact:
+    network, digest = load_network(context, manifest, epoch)
+    latents, blocks = describe(
+        network, images, manifest, epoch, context.team, progress=partial(context.progress, "embed")
+    )
+    latents = replace(
+        latents,
+        parents={"data": images.digest(), "weights": digest},
+        details={**latents.details, "checkpoint": request.checkpoint},
+    )
+    if not context.team.leads:  # the leader has the blocks of all, and writes them
+        for _ in blocks:
+            pass
+        return latents
+    artifact.write_blocks(file, latents, len(images), blocks)
+    return artifact.read(file, "latents", mapped=True)
+
+
+def describe(
+    network: Autoencoder,
+    images: Images,
+    manifest: Manifest,
+    epoch: int,
+    team: Team,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Artifact, Iterator[dict[str, NDArray[Any]]]]:
+    """All that latents hold of images.
+
+    Parameters
+    ----------
+    network : Autoencoder
+    images : Images
+    manifest : Manifest
+        Of the run, whose recipe and seed they are made by.
+    epoch : int
+        After which the network is.
+    team : Team
+        The processes that embed together.
+    progress : callable
+        Takes (done, total) of the images.
+
+    Returns
+    -------
+    latents : Artifact
+        Without the arrays that have a row for every image.
+    blocks : iterator of dict of str to ndarray
+        Those arrays, of consecutive images; no more than a block is in memory.
+    """
+    from aeclust.network import inference
+
+    recipe, pixels = manifest.recipe, images.pixels
+    labelled = epoch > recipe.epochs  # before its first label, the network knows no clusters
+
+    def blocks() -> Iterator[dict[str, NDArray[Any]]]:
+        done = 0
+        for latents in inference.embed_blocks(
+            network, pixels, image_size=recipe.image_size, device=team.device, team=team
+        ):
+            rows = pixels[done : done + len(latents)]
+            done += len(latents)
+            block: dict[str, NDArray[Any]] = {
+                "latents": latents,
+                "fingerprints": fingerprints(rows),
+                "colours": mean_colours(rows),
+            }
+            if labelled:
+                block["assignments"] = inference.assign(network, latents, device=team.device)
+            progress(done, len(pixels))
+            yield block
+
+    arrays: dict[str, NDArray[Any]] = {"ids": artifact.encode_ids(images.ids)}
+    if recipe.contrast and team.leads:  # views mean something to a network that learnt from views
+        rows, views, clusters = inference.look_again(
+            network,
+            pixels,
+            image_size=recipe.image_size,
+            device=team.device,
+            seed=manifest.seed,
+            labelled=labelled,
+        )
+        arrays |= {"view_rows": rows, "view_latents": views}
+        arrays |= {} if clusters is None else {"view_clusters": clusters}
+    latents = Artifact(
+        kind="latents",
+        arrays=arrays,
+        recipe=recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": manifest.data_digest},
+        details={"epoch": epoch, "run": manifest.identity, "checkpoint": None},
+    )
+    return latents, blocks()
+
+
+def embed_alike(context: Context, manifest: Manifest, images: Images, epoch: int) -> NDArray[Any]:
+    """Latents (n, d) of other images, by the network that a run had after an epoch."""
+    from aeclust.network import inference
+
+    check_channels(images, manifest.shape[3])
+    describe_images(context, images, manifest.recipe)
+    network, _ = load_network(context, manifest, epoch)
+    return inference.embed(
+        network,
+        images.pixels,
+        image_size=manifest.recipe.image_size,
+        device=context.device,
+        report=lambda done: context.progress("embed", done, len(images)),
+    )
