@@ -54,7 +54,6 @@ class AeclustError(Exception):
         -------
         str
         """
-
         texts = (self.where, self.expected, self.mend)
         where, expected, mend = (name_settings(text, setting) for text in texts)
         parts = [self.what, f"expected {expected}" if expected else "", mend]

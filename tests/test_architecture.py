@@ -53,6 +53,8 @@ SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
 # ... but for these: the TOML of --config is read where its fields are known, the system tells some
 # things in files, and a page takes its style and its script along.
 READS_A_FILE = {"recipe", "memory", "show.page"}
+# Where the failure of a decoder, whatever it is, becomes an error of ours.
+EDGES = {"run.folder", "run.names"}
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,8 @@ def test_nothing_is_caught_wholesale_or_asserted(module: str) -> None:
             wrong.append(f"{module}:{node.lineno} asserts")
         if isinstance(node, ast.ExceptHandler):
             caught = "" if node.type is None else ast.unparse(node.type).strip("()")
-            if {"", "Exception"} & {name.strip() for name in caught.split(",")}:
+            everything = {"", "Exception"} & {name.strip() for name in caught.split(",")}
+            if everything and module not in EDGES:
                 wrong.append(f"{module}:{node.lineno} catches everything")
     assert wrong == []
 
