@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import subprocess
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from unittest import mock
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 
 from aeclust.cli import main
@@ -66,10 +69,15 @@ def _recorded_line(error: AeclustError, setting: Callable[[str], str] = str) -> 
 AeclustError.line = _recorded_line  # type: ignore[method-assign, assignment]
 
 
+# typer builds all commands anew for each call, which takes longer than many a command here
+_commands = functools.cache(typer.main.get_command)
+
+
 def run_main(arguments: Sequence[object], streams: Callable[[], Sequence[str]]) -> Result:
     """One command in this process, whose output and error output `streams` gives afterwards."""
     _rendered.clear()
-    code = main([str(argument) for argument in arguments])
+    with mock.patch.object(typer.main, "get_command", _commands):
+        code = main([str(argument) for argument in arguments])
     result = Result(code, *streams())
     result.error = _rendered[-1] if code and _rendered else None
     return result
