@@ -41,10 +41,6 @@ def cluster(
         The run's, if None.
     force : bool
         Make them anew in any case.
-
-    Returns
-    -------
-    Made
     """
     manifest = context.folder.manifest()
     log_unfinished(context, manifest)
@@ -116,23 +112,8 @@ def labels_of(
 ) -> Artifact:
     """Labels of latents by a recipe's chain, not yet written anywhere.
 
-    Parameters
-    ----------
-    latents : Artifact
-    request : Request
-    log : callable
-        Takes one line for the user.
-    progress : callable
-        Takes what is done next.
-
-    Returns
-    -------
-    Artifact
-
-    Raises
-    ------
-    InputError
-        See :func:`aeclust.clusters.chain.cluster_latents`.
+    `log` takes one line for the user, `progress` what is done next. Errors are those of
+    :func:`aeclust.clusters.chain.cluster_latents`.
     """
     arrays, recipe = latents.arrays, request.recipe
     # latents of equal images may differ by what rounding does in a batch

@@ -39,16 +39,7 @@ class Request:
 def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = True) -> Request:
     """What was last asked for, by the files that were made; at first, what the recipe asks for.
 
-    Parameters
-    ----------
-    folder, manifest
-        Of the run.
-    by_labels : bool
-        Whether the labels are looked at, or the latents alone.
-
-    Returns
-    -------
-    Request
+    Without `by_labels` the labels are not looked at.
     """
     recipe, seed, checkpoint, known = manifest.recipe, manifest.seed, None, None
     if by_labels and folder.labels_file.exists():
@@ -93,12 +84,7 @@ def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
 
 
 def check_checkpoint(folder: RunFolder, epoch: int) -> None:
-    """Refuse an epoch that has no weights file.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse an epoch that has no weights file."""
     if epoch not in folder.checkpoints():
         raise InputError(
             f"there is no checkpoint of epoch {epoch}",
@@ -115,20 +101,9 @@ def stale_latents(
     details: Mapping[str, object],
     epoch: int,
 ) -> str:
-    """Why latents, or labels of latents, are not those of the run's images after an epoch.
+    """Why latents are not those of the run's images after an epoch; empty if they are.
 
-    Parameters
-    ----------
-    folder, manifest
-        Of the run.
-    parents, details
-        Of the latents or labels.
-    epoch : int
-
-    Returns
-    -------
-    str
-        Empty if they are.
+    `parents` and `details` are those of the latents, or of what was made from them.
     """
     if parents.get("data") != manifest.data_digest:
         return "they are of other images"

@@ -18,25 +18,10 @@ from aeclust.run.folder import Manifest
 
 
 def load_images(context: Context, source: Source) -> Images:
-    """Images from anywhere.
+    """Images from anywhere, which the context remembers until the command ends.
 
     Those of a folder come from the run's ``images.h5`` as long as the folder lists the same files
     as when they were decoded.
-
-    Parameters
-    ----------
-    context : Context
-        Remembers them until the command ends.
-    source : Source
-
-    Returns
-    -------
-    Images
-
-    Raises
-    ------
-    InputError
-        If they cannot be read.
     """
     if source not in context.loaded:
         kept = _kept_images(context, source)
@@ -129,12 +114,7 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
 
 
 def check_channels(images: Images, channels: int) -> None:
-    """Refuse images of other colours than a network was built for.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse images of other colours than a network was built for."""
     words, actual = {1: "grey", 3: "RGB"}, images.pixels.shape[3]
     if actual != channels:
         raise InputError(

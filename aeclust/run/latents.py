@@ -93,10 +93,6 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
         Epoch of the weights; the last, if None.
     force : bool
         Make them anew in any case.
-
-    Returns
-    -------
-    Made
     """
     folder, manifest = context.folder, context.folder.manifest()
     log_unfinished(context, manifest)
@@ -117,18 +113,7 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
 
 
 def current_latents(context: Context, manifest: Manifest, request: Request) -> Artifact:
-    """The latents that a request is about, made if missing or stale.
-
-    Parameters
-    ----------
-    context : Context
-    manifest : Manifest
-    request : Request
-
-    Returns
-    -------
-    Artifact
-    """
+    """The latents that a request is about, made if missing or stale."""
     file = context.folder.latents_file
     if not file.exists():
         context.log("latents are missing: embedding first")
@@ -159,21 +144,9 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
 def embed_others(
     context: Context, source: Source, output: Path | None, *, checkpoint: int | None = None
 ) -> Made | None:
-    """Latents of other images into a file of their own.
+    """Latents of other images into a file of their own; None if they are the run's images.
 
-    Parameters
-    ----------
-    context : Context
-    source : Source
-    output : Path, optional
-        The file; without one, only the run's images will do.
-    checkpoint : int, optional
-        Epoch of the weights; the last, if None.
-
-    Returns
-    -------
-    Made or None
-        None if they are the run's images.
+    Without an `output`, only those will do. The epoch is the last, if no checkpoint is given.
     """
     folder, manifest = context.folder, context.folder.manifest()
     images = other_images(context, manifest, source)
@@ -208,12 +181,7 @@ def _make(context: Context, manifest: Manifest, request: Request) -> Artifact:
 
 
 def _write(
-    context: Context,
-    manifest: Manifest,
-    images: Images,
-    request: Request,
-    epoch: int,
-    file: Path,
+    context: Context, manifest: Manifest, images: Images, request: Request, epoch: int, file: Path
 ) -> Artifact:
     network, digest = load_network(context, manifest, epoch)
     latents, blocks = describe(
@@ -250,9 +218,8 @@ def describe(
     manifest : Manifest
         Of the run, whose recipe and seed they are made by.
     epoch : int
-        After which the network is.
+        Of the network.
     team : Team
-        The processes that embed together.
     progress : callable
         Takes (done, total) of the images.
 
@@ -261,7 +228,7 @@ def describe(
     latents : Artifact
         Without the arrays that have a row for every image.
     blocks : iterator of dict of str to ndarray
-        Those arrays, of consecutive images; no more than a block is in memory.
+        Those arrays, of consecutive images.
     """
     from aeclust.network import inference
 
@@ -275,11 +242,8 @@ def describe(
         ):
             rows = pixels[done : done + len(latents)]
             done += len(latents)
-            block: dict[str, NDArray[Any]] = {
-                "latents": latents,
-                "fingerprints": fingerprints(rows),
-                "colours": mean_colours(rows),
-            }
+            block: dict[str, NDArray[Any]] = {"latents": latents}
+            block |= {"fingerprints": fingerprints(rows), "colours": mean_colours(rows)}
             if labelled:
                 block["assignments"] = inference.assign(network, latents, device=team.device)
             progress(done, len(pixels))

@@ -52,17 +52,6 @@ class Model:
 def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
     """Train, embed and cluster as the commands do, without a file.
 
-    Parameters
-    ----------
-    images : Images
-    manifest : Manifest
-        Of these images.
-    device : torch.device
-
-    Returns
-    -------
-    Model
-
     Raises
     ------
     InputError, DivergedError
@@ -84,13 +73,6 @@ def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
 
 def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
     """Write a model as a run folder, which the commands take for one whose images are elsewhere.
-
-    Parameters
-    ----------
-    model : Model
-    path : Path
-    overwrite : bool
-        Replace the run that may be there.
 
     Raises
     ------
@@ -130,14 +112,6 @@ def _adopted(made: Artifact, parents: dict[str, str]) -> Artifact:
 
 def load(path: Path) -> Model:
     """Read a clustered run, its network on the CPU.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Model
 
     Raises
     ------

@@ -110,18 +110,7 @@ def read_names(folder: RunFolder) -> Names | None:
 
 
 def current_names(context: Context, labels: Artifact) -> dict[int, str]:
-    """Names of clusters in these labels, by number.
-
-    Parameters
-    ----------
-    context : Context
-        Logs it if there are names, but for other labels: those are left out.
-    labels : Artifact
-        The run's current labels.
-
-    Returns
-    -------
-    dict of int to str
+    """Names of clusters in these labels, by number; names for other labels are left out.
 
     Raises
     ------
@@ -143,12 +132,7 @@ def current_names(context: Context, labels: Artifact) -> dict[int, str]:
 
 
 def check_name(name: str) -> None:
-    """Refuse what is empty, cannot be printed on one line, or is longer than 100 characters.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse what is empty, cannot be printed on one line, or is longer than 100 characters."""
     if not (0 < len(name) <= MAX_LENGTH and name.isprintable() and name == name.strip()):
         raise InputError(
             f"the name is {name[: MAX_LENGTH + 1]!r}",
@@ -176,13 +160,7 @@ def list_clusters(context: Context) -> Named:
 
 
 def give_names(context: Context, names: Mapping[int, str]) -> Named:
-    """Change the names of some clusters; an empty one removes it.
-
-    Raises
-    ------
-    InputError
-        If there is no such cluster, or a name cannot be one.
-    """
+    """Change the names of some clusters; an empty one removes it."""
     for cluster, name in names.items():
         if name:
             with at(f"cluster {cluster}"):
@@ -215,10 +193,6 @@ def names_by_labels(context: Context, location: str) -> Named:
     context : Context
     location : str
         A CSV of ``id,label`` where a label may be any text, or whole numbers from any source.
-
-    Returns
-    -------
-    Named
     """
     manifest = context.folder.manifest()
     known, texts = truth.load_named(location)
@@ -264,22 +238,7 @@ def sizes_and_confidences(labels: Artifact) -> tuple[NDArray[np.int64], NDArray[
 def predict_names(
     context: Context, source: Source | None = None
 ) -> tuple[Prediction, NDArray[np.str_]]:
-    """Cluster numbers as in ``labels.h5``, and the name (n,) of each.
-
-    Parameters
-    ----------
-    context, source
-        As for :func:`aeclust.run.predict.predict`.
-
-    Returns
-    -------
-    (Prediction, ndarray of shape (n,))
-
-    Raises
-    ------
-    InputError
-        If a cluster has no name.
-    """
+    """Cluster numbers as in ``labels.h5``, and the name (n,) of each; none may be missing."""
     manifest = context.folder.manifest()
     labels = current_labels(context, manifest)
     names = current_names(context, labels)

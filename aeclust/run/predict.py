@@ -63,10 +63,6 @@ def predict(
         Labelled images that name the clusters by best matching; without `val_images` the labels
         are of the run's images. Not given, those of training are used where they fit k.
 
-    Returns
-    -------
-    Prediction
-
     Raises
     ------
     InputError
@@ -142,11 +138,7 @@ def _names(
 
 
 def _names_by(
-    context: Context,
-    manifest: Manifest,
-    labels: Artifact,
-    val_images: Source | None,
-    known: Labels,
+    context: Context, manifest: Manifest, labels: Artifact, val_images: Source | None, known: Labels
 ) -> NDArray[np.int64]:
     k = cluster_count(labels)
     raw = label_images(context, manifest, labels, val_images)
@@ -170,21 +162,7 @@ def _names_by(
 def label_images(
     context: Context, manifest: Manifest, labels: Artifact, source: Source | None
 ) -> Prediction:
-    """Cluster numbers of the run's images, or of others by the vote of their neighbours.
-
-    Parameters
-    ----------
-    context : Context
-    manifest : Manifest
-    labels : Artifact
-        The run's current labels.
-    source : Source, optional
-        Other images.
-
-    Returns
-    -------
-    Prediction
-    """
+    """Cluster numbers by the run's current labels, or of other images by their neighbours' vote."""
     images = None if source is None else other_images(context, manifest, source)
     if images is None or images.digest() == manifest.data_digest:
         arrays = labels.arrays
@@ -198,20 +176,9 @@ def label_images(
 def label_by_neighbours(
     images: Images, new: NDArray[np.float32], latents: Artifact, labels: Artifact
 ) -> Prediction:
-    """Labels of other images by the run's images near them.
+    """Labels of other images, whose latents (m, d) are `new`, by the run's images near them.
 
-    Parameters
-    ----------
-    images : Images
-    new : ndarray of shape (m, d)
-        Their latents.
-    latents, labels : Artifact
-        Of the run.
-
-    Returns
-    -------
-    Prediction
-        An exact duplicate of one of the run's images has the label and confidence of that image.
+    An exact duplicate of one of the run's images has the label and confidence of that image.
     """
     known = labels.arrays
     result, confidence = label_others(
