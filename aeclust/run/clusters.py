@@ -52,6 +52,7 @@ def cluster(
     made = _labels(context, manifest, request, force=force)
     log_epoch(context, made.artifact)
     if made.fresh:
+        artifact.read(context.folder.latents_file, "latents", mapped=True)  # are they whole?
         for doubt in made.artifact.details.get("warnings", []):
             context.log(f"warning: {doubt}")
     return made

@@ -136,6 +136,8 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
             return "the weights are missing"
         epoch = epoch_for(folder, manifest, request)
         if made.kind == "latents":
+            if made.details.get("epoch") == folder.last_checkpoint():  # what embed makes
+                epoch = folder.last_checkpoint()
             return stale_latents(folder, manifest, made.parents, made.details, epoch)
         if made.kind == "labels":
             return stale_labels(folder, manifest, made, request)

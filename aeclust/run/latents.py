@@ -135,8 +135,8 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
     back = latents.details.get("epoch") != epoch == own.epochs and k != own.k
     if reason and back and request.checkpoint is None:
         return (
-            f"the network has learnt {own.k} clusters of its own, so other numbers take the"
-            f" latents of epoch {epoch}, before it did"
+            f"going back to the end of the first phase, epoch {epoch}, because the network has"
+            f" learnt {own.k} clusters since"
         )
     return reason
 
