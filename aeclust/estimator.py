@@ -149,7 +149,7 @@ class AutoencoderClusterer(
             with at("settings"):
                 recipe = recipes.named(self.recipe).override(settings)
             with at("X"):
-                check_enough(pixels, recipe.k, where="X", flag="`k`")
+                check_enough(pixels, recipe.k)
             seed = self.random_state
             if not isinstance(seed, (int, np.integer)):
                 seed = check_random_state(seed).randint(2**31 - 1)
@@ -347,7 +347,9 @@ class AutoencoderClusterer(
             rows = validate_data(self, X, reset=reset, **rules)
             shape = self._shape(rows.shape[1])
             layout = "nhw" if len(shape) == 2 else "nhwc"
-            pixels = from_array(rows.reshape(-1, *shape), layout=layout, range=self._range())
+            stated = self._range()
+            with at("X"):
+                pixels = from_array(rows.reshape(-1, *shape), layout=layout, range=stated)
         else:
             images = check_array(
                 X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
@@ -359,7 +361,9 @@ class AutoencoderClusterer(
                     expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
                     mend="reshape it, or state the image_shape that its rows were flattened from",
                 )
-            pixels = from_array(images, range=self._range())
+            stated = self._range()
+            with at("X"):
+                pixels = from_array(images, range=stated)
             if reset:
                 self.n_features_in_ = math.prod(pixels.shape[1:])
         if not reset and pixels.shape[3] != self.network_.image_channels:

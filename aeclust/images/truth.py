@@ -1,4 +1,4 @@
-"""Labels from any source, and the CSV they leave in."""
+"""Labels that others gave, from any source, and the tables that labels leave in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact as artifacts
-from aeclust import images
-from aeclust.errors import InputError, near_file
+from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
+from aeclust.images.arrays import npz_keys, read_array
+from aeclust.images.folders import image_files
+from aeclust.images.source import demo_name
 
 TABLE = "labels.csv"  # of an exported folder
 _MAX_BYTES = 1 << 30
+_MOST = 2**62  # of a label
+_CSV, _JSON = "a CSV of id,label", "one object, as aeclust predict --json writes it"
+_COLUMNS = "lists of one length: ids, whole numbers and, if they are there, names"
+_PLAIN = ({int}, {str})
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Labels:
     names : ndarray of shape (n,) or None
         str, what each label is called, empty where it has no name; None where the source has none.
     files : bool
-        Whether they are those of files in a folder, of which ``--skip-bad`` may have left out some.
+        Whether they are those of files in a folder, of which ``skip_bad`` may have left out some.
     """
 
     values: NDArray[np.int64]
@@ -55,13 +61,21 @@ class Labels:
     @property
     def called(self) -> dict[int, str]:
         """The name of every label that has one."""
-        if self.names is None:
-            return {}
-        pairs = zip(self.values.tolist(), self.names.tolist(), strict=True)
-        return {label: name for label, name in pairs if name}
+        names = [] if self.names is None else self.names.tolist()
+        return {label: name for label, name in zip(self.values.tolist(), names) if name}  # noqa: B905
 
     def aligned(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (m,)
+            Of all images.
+
+        Returns
+        -------
+        (ndarray, ndarray)
+            int64, of one length.
 
         Raises
         ------
@@ -74,23 +88,23 @@ class Labels:
                     f"holds {len(self.values)} labels for {len(ids)} images",
                     where=self.location,
                     expected="one label for each image",
-                    mend="give the labels of these images, or a CSV of id,label",
+                    mend=f"give the labels of these images, or {_CSV}",
                 )
             return np.arange(len(ids)), self.values
         row_of = {str(name): row for row, name in enumerate(ids.tolist())}
-        rows = [row_of.get(str(name), -1) for name in self.ids.tolist()]
-        known = np.array(rows, np.int64) >= 0
+        rows = np.array([row_of.get(str(name), -1) for name in self.ids.tolist()], np.int64)
+        known = rows >= 0
         unknown = self.ids[~known].tolist()
         if unknown and not (self.files and known.any()):
+            more = len(unknown) - 1
             raise InputError(
-                f"id {str(unknown[0])!r} and {len(unknown) - 1} others are not among the images"
-                if len(unknown) > 1
-                else f"id {str(unknown[0])!r} is not among the images",
+                f"id {str(unknown[0])!r} {f'and {more} others are' if more else 'is'} not among"
+                " the images",
                 where=self.location,
                 expected="ids of the clustered images",
                 mend="check that both belong to the same data",
             )
-        return np.array(rows, np.int64)[known], self.values[known]
+        return rows[known], self.values[known]
 
 
 def load(location: str, *, texts: bool = False) -> Labels:
@@ -107,35 +121,42 @@ def load(location: str, *, texts: bool = False) -> Labels:
         They are numbered in the order of the alphabet then, unless all are whole numbers. And of
         a folder of images in folders the outermost of these are the labels.
 
+    Returns
+    -------
+    Labels
+
     Raises
     ------
     InputError
         If the source is missing, unreadable, or not one such label for each image.
     """
     if location.startswith("demo:"):
-        return Labels(demo.classes(images.demo_name(location)), None, location)
+        return Labels(demo.classes(demo_name(location)), None, location)
     path, _, key = location.partition("::")
-    if _is_table(path):
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".csv":
         return _read_csv(path, texts=texts)
+    if os.path.isfile(os.path.join(path, TABLE)):
+        return _read_csv(os.path.join(path, TABLE), texts=texts)
     if texts and os.path.isdir(path):
         return _read_classes(path)
-    if path.lower().endswith(".json"):
+    if ending == ".json":
         return _read_json(path)
-    if not key and path.lower().endswith(".npz") and {"ids", "labels"} <= images.npz_keys(path):
-        return _read_npz(path)
-    if not key and path.lower().endswith(".h5") and artifacts.is_artifact(Path(path)):
-        artifact = artifacts.read(Path(path), "labels")
-        ids = artifacts.decode_ids(artifact.arrays["ids"])
-        return Labels(artifact.arrays["labels"], ids, location)
-    if os.path.splitext(path)[1].lower() not in (".npy", ".npz", ".h5", ".hdf5"):
+    if not key and ending == ".npz" and {"ids", "labels"} <= (keys := npz_keys(path)):
+        return _read_npz(path, keys)
+    if not key and ending == ".h5" and artifacts.is_artifact(Path(path)):
+        arrays = artifacts.read(Path(path), "labels").arrays
+        return Labels(arrays["labels"], artifacts.decode_ids(arrays["ids"]), location)
+    if ending not in (".npy", ".npz", ".h5", ".hdf5"):
         raise InputError(
             "is no file of labels",
             where=path,
             expected=".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME",
             mend=near_file(path, "check the path"),
         )
-    where, values = images.read_array(path, key or None, axes=(1,))
-    return Labels(_whole_numbers(values, where), None, location)
+    where, values = read_array(path, key or None, axes=(1,))
+    with at(where):
+        return Labels(_whole_numbers(values), None, location)
 
 
 def load_named(location: str) -> tuple[Labels, list[str]]:
@@ -144,40 +165,27 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     Names are those of the source, without what has none; or, where nothing has a name, its labels
     as they are written, which in a CSV may be any text.
 
+    Parameters
+    ----------
+    location : str
+
+    Returns
+    -------
+    (Labels, list of str)
+
     Raises
     ------
     InputError
         As for :func:`load`.
     """
-    found = load(location, texts=True)
-    names = found.names
+    labels = load(location, texts=True)
+    names = labels.names
     if names is None or not (names != "").any():
-        names = found.values.astype(np.str_)
+        names = labels.values.astype(np.str_)
     known = names != ""
     texts, values = np.unique(names[known], return_inverse=True)
-    ids = None if found.ids is None else found.ids[known]
-    return Labels(values.astype(np.int64), ids, location, files=found.files), texts.tolist()
-
-
-def _is_table(path: str) -> bool:
-    return path.lower().endswith(".csv") or os.path.isfile(os.path.join(path, TABLE))
-
-
-def _whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
-    if values.ndim != 1 or len(values) == 0:
-        raise InputError(
-            f"has shape {values.shape}", where=where, expected="one label for each image, (n,)"
-        )
-    if values.dtype.kind not in "iub":
-        raise InputError(
-            f"has dtype {values.dtype}",
-            where=where,
-            expected="whole numbers",
-            mend="convert it with .astype(int)",
-        )
-    if int(values.min()) < -(2**62) or int(values.max()) > 2**62:
-        raise InputError("holds numbers beyond 2^62", where=where, expected="class numbers")
-    return values.astype(np.int64)
+    ids = None if labels.ids is None else labels.ids[known]
+    return Labels(values.astype(np.int64), ids, location, files=labels.files), texts.tolist()
 
 
 def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -185,12 +193,29 @@ def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[n
 
     Ids are matched where both have them. Where one has none, its row numbers are its ids; only
     beside ids that are no numbers, such as paths, rows are taken as they stand.
+
+    Parameters
+    ----------
+    predicted, truth : Labels
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        int64, of one length.
+
+    Raises
+    ------
+    InputError
+        As for :meth:`Labels.aligned`.
     """
     ids = np.arange(len(predicted)) if predicted.ids is None else predicted.ids
     if truth.ids is None and len(truth) == len(ids) and all(map(str.isdecimal, map(str, ids))):
         truth = dataclasses.replace(truth, ids=np.arange(len(truth)))
     rows, classes = truth.aligned(ids)
     return predicted.values[rows], classes
+
+
+# -- writing -----------------------------------------------------------------------------------
 
 
 def to_csv(ids: NDArray[Any], values: NDArray[Any], **more: NDArray[Any]) -> str:
@@ -218,10 +243,12 @@ def to_json(
         "ids": ids.tolist(),
         "labels": values.tolist(),
         "confidence": [round(c, 6) for c in confidence.tolist()],
+        **({} if names is None else {"names": names.tolist()}),
     }
-    if names is not None:
-        columns["names"] = names.tolist()
     return json.dumps(columns) + "\n"
+
+
+# -- reading -----------------------------------------------------------------------------------
 
 
 def read_rows(path: str) -> list[list[str]]:
@@ -232,11 +259,11 @@ def read_rows(path: str) -> list[list[str]]:
     InputError
         If it cannot be read, or does not start with the columns id and label.
     """
-    data = _read_text(path, "a CSV of id,label")
+    text = _read_text(path, _CSV)
     try:
-        rows = [row for row in csv.reader(io.StringIO(data, newline="")) if row]
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except csv.Error as error:
-        raise _unreadable(path, str(error), "a CSV of id,label") from error
+        raise _unreadable(path, str(error), _CSV) from error
     if not rows or [cell.strip().lower() for cell in rows[0][:2]] != ["id", "label"]:
         raise InputError(
             f"starts with {','.join(rows[0])[:60]!r}" if rows else "is empty",
@@ -254,60 +281,51 @@ def _read_text(path: str, expected: str) -> str:
         with open(path, encoding="utf-8-sig", newline="") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _unreadable(path, reason, expected) from error
+        raise _unreadable(path, reason(error), expected) from error
 
 
-def _unreadable(path: str, reason: str, expected: str) -> InputError:
-    return InputError(
-        f"cannot be read ({reason})",
-        where=path,
-        expected=expected,
-        mend=near_file(path, "check the path"),
-    )
+def _unreadable(path: str, why: str, expected: str) -> InputError:
+    mend = near_file(path, "check the path")
+    return InputError(f"cannot be read ({why})", where=path, expected=expected, mend=mend)
 
 
-def _read_csv(path: str, *, texts: bool = False) -> Labels:
-    """A CSV, or that of an exported folder; a column called name says what labels are called."""
-    if not path.lower().endswith(".csv"):
-        path = os.path.join(path, TABLE)
+def _read_csv(path: str, *, texts: bool) -> Labels:
+    """A CSV, whose column called name, if there is one, says what labels are called."""
     header, *rows = read_rows(path)
     if not rows:
         raise InputError("holds no labels", where=path, expected="rows after the header")
     columns = [cell.strip().lower() for cell in header]
     named = columns.index("name") if "name" in columns[2:] else None
     texts = texts and named is None
-    cells: list[str] = []
-    names: list[str] = []
-    seen: dict[str, int] = {}
-    numbers = True
-    for i, row in enumerate(rows):
-        line = f"{path}, row {i + 2}"
-        label = row[1].strip() if len(row) == len(columns) else ""
-        digits = label.removeprefix("-")
-        whole = digits.isdecimal() and len(digits) < 19
-        numbers = numbers and whole
-        if not (label if texts else whole):
+    labels = [row[1].strip() if len(row) == len(columns) else "" for row in rows]
+    whole = [*map(_is_whole, labels)]
+    row_of: dict[str, int] = {}
+    for number, row in enumerate(rows, 2):
+        label, place = labels[number - 2], f"{path}, row {number}"
+        if not (label if texts else whole[number - 2]):
+            words = named is None and any(map(str.isalpha, label))
             raise InputError(
                 f"reads {','.join(row)[:60]!r}",
-                where=line,
+                where=place,
                 expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
-                mend="correct that row"
-                + ", or give words to aeclust name"
-                * (named is None and any(map(str.isalpha, label))),
+                mend=f"correct that row{', or give words to aeclust name' if words else ''}",
             )
-        if row[0] in seen:
-            raise InputError(
-                f"id {row[0]!r} stands in row {seen[row[0]]} already", where=line,
-                expected="each id once", mend="remove one of them",
-            )  # fmt: skip
-        seen[row[0]] = i + 2
-        cells.append(label)
-        names += [] if named is None else [row[named].strip()]
-    values = np.array([int(cell) for cell in cells] if numbers else [], np.int64)
-    if not numbers:
-        names, values = cells, np.unique(cells, return_inverse=True)[1].astype(np.int64)
-    return Labels(values, _texts(list(seen)), path, _texts(names) if names else None)
+        if row[0] in row_of:
+            what = f"id {row[0]!r} stands in row {row_of[row[0]]} already"
+            raise InputError(what, where=place, expected="each id once", mend="remove one of them")
+        row_of[row[0]] = number
+    ids = _texts(list(row_of))
+    if not all(whole):
+        values = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        return Labels(values, ids, path, _texts(labels))
+    names = None if named is None else _texts([row[named].strip() for row in rows])
+    return Labels(np.array([*map(int, labels)], np.int64), ids, path, names)
+
+
+def _is_whole(label: str) -> bool:
+    """Whether a text is a whole number that 64 bits hold."""
+    digits = label.removeprefix("-")
+    return digits.isdecimal() and len(digits) < 19
 
 
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:
@@ -316,77 +334,68 @@ def _texts(values: Sequence[str]) -> NDArray[np.str_]:
 
 def _read_classes(path: str) -> Labels:
     """Images in folders that are named by their classes."""
-    ids = images.image_files(Path(path))
+    ids = image_files(Path(path))
     homeless = next((name for name in ids if "/" not in name), None)
     if homeless is not None or not ids:
         raise InputError(
             f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file",
             where=path,
             expected="images in folders that are named by their classes",
-            mend="sort them into folders, or write a CSV of id,label",
+            mend=f"sort them into folders, or write {_CSV}",
         )
     names, values = np.unique([name.partition("/")[0] for name in ids], return_inverse=True)
     return Labels(values.astype(np.int64), _texts(ids), path, names[values], files=True)
 
 
 def _read_json(path: str) -> Labels:
-    expected = "one object, as aeclust predict --json writes it"
+    text = _read_text(path, _JSON)
     try:
-        found = json.loads(_read_text(path, expected))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, f"{type(error).__name__}: {error}"[:100], expected) from error
-    columns = found if isinstance(found, dict) else {}
-    # numpy would write a mixed column as text
-    plain = [columns.get(key) for key in ("ids", "labels", "names")]
-    ids, values, names = (
-        np.array(column)
-        if isinstance(column, list) and set(map(type, column)) in ({int}, {str})
-        else None
-        for column in plain
-    )
-    if plain[2] is not None and names is None:
-        values = None  # names there are, but not as they should be
-    return _from_columns(ids, values, names, path)
+        raise _unreadable(path, f"{type(error).__name__}: {error}"[:100], _JSON) from error
+    return _of_columns(content if isinstance(content, dict) else {}, path)
 
 
-def _read_npz(path: str) -> Labels:
-    names = images.read_array(path, "names")[1] if "names" in images.npz_keys(path) else None
-    ids, values = (images.read_array(path, key)[1] for key in ("ids", "labels"))
-    return _from_columns(ids, values, names, path)
+def _read_npz(path: str, names: set[str]) -> Labels:
+    columns = {}
+    for name in {"ids", "labels", "names"} & names:
+        column = read_array(path, name)[1]
+        if column.dtype.kind == "U" and column.dtype.itemsize and column.size:
+            points = np.ascontiguousarray(column).view(np.uint32)
+            if points.max() > sys.maxunicode:  # of which numpy would make broken texts
+                column = column[:0]
+        columns[name] = column.tolist()
+    return _of_columns(columns, path)
 
 
-def _sound(column: NDArray[Any] | None) -> bool:
-    """Whether texts are made of characters that there are."""
-    if column is None or column.dtype.kind != "U" or not column.dtype.itemsize:
-        return True
-    points = np.ascontiguousarray(column).view(np.uint32)
-    return column.dtype.isnative and int(points.max()) <= sys.maxunicode
+def _of_columns(columns: Mapping[str, Any], path: str) -> Labels:
+    """Labels of lists from a file; of ids, labels and names the last may be absent."""
+    lists = [columns.get("ids"), columns.get("labels")]
+    lists += [] if columns.get("names") is None else [columns["names"]]
+    # numpy would write a mixed list as text
+    plain = all(isinstance(cells, list) and set(map(type, cells)) in _PLAIN for cells in lists)
+    arrays = [np.array(cells) for cells in lists if plain]
+    kinds = "".join(array.dtype.kind for array in arrays)
+    with at(path):
+        if kinds not in ("ii", "Ui", "iiU", "UiU") or len(set(map(len, arrays))) > 1:
+            raise InputError(
+                "has no columns ids, labels and names that belong together",
+                expected=_COLUMNS,
+                mend="write it as aeclust export does",
+            )
+        if len(np.unique(arrays[0])) < len(arrays[0]):
+            mend = "remove one of them"
+            raise InputError("has an id twice", expected="each id once", mend=mend)
+        names = arrays[2] if len(arrays) > 2 else None
+        return Labels(_whole_numbers(arrays[1]), arrays[0], path, names)
 
 
-def _from_columns(
-    ids: NDArray[Any] | None, values: NDArray[Any] | None, names: NDArray[Any] | None, where: str
-) -> Labels:
-    """Labels of columns from a file; a missing one of the first two is refused."""
-    columns = [ids, values] if names is None else [ids, values, names]
-    shapes = {None if column is None else column.shape for column in columns}
-    kinds = "".join("-" if column is None else column.dtype.kind for column in columns)
-    if (
-        ids is None
-        or values is None
-        or kinds not in ("ii", "Ui", "iiU", "UiU")
-        or len(shapes) > 1
-        or ids.ndim != 1
-        or len(ids) == 0
-        or not all(map(_sound, columns))
-    ):
-        raise InputError(
-            "has no columns ids, labels and names that belong together",
-            where=where,
-            expected="lists of one length: ids, whole numbers and, if they are there, names",
-            mend="write it as aeclust export does",
-        )
-    if len(np.unique(ids)) < len(ids):
-        raise InputError(
-            "has an id twice", where=where, expected="each id once", mend="remove one of them"
-        )
-    return Labels(_whole_numbers(values, where), ids, where, names)
+def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
+    if values.ndim != 1 or len(values) == 0:
+        raise InputError(f"has shape {values.shape}", expected="one label for each image, (n,)")
+    if values.dtype.kind not in "iub":
+        mend = "convert it with .astype(int)"
+        raise InputError(f"has dtype {values.dtype}", expected="whole numbers", mend=mend)
+    if int(values.min()) < -_MOST or int(values.max()) > _MOST:
+        raise InputError("holds numbers beyond 2^62", expected="class numbers")
+    return values.astype(np.int64)

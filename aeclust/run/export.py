@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aeclust import artifact as artifacts
 from aeclust import disk, memory
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError, WriteError
+from aeclust.errors import InputError, WriteError, at, reason
 from aeclust.images import to_png
 from aeclust.images import truth as labels
 from aeclust.run.clusters import current_labels
@@ -39,16 +39,9 @@ _COLUMNS = ["id", "label", "confidence", "name", "file"]  # of the table in an e
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """What was written: the file or folder, its format, and in words what it holds.
 
-    Attributes
-    ----------
-    file : str
-        The file or folder.
-    format : str
-        ``folder``, ``csv``, ``json``, ``npz``, ``safetensors`` or ``onnx``.
-    content : str
-        What it holds, in words.
+    The format is ``folder``, ``csv``, ``json``, ``npz``, ``safetensors`` or ``onnx``.
     """
 
     file: str
@@ -80,6 +73,10 @@ def export(
     force : bool
         Replace a file, or a folder that holds nothing but what an export put there.
 
+    Returns
+    -------
+    Exported
+
     Raises
     ------
     InputError
@@ -87,9 +84,42 @@ def export(
     WriteError
         If something cannot be written; then nothing is, and what was there is unharmed.
     """
-    place, ending = Path(os.path.abspath(destination)), Path(destination).suffix.lower()
-    if destination.endswith(("/", os.sep)) or Path(destination).name in ("", ".."):
+    ending = _ending(destination, link=link, checkpoint=checkpoint)
+    manifest = context.folder.manifest()
+    place = Path(os.path.abspath(destination))
+    with at(place):
+        if ending:
+            place = disk.meant(place)
+        context.folder.check_foreign(place)
+        _check_free(place, folder=not ending, force=force)
+        if not ending:
+            _check_apart(manifest, place)
+    if ending in NETWORKS:
+        content, data = _network(context, manifest, ending, checkpoint)
+        disk.write_bytes(place, data)
+        return Exported(destination, ending[1:], content)
+    artifact = current_labels(context, manifest)
+    names = current_names(context, artifact)
+    columns = _columns(artifact, names)
+    if ending:
+        disk.write_bytes(place, _table(context, columns, ending))
+        return Exported(destination, ending[1:], f"{len(columns['ids'])} images")
+    content = _folder(context, manifest, columns, names, place, link=link, force=force)
+    return Exported(destination, "folder", content)
+
+
+def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
+    """The ending that says what is written, empty for a folder; InputError if it cannot be."""
+    ending, name = Path(destination).suffix.lower(), Path(destination).name
+    if destination.endswith(("/", os.sep)) or name in ("", ".."):
         ending = ""
+    if destination == "-":
+        raise InputError(
+            "an export has a name",
+            where="-",
+            expected="a folder or a file",
+            mend="use aeclust predict for a CSV on standard output",
+        )
     if ending not in ("", *TABLES, *NETWORKS):
         raise InputError(
             f"ends in {ending!r}",
@@ -98,60 +128,32 @@ def export(
             mend="give a folder no ending, or a slash at its end",
         )
     if link and ending:
-        raise InputError(
-            "a file holds no images", where="--link", expected="a folder", mend="leave it out"
-        )
+        what, mend = "a file holds no images", "leave it out"
+        raise InputError(what, where="`link`", expected="a folder", mend=mend)
     if checkpoint is not None and ending not in NETWORKS:
+        expected = f"a destination that ends in {' or '.join(NETWORKS)}"
+        mend = "leave it out, or embed with that `checkpoint` first"
         raise InputError(
-            "no network is exported",
-            where="--checkpoint",
-            expected=f"DEST to end in {' or '.join(NETWORKS)}",
-            mend="leave it out, or choose the latents' own with"
-            f" {context.folder.command('embed --checkpoint')} {checkpoint}",
+            "no network is exported", where="`checkpoint`", expected=expected, mend=mend
         )
-    manifest = context.folder.manifest()
-    if destination == "-":
-        raise InputError(
-            "an export has a name", where="-", expected="a folder or a file",
-            mend="use aeclust predict for a CSV on standard output",
-        )  # fmt: skip
-    if ending:
-        place = disk.meant(place)
-    context.folder.check_foreign(place)
-    _check_free(place, folder=not ending, force=force)
-    if ending in NETWORKS:
-        content = _network_file(context, manifest, place, ending, checkpoint)
-    else:
-        if not ending:
-            _check_apart(manifest, place)
-        artifact = current_labels(context, manifest)
-        names = current_names(context, artifact)
-        found = _Columns.of(artifact, names)
-        if ending:
-            disk.write_bytes(place, _table(context, artifact, found, ending))
-            content = f"{len(found.ids)} images"
-        else:
-            content = _folder(context, manifest, found, names, place, link=link, force=force)
-    return Exported(destination, ending.removeprefix(".") or "folder", content)
+    return ending
 
 
 def _check_free(place: Path, *, folder: bool, force: bool) -> None:
+    """Refuse to replace what is there, but for an export of the same kind where `force` says so."""
     _restore(place)
     if not os.path.lexists(place):
         return
     if not force:
-        raise InputError(
-            "is there already", where=str(place), expected="a new name",
-            mend="choose another, or replace it with --force",
-        )  # fmt: skip
+        mend = "choose another, or replace it with `force`"
+        raise InputError("is there already", expected="a new name", mend=mend)
     if not folder:
         return  # what stands there is a file: `meant` refuses the rest
-    owned = place.is_dir() and not place.is_symlink()
-    if foreign := _foreign(place) if owned else "a file":
+    is_folder = place.is_dir() and not place.is_symlink()
+    if foreign := _foreign(place) if is_folder else "a file":
         raise InputError(
             f"is or holds what no export like this put there ({foreign})",
-            where=str(place),
-            expected="nothing else where --force replaces",
+            expected="nothing else where `force` replaces",
             mend="choose another name, or remove it yourself",
         )
 
@@ -173,12 +175,12 @@ def _foreign(folder: Path) -> str:
         header, rows = [], []
     if header != _COLUMNS:
         return f"no {labels.TABLE} of an export"
-    own = {row[-1] for row in rows} | {labels.TABLE}
+    exported = {row[-1] for row in rows} | {labels.TABLE}
     for parent, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         for name in sorted((*files, *links)):
             path = (Path(parent) / name).relative_to(folder).as_posix()
-            if path not in own and name not in _LITTER:
+            if path not in exported and name not in _LITTER:
                 return path
     return ""
 
@@ -188,77 +190,58 @@ def _check_apart(manifest: Manifest, place: Path) -> None:
     source = manifest.source.location.partition("::")[0]
     if manifest.source.location.startswith("demo:") or not os.path.isdir(source):
         return
-    first, second = Path(os.path.realpath(source)), Path(os.path.realpath(place))
-    if first == second or first in second.parents or second in first.parents:
-        raise InputError(
-            "is, holds or lies in the folder of the run's images",
-            where=str(place),
-            expected="a place apart from it",
-            mend="choose another",
-        )
+    images, target = Path(os.path.realpath(source)), Path(os.path.realpath(place))
+    if target.is_relative_to(images) or images.is_relative_to(target):
+        what = "is, holds or lies in the folder of the run's images"
+        raise InputError(what, expected="a place apart from it", mend="choose another")
 
 
 # -- tables ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Every image's id, cluster, confidence and name; no names if no cluster has one."""
-
-    ids: NDArray[Any]
-    labels: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    names: NDArray[np.str_] | None
-
-    @classmethod
-    def of(cls, artifact: Artifact, names: dict[int, str]) -> _Columns:
-        values = artifact.arrays["labels"]
-        return cls(
-            artifacts.decode_ids(artifact.arrays["ids"]),
-            values,
-            artifact.arrays["confidence"],
-            name_column(names, values) if names else None,
-        )
-
-    def rounded(self) -> NDArray[np.float64]:
-        return self.confidence.astype(np.float64).round(6)
+def _columns(artifact: Artifact, names: dict[int, str]) -> dict[str, NDArray[Any]]:
+    """Every image's id, label, confidence and, if any cluster has one, name."""
+    arrays = artifact.arrays
+    columns = {"ids": artifacts.decode_ids(arrays["ids"])}
+    columns |= {name: arrays[name] for name in ("labels", "confidence")}
+    return columns | ({"names": name_column(names, arrays["labels"])} if names else {})
 
 
-def _table(context: Context, artifact: Artifact, found: _Columns, ending: str) -> bytes:
-    named = {} if found.names is None else {"name": found.names}
+def _csv(columns: dict[str, NDArray[Any]], **more: NDArray[Any]) -> bytes:
+    confidence = columns["confidence"].astype(np.float64).round(6)
+    return labels.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
+
+
+def _table(context: Context, columns: dict[str, NDArray[Any]], ending: str) -> bytes:
     if ending == ".csv":
-        return labels.to_csv(found.ids, found.labels, confidence=found.rounded(), **named).encode()
+        return _csv(columns, **({"name": columns["names"]} if "names" in columns else {}))
     if ending == ".json":
-        return labels.to_json(found.ids, found.labels, found.confidence, found.names).encode()
-    latents = artifacts.read(context.folder.latents_file, "latents", mapped=True).arrays["latents"]
-    where = str(context.folder.latents_file)
-    memory.check(2.0 * latents.nbytes, "a copy of the latents", where, "read that file instead")
+        return labels.to_json(*columns.values()).encode()
+    file = context.folder.latents_file
+    latents = artifacts.read(file, "latents", mapped=True).arrays["latents"]
+    memory.check(2.0 * latents.nbytes, "a copy of the latents", str(file), "read that file instead")
     out = BytesIO()
-    arrays = {"ids": found.ids, "labels": found.labels, "confidence": found.confidence}
-    if found.names is not None:
-        arrays["names"] = found.names
     # plain numbers and texts: no pickle; older numpy would store the flag that says so
-    np.savez(out, latents=latents, **arrays)  # type: ignore[arg-type]
+    np.savez(out, latents=latents, **columns)  # type: ignore[arg-type]
     return out.getvalue()
 
 
 # -- networks ----------------------------------------------------------------------------------
 
 
-def _network_file(
-    context: Context, manifest: Manifest, place: Path, ending: str, checkpoint: int | None
-) -> str:
+def _network(
+    context: Context, manifest: Manifest, ending: str, checkpoint: int | None
+) -> tuple[str, bytes]:
+    """What a file of the network holds, in words, and its bytes."""
     from aeclust.network.interchange import to_onnx, to_safetensors
 
     # the one that latents and labels are of, or would be
     request = last_request(context.folder, manifest)
     epoch = epoch_for(context.folder, manifest, request) if checkpoint is None else checkpoint
     network, digest = load_network(context, manifest, epoch)
-    convert = to_onnx if ending == ".onnx" else to_safetensors
+    part, convert = ("encoder", to_onnx) if ending == ".onnx" else ("network", to_safetensors)
     data = convert(network, manifest.recipe, epoch=epoch, digest=digest)
-    disk.write_bytes(place, data)
-    part = "encoder" if ending == ".onnx" else "network"
-    return f"the {part} of recipe {manifest.recipe.name} after epoch {epoch}"
+    return f"the {part} of recipe {manifest.recipe.name} after epoch {epoch}", data
 
 
 # -- folders -----------------------------------------------------------------------------------
@@ -267,7 +250,7 @@ def _network_file(
 def _folder(
     context: Context,
     manifest: Manifest,
-    found: _Columns,
+    columns: dict[str, NDArray[Any]],
     names: dict[int, str],
     place: Path,
     *,
@@ -275,57 +258,62 @@ def _folder(
     force: bool,
 ) -> str:
     """A folder of images for each cluster and the table of all, put in place when it is whole."""
-    from_folder = found.ids.dtype.kind == "U"
-    if link and not from_folder:
-        raise InputError(
-            "the images are rows of an array", where="--link", expected="images in a folder",
-            mend="leave it out: each row becomes a PNG",
-        )  # fmt: skip
-    pixels = None if from_folder else run_images(context, manifest).pixels
-    n, digits = len(found.ids), len(str(len(found.ids) - 1))
-    if pixels is not None and not np.array_equal(found.ids, np.arange(len(pixels))):
-        raise InputError(
-            "the labels have other ids than the images", where=str(context.folder.labels_file),
-            expected="row numbers from 0", mend=f"run {context.folder.command('cluster --force')}",
-        )  # fmt: skip
-    folders = {c: _folder_name(c, names.get(c, "")) for c in np.unique(found.labels).tolist()}
+    ids, clusters = columns["ids"], columns["labels"].tolist()
+    pixels = _pixels_of_rows(context, manifest, ids, link=link)
+    n, digits = len(ids), len(str(len(ids) - 1))
+    folders = {cluster: _folder_name(cluster, names.get(cluster, "")) for cluster in set(clusters)}
     files: list[str] = []
     with _whole_folder(place, force=force) as draft:
-        for row, (name, cluster) in enumerate(
-            zip(found.ids.tolist(), found.labels.tolist(), strict=True)
-        ):
+        for row, (name, cluster) in enumerate(zip(ids.tolist(), clusters, strict=True)):
             if pixels is None:
-                relative = _checked(name, context.folder)
-                _place(Path(manifest.source.location) / relative,
-                       draft / folders[cluster] / relative, link=link)  # fmt: skip
+                path = folders[cluster] / _checked(name, context.folder)
+                _place(Path(manifest.source.location) / name, draft / path, link=link)
             else:
-                relative = PurePath(f"{row:0{digits}d}.png")
-                _write(draft / folders[cluster] / relative, to_png(np.asarray(pixels[row])))
-            files.append(f"{folders[cluster]}/{relative.as_posix()}")
+                path = PurePath(folders[cluster], f"{row:0{digits}d}.png")
+                _write(draft / path, to_png(np.asarray(pixels[row])))
+            files.append(path.as_posix())
             context.progress("export", row + 1, n)
-        texts = np.full(n, "") if found.names is None else found.names
-        table = labels.to_csv(
-            found.ids,
-            found.labels,
-            confidence=found.rounded(),
-            name=texts,
-            file=np.array(files, dtype=np.str_),
-        )
-        _write(draft / labels.TABLE, table.encode())
+        name_of = columns.get("names", np.full(n, ""))
+        table = _csv(columns, name=name_of, file=np.array(files, dtype=np.str_))
+        _write(draft / labels.TABLE, table)
     return f"{n} images in {len(folders)} folders"
 
 
-def _folder_name(cluster: int, name: str) -> str:
+def _pixels_of_rows(
+    context: Context, manifest: Manifest, ids: NDArray[Any], *, link: bool
+) -> NDArray[Any] | None:
+    """The pixels of images that are rows of an array; None if they are files."""
+    if ids.dtype.kind == "U":
+        return None
+    if link:
+        raise InputError(
+            "the images are rows of an array",
+            where="`link`",
+            expected="images in a folder",
+            mend="leave it out: each row becomes a PNG",
+        )
+    pixels = run_images(context, manifest).pixels
+    if not np.array_equal(ids, np.arange(len(pixels))):
+        raise InputError(
+            "the labels have other ids than the images",
+            where=str(context.folder.labels_file),
+            expected="row numbers from 0",
+            mend=f"run {context.folder.command('cluster --force')}",
+        )
+    return pixels
+
+
+def _folder_name(cluster: int, name: str) -> PurePath:
     """The number of a cluster, and of its name what every file system takes."""
     safe = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-. ")
-    return f"{cluster}-{safe}" if safe else str(cluster)
+    return PurePath(f"{cluster}-{safe}" if safe else str(cluster))
 
 
 def _checked(name: str, folder: RunFolder) -> PurePath:
     """An id as a path that stays below the folder it is joined to."""
     path = PurePath(name)
-    if path.is_absolute() or path.drive or ".." in path.parts or path.as_posix() != name \
-            or "\0" in name or name == ".":  # fmt: skip
+    leads_out = path.is_absolute() or path.drive or ".." in path.parts
+    if leads_out or path.as_posix() != name or "\0" in name or name == ".":
         raise InputError(
             f"id {name[:60]!r} leads out of the folder, or is no path of a file",
             where=str(folder.labels_file),
@@ -340,10 +328,10 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
         data = b"" if link and source.is_file() else source.read_bytes()
     except OSError as error:
         raise InputError(
-            f"cannot be read ({error.strerror})",
+            f"cannot be read ({reason(error)})",
             where=str(source),
             expected="the images that the run was trained on",
-            mend="restore them, or train again with --force",
+            mend="restore them, or train again with `force`",
         ) from error
     if link:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -369,7 +357,8 @@ def _whole_folder(place: Path, *, force: bool) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         yield draft
-        _check_free(place, folder=True, force=force)  # it took a while
+        with at(place):
+            _check_free(place, folder=True, force=force)  # again: it took a while
         try:
             if place.exists():
                 os.rename(place, former)
@@ -380,7 +369,7 @@ def _whole_folder(place: Path, *, force: bool) -> Iterator[Path]:
             raise
     except OSError as error:
         raise WriteError(
-            f"could not be written ({error.strerror or error})",
+            f"could not be written ({reason(error)})",
             where=str(place),
             mend="free space or choose another place; what was there before is unharmed",
         ) from error

@@ -90,7 +90,7 @@ def train(
         val_labels=val_labels,
     )
     with at(source.location):
-        check_enough(images.pixels, recipe.k, where="", flag="`k`")
+        check_enough(images.pixels, recipe.k)
         training.check_batches(len(images), recipe, team)
         context.check_same(manifest.identity)
     _check_validation(manifest)

@@ -13,7 +13,7 @@ from support import RECIPE, Cli, bytes_of, make_images, one_error
 from aeclust import artifact as artifacts
 from aeclust import images
 from aeclust.cli.terminal import Terminal
-from aeclust.images import Source
+from aeclust.images import Source, folders
 from aeclust.run.folder import RunFolder
 
 
@@ -31,13 +31,13 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded."""
     names: list[str] = []
-    real = images._decode
+    real = folders._decode
 
     def decode(path: Path, size: int | None) -> np.ndarray:
         names.append(path.name)
         return real(path, size)
 
-    monkeypatch.setattr(images, "_decode", decode)
+    monkeypatch.setattr(folders, "_decode", decode)
     return names
 
 

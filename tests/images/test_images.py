@@ -27,7 +27,7 @@ from PIL import Image
 
 from aeclust import images
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, blocks, demo, different, fingerprints, load, mean_colours
+from aeclust.images import Images, Source, blocks, demo, fingerprints, load, mean_colours
 
 Array = NDArray[Any]
 Make = Callable[[Path], Source]
@@ -1203,6 +1203,7 @@ def test_blocks_of_large_images_are_short() -> None:
 
 def test_different_images_are_counted_until_there_are_enough() -> None:
     pixels = np.zeros((9, 4, 4, 1), np.uint8)
+    from aeclust.images.pixels import _count_different as different
     assert different(pixels, 4) == 1
     pixels[3], pixels[8, 0, 0] = 7, 9
     assert [different(pixels, most) for most in (1, 2, 3, 4)] == [1, 2, 3, 3]

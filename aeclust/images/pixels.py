@@ -1,0 +1,104 @@
+"""What is worked out from the pixels of images, a block of rows at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aeclust.errors import InputError
+
+_BLOCK_ROWS, _BLOCK_BYTES = 4_096, 1 << 24
+
+
+def blocks(pixels: NDArray[Any], rows: int = _BLOCK_ROWS) -> Iterator[NDArray[Any]]:
+    """Consecutive rows, of large images fewer, so that a memory map is never read whole."""
+    rows = max(1, min(rows, _BLOCK_BYTES // max(1, pixels[:1].nbytes)))
+    for start in range(0, len(pixels), rows):
+        yield np.asarray(pixels[start : start + rows])
+
+
+def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
+    """A 64-bit BLAKE2b of every image's values, equal for equal images.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    marks = (
+        int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little")
+        for block in blocks(pixels)
+        for image in np.ascontiguousarray(block)
+    )
+    return np.fromiter(marks, np.uint64, len(pixels))
+
+
+def check_enough(images: NDArray[Any], k: int) -> None:
+    """Refuse images that are too few, or too alike, for k clusters.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, h, w, c) or (n,)
+        Pixels, or their fingerprints.
+    k : int
+
+    Raises
+    ------
+    InputError
+    """
+    n, mend = len(images), "add images or lower `k`"
+    if n < k:
+        expected = f"at least {k} images"
+        raise InputError(f"{n} images cannot form {k} clusters", expected=expected, mend=mend)
+    different = _count_different(images, max(2, k))
+    if n > 1 and different == 1:
+        mend = "check how they were made"
+        raise InputError(f"all {n} images are the same", expected="images that differ", mend=mend)
+    if different < k:
+        what = f"only {different} of {n} images are different, too few for {k} clusters"
+        raise InputError(what, expected=f"at least {k} different ones", mend=mend)
+
+
+def _count_different(images: NDArray[Any], most: int) -> int:
+    """How many images differ, counted until there are `most`; often the first few are enough."""
+    seen: set[int] = set()
+    for block in blocks(images):
+        seen.update((block if block.ndim == 1 else fingerprints(block)).tolist())
+        if len(seen) >= most:
+            return most
+    return len(seen)
+
+
+def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean colour of every image.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+
+    Returns
+    -------
+    ndarray of shape (n, c)
+        In [0, 1].
+    """
+    scale = 255.0 if pixels.dtype == np.uint8 else 1.0
+    means = [block.mean((1, 2), dtype=np.float64) / scale for block in blocks(pixels)]
+    return np.concatenate(means).astype(np.float32)
+
+
+def to_png(pixels: NDArray[Any]) -> bytes:
+    """One image (h, w, c), uint8 or floating in [0, 1], as a PNG of 8 bits."""
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(np.asarray(pixels, np.float64) * 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(out, "PNG")
+    return out.getvalue()
