@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -156,6 +157,22 @@ def one_error(result: Result, code: int = 2) -> str:
 def give_memory(monkeypatch: pytest.MonkeyPatch, there: float) -> None:
     """A machine of so many bytes."""
     monkeypatch.setattr("aeclust.memory.machine", lambda: int(there))
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail, rather than hang, if the body waits for something that never comes."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError(f"hung for {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:

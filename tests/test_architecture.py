@@ -54,7 +54,7 @@ SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
 # things in files, and a page takes its style and its script along.
 READS_A_FILE = {"recipe", "memory", "show.page"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
-EDGES = {"run.folder", "run.names"}
+EDGES = {"images.arrays", "images.folders", "run.folder", "run.names"}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_files import VALID, npy
 from test_artifacts import HEADER, SAMPLES, artifact, encode, sign, within
-from test_images import VALID, npy
 
 from aeclust import artifact as artifacts
 from aeclust import images

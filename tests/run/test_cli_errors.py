@@ -485,13 +485,14 @@ IMAGES = [
     Case(
         f"train {{bad}}/fine.npy --range 0:9 {AWAY}", "; expected values within 0:9; change --range"
     ),
-    Case(
-        f"train {{bad}}/fine.npy --size 8 {AWAY}", "--size says nothing about it; expected --size"
-    ),
-    Case(f"train {{bad}}/fine.npy --skip-bad {AWAY}", "--skip-bad says nothing about it"),
+    Case(f"train {{bad}}/fine.npy --size 8 {AWAY}", "--size: does not apply to"),
+    Case(f"train {{bad}}/fine.npy --skip-bad {AWAY}", "--skip-bad: does not apply to"),
     Case(f"train {{bad}}/fine.npy::a {AWAY}", "::a says nothing about it; expected ::KEY for .npz"),
-    Case(f"train {{bad}}/mixed --layout nhwc {AWAY}", "--layout says nothing about it; expected"),
-    Case(f"train demo:digits --range 0:255 {AWAY}", "demo:digits: --range says nothing about it"),
+    Case(f"train {{bad}}/mixed --layout nhwc {AWAY}", "--layout: does not apply to"),
+    Case(
+        f"train demo:digits --range 0:255 {AWAY}",
+        "--range: does not apply to demo:digits; expected an array; leave it out",
+    ),
     Case(
         f"train {{bad}}/objects.npy {AWAY}",
         "objects.npy: holds Python objects; expected a whole file as numpy.save writes it, of "

@@ -1,0 +1,502 @@
+"""Images in arrays: what is recognised, what is converted, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from image_files import (
+    GREY,
+    RGB,
+    VALID,
+    Array,
+    Make,
+    archive,
+    hdf5,
+    npy,
+    npy_that_claims,
+    numpy_file,
+    raw_file,
+    zipped,
+)
+from support import check_error, refused, within
+
+from aeclust.errors import InputError
+from aeclust.images import Images, Source, demo, load
+from aeclust.images.arrays import from_array, npz_keys, read_array
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all examples of a property."""
+    return tmp_path_factory.mktemp("images")
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        numpy_file(RGB),
+        archive(x=RGB),
+        archive("::x", x=RGB, y=RGB[::-1]),
+        archive(x=RGB, labels=np.arange(2)),
+        raw_file("a.npz", zipped(x_npy=npy(RGB), readme_txt=b"hello")),
+        raw_file("A.NPY", npy(RGB)),
+        hdf5(x=RGB),
+        hdf5("::x", x=RGB, y=RGB[::-1]),
+        hdf5("::group/x", **{"group/x": RGB, "labels": np.arange(2)}),
+    ],
+    ids=["npy", "npz", "npz key", "npz labels", "npz text", "NPY", "h5", "h5 key", "h5 group"],
+)
+def test_an_array_loads_equal_from_any_kind_of_file(make: Make, tmp_path: Path) -> None:
+    source = make(tmp_path)
+    images = load(source)
+    assert images.pixels.dtype == np.uint8
+    assert images.pixels.tolist() == RGB.tolist()
+    assert images.ids.dtype == np.int64
+    assert images.ids.tolist() == [0, 1]
+    assert (images.source, images.skipped, images.listing) == (source, (), "")
+    assert len(images) == 2
+
+
+@pytest.mark.parametrize(
+    ("array", "stated"),
+    [
+        (RGB, None),
+        (np.moveaxis(RGB, 3, 1).copy(), "nchw"),
+        (GREY, "nhw"),
+        (RGB.astype(np.float32) / 255, None),
+    ],
+    ids=["nhwc", "nchw", "nhw", "float"],
+)
+def test_an_npy_file_is_mapped_and_never_copied(
+    array: Array, stated: str | None, tmp_path: Path
+) -> None:
+    pixels = load(numpy_file(array, layout=stated)(tmp_path)).pixels
+    assert isinstance(pixels, np.memmap)
+    assert not pixels.flags.writeable
+    assert pixels[0, 0, 0, 0] == 0
+    changed = array.copy()
+    changed.flat[0] = 1
+    with open(tmp_path / "a.npy", "r+b") as file:  # the pixels follow the file
+        file.write(npy(changed))
+    assert pixels[0, 0, 0, 0] == 1
+
+
+def test_a_built_in_set_loads_with_row_numbers_as_ids() -> None:
+    images = load(Source(location="demo:digits"))
+    assert np.array_equal(images.pixels, demo.load("digits").pixels)
+    assert images.ids.tolist() == list(range(len(images.pixels)))
+
+
+def test_the_keys_of_an_archive_are_those_of_its_arrays(tmp_path: Path) -> None:
+    source = raw_file("a.npz", zipped(x_npy=npy(RGB), y_npy=b"", readme_txt=b"hello"))(tmp_path)
+    assert npz_keys(source.location) == {"x", "y"}
+    assert npz_keys(raw_file("b.npz", b"hello")(tmp_path).location) == set()
+    assert npz_keys(str(tmp_path / "none.npz")) == set()
+
+
+def test_numpy_warnings_on_odd_headers_do_not_reach_the_user(tmp_path: Path) -> None:
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1L, 5L, 6L)}"  # of Python 2
+    source = raw_file("a.npy", npy_that_claims(header) + GREY[:1].tobytes())(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pixels = load(source).pixels
+    assert caught == []
+    assert pixels[0, :, :, 0].tolist() == GREY[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5"])
+def test_a_fifo_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with within(30), refused(what="is not a regular file", where=str(tmp_path / name)):
+        load(Source(location=str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("name", VALID)
+@settings(max_examples=200, deadline=None)
+@given(
+    flips=st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), max_size=4),
+    cut=st.none() | st.integers(0, 2**20),
+)
+def test_a_damaged_file_loads_or_is_refused_and_nothing_else(
+    name: str, flips: list[tuple[int, int]], cut: int | None, shared: Path
+) -> None:
+    damaged = bytearray(VALID[name])
+    for position, mask in flips:
+        damaged[position % len(damaged)] ^= mask
+    if cut is not None:
+        del damaged[cut % len(damaged) :]
+    path = shared / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(damaged)
+    location = str(path.parent if name.startswith("in/") else path)
+    key = "::x" if path.suffix in (".npz", ".h5") and len(flips) % 2 else ""
+    outcome: Images | InputError
+    try:
+        outcome = load(Source(location=location + key))
+    except InputError as error:
+        outcome = error
+    finally:
+        path.unlink()
+    if isinstance(outcome, InputError):
+        assert str(outcome).isprintable()
+    else:
+        assert outcome.pixels.ndim == 4
+        assert outcome.pixels.dtype.kind in "uf"
+        assert outcome.pixels.shape[3] in (1, 3)
+
+
+def test_the_files_to_be_damaged_are_whole(tmp_path: Path) -> None:
+    for name, content in VALID.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if not name.startswith("in/"):
+            assert np.array_equal(load(Source(location=str(path))).pixels, RGB)
+    assert load(Source(location=str(tmp_path / "in"))).pixels.shape == (2, 6, 5, 3)
+
+
+# -- layouts -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    values=hnp.arrays(
+        np.uint8,
+        st.tuples(*[st.integers(1, 6)] * 3, st.sampled_from([1, 3])),
+        elements=st.integers(2, 255),
+    ),
+    dtype=st.sampled_from(["u1", "f2", "f4", "f8"]),
+    data=st.data(),
+)
+def test_every_layout_loads_to_equal_pixels(
+    values: Array, dtype: str, data: st.DataObject, shared: Path
+) -> None:
+    layouts = {"nhwc": values, "nchw": np.moveaxis(values, 3, 1)}
+    if values.shape[3] == 1:
+        layouts["nhw"] = values[..., 0]
+    layout = data.draw(st.sampled_from(sorted(layouts)))
+    array = layouts[layout] if dtype == "u1" else (layouts[layout] / 255).astype(dtype)
+    wanted = values if dtype == "u1" else (values / 255).astype(dtype)
+    pixels = load(numpy_file(array, layout=layout)(shared)).pixels
+    assert pixels.dtype == np.dtype(dtype)
+    assert np.array_equal(pixels, wanted)
+    if min(values.shape[1:3]) > 4:  # wide enough not to be taken for channels
+        assert np.array_equal(load(numpy_file(array)(shared)).pixels, wanted)
+
+
+def test_ambiguous_layouts_load_as_stated(tmp_path: Path) -> None:
+    array = np.arange(2, 2 + 2 * 3 * 5 * 3, dtype=np.uint8).reshape(2, 3, 5, 3)
+
+    def loaded(array: Array, layout: str) -> Array:
+        (tmp_path / layout).mkdir()
+        return load(numpy_file(array, layout=layout)(tmp_path / layout)).pixels
+
+    last, first, narrow = loaded(array, "nhwc"), loaded(array, "nchw"), loaded(array[0], "nhw")
+    assert (last.shape, first.shape, narrow.shape) == ((2, 3, 5, 3), (2, 5, 3, 3), (3, 5, 3, 1))
+    assert last[1, 2, 4, 0] == first[1, 4, 0, 2] == array[1, 2, 4, 0]
+    assert narrow[2, 4, 1, 0] == array[0, 2, 4, 1]
+
+
+# -- ranges ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "stated", "wanted"),
+    [
+        ([0, 51, 255], "u1", "0:255", [0, 51, 255]),
+        ([0, 51, 255], "u2", "0:255", [0, 0.2, 1]),
+        ([0, 51, 255], "i8", "0:255", [0, 0.2, 1]),
+        ([0, 51, 255], "f4", "0:255", [0, 0.2, 1]),
+        ([0, 13107, 65535], "u2", "0:65535", [0, 0.2, 1]),
+        ([0, 13107, 65535], ">u2", "0:65535", [0, 0.2, 1]),
+        ([-1, 0, 1], "f8", "-1:1", [0, 0.5, 1]),
+        ([-1, 0, 1], "i1", "-1:1", [0, 0.5, 1]),
+        ([0, 1, 1], "u1", "0:1", [0, 1, 1]),
+        ([0, 1, 0], "u1", "0:255", [0, 1, 0]),
+        ([10, 15, 10], "f2", "10:20", [0, 0.5, 0]),
+        ([0, 0.25, 1], "f4", None, [0, 0.25, 1]),
+        ([0.5, 0.5, 0.5], "f8", None, [0.5, 0.5, 0.5]),
+        ([0, 0, 0], "u1", None, [0, 0, 0]),
+        ([0, 1, 2], "u1", None, [0, 1, 2]),
+    ],
+)
+def test_a_range_means_black_and_white(
+    values: list[float], dtype: str, stated: str | None, wanted: list[float], tmp_path: Path
+) -> None:
+    array = np.array(values * 2, dtype).reshape(1, 1, 6)
+    pixels = load(numpy_file(array, range=stated, layout="nhw")(tmp_path)).pixels
+    kept = stated is None or (dtype, stated) == ("u1", "0:255")
+    assert pixels.dtype == (np.dtype(dtype) if kept else np.float32)
+    assert pixels.ravel().tolist() == pytest.approx(wanted * 2, abs=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(array=hnp.arrays(np.float32, (2, 5, 5), elements=st.floats(-9, 7, width=32)))
+def test_a_stated_range_fills_at_most_the_unit_interval(array: Array, shared: Path) -> None:
+    pixels = load(numpy_file(array, range="-9:7")(shared)).pixels
+    assert pixels.min() >= 0
+    assert pixels.max() <= 1
+    assert pixels[..., 0] * 16 - 9 == pytest.approx(array, abs=1e-5)
+
+
+def test_a_stated_range_reaches_every_image(tmp_path: Path) -> None:  # of more than one block
+    array = (np.arange(5_000) % 256).astype(np.uint8).reshape(-1, 1, 1)
+    pixels = load(numpy_file(array, range="0:510", layout="nhw")(tmp_path)).pixels
+    assert pixels.ravel() == pytest.approx(array.ravel() / 510, abs=1e-7)
+
+
+def test_the_range_as_an_error_shows_it_can_be_stated(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(200, 8, 8)).astype(np.float32)
+    source = numpy_file(values)(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load(source)
+    low, high = re.findall(r"values (\S+) to (\S+)$", caught.value.what)[0]
+    pixels = load(Source(location=source.location, range=f"{low}:{high}")).pixels
+    assert (pixels.min(), pixels.max()) == pytest.approx((0, 1), abs=1e-5)
+    assert 0 <= pixels.min() <= pixels.max() <= 1
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+TERABYTES = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000, 1000, 3)}"
+NO_MAGIC = "cannot be read (the magic string is not correct;"
+TOO_SHORT = "cannot be read (mmap length is greater than file size)"
+OBJECTS = npy(np.array([[[None]]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.npy", b"hello, world\n", NO_MAGIC),
+        ("a.npy", b"", "cannot be read (EOF: reading magic string, expected 8 bytes got 0)"),
+        ("a.npy", npy(RGB)[:-9], TOO_SHORT),
+        ("a.npy", npy(RGB)[:40], "cannot be read (EOF: reading array header, "),
+        ("a.npy", OBJECTS, "holds Python objects"),
+        ("a.npy", npy_that_claims(TERABYTES), TOO_SHORT),
+        ("a.npy", npy_that_claims("{'descr': '|u1', 'shape': (1,"), "cannot be read ("),
+        ("a.npy", npy_that_claims("-" * 9_000 + "1"), "cannot be read ("),
+        ("a.npy", zipped(x_npy=npy(RGB)), NO_MAGIC),
+        ("a.npz", npy(RGB), "cannot be read (File is not a zip file)"),
+        ("a.npz", b"hello\n", "cannot be read (File is not a zip file)"),
+        ("a.npz", zipped(x_npy=OBJECTS), "holds Python objects"),
+        ("a.npz::x", zipped(x_npy=OBJECTS), "holds Python objects"),
+        ("a.npz::x", zipped(x_npy=b"hello, world"), NO_MAGIC),
+    ],
+)
+def test_files_that_hold_no_array_are_refused(
+    name: str, content: bytes, what: str, tmp_path: Path
+) -> None:
+    path, _, key = name.partition("::")
+    (tmp_path / path).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_array(str(tmp_path / path), key or None)
+    assert caught.value.what.startswith(what)
+    assert str(caught.value).isprintable()
+    expected = "a whole file as numpy.save writes it, of numbers"
+    check_error(caught.value, where=str(tmp_path / path), expected=expected, mend="save it again")
+
+
+def test_an_archive_that_claims_more_than_there_is_memory_is_refused(tmp_path: Path) -> None:
+    source = raw_file("a.npz", zipped(x_npy=npy_that_claims(TERABYTES)))(tmp_path)
+    mend = "save it as .npy, which is read in parts"
+    with refused(what="'x' needs about 3000 GB of memory", mend=mend):
+        load(source)
+
+
+@pytest.mark.parametrize(
+    ("location", "what", "mend"),
+    [
+        ("no.npy", "there is no such file or folder", "check the path"),
+        ("no.h5::x", "there is no such file or folder", "check the path"),
+        ("tif.tif", "is of an unknown kind (.tif)", "convert it"),
+        ("plain", "is of an unknown kind (no ending)", "convert it"),
+        ("image.png", "is of an unknown kind (.png)", "name the folder it lies in"),
+    ],
+)
+def test_what_is_no_source_of_images_is_refused(
+    location: str, what: str, mend: str, tmp_path: Path
+) -> None:
+    for name in ("tif.tif", "plain", "image.png"):
+        (tmp_path / name).write_bytes(b"x")
+    place, expected = tmp_path / location, ".npy, .npz, .h5, a folder of PNG or JPEG images, or "
+    with refused(
+        what=what, mend=mend, where=str(place).partition("::")[0], expected=f"{expected}demo:scenes"
+    ):
+        load(Source(location=str(place)))
+
+
+CALLED = "name one, as {}::KEY"
+FIT = "one array with 3 or 4 axes"
+
+
+@pytest.mark.parametrize(
+    ("make", "what", "expected", "mend"),
+    [
+        (archive(x=RGB, y=GREY), "2 of its arrays could be meant (x, y)", FIT, CALLED),
+        (archive(x=RGB[0, 0]), "0 of its arrays could be meant (x)", FIT, CALLED),
+        (archive("::z", x=RGB, y=GREY), "no array is called 'z'", "one of x, y", None),
+        (hdf5(x=RGB, y=GREY), "2 of its arrays could be meant (x, y)", FIT, CALLED),
+        (hdf5("::z", x=RGB), "no array is called 'z'", "one of x", None),
+        (raw_file("a.npy", npy(RGB), "::x"), "::x says nothing about it", None, ""),
+    ],
+)
+def test_keys_that_mean_no_array_are_refused(
+    make: Make, what: str, expected: str | None, mend: str | None, tmp_path: Path
+) -> None:
+    source = make(tmp_path)
+    path = source.location.partition("::")[0]
+    expected = "::KEY for .npz and .h5 files" if expected is None else expected
+    mend = "change the part after ::" if mend is None else mend.replace("{}", path)
+    with refused(what=what, expected=expected, mend=mend, where=path):
+        load(source)
+
+
+def test_an_unknown_built_in_set_is_refused() -> None:
+    with refused(
+        what="no built-in set is called 'faces'",
+        where="demo:faces",
+        expected="demo:scenes or demo:scenes-val or demo:digits",
+        mend="did you mean demo:scenes?",
+    ):
+        load(Source(location="demo:faces"))
+
+
+SHAPES = "(n, h, w), (n, h, w, c) or (n, c, h, w)"
+CLEAR = "an unambiguous shape"
+CHANNELS = "1 (grey) or 3 (RGB) channels, first or last"
+EITHER = "channels could stand first or last"
+STRIP = "one colour image, or grey images 3 pixels wide"
+NONE = "at least one image"
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "what", "expected", "mend"),
+    [
+        ((180,), None, "has shape {}", SHAPES, "reshape it"),
+        ((6, 3), None, "has shape {}", SHAPES, "reshape it"),
+        ((1, 2, 5, 6, 3), None, "has shape {}", SHAPES, "reshape it"),
+        ((2, 5, 6, 3), "nhw", "has shape {}", "3 axes for `layout` nhw", ""),
+        ((2, 5, 6), "nchw", "has shape {}", "4 axes for `layout` nchw", ""),
+        ((2, 3, 8, 3), None, f"has shape {{}}: {EITHER}", CLEAR, "state `layout` nhwc or "),
+        ((2, 1, 8, 1), None, f"has shape {{}}: {EITHER}", CLEAR, "state `layout` nhwc or "),
+        ((5, 6, 3), None, f"has shape {{}}: {STRIP}", CLEAR, "add the missing axis, or state"),
+        ((2, 8, 8, 5), None, "has 5 channels (shape {}, layout nhwc)", CHANNELS, "drop or combine"),
+        ((2, 8, 8, 4), None, "has 4 channels (shape {}, layout nhwc)", CHANNELS, "drop or combine"),
+        ((2, 5, 6, 3), "nchw", "has 5 channels (shape {}, layout nchw)", CHANNELS, "drop or"),
+        ((0, 5, 6, 3), None, "holds no images (shape {})", NONE, ""),
+        ((2, 0, 6), None, "holds no images (shape {})", NONE, ""),
+        ((2, 5, 6, 3), "hwc", "layout is 'hwc'", "one of nhw, nhwc, nchw", ""),
+    ],
+)
+def test_shapes_that_are_no_images_or_ambiguous_are_refused(
+    shape: tuple[int, ...], layout: str | None, what: str, expected: str, mend: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        from_array(np.zeros(shape, np.uint8), layout=layout)
+    where = "`layout`" if layout == "hwc" else ""
+    check_error(caught.value, what=what.format(shape), expected=expected, where=where)
+    assert caught.value.mend.startswith(mend)
+
+
+NAN = np.full((6_000, 1, 8), 0.5, np.float32)
+NAN[5_000, 0, 3] = np.nan
+INF = np.full((3, 8, 8), 0.5)
+INF[1, 7, 7] = -np.inf
+NEAR = np.full((9, 8, 8, 3), 1_000_001)
+DEEP = np.full((2, 8, 8), 65_535, np.uint16)
+UNIT, FLOAT = "uint8, or float in [0, 1]", "float in [0, 1], or uint8"
+STATE = "state the range, for example `range` 0:255"
+BLACK_WHITE = "has uint8 values 0 and 1 only: nearly black, or black and white"
+
+
+def floats(*values: float) -> Array:
+    return np.array(values, np.float32).repeat(40).reshape(-1, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("array", "stated", "what", "expected", "mend"),
+    [
+        (NAN, None, "image 5000 holds NaN or infinity", "finite values", "repair or remove"),
+        (NAN, "0:255", "image 5000 holds NaN or infinity", "finite values", "repair or remove"),
+        (INF, None, "image 1 holds NaN or infinity", "finite values", "repair or remove"),
+        (floats(0, 1.5), None, "has float32 values 0 to 1.5", FLOAT, f"{STATE} or `range`=-1:1"),
+        (floats(-1, 1), None, "has float32 values -1 to 1", FLOAT, f"{STATE} or `range`=-1:1"),
+        (RGB.astype(np.int64), None, "has dtype int64 with values 0 to 179", UNIT, STATE),
+        (DEEP, None, "has dtype uint16 with values 65535 to 65535", UNIT, "state the range, for"),
+        (RGB > 9, None, "has dtype bool", UNIT, "convert it"),
+        (RGB > 9, "0:1", "has dtype bool", UNIT, "convert it"),
+        (RGB.astype(complex), None, "has dtype complex128", UNIT, "convert it"),
+        (GREY.astype("S3"), None, "has dtype |S3", UNIT, "convert it"),
+        (floats(0, 1).astype(">f4"), None, "has dtype >f4", UNIT, "convert it"),
+        (np.uint8(RGB > 9), None, BLACK_WHITE, "an unambiguous range", "state `range` 0:255 or"),
+        (floats(-1, 9), "0:255", "has values -1 to 9", "values within 0:255", "change `range`"),
+        (RGB, "0:178", "has values 0 to 179", "values within 0:178", "change `range`"),
+        (NEAR, "0:1000000", "has values 1000001 to 1000001", "values within 0:1000000", "change"),
+    ],
+)
+def test_values_that_are_no_pixels_or_ambiguous_are_refused(
+    array: Array, stated: str | None, what: str, expected: str, mend: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        from_array(array, range=stated)
+    check_error(caught.value, what=what, expected=expected, where="")
+    assert caught.value.mend.startswith(mend)
+
+
+@pytest.mark.parametrize(
+    "text", ["255", "0:", ":255", ":", "1:0", "1:1", "a:b", "0:255:1", "nan:1", "0:inf", "0-255"]
+)
+def test_ranges_without_two_ends_in_order_are_refused(text: str) -> None:
+    expected = "LOW:HIGH, for example 0:255"
+    with refused(what=f"range is {text!r}", expected=expected, where="`range`", mend=""):
+        from_array(RGB, range=text)
+
+
+@pytest.mark.parametrize(
+    ("location", "setting", "value", "expected"),
+    [
+        ("{}", "layout", "nhwc", "an array"),
+        ("{}", "range", "0:1", "an array"),
+        ("{}/a.npy", "size", 8, "a folder of images"),
+        ("{}/a.npy", "skip_bad", True, "a folder of images"),
+        ("demo:digits", "layout", "nhwc", "an array"),
+        ("demo:digits", "size", 8, "a folder of images"),
+    ],
+)
+def test_settings_that_mean_nothing_for_a_source_are_refused(
+    location: str, setting: str, value: Any, expected: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a.npy", RGB)
+    location = location.format(tmp_path)
+    what, where = f"does not apply to {location}", f"`{setting}`"
+    with refused(what=what, where=where, expected=expected, mend="leave it out"):
+        load(Source(location=location, **{setting: value}))
+
+
+def test_an_error_is_one_line_that_says_how_to_mend_it(tmp_path: Path) -> None:
+    source = numpy_file(np.uint8(RGB > 9))(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load(source)
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        f"{source.location}: {BLACK_WHITE}; expected an unambiguous range; "
+        "state range 0:255 or range 0:1"
+    )
+
+
+def test_the_array_with_fitting_axes_is_read(tmp_path: Path) -> None:
+    location = archive(x=RGB, y=np.arange(2))(tmp_path).location
+    assert read_array(location, None, (1,))[0] == f"{location}::y"
+    assert read_array(location, None, (3, 4))[0] == f"{location}::x"

@@ -1,0 +1,202 @@
+"""What identifies images, what is worked out from them, and how they go to JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from image_files import GREY, RGB, Array, archive, hdf5, numpy_file
+from support import refused
+
+from aeclust.images import (
+    Images,
+    Source,
+    blocks,
+    check_enough,
+    fingerprints,
+    load,
+    mean_colours,
+)
+
+
+def images_of(pixels: Array, ids: Array | None = None, **more: Any) -> Images:
+    ids = np.arange(len(pixels)) if ids is None else ids
+    return Images(pixels, ids, Source(location="anywhere"), **more)
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (RGB, "2 images, 5 x 6 RGB, uint8"),
+        (GREY[:1] / np.float64(255), "1 images, 5 x 6 grey, float64"),
+    ],
+)
+def test_a_description_has_number_size_colour_and_dtype(
+    array: Array, text: str, tmp_path: Path
+) -> None:
+    assert load(numpy_file(array)(tmp_path)).describe() == text
+
+
+def test_a_source_goes_to_json_and_back() -> None:
+    source = Source(location="x.npz::a", layout="nhw", range="0:255")
+    assert source.to_json() == {
+        "location": "x.npz::a", "layout": "nhw", "range": "0:255", "size": None, "skip_bad": False
+    }  # fmt: skip
+    assert Source(**source.to_json()) == source
+
+
+# -- digests -----------------------------------------------------------------------------------
+
+
+def test_equal_data_has_equal_digests_wherever_it_lies(tmp_path: Path) -> None:
+    makes = [
+        numpy_file(RGB),
+        numpy_file(np.moveaxis(RGB, 3, 1).copy(), layout="nchw"),
+        numpy_file(np.asfortranarray(RGB)),
+        archive(x=RGB),
+        hdf5(x=RGB),
+    ]
+    digests = {load(make(tmp_path)).digest() for make in makes}
+    assert digests == {images_of(RGB.copy()).digest()}
+    assert len(digests.pop()) == 64
+
+
+def test_a_digest_hides_neither_shape_dtype_ids_nor_pixels() -> None:
+    changed = RGB.copy()
+    changed[1, 4, 5, 2] ^= 1
+    names = np.array(["a", "b"])
+    variants = [
+        images_of(RGB),
+        images_of(changed),
+        images_of(RGB[:1]),
+        images_of(RGB.reshape(2, 6, 5, 3)),
+        images_of(RGB.view(np.int8)),
+        images_of(RGB / 255),
+        images_of(RGB / np.float32(255)),
+        images_of(RGB, names),
+        images_of(RGB, names[::-1]),
+        images_of(RGB, np.array(["a\nb", "c"])),
+        images_of(RGB, np.array(["a", "b\nc"])),
+    ]
+    assert len({variant.digest() for variant in variants}) == len(variants)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pixels=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=4)),
+    data=st.data(),
+)
+def test_any_changed_bit_changes_the_digest(pixels: Array, data: st.DataObject) -> None:
+    changed = pixels.copy()
+    position = data.draw(st.integers(0, pixels.size - 1))
+    changed.flat[position] ^= 1 << data.draw(st.integers(0, 7))
+    assert images_of(pixels).digest() == images_of(pixels.copy()).digest()
+    assert images_of(pixels).digest() != images_of(changed).digest()
+
+
+def test_large_data_is_hashed_whole() -> None:  # more rows than one block
+    pixels = np.arange(10_000, dtype=np.uint16).reshape(-1, 1, 1, 1)
+    assert images_of(pixels).digest() == hashlib.sha256(
+        f"{pixels.shape} <u2".encode()
+        + "\0".join(str(row) for row in range(10_000)).encode()
+        + pixels.tobytes()
+    ).hexdigest()  # fmt: skip
+
+
+def test_a_known_digest_is_not_computed_again() -> None:
+    assert images_of(RGB, known_digest="ab" * 32).digest() == "ab" * 32
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_fingerprints_equal_an_independent_loop(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (4_500, 3, 2, 2)).astype(dtype)
+    pixels = np.moveaxis(first, 1, 3)  # not contiguous, and more than one block
+    wanted = [
+        struct.unpack("<Q", hashlib.blake2b(image.tobytes(), digest_size=8).digest())[0]
+        for image in pixels
+    ]
+    marks = fingerprints(pixels)
+    assert marks.dtype == np.uint64
+    assert marks.tolist() == wanted
+    assert len(set(wanted)) == len(np.unique(first.reshape(4_500, -1), axis=0))
+
+
+def test_equal_images_have_equal_fingerprints() -> None:
+    marks = fingerprints(np.concatenate([RGB, RGB[::-1]])).tolist()
+    assert marks[:2] == marks[:1:-1]
+    assert marks[0] != marks[1]
+
+
+# -- enough images -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["pixels", "fingerprints"])
+def test_images_that_are_too_few_or_too_alike_are_refused(marked: bool) -> None:
+    pixels = np.zeros((5_000, 4, 4, 1), np.uint8)
+    images = fingerprints(pixels) if marked else pixels
+    same = "all 5000 images are the same"
+    with refused(what=same, expected="images that differ", mend="check how they were made"):
+        check_enough(images, 2)
+    pixels[3], pixels[4_999, 0, 0] = 7, 9  # the last is of the second block
+    images = fingerprints(pixels) if marked else pixels
+    check_enough(images, 3)
+    mend = "add images or lower `k`"
+    what = "only 3 of 5000 images are different, too few for 4 clusters"
+    with refused(what=what, expected="at least 4 different ones", mend=mend):
+        check_enough(images, 4)
+    check_enough(images[:1], 1)
+    what = "2 images cannot form 3 clusters"
+    with refused(what=what, expected="at least 3 images", mend=mend, where=""):
+        check_enough(images[:2], 3)
+
+
+# -- blocks and colours ------------------------------------------------------------------------
+
+
+def test_blocks_are_consecutive_and_complete() -> None:
+    pixels = np.arange(10).reshape(10, 1, 1, 1)
+    assert [block.ravel().tolist() for block in blocks(pixels, 4)] == [
+        [0, 1, 2, 3], [4, 5, 6, 7], [8, 9]
+    ]  # fmt: skip
+
+
+def test_blocks_of_large_images_are_short() -> None:
+    large = np.zeros((40, 1024, 1024), np.uint8)
+    assert [len(block) for block in blocks(large)] == [16, 16, 8]
+    assert [len(block) for block in blocks(np.zeros((5_000, 8, 8), np.uint8))] == [4_096, 904]
+    assert [len(block) for block in blocks(np.zeros((2, 8_192, 8_192, 1), np.uint8))] == [1, 1]
+
+
+def test_mean_colours_by_hand() -> None:
+    pixels = np.zeros((3, 2, 2, 3), np.uint8)
+    pixels[0] = 255
+    pixels[1, 0, 0] = [204, 102, 0]
+    pixels[2, 0] = [0, 255, 51]
+    wanted = np.array([[1, 1, 1], [0.2, 0.1, 0], [0, 0.5, 0.1]])
+    np.testing.assert_allclose(mean_colours(pixels), wanted, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_mean_colours_equal_an_independent_loop(dtype: str, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (4_500, channels, 3, 2))  # more than one block
+    unit = values / 255
+    pixels = np.moveaxis(values if dtype == "u1" else unit, 1, 3).astype(dtype)
+    means = mean_colours(pixels)
+    assert means.dtype == np.float32
+    assert means.shape == (4_500, channels)
+    wanted = [[colour.sum() / 6 for colour in image] for image in unit]
+    np.testing.assert_allclose(means, wanted, atol=1e-6)
+
+
+def test_bytes_do_not_overflow_in_a_mean() -> None:
+    assert mean_colours(np.full((2, 64, 64, 1), 255, np.uint8)).tolist() == [[1.0], [1.0]]
