@@ -6,7 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from aeclust.images import Source
 
 Array = NDArray[Any]
 Make = Callable[[Path], Source]
-Files = dict[str, Image.Image | bytes]
+Files = Mapping[str, Image.Image | bytes]
 
 RGB = np.arange(2 * 5 * 6 * 3, dtype=np.uint8).reshape(2, 5, 6, 3)
 GREY = RGB[..., 0]

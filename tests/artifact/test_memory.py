@@ -61,7 +61,7 @@ def test_images_ask_before_they_take_memory(
         where.mkdir()
         for i, image in enumerate(pixels):
             Image.fromarray(image).save(where / f"{i}.png")
-        told, mend = "4 images of 8 x 6", "make them smaller, for example --size 32"
+        told, mend = "4 images of 8 x 6", "make them smaller, for example size 32"
     give_memory(monkeypatch, needed)
     assert images.load(Source(location=str(where))).pixels.shape == pixels.shape
     give_memory(monkeypatch, needed - 1)

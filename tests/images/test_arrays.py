@@ -440,7 +440,13 @@ def floats(*values: float) -> Array:
         (RGB.astype(complex), None, "has dtype complex128", UNIT, "convert it"),
         (GREY.astype("S3"), None, "has dtype |S3", UNIT, "convert it"),
         (floats(0, 1).astype(">f4"), None, "has dtype >f4", UNIT, "convert it"),
-        (np.uint8(RGB > 9), None, BLACK_WHITE, "an unambiguous range", "state `range` 0:255 or"),
+        (
+            (RGB > 9).astype(np.uint8),
+            None,
+            BLACK_WHITE,
+            "an unambiguous range",
+            "state `range` 0:255 or",
+        ),
         (floats(-1, 9), "0:255", "has values -1 to 9", "values within 0:255", "change `range`"),
         (RGB, "0:178", "has values 0 to 179", "values within 0:178", "change `range`"),
         (NEAR, "0:1000000", "has values 1000001 to 1000001", "values within 0:1000000", "change"),
@@ -486,7 +492,7 @@ def test_settings_that_mean_nothing_for_a_source_are_refused(
 
 
 def test_an_error_is_one_line_that_says_how_to_mend_it(tmp_path: Path) -> None:
-    source = numpy_file(np.uint8(RGB > 9))(tmp_path)
+    source = numpy_file((RGB > 9).astype(np.uint8))(tmp_path)
     with pytest.raises(InputError) as caught:
         load(source)
     assert caught.value.exit_code == 2

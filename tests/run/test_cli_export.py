@@ -442,8 +442,8 @@ def test_equal_runs_export_equal_bytes(cli: Cli, full_run: RunFolder) -> None:
         ),
         (
             ["a", "--checkpoint", 3],
-            "--checkpoint: no network is exported; expected a destination that ends in .safetensors "
-            "or .onnx; leave it out, or embed with that --checkpoint first",
+            "--checkpoint: no network is exported; expected a destination that ends in "
+            ".safetensors or .onnx; leave it out, or embed with that --checkpoint first",
         ),
         (["a.onnx", "--checkpoint", 99], "aeclust-run: there is no checkpoint of epoch 99"),
         (["a", "--run", "away"], "away: there is no run here"),
