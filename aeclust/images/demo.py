@@ -63,10 +63,14 @@ PROFILES = (
 class DemoSet:
     """Images with their true classes, the classes serving only to score a clustering.
 
-    Attributes:
-        pixels: ``(n, h, w, c)`` uint8 in 0..255; c is 1 (grey) or 3 (RGB).
-        labels: ``(n,)`` int64 in ``0..len(classes) - 1``.
-        classes: the name of each label.
+    Attributes
+    ----------
+    pixels : ndarray of shape (n, h, w, c)
+        uint8; c is 1 (grey) or 3 (RGB).
+    labels : ndarray of shape (n,)
+        int64, from 0.
+    classes : tuple of str
+        The name of each label.
     """
 
     pixels: NDArray[np.uint8]
@@ -75,7 +79,7 @@ class DemoSet:
 
 
 def load(name: str) -> DemoSet:
-    """Return the set called ``name``, one of ``NAMES``; raise KeyError for any other."""
+    """The set with one of the `NAMES`; KeyError for any other."""
     if name in _SCENES:
         n, seed = _SCENES[name]
         return scenes(n, seed=seed)
@@ -85,7 +89,7 @@ def load(name: str) -> DemoSet:
 
 
 def classes(name: str) -> NDArray[np.int64]:
-    """Return the labels of :func:`load` alone, without painting an image for each."""
+    """The labels of :func:`load` alone, without painting an image for each."""
     if name in _SCENES:
         n, seed = _SCENES[name]
         return _kinds(n, np.random.default_rng(seed))
@@ -93,7 +97,7 @@ def classes(name: str) -> NDArray[np.int64]:
 
 
 def digits() -> DemoSet:
-    """Return scikit-learn's 1797 handwritten digits, ``(1797, 8, 8, 1)`` uint8 in 0..255."""
+    """The 1797 handwritten digits of scikit-learn, (1797, 8, 8, 1)."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -102,9 +106,22 @@ def digits() -> DemoSet:
 
 
 def scenes(n: int, *, seed: int) -> DemoSet:
-    """Paint ``n`` images, half objects (0), half landscapes (1), in an order drawn from ``seed``.
+    """Paint objects (0) and landscapes (1), half of each, in random order.
 
-    Pixels are ``(n, 32, 32, 3)`` uint8, RGB in 0..255; equal seeds give equal bytes.
+    The generator is numpy's own of `seed` and no named stream of :mod:`aeclust.seeds`: the pictures
+    are published, so their bytes must stay.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    seed : int
+        Equal seeds give equal bytes.
+
+    Returns
+    -------
+    DemoSet
+        Of pixels (n, 32, 32, 3).
     """
     rng = np.random.default_rng(seed)
     labels = _kinds(n, rng)

@@ -30,7 +30,8 @@ from aeclust.images import Source, load
 
 def pixels_of(content: Image.Image | bytes, folder: Path, name: str = "a.png") -> Array:
     """The pixels (h, w, c) of one file."""
-    return load(pictures({name: content})(folder)).pixels[0]
+    (pixels,) = load(pictures({name: content})(folder)).pixels
+    return np.asarray(pixels)
 
 
 def test_a_folder_loads_png_and_jpeg_of_all_subfolders_sorted_bytewise(tmp_path: Path) -> None:

@@ -92,9 +92,7 @@ def test_a_labels_artifact_brings_its_ids(tmp_path: Path, ids: NDArray[Any]) -> 
         "labels": np.array([1, 0, 1]),
         "confidence": np.ones(3, np.float32),
         "ids": artifacts.encode_ids(ids),
-        "fingerprints": np.arange(3, dtype=np.uint64),
-        "reference_latents": np.zeros((3, 2), np.float32),
-        "reference_labels": np.array([1, 0, 1]),
+        "references": np.arange(3),
     }
     artifacts.write(file, artifact("labels", arrays))
     read = load(str(file))
