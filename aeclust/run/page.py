@@ -5,32 +5,33 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
-from aeclust import disk
+from aeclust import artifact, disk, seeds
 from aeclust import recipe as recipes
-from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images, Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
+from aeclust.run import embedding
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.images import run_images
 from aeclust.run.latents import load_network
-from aeclust.run.pictures import own_embedding
+from aeclust.run.pictures import output_file
 from aeclust.show import page as pages
-from aeclust.show import picks as gallery
-from aeclust.show import thumbnails
+from aeclust.show import picks, thumbnails
+
+if TYPE_CHECKING:
+    from aeclust.network.model import Autoencoder
 
 _BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
@@ -58,24 +59,21 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
     output : Path, optional
         ``report.html`` in the run folder, if None.
 
+    Returns
+    -------
+    Reported
+
     Raises
     ------
     InputError
         If `output` does not end in .html, which is looked at before any work, or as for the
         commands that make what is missing.
     """
-    file = context.folder.path / "report.html" if output is None else output
-    if file.suffix.lower() != ".html":
-        raise InputError(
-            f"ends in {file.suffix or 'nothing'!r}",
-            where=str(file),
-            expected=".html",
-            mend="change -o",
-        )
-    found = gather(context)
-    text = pages.page(found).encode()
+    file = output_file(context.folder.path / "report.html", output, (".html",))
+    gathered = gather(context)
+    text = pages.page(gathered).encode()
     disk.write_bytes(file, text)
-    return Reported(file, len(text), found.shape[0], len(found.sizes))
+    return Reported(file, len(text), gathered.shape[0], len(gathered.sizes))
 
 
 def gather(context: Context) -> pages.Report:
@@ -83,64 +81,41 @@ def gather(context: Context) -> pages.Report:
     manifest = context.folder.manifest()
     labelled = current_labels(context, manifest)
     recipe = Recipe.from_json(labelled.recipe)
-    embedded = own_embedding(context, manifest, labelled)
+    clustered = embedding.of_run(context, labelled)
+    points = embedding.in_two_dimensions(context, manifest, clustered)
     images = run_images(context, manifest)
-    latents = artifacts.read(context.folder.latents_file, "latents", mapped=True)
+    latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
     network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
-
-    labels, confidence = labelled.arrays["labels"], labelled.arrays["confidence"]
-    k = cluster_count(labelled)
+    labels, confidence = clustered.labels, clustered.confidence
+    details, k, seed = labelled.details, cluster_count(labelled), manifest.seed
     sizes = np.bincount(labels, minlength=k)
     sums = np.bincount(labels, confidence.astype(np.float64), minlength=k)
-    some = _some(len(labels), pages.MOST_POINTS, manifest.seed)
-    mapped = _shown(context, images, labelled, some, thumbnails.LARGEST_TILE)
-    picks = gallery.pick(
-        labels,
-        confidence,
-        latents.arrays["latents"],
-        count=pages.picks_per_kind(k),
-        seed=manifest.seed,
-    )
-    largest = set(pages.largest(sizes))
-    picks = [pick for pick in picks if pick.cluster in largest]
-    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
-    pictured = _shown(context, images, labelled, rows, thumbnails.LARGEST_PICTURE)
-    most = pages.MOST_RECONSTRUCTIONS
-    each = 2 if 2 * len(picks) <= most else 1
-    typical = np.concatenate([pick.typical[:each] for pick in picks])[:most]
-    originals, copies, errors = inference.reconstruct(
-        network,
-        images.pixels[typical],
-        image_size=manifest.recipe.image_size,
-        device=context.device,
-    )
+    some = _some(len(labels), seed)
+    largest, count = set(pages.largest(sizes)), pages.picks_per_kind(k)
+    picked = picks.pick(labels, confidence, latents.arrays["latents"], count=count, seed=seed)
+    picked = [pick for pick in picked if pick.cluster in largest]
+    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picked]))
     return pages.Report(
         data=called(manifest.source),
         shape=manifest.shape,
         recipe=recipe,
-        seed=manifest.seed,
+        seed=seed,
         sizes=sizes,
         confidences=sums / np.maximum(sizes, 1),
-        agreement=labelled.details.get("agreement"),
-        view_agreement=labelled.details.get("view_agreement"),
-        members=labelled.details.get("members", {}),
-        warnings=[
-            *filter(None, [context.folder.unfinished(manifest)]),
-            *labelled.details.get("warnings", []),
-        ],
-        substitutions=labelled.details.get("substitutions", []),
-        points=embedded.points[some],
-        mapped=mapped,
-        note=embedded.note,
-        picks=picks,
-        gallery=pictured,
-        originals=originals,
-        reconstructions=copies,
-        errors=errors,
-        captions=[str(name) for name in images.ids[typical].tolist()],
+        agreement=details.get("agreement"),
+        view_agreement=details.get("view_agreement"),
+        members=details.get("members", {}),
+        warnings=[*_unfinished(context, manifest), *details.get("warnings", [])],
+        substitutions=details.get("substitutions", []),
+        points=points[some],
+        mapped=_shown(context, images, clustered, some, thumbnails.LARGEST_TILE),
+        note=clustered.note,
+        picks=picked,
+        gallery=_shown(context, images, clustered, rows, thumbnails.LARGEST_PICTURE),
+        reconstructed=_reconstructed(context, manifest, images, network, picked),
         losses=losses(context.folder),
         curve=kept_curve(context, manifest),
-        names=embedded.names,
+        names=clustered.names,
         digests={
             "data": manifest.data_digest,
             "weights": weights,
@@ -148,33 +123,54 @@ def gather(context: Context) -> pages.Report:
             "labels": labelled.digest,
         },
         versions=labelled.versions,
-        commands=commands(manifest, recipe, labelled.seed, labelled.details),
+        commands=commands(manifest, recipe, labelled.seed, details),
     )
 
 
-def _some(n: int, most: int, seed: int) -> NDArray[np.int64]:
-    """Ascending rows, all of them or as many random ones as there may be."""
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+def _unfinished(context: Context, manifest: Manifest) -> list[str]:
+    line = context.folder.unfinished(manifest)
+    return [line] if line else []
+
+
+def _some(n: int, seed: int) -> NDArray[np.int64]:
+    """Ascending rows, all of them or as many random ones as the map may have."""
+    most = pages.MOST_POINTS
+    return np.sort(seeds.stream(seed, "pictures").permutation(n)[:most])
 
 
 def _shown(
-    context: Context, images: Images, labelled: Artifact, rows: NDArray[np.int64], side: int
+    context: Context,
+    images: Images,
+    clusters: embedding.Clustered,
+    rows: NDArray[np.int64],
+    side: int,
 ) -> pages.Shown:
-    arrays, parts = labelled.arrays, []
+    parts = []
     # a few at a time: large images would fill the memory before they are shrunk
     for start in range(0, len(rows), _BLOCK):
-        block = images.pixels[rows[start : start + _BLOCK]]
-        parts.append(thumbnails.shrunk(block, side))
+        parts.append(thumbnails.shrunk(images.pixels[rows[start : start + _BLOCK]], side))
         context.progress("thumbnails", min(start + _BLOCK, len(rows)), len(rows))
-    return pages.Shown(
-        rows=rows,
-        ids=[str(name) for name in images.ids[rows].tolist()],
-        labels=arrays["labels"][rows],
-        confidence=arrays["confidence"][rows],
-        pixels=np.concatenate(parts),
+    ids = [str(name) for name in images.ids[rows].tolist()]
+    labels, confidence = clusters.labels[rows], clusters.confidence[rows]
+    return pages.Shown(rows, ids, labels, confidence, np.concatenate(parts))
+
+
+def _reconstructed(
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    network: Autoencoder,
+    picked: Sequence[picks.Picks],
+) -> pages.Reconstructed:
+    """The most typical images of each cluster."""
+    most = pages.MOST_RECONSTRUCTIONS
+    each = 2 if 2 * len(picked) <= most else 1
+    rows = np.concatenate([pick.typical[:each] for pick in picked])[:most]
+    size = manifest.recipe.image_size
+    drawn = inference.reconstruct(
+        network, images.pixels[rows], image_size=size, device=context.device
     )
+    return pages.Reconstructed([str(name) for name in images.ids[rows].tolist()], *drawn)
 
 
 def losses(folder: RunFolder) -> list[tuple[int, float]]:

@@ -17,6 +17,16 @@ ON_DARK = (
 # As matplotlib calls them. For a grey print: groups differ in shape, and those of one shape, 7
 # apart, in lightness.
 MARKERS = "o^sDvPX"
+# The same in a square from -1 to 1, as paths of SVG.
+SHAPES = {
+    "o": "M-.85 0a.85.85 0 1 0 1.7 0a.85.85 0 1 0-1.7 0z",
+    "^": "M0-1L1 .8H-1z",
+    "s": "M-.75-.75H.75V.75H-.75z",
+    "D": "M0-1L1 0L0 1L-1 0z",
+    "v": "M0 1L1-.8H-1z",
+    "P": "M-.35-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35z",
+    "X": "M-.95-.5L-.5-.95L0-.45L.5-.95L.95-.5L.45 0L.95 .5L.5 .95L0 .45L-.5 .95L-.95 .5L-.45 0z",
+}
 
 
 def marker(group: int) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import seeds
+
 
 @dataclass(frozen=True)
 class Picks:
@@ -63,7 +65,6 @@ def pick(
     list of Picks
         By ascending cluster number. Equals are taken in the order of their rows.
     """
-    rng = np.random.default_rng(seed)
     picks = []
     for cluster in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == cluster)
@@ -80,7 +81,7 @@ def pick(
                 size=len(rows),
                 typical=sure[np.argsort(distances, kind="stable")[:count]],
                 doubtful=rows[by_doubt[:count]],
-                random=np.sort(rng.permutation(rows)[:count]),
+                random=np.sort(seeds.stream(seed, "pictures", cluster).permutation(rows)[:count]),
             )
         )
     return picks
@@ -110,7 +111,7 @@ def apart(
         int64, ascending.
     """
     places = (points - points.min(axis=0).astype(np.float64)) / box  # boxes have sides of 1
-    order = np.random.default_rng(seed).permutation(len(points))
+    order = seeds.stream(seed, "pictures").permutation(len(points))
     # of many points, one in each small square is enough to choose from
     squares = (4 * places[order]).astype(np.int64)
     wide = int(squares[:, 0].max()) + 1

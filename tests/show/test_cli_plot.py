@@ -14,11 +14,10 @@ from support import BACK, RECIPE, Cli, Data, files_of
 from aeclust import artifact as artifacts
 from aeclust.clusters import reduction
 from aeclust.network import inference
-from aeclust.run import latents as caches
-from aeclust.run import pictures as figures
+from aeclust.run import pictures
 from aeclust.run.folder import RunFolder
-from aeclust.show import picks as gallery
-from aeclust.show import plots
+from aeclust.run.images import run_images
+from aeclust.show import exhibits, picks, plots
 
 
 @pytest.fixture
@@ -293,13 +292,13 @@ def test_thumbnails_follow_labels_of_a_few_and_other_images(
 def hung(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the gallery was drawn of."""
     seen: dict[str, Any] = {}
-    draw = plots.gallery_figure
+    draw = exhibits.gallery_figure
 
     def spy(exhibits: Any, **options: Any) -> Any:
         seen.update(exhibits=exhibits, **options)
         return draw(exhibits, **options)
 
-    monkeypatch.setattr(plots, "gallery_figure", spy)
+    monkeypatch.setattr(exhibits, "gallery_figure", spy)
     return seen
 
 
@@ -315,12 +314,12 @@ def test_the_gallery_shows_what_was_picked_of_each_cluster(
     labels = artifacts.read(full_run.labels_file).arrays
     latents = artifacts.read(full_run.latents_file).arrays["latents"]
     groups, sure = labels["labels"], labels["confidence"]
-    picks = gallery.pick(groups, sure, latents, count=15, seed=0)
+    picked = picks.pick(groups, sure, latents, count=15, seed=0)
     shown = json.loads(cli("plot", "--gallery", "--json").out)
     assert shown["file"] == "aeclust-run/gallery.png"
     images = np.load(data.images) / np.float32(255)
-    assert len(picks) == 2
-    for one, told, exhibit in zip(picks, shown["clusters"], hung["exhibits"], strict=True):
+    assert len(picked) == 2
+    for one, told, exhibit in zip(picked, shown["clusters"], hung["exhibits"], strict=True):
         mean = sure[groups == one.cluster].mean(dtype=float)
         assert told["cluster"] == one.cluster
         assert told["name"] == exhibit.name == f"cluster {one.cluster}"
@@ -381,7 +380,7 @@ def test_images_that_a_chain_clusters_by_themselves_have_a_gallery(
 def test_more_clusters_than_a_gallery_holds_are_told(
     cli: Cli, full_run: RunFolder, hung: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "GALLERY_CLUSTERS", 3)
+    monkeypatch.setattr(pictures, "GALLERY_CLUSTERS", 3)
     cli("cluster", "-k", 24)
     assert "the gallery shows 3 of 24 clusters\n" in cli("plot", "--gallery").err
     sizes = np.bincount(artifacts.read(full_run.labels_file).arrays["labels"])
@@ -414,7 +413,7 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
     read: list[int] = []
 
     def counted(*arguments: Any) -> Any:
-        images = caches.run_images(*arguments)
+        images = run_images(*arguments)
         assert isinstance(images.pixels, np.memmap)
         return Counted(images, read)
 
@@ -431,6 +430,6 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
             return np.asarray(self.whole[rows])
 
     monkeypatch.setattr("aeclust.run.pictures.run_images", counted)
-    monkeypatch.setattr(plots, "gallery_count", lambda *arguments: 2)
+    monkeypatch.setattr(exhibits, "gallery_count", lambda *arguments: 2)
     assert cli("plot", flag).code == 0
     assert 2 <= len(read) <= (12 if flag == "--gallery" else 59)

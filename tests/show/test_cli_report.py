@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reports import Parsed, tiles
 from support import RECIPE, Cli, Data, files_of, one_error
-from test_report import Parsed, tiles
 
 from aeclust import artifact as artifacts
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.page import called, gather
-from aeclust.show import page as report
+from aeclust.show import page as pages
 
 
 def parsed(file: Path = Path("aeclust-run/report.html")) -> Parsed:
@@ -55,10 +55,10 @@ def test_reconstructions_are_those_of_the_most_typical_images(
 ) -> None:
     found = gather(Context(folder=full_run))
     typical = [row for pick in found.picks for row in pick.typical[:2].tolist()]
-    assert list(found.captions) == [str(row) for row in typical]
+    assert list(found.reconstructed.ids) == [str(row) for row in typical]
     assert len(typical) == 4
     told = json.loads(cli("reconstruct", "--idx", ",".join(map(str, typical)), "--json").out)
-    assert told["mse"] == found.errors.tolist()
+    assert told["mse"] == found.reconstructed.errors.tolist()
 
 
 def test_missing_stages_are_made_first(cli: Cli, run: RunFolder) -> None:
@@ -141,7 +141,7 @@ def test_folders_are_called_by_their_name(cli: Cli, full_run: RunFolder) -> None
 def test_more_images_than_points_are_drawn_at_random(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "MOST_POINTS", 20)
+    monkeypatch.setattr(pages, "MOST_POINTS", 20)
     cli("report")
     page = parsed()
     assert "20 of 60 images, drawn at random with seed 0." in page.text

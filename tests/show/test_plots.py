@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -15,19 +14,21 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from aeclust.clusters.curve import Curve, Point, summarise
+from aeclust.clusters.indicators import Indicators
 from aeclust.show.plots import (
-    Exhibit,
     Panel,
     curve_figure,
     embedding_figure,
-    gallery_count,
-    gallery_figure,
+    loss_figure,
     reconstruction_figure,
     thumbnail_box,
 )
+from aeclust.show.style import encoded
 
 Images = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], list[str]]
 
@@ -37,10 +38,9 @@ def images(count: int, height: int = 5, width: int = 4, channels: int = 3) -> Im
     return originals, others, np.linspace(0.01, 0.5, count), [f"id{i}" for i in range(count)]
 
 
-def png(figure: Figure, dpi: int = 60) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
+def png(figure: Figure) -> bytes:
+    figure.dpi = 60
+    return encoded(figure, "png")
 
 
 def legend_texts(axes: Axes) -> list[str]:
@@ -128,28 +128,6 @@ def test_odd_ids_are_drawn_without_warning_and_long_ones_keep_both_ends() -> Non
     assert not figure.axes[0].title.get_parse_math()
 
 
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        (0, np.zeros((2, 5, 4)), r"originals must be \(m, h, w, 1 or 3\), m >= 1, not \(2, 5, 4\)"),
-        (0, np.zeros((0, 5, 4, 3)), r"originals must be .* not \(0, 5, 4, 3\)"),
-        (0, np.zeros((2, 5, 4, 2)), r"originals must be .* not \(2, 5, 4, 2\)"),
-        (0, np.full((2, 5, 4, 3), -1.0), r"originals must be in \[0, 1\], not -1 to -1"),
-        (1, np.zeros((2, 4, 5, 3)), r"reconstructions must have shape \(2, 5, 4, 3\), not \(2, 4,"),
-        (1, np.full((2, 5, 4, 3), np.nan), "reconstructions must be finite numbers"),
-        (2, np.zeros(3), r"errors must have shape \(2,\), not \(3,\)"),
-        (2, np.array([0.1, -0.2]), r"errors must be in \[0, inf\], not -0.2 to 0.1"),
-        (3, ["a"], "captions must be 2 strings, not 1"),
-    ],
-)
-def test_reconstruction_refuses(place: int, value: Any, message: str) -> None:
-    arguments: list[Any] = list(images(2))
-    arguments[place] = value
-    with pytest.raises(ValueError, match=message) as caught:
-        reconstruction_figure(*arguments)
-    assert "\n" not in str(caught.value)
-
-
 # ---- embedding ----------------------------------------------------------------------------------
 
 
@@ -233,7 +211,7 @@ def test_legend_stays_inside_the_figure_and_off_data_and_note(groups: int) -> No
     points = np.random.default_rng(6).normal(size=(240, 2))
     panels = [Panel("p", np.arange(240) % groups, {0: "long name " * 20}), two_panels(240)[1][1]]
     figure = embedding_figure(points, panels, title="Title", axis_note="note")
-    png(figure, dpi=300)
+    encoded(figure, "png")
     note = next(text for text in figure.texts if text.get_text() == "note").get_window_extent()
     for axes in figure.axes:
         legend = axes.get_legend()
@@ -253,24 +231,6 @@ def test_points_that_coincide_are_in_the_middle(points: NDArray[np.float64]) -> 
     assert points[:, 0].max() < high
     assert (low + high) / 2 == pytest.approx((points[:, 0].min() + points[:, 0].max()) / 2)
     png(axes.get_figure())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("points", "panels", "message"),
-    [
-        (np.zeros((2, 3)), None, r"points must have shape \(2, 2\), not \(2, 3\)"),
-        (np.zeros((0, 2)), None, r"points must be \(n, 2\), n >= 1"),
-        (np.array([[0, np.inf], [0, 0]]), None, "points must be finite numbers"),
-        (np.zeros((2, 2)), [], "panels must hold at least one Panel"),
-        (np.zeros((3, 2)), None, r"groups of panel 'p' must have shape \(3,\), not \(2,\)"),
-        (np.zeros((2, 2)), [Panel("q", np.zeros(2), {})], "of panel 'q' must be integers"),  # type: ignore[arg-type]
-    ],
-)
-def test_embedding_refuses(points: Any, panels: Any, message: str) -> None:
-    if panels is None:
-        panels = [Panel("p", np.array([0, 1]), {})]
-    with pytest.raises(ValueError, match=message):
-        embedding_figure(points, panels, title="")
 
 
 # ---- thumbnails ---------------------------------------------------------------------------------
@@ -319,201 +279,60 @@ def test_thumbnails_of_any_shape_stay_within_their_boxes(shape: tuple[int, int, 
     assert 0 < top - bottom < box[1]
 
 
-@pytest.mark.parametrize(
-    ("laid", "message"),
-    [
-        ({2: np.zeros((4, 4, 3))}, "there is no point 2 for a thumbnail"),
-        ({0: np.zeros((4, 4))}, r"thumbnail 0 must be \(h, w, 1 or 3\), not \(4, 4\)"),
-        ({1: np.full((4, 4, 1), 2.0)}, r"thumbnail 1 must be in \[0, 1\], not 2 to 2"),
-    ],
-)
-def test_thumbnails_refuse(laid: Any, message: str) -> None:
-    panel = Panel("p", np.array([0, 1]), {})
-    with pytest.raises(ValueError, match=message):
-        embedding_figure(np.eye(2), [panel], title="", thumbnails=laid)
-
-
-# ---- gallery ------------------------------------------------------------------------------------
-
-
-def exhibit(
-    name: str = "one", counts: tuple[int, int, int] = (2, 3, 1), shape: Any = (4, 4, 3)
-) -> Exhibit:
-    rng = np.random.default_rng(len(name))
-    typical, doubtful, random = (rng.random((count, *shape)) for count in counts)
-    confidence = np.linspace(0.5, 0.51, counts[1])
-    return Exhibit(name, 7, 0.654, typical, doubtful, random, confidence)
-
-
-def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
-    # 7 inches are three kinds of 5 images with 0.03 between them and 0.12 between the kinds, so
-    # that a kind takes (7.12 / 3) and an image (7.12 / 3 - 0.12 + 0.03) / 5 - 0.03 = 0.42667
-    one = exhibit(counts=(7, 2, 1))
-    side, kind = 0.4266667, 7.12 / 3
-    (axes,) = gallery_figure([one, exhibit("two")], title="t", note="n").axes
-    boxes = [tuple(image.get_extent()) for image in axes.images]
-    # below the names of the kinds and the title, 0.2 each; a row takes 0.14 more for confidences
-    upper, lower = 0.4, 0.4 + side + 0.14
-    assert boxes[0] == pytest.approx((0, side, upper + side, upper), abs=1e-6)
-    assert boxes[1] == pytest.approx((side + 0.03, 2 * side + 0.03, upper + side, upper), abs=1e-6)
-    assert boxes[5] == pytest.approx((0, side, lower + side, lower), abs=1e-6)
-    assert boxes[7] == pytest.approx((kind, kind + side, upper + side, upper), abs=1e-6)
-    assert boxes[9] == pytest.approx((2 * kind, 2 * kind + side, upper + side, upper), abs=1e-6)
-    # the second block follows the two rows of the first
-    below = upper + 2 * (side + 0.14) + 0.2
-    assert boxes[10] == pytest.approx((0, side, below + side, below), abs=1e-6)
-    for drawn, image in zip(
-        axes.images, np.concatenate([one.typical, one.doubtful, one.random]), strict=False
-    ):
-        np.testing.assert_array_equal(drawn.get_array(), image)
-        assert drawn.get_clim() == (0, 1)
-    assert axes.get_xlim() == (0, 7)
-    assert axes.get_ylim()[1] == 0
-    assert axes.get_ylim()[0] >= below + side
-
-
-def test_a_gallery_says_names_sizes_and_confidences() -> None:
-    nothing = np.zeros((1, 4, 4, 1))
-    alone = Exhibit("alone", 1, 1, nothing, nothing, nothing, np.ones(1))
-    two = exhibit("two", shape=(4, 4, 1))
-    figure = gallery_figure([two, alone], title="Run", note="note")
-    (axes,) = figure.axes
-    texts = {text.get_text(): text.get_position() for text in axes.texts}
-    assert list(texts) == [
-        "typical", "doubtful", "random",
-        "two, 7 images, confidence 0.65", "0.50", "0.51", "alone, 1 image, confidence 1.00", "1.00",
-    ]  # fmt: skip
-    assert [text.get_text() for text in axes.texts].count("0.51") == 2  # 0.505 and 0.51
-    left, right, bottom, _ = axes.images[2].get_extent()
-    assert texts["0.50"][0] == pytest.approx((left + right) / 2)  # beneath the first doubtful one
-    assert bottom < texts["0.50"][1] < bottom + 0.05
-    assert (figure.get_suptitle(), figure.get_supxlabel()) == ("Run", "note")
-
-
-@pytest.mark.parametrize(
-    ("clusters", "shape", "count"),
-    [(1, (32, 32), 15), (2, (8, 8), 15), (6, (32, 32), 10), (12, (32, 32), 5), (13, (32, 32), 6),
-     (24, (32, 32), 3), (48, (64, 64), 3), (12, (256, 8), 5), (6, (8, 256), 15)],
-)  # fmt: skip
-def test_a_gallery_has_room_for_fewer_images_of_more_clusters(
-    clusters: int, shape: tuple[int, int], count: int
-) -> None:
-    assert gallery_count(clusters, *shape) == count
-
-
-@pytest.mark.parametrize(
-    ("clusters", "shape"), [(24, (8, 12, 1)), (5, (64, 20, 3)), (1, (9, 9, 3))]
-)
-def test_nothing_of_a_full_gallery_lies_on_anything_else(
-    clusters: int, shape: tuple[int, int, int]
-) -> None:
-    count = gallery_count(clusters, *shape[:2])
-    names = ["$x_1$ \x1b[31m\U0001f431 " * 20, *(f"cluster {j}" for j in range(1, clusters))]
-    shown = [exhibit(name, (count, count, count), shape) for name in names]
-    figure = gallery_figure(shown, title="t", note="n")
-    png(figure)
-    (axes,) = figure.axes
-    boxes = [image.get_window_extent() for image in axes.images]
-    boxes += [text.get_window_extent() for text in axes.texts]
-    boxes += [text.get_window_extent() for text in figure.texts if text.get_text()]
-    low = np.array([[box.x0, box.y0] for box in boxes])
-    high = np.array([[box.x1, box.y1] for box in boxes])
-    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    deep = overlap.min(axis=2)
-    np.fill_diagonal(deep, -1)
-    assert deep.max() < 0.01 * figure.dpi  # a hundredth of an inch
-    assert low.min() > -1
-    assert bool((high < [figure.bbox.width + 1, figure.bbox.height + 1]).all())
-    assert figure.get_figheight() < 10
-    title = axes.texts[6 if clusters > 12 else 3]
-    assert "$x_1$ \ufffd[31m" in title.get_text() or "…" in title.get_text()
-    assert not title.get_parse_math()
-
-
-@pytest.mark.parametrize(
-    ("exhibits", "message"),
-    [
-        ([], "exhibits must hold at least one Exhibit"),
-        ([exhibit(shape=(4, 4))], r"images must be \(m, h, w, 1 or 3\), not \(m, 4, 4\)"),
-        ([exhibit(shape=(4, 4, 2))], r"images must be .* not \(m, 4, 4, 2\)"),
-        (
-            [exhibit(counts=(2, 16, 1))],
-            r"each kind of 'one' must hold 1 to 15 images, not \[2, 16,",
-        ),
-        (
-            [exhibit(counts=(0, 1, 1))],
-            r"each kind of 'one' must hold 1 to 15 images, not \[0, 1, 1",
-        ),
-        (
-            [exhibit(), exhibit("b", shape=(5, 4, 3))],
-            r"images of 'b' must have shape \(2, 4, 4, 3\)",
-        ),
-        ([replace(exhibit(), mean=1.5)], r"mean of 'one' must be in \[0, 1\], not 1.5 to 1.5"),
-        (
-            [replace(exhibit(), confidence=np.ones(2))],
-            r"confidence of 'one' must have shape \(3,\)",
-        ),
-        (
-            [replace(exhibit(), random=np.full((1, 4, 4, 3), 9))],
-            r"images of 'one' must be in \[0, 1",
-        ),
-    ],
-)
-def test_a_gallery_refuses(exhibits: list[Exhibit], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        gallery_figure(exhibits, title="")
-
-
 # ---- curves -------------------------------------------------------------------------------------
 
-EPOCHS = np.array([1, 5, 10, 20, 40])
-ERRORS = np.array([0.5, 0.3, 0.2, 0.15, 0.1])
-ACCURACIES = np.array([0.8, 0.75, 0.9, 0.775, 0.7])
+EPOCHS = [1, 5, 10, 20, 40]
+ERRORS = [0.5, 0.3, 0.2, 0.15, 0.1]
+ACCURACIES = [0.8, 0.75, 0.9, 0.775, 0.7]
+VIEWS = [0.1, 0.2, 0.3, 0.4, 0.35]
+
+
+def curve(
+    errors: Sequence[float] = ERRORS, accuracies: Sequence[float | None] = ACCURACIES
+) -> Curve:
+    points = zip(EPOCHS, errors, accuracies, VIEWS, strict=False)
+    return summarise([Point(e, m, a, Indicators(2.0, v, 0, 0, 0, 0)) for e, m, a, v in points])
 
 
 def test_curves_hold_the_numbers_on_two_axes_told_apart_by_more_than_colour() -> None:
-    figure = curve_figure(EPOCHS, ERRORS, ACCURACIES, note="note", title="Run")
+    figure = curve_figure(curve(), note="note", title="Run")
     left, right = figure.axes
-    for axes, values in ((left, ERRORS), (right, ACCURACIES)):
-        (line,) = axes.lines
+    for line, values in zip([*left.lines, *right.lines], (ERRORS, ACCURACIES, VIEWS), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), EPOCHS)
         np.testing.assert_array_equal(line.get_ydata(), values)
-        assert axes.yaxis.label.get_color() == line.get_color()
-    (error_line,), (accuracy_line,) = left.lines, right.lines
-    assert error_line.get_color() != accuracy_line.get_color()
-    assert error_line.get_marker() != accuracy_line.get_marker()
-    assert error_line.get_linestyle() != accuracy_line.get_linestyle()
-    assert legend_texts(left) == ["reconstruction MSE (all training images)", "validation accuracy"]
-    assert left.get_ylabel() == "reconstruction MSE\n(all training images)"
-    assert (left.get_xlabel(), right.get_ylabel()) == ("epoch", "validation accuracy")
-    assert figure.get_suptitle() == "Run"
-    assert figure.get_supxlabel() == "note"
+    assert left.yaxis.label.get_color() == left.lines[0].get_color()
+    for look in (Line2D.get_color, Line2D.get_marker, Line2D.get_linestyle):
+        assert len({look(line) for line in (*left.lines, *right.lines)}) == 3
+    assert legend_texts(left) == [
+        "reconstruction MSE (all training images)",
+        "validation accuracy (right)",
+        "view_neighbours (right)",
+    ]
+    assert (left.get_xlabel(), left.get_ylabel()) == ("epoch", "reconstruction MSE")
+    assert (figure.get_suptitle(), figure.get_supxlabel()) == ("Run", "note")
     assert right.yaxis.get_major_formatter()(0.85, 0) == "85%"
 
 
 def test_the_largest_fall_is_marked_between_its_two_checkpoints() -> None:
-    left = curve_figure(EPOCHS, ERRORS, ACCURACIES).axes[0]
+    left = curve_figure(curve()).axes[0]
     (span,) = left.patches
     assert isinstance(span, Rectangle)
     assert [text.get_text() for text in left.texts] == ["largest fall: \u221212.5 points"]
     assert (span.get_x(), span.get_x() + span.get_width()) == (10, 20)
 
 
-@pytest.mark.parametrize("accuracies", [[0.1, 0.1, 0.2, 0.5, 1.0], [0.5] * 5, None])
-def test_nothing_is_marked_without_a_fall(accuracies: list[float] | None) -> None:
-    given = None if accuracies is None else np.array(accuracies)
-    figure = curve_figure(EPOCHS, ERRORS, given)
-    assert len(figure.axes[0].patches) == len(figure.axes[0].texts) == 0
-    assert len(figure.axes) == (1 if accuracies is None else 2)
-    assert (figure.axes[0].get_legend() is None) == (accuracies is None)
+@pytest.mark.parametrize("accuracies", [[0.1, 0.1, 0.2, 0.5, 1.0], [0.5] * 5, [None] * 5])
+def test_nothing_is_marked_without_a_fall(accuracies: list[float | None]) -> None:
+    left, right = curve_figure(curve(accuracies=accuracies)).axes
+    assert len(left.patches) == len(left.texts) == 0
+    assert len(right.lines) == (1 if accuracies[0] is None else 2)
 
 
 @pytest.mark.parametrize(
     ("lowest", "scale"), [(0.06, "linear"), (0.04, "log"), (0.0001, "log"), (0.0, "linear")]
 )
 def test_error_axis_is_logarithmic_beyond_a_decade(lowest: float, scale: str) -> None:
-    errors = np.array([0.5, 0.3, 0.2, 0.15, lowest])
-    axes = curve_figure(EPOCHS, errors, None).axes[0]
+    axes = curve_figure(curve([0.5, 0.3, 0.2, 0.15, lowest])).axes[0]
     assert axes.get_yscale() == scale
     assert axes.yaxis.get_major_formatter()(0.05, 0) == "0.05"
     low, high = axes.get_ylim()
@@ -521,34 +340,31 @@ def test_error_axis_is_logarithmic_beyond_a_decade(lowest: float, scale: str) ->
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.25, 0.75, 1.0])
-def test_single_checkpoint_shows_both_markers_apart(accuracy: float) -> None:
-    png(curve_figure(np.array([3]), np.array([0.0]), np.array([accuracy])))  # no error at all
-    figure = curve_figure(np.array([3]), np.array([0.02]), np.array([accuracy]))
+def test_single_checkpoint_shows_error_and_accuracy_apart(accuracy: float) -> None:
+    png(curve_figure(curve([0.0], [accuracy])))  # no error at all
+    figure = curve_figure(curve([0.02], [accuracy]))
     png(figure)
     left, right = figure.axes
     heights = [
-        axes.transAxes.inverted().transform(axes.transData.transform((3, value)))[1]
+        axes.transAxes.inverted().transform(axes.transData.transform((1, value)))[1]
         for axes, value in ((left, 0.02), (right, accuracy))
     ]
     assert abs(heights[0] - heights[1]) > 0.2
-    assert left.get_xticks().tolist() == [3]
+    assert left.get_xticks().tolist() == [1]
 
 
 @pytest.mark.parametrize(
-    ("epochs", "errors", "accuracies", "message"),
-    [
-        ([], [], None, "epochs must hold at least one checkpoint"),
-        ([1.5, 2.0], [1, 1], None, "epochs must be integers"),
-        ([2, 2], [1, 1], None, "epochs must be strictly increasing"),
-        ([1, 2], [1], None, r"errors must have shape \(2,\), not \(1,\)"),
-        ([1, 2], [1, np.nan], None, "errors must be finite numbers"),
-        ([1, 2], [1, 1], [0.5], r"accuracies must have shape \(2,\), not \(1,\)"),
-        ([1, 2], [1, 1], [0.5, 50], r"accuracies must be in \[0, 1\], not 0.5 to 50"),
-    ],
+    ("breaks", "parts"), [(3, [[1, 2, 3], [4, 5]]), (0, [[1, 2, 3, 4, 5]]), (9, [[1, 2, 3, 4, 5]])]
 )
-def test_curve_refuses(epochs: Any, errors: Any, accuracies: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        curve_figure(epochs, errors, accuracies)
+def test_the_line_of_the_loss_starts_anew_with_the_second_phase(
+    breaks: int, parts: list[list[int]]
+) -> None:
+    losses = [(epoch, 1 / epoch) for epoch in range(1, 6)]
+    (axes,) = loss_figure(losses, breaks=breaks).axes
+    assert [np.asarray(line.get_xdata()).tolist() for line in axes.lines] == parts
+    drawn = np.concatenate([np.asarray(line.get_ydata()) for line in axes.lines])
+    assert drawn.tolist() == [loss for _, loss in losses]
+    assert len({line.get_color() for line in axes.lines}) == 1
 
 
 # ---- all figures --------------------------------------------------------------------------------
@@ -559,19 +375,22 @@ def build_all() -> list[Figure]:
         reconstruction_figure(*images(12)),
         embedding_figure(*two_panels(), title="t", axis_note="n"),
         embedding_figure(*two_panels(), title="", thumbnails={3: np.ones((4, 4, 1))}),
-        gallery_figure([exhibit()], title="t", note="n"),
-        curve_figure(EPOCHS, ERRORS, ACCURACIES, note="n", title="t"),
+        curve_figure(curve(), note="n", title="t"),
+        loss_figure([(1, 2.0), (2, 1.0)], breaks=2),
     ]
 
 
-def test_bytes_are_the_same_each_time_whatever_the_settings_of_the_caller() -> None:
-    first = [png(figure) for figure in build_all()]
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_bytes_are_the_same_each_time_whatever_the_settings_of_the_caller(
+    kind: Literal["png", "svg", "pdf"],
+) -> None:
+    first = [encoded(figure, kind) for figure in build_all()]
     settings: Any = {"font.size": 30, "axes.facecolor": "red", "image.cmap": "jet"}
     with matplotlib.rc_context(settings):
         before = dict(matplotlib.rcParams)
-        again = build_all()
+        again = [encoded(figure, kind) for figure in build_all()]
         assert dict(matplotlib.rcParams) == before
-    assert [png(figure) for figure in again] == first
+    assert again == first
     assert len(set(first)) == 5
 
 
@@ -586,8 +405,8 @@ def test_no_text_is_below_seven_points_and_a_column_or_a_page_is_wide_enough() -
 
 def test_pyplot_is_never_imported() -> None:
     code = (
-        "import sys, numpy as np; from aeclust.show.plots import curve_figure;"
-        "curve_figure(np.array([1, 2]), np.ones(2), np.array([1, 0.5]));"
+        "import sys; from aeclust.show.plots import loss_figure; from aeclust.show.style import *;"
+        "encoded(loss_figure([(1, 2.0)], breaks=1), 'svg');"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from browser import PROGRAM, Browser, browser
-from test_report import EVIL, EVIL_SEEN, make_report
+from reports import EVIL, EVIL_SEEN, make_report
 
 from aeclust.show.page import page
 

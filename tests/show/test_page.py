@@ -5,144 +5,21 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import io
-import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import Image
+from reports import EVIL, EVIL_SEEN, Parsed, decoded, make_report, tiles
 
-from aeclust import recipe as recipes
 from aeclust.clusters.curve import Point, summarise
 from aeclust.clusters.indicators import Indicators
 from aeclust.errors import printable
-from aeclust.show import page as report
+from aeclust.show import page as pages
 from aeclust.show import palette, thumbnails
-from aeclust.show import picks as gallery
-from aeclust.show.page import Report, Shown, page
-
-EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
-EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"
-VOID = {"meta", "img", "input", "path", "rect", "circle", "link", "br"}
-
-
-def make_report(
-    n: int = 60, k: int = 3, *, side: int = 8, channels: int = 3, noise: bool = False,
-    identify: Any = str, **changes: Any,
-) -> Report:  # fmt: skip
-    """A report of flat images, a colour for each, or of noise."""
-    rng = np.random.default_rng(0)
-    labels = np.sort(rng.integers(0, k, n))
-    labels[:k] = np.arange(k)
-    centres = rng.normal(0, 10, (k, 2))
-    points = centres[labels] + rng.normal(0, 1, (n, 2))
-    confidence = np.round(rng.uniform(0.2, 1, n), 3)
-    sizes = np.bincount(labels, minlength=k)
-    sums = np.bincount(labels, confidence, minlength=k)
-    colours = rng.integers(0, 256, (n, 1, 1, channels), np.uint8)
-
-    def shown(rows: NDArray[np.int64], longest: int) -> Shown:
-        shape = (len(rows), min(side, longest), min(side, longest), channels)
-        pixels = np.broadcast_to(colours[rows], shape)
-        if noise:
-            pixels = rng.integers(0, 256, shape, np.uint8)
-        ids = [identify(row) for row in rows.tolist()]
-        return Shown(rows, ids, labels[rows], confidence[rows], pixels)
-
-    some = np.arange(min(n, report.MOST_POINTS))
-    picks = gallery.pick(labels, confidence, points, count=report.picks_per_kind(k), seed=0)
-    picks = [pick for pick in picks if pick.cluster in report.largest(sizes)]
-    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
-    first = shown(np.arange(min(n, 4)), 64)
-    made = Report(
-        data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
-        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875, view_agreement=0.625,
-        members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
-        points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
-        gallery=shown(rows, 64), originals=first.pixels / 255, reconstructions=first.pixels / 510,
-        errors=np.arange(len(first.ids)) / 8, captions=first.ids, losses=[(1, 4.0), (2, 3.0)],
-        curve=None, names={}, digests={"data": "d" * 64}, versions={"torch": "2.9"},
-        commands=["aeclust train photos --recipe hybrid", "aeclust report"],
-    )  # fmt: skip
-    return dataclasses.replace(made, **changes)
-
-
-class Parsed(HTMLParser):
-    """Elements with their attributes and the text inside each, from text that is well formed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self._open: list[int] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append("")
-        if tag not in VOID:
-            self._open.append(len(self.elements) - 1)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.elements[self._open.pop()][0] == tag
-
-    def handle_data(self, data: str) -> None:
-        innermost = self._open[-1:]
-        hidden = innermost and self.elements[innermost[0]][0] in ("script", "style")
-        for i in innermost if hidden else self._open:
-            self.texts[i] += data
-
-    def all(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
-        """Attributes and text of every element of a kind."""
-        both = zip(self.elements, self.texts, strict=True)
-        return [(attributes, text) for (name, attributes), text in both if name == tag]
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.all("body")[0][1].split())
-
-    @property
-    def points(self) -> dict[str, Any]:
-        """What the script is given."""
-        found: dict[str, Any] = json.loads(
-            next(
-                text for attributes, text in self.all("script") if attributes.get("id") == "points"
-            )
-        )
-        return found
-
-
-def decoded(uri: str) -> NDArray[np.uint8]:
-    header, _, text = uri.partition(",")
-    assert header in ("data:image/jpeg;base64", "data:image/webp;base64")
-    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def tiles(sheets: dict[str, Any], count: int) -> list[NDArray[np.uint8]]:
-    """The pictures on sheets, one after the other."""
-    pictures = [decoded(uri) for uri in sheets["uris"]]
-    found = []
-    for i in range(count):
-        sheet, place = divmod(i, sheets["columns"] * sheets["rows"])
-        row, column = divmod(place, sheets["columns"])
-        y, x = row * sheets["cell"][0], column * sheets["cell"][1]
-        found.append(pictures[sheet][y : y + sheets["tile"][0], x : x + sheets["tile"][1]])
-    return found
-
+from aeclust.show.page import page
 
 # -- what is on the page -----------------------------------------------------------------------
 
@@ -179,7 +56,7 @@ def test_small_pictures_of_the_gallery_lose_nothing() -> None:
     made = make_report(noise=True)
     place = {name: i for i, name in enumerate(made.gallery.ids)}
     images = [a for a, _ in Parsed(page(made)).all("img") if str(a["alt"]).startswith("image ")]
-    images = images[: -len(made.captions)]
+    images = images[: -len(made.reconstructed.ids)]
     assert len(images) == sum(len([*p.typical, *p.doubtful, *p.random]) for p in made.picks)
     for attributes in images:
         pixels = made.gallery.pixels[place[str(attributes["alt"]).removeprefix("image ")]]
@@ -276,21 +153,6 @@ def test_the_curve_is_drawn_where_there_is_one_and_asked_for_where_not() -> None
     assert "after epoch 20" not in text
 
 
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
-def test_ticks_are_a_few_round_numbers_within_the_range(low: float, width: float) -> None:
-    ticks = report._ticks(low, low + width)
-    assert 2 <= len(ticks) <= 8
-    assert low - 1e-9 <= ticks[0]
-    assert ticks[-1] <= low + width + 1e-9
-    step = ticks[1] - ticks[0]
-    assert np.allclose(np.diff(ticks), step)
-    assert round(step / 10 ** np.floor(np.log10(step * 1.0001)), 3) in (1, 2, 5)
-
-
-def test_a_range_of_one_value_has_one_tick() -> None:
-    assert report._ticks(3.0, 3.0) == [3.0]
-
-
 # -- what cannot happen on it ------------------------------------------------------------------
 
 
@@ -341,14 +203,6 @@ def test_hostile_names_are_text_and_nothing_else() -> None:
     assert not set("<>&\u2028\u2029") & set(raw)
 
 
-@settings(max_examples=50)
-@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_in_the_page_is_the_same_and_ends_no_element(value: Any) -> None:
-    text = report._json(value)
-    assert not set("<>&\u2028\u2029") & set(text)
-    assert json.loads(text) == value
-
-
 # -- for everybody -----------------------------------------------------------------------------
 
 
@@ -382,7 +236,7 @@ def test_every_colour_shows_on_a_dark_ground() -> None:
     ground = luminance("#15181d")
     assert "#15181d" in page(make_report())
     assert all((luminance(c) + 0.05) / (ground + 0.05) >= 3 for c in palette.ON_DARK)
-    assert set(report._SHAPES) == set(palette.MARKERS)
+    assert set(palette.SHAPES) == set(palette.MARKERS)
 
 
 # -- small enough for mail ---------------------------------------------------------------------
@@ -394,7 +248,7 @@ def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
         names=dict.fromkeys(range(900), EVIL * 9),
     )  # fmt: skip
     text = page(made)
-    assert len(text.encode()) < report.LIMIT
+    assert len(text.encode()) < pages.LIMIT
     points = Parsed(text).points
     assert len(points["ids"]) == 10_000
     assert max(map(len, points["ids"])) <= 200
@@ -448,7 +302,7 @@ def test_tighter_budgets_are_kept_by_smaller_and_poorer_pictures() -> None:
 
 @given(st.text(), st.integers(2, 60))
 def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: int) -> None:
-    seen, short = printable(text), report._shortened(text, limit)
+    seen, short = printable(text), pages.shortened(text, limit)
     assert len(short) <= limit
     assert short.isprintable()
     if len(seen) <= limit:
@@ -456,31 +310,6 @@ def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: in
     else:
         head, _, tail = short.rpartition("\N{HORIZONTAL ELLIPSIS}" + seen[-(limit // 2) :])
         assert (head, tail) == (seen[: limit - limit // 2 - 1], "")
-
-
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
-def test_ticks_are_round_numbers_within_any_range(low: float, span: float) -> None:
-    high = low + span
-    ticks = report._ticks(low, high)
-    assert 1 <= len(ticks) <= 9
-    assert ticks == sorted(set(ticks))
-    wide = high - low > 1e-9 * max(abs(low), abs(high), 1e-9)
-    slack = 1e-9 * max(abs(low), abs(high), 1.0)
-    assert not wide or all(low - slack <= tick <= high + slack for tick in ticks)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0, 0.3, [0, 0.1, 0.2, 0.3]),
-        (0.2, 0.5, [0.2, 0.3, 0.4, 0.5]),
-        (0, 5e-324, [0]),
-        (1, np.nextafter(1, 2), [1]),
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-    ],
-)
-def test_ticks_worked_out_by_hand(low: float, high: float, ticks: list[float]) -> None:
-    assert report._ticks(low, high) == ticks
 
 
 def test_points_have_the_shapes_of_the_pictures() -> None:

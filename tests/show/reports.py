@@ -1,0 +1,135 @@
+"""Reports made by hand, and their pages read back."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aeclust import recipe as recipes
+from aeclust.show import page as pages
+from aeclust.show import picks as choice
+from aeclust.show.page import Reconstructed, Report, Shown
+
+EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
+EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"
+VOID = {"meta", "img", "input", "path", "rect", "circle", "link", "br"}
+
+
+def make_report(
+    n: int = 60, k: int = 3, *, side: int = 8, channels: int = 3, noise: bool = False,
+    identify: Any = str, **changes: Any,
+) -> Report:  # fmt: skip
+    """A report of flat images, a colour for each, or of noise."""
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, k, n))
+    labels[:k] = np.arange(k)
+    centres = rng.normal(0, 10, (k, 2))
+    points = centres[labels] + rng.normal(0, 1, (n, 2))
+    confidence = np.round(rng.uniform(0.2, 1, n), 3)
+    sizes = np.bincount(labels, minlength=k)
+    sums = np.bincount(labels, confidence, minlength=k)
+    colours = rng.integers(0, 256, (n, 1, 1, channels), np.uint8)
+
+    def shown(rows: NDArray[np.int64], longest: int) -> Shown:
+        shape = (len(rows), min(side, longest), min(side, longest), channels)
+        pixels = np.broadcast_to(colours[rows], shape)
+        if noise:
+            pixels = rng.integers(0, 256, shape, np.uint8)
+        ids = [identify(row) for row in rows.tolist()]
+        return Shown(rows, ids, labels[rows], confidence[rows], pixels)
+
+    some = np.arange(min(n, pages.MOST_POINTS))
+    picks = choice.pick(labels, confidence, points, count=pages.picks_per_kind(k), seed=0)
+    picks = [pick for pick in picks if pick.cluster in pages.largest(sizes)]
+    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
+    first = shown(np.arange(min(n, 4)), 64)
+    errors = np.arange(len(first.ids)) / 8
+    reconstructed = Reconstructed(first.ids, first.pixels / 255, first.pixels / 510, errors)
+    made = Report(
+        data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
+        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875, view_agreement=0.625,
+        members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
+        points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
+        gallery=shown(rows, 64), reconstructed=reconstructed, losses=[(1, 4.0), (2, 3.0)],
+        curve=None, names={}, digests={"data": "d" * 64}, versions={"torch": "2.9"},
+        commands=["aeclust train photos --recipe hybrid", "aeclust report"],
+    )  # fmt: skip
+    return dataclasses.replace(made, **changes)
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes and the text inside each, from text that is well formed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[int] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        if tag not in VOID:
+            self._open.append(len(self.elements) - 1)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.elements[self._open.pop()][0] == tag
+
+    def handle_data(self, data: str) -> None:
+        innermost = self._open[-1:]
+        hidden = innermost and self.elements[innermost[0]][0] in ("script", "style")
+        for i in innermost if hidden else self._open:
+            self.texts[i] += data
+
+    def all(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
+        """Attributes and text of every element of a kind."""
+        both = zip(self.elements, self.texts, strict=True)
+        return [(attributes, text) for (name, attributes), text in both if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.all("body")[0][1].split())
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """What the script is given."""
+        found: dict[str, Any] = json.loads(
+            next(
+                text for attributes, text in self.all("script") if attributes.get("id") == "points"
+            )
+        )
+        return found
+
+
+def decoded(uri: str) -> NDArray[np.uint8]:
+    header, _, text = uri.partition(",")
+    assert header in ("data:image/jpeg;base64", "data:image/webp;base64")
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def tiles(sheets: dict[str, Any], count: int) -> list[NDArray[np.uint8]]:
+    """The pictures on sheets, one after the other."""
+    pictures = [decoded(uri) for uri in sheets["uris"]]
+    found = []
+    for i in range(count):
+        sheet, place = divmod(i, sheets["columns"] * sheets["rows"])
+        row, column = divmod(place, sheets["columns"])
+        y, x = row * sheets["cell"][0], column * sheets["cell"][1]
+        found.append(pictures[sheet][y : y + sheets["tile"][0], x : x + sheets["tile"][1]])
+    return found

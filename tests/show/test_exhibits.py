@@ -1,0 +1,105 @@
+"""The gallery as a figure: where its images lie, and that nothing lies on anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aeclust.show.exhibits import Exhibit, gallery_count, gallery_figure
+from aeclust.show.style import encoded
+
+
+def exhibit(
+    name: str = "one", counts: tuple[int, int, int] = (2, 3, 1), shape: Any = (4, 4, 3)
+) -> Exhibit:
+    rng = np.random.default_rng(len(name))
+    typical, doubtful, random = (rng.random((count, *shape)) for count in counts)
+    confidence = np.linspace(0.5, 0.51, counts[1])
+    return Exhibit(name, 7, 0.654, typical, doubtful, random, confidence)
+
+
+def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
+    # 7 inches are three kinds of 5 images with 0.03 between them and 0.12 between the kinds, so
+    # that a kind takes (7.12 / 3) and an image (7.12 / 3 - 0.12 + 0.03) / 5 - 0.03 = 0.42667
+    one = exhibit(counts=(7, 2, 1))
+    side, kind = 0.4266667, 7.12 / 3
+    (axes,) = gallery_figure([one, exhibit("two")], title="t", note="n").axes
+    boxes = [tuple(image.get_extent()) for image in axes.images]
+    # below the names of the kinds and the title, 0.2 each; a row takes 0.14 more for confidences
+    upper, lower = 0.4, 0.4 + side + 0.14
+    assert boxes[0] == pytest.approx((0, side, upper + side, upper), abs=1e-6)
+    assert boxes[1] == pytest.approx((side + 0.03, 2 * side + 0.03, upper + side, upper), abs=1e-6)
+    assert boxes[5] == pytest.approx((0, side, lower + side, lower), abs=1e-6)
+    assert boxes[7] == pytest.approx((kind, kind + side, upper + side, upper), abs=1e-6)
+    assert boxes[9] == pytest.approx((2 * kind, 2 * kind + side, upper + side, upper), abs=1e-6)
+    # the second block follows the two rows of the first
+    below = upper + 2 * (side + 0.14) + 0.2
+    assert boxes[10] == pytest.approx((0, side, below + side, below), abs=1e-6)
+    for drawn, image in zip(
+        axes.images, np.concatenate([one.typical, one.doubtful, one.random]), strict=False
+    ):
+        np.testing.assert_array_equal(drawn.get_array(), image)
+        assert drawn.get_clim() == (0, 1)
+    assert axes.get_xlim() == (0, 7)
+    assert axes.get_ylim()[1] == 0
+    assert axes.get_ylim()[0] >= below + side
+
+
+def test_a_gallery_says_names_sizes_and_confidences() -> None:
+    nothing = np.zeros((1, 4, 4, 1))
+    alone = Exhibit("alone", 1, 1, nothing, nothing, nothing, np.ones(1))
+    two = exhibit("two", shape=(4, 4, 1))
+    figure = gallery_figure([two, alone], title="Run", note="note")
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    assert list(texts) == [
+        "typical", "doubtful", "random",
+        "two, 7 images, confidence 0.65", "0.50", "0.51", "alone, 1 image, confidence 1.00", "1.00",
+    ]  # fmt: skip
+    assert [text.get_text() for text in axes.texts].count("0.51") == 2  # 0.505 and 0.51
+    left, right, bottom, _ = axes.images[2].get_extent()
+    assert texts["0.50"][0] == pytest.approx((left + right) / 2)  # beneath the first doubtful one
+    assert bottom < texts["0.50"][1] < bottom + 0.05
+    assert (figure.get_suptitle(), figure.get_supxlabel()) == ("Run", "note")
+
+
+@pytest.mark.parametrize(
+    ("clusters", "shape", "count"),
+    [(1, (32, 32), 15), (2, (8, 8), 15), (6, (32, 32), 10), (12, (32, 32), 5), (13, (32, 32), 6),
+     (24, (32, 32), 3), (48, (64, 64), 3), (12, (256, 8), 5), (6, (8, 256), 15)],
+)  # fmt: skip
+def test_a_gallery_has_room_for_fewer_images_of_more_clusters(
+    clusters: int, shape: tuple[int, int], count: int
+) -> None:
+    assert gallery_count(clusters, *shape) == count
+
+
+@pytest.mark.parametrize(
+    ("clusters", "shape"), [(24, (8, 12, 1)), (5, (64, 20, 3)), (1, (9, 9, 3))]
+)
+def test_nothing_of_a_full_gallery_lies_on_anything_else(
+    clusters: int, shape: tuple[int, int, int]
+) -> None:
+    count = gallery_count(clusters, *shape[:2])
+    names = ["$x_1$ \x1b[31m\U0001f431 " * 20, *(f"cluster {j}" for j in range(1, clusters))]
+    shown = [exhibit(name, (count, count, count), shape) for name in names]
+    figure = gallery_figure(shown, title="t", note="n")
+    encoded(figure, "png")  # applies the layout
+    (axes,) = figure.axes
+    boxes = [image.get_window_extent() for image in axes.images]
+    boxes += [text.get_window_extent() for text in axes.texts]
+    boxes += [text.get_window_extent() for text in figure.texts if text.get_text()]
+    low = np.array([[box.x0, box.y0] for box in boxes])
+    high = np.array([[box.x1, box.y1] for box in boxes])
+    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    deep = overlap.min(axis=2)
+    np.fill_diagonal(deep, -1)
+    assert deep.max() < 0.01 * figure.dpi  # a hundredth of an inch
+    assert low.min() > -1
+    assert bool((high < [figure.bbox.width + 1, figure.bbox.height + 1]).all())
+    assert figure.get_figheight() < 10
+    title = axes.texts[6 if clusters > 12 else 3]
+    assert "$x_1$ \ufffd[31m" in title.get_text() or "…" in title.get_text()
+    assert not title.get_parse_math()
