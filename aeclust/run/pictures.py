@@ -375,13 +375,13 @@ def _exhibit(
     images: Images, clustered: embedding.Clustered, pick: picks.Picks
 ) -> tuple[exhibits.Exhibit, ShownCluster]:
     """What is drawn of a cluster, and the same for who reads."""
-    sure = clustered.confidence
+    name, sure = clustered.titles[pick.cluster], clustered.confidence
     mean = float(sure[clustered.labels == pick.cluster].mean(dtype=np.float64))
-    name, kinds = clustered.titles[pick.cluster], (pick.typical, pick.doubtful, pick.random)
-    pixels = (_unit(images, rows) for rows in kinds)
+    kinds = (pick.typical, pick.doubtful, pick.random)
+    typical, doubtful, random = (_unit(images, rows) for rows in kinds)
     ids = (images.ids[rows].tolist() for rows in kinds)
     return (
-        exhibits.Exhibit(name, pick.size, mean, *pixels, confidence=sure[pick.doubtful]),
+        exhibits.Exhibit(name, pick.size, mean, typical, doubtful, random, sure[pick.doubtful]),
         ShownCluster(pick.cluster, name, pick.size, mean, *ids),
     )
 

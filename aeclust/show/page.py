@@ -308,20 +308,20 @@ class _Chart(NamedTuple):
 def _charts(report: Report) -> list[_Chart]:
     charts = []
     if report.losses:
-        epochs, losses = zip(*report.losses, strict=True)
         figure = plots.loss_figure(report.losses, breaks=report.recipe.epochs)
-        charts.append(_Chart("Loss", _svg(figure), _words("loss", epochs, losses, "{:.4g}")))
+        words = _words("loss", *zip(*report.losses, strict=True), form="{:.4g}")
+        charts.append(_Chart("Loss", _svg(figure), words))
     if report.curve is not None:
         points, shares = report.curve.points, plots.curve_shares(report.curve)
         epochs = [point.epoch for point in points]
-        words = [_words("MSE", epochs, [point.error for point in points], "{:.4f}")]
-        words += [_words(name, epochs, values, "{:.1%}") for name, values in shares.items()]
+        lines = [_words("MSE", epochs, [point.error for point in points], form="{:.4f}")]
+        lines += [_words(name, epochs, values, form="{:.1%}") for name, values in shares.items()]
         title = f"Reconstruction error, {' and '.join(shares)} of every checkpoint"
-        charts.append(_Chart(title, _svg(plots.curve_figure(report.curve)), "; ".join(words)))
+        charts.append(_Chart(title, _svg(plots.curve_figure(report.curve)), "; ".join(lines)))
     return charts
 
 
-def _words(name: str, epochs: Sequence[int], values: Sequence[float], form: str) -> str:
+def _words(name: str, epochs: Sequence[int], values: Sequence[float], *, form: str) -> str:
     words = f"{name} {form.format(values[0])} after epoch {epochs[0]}"
     if len(epochs) > 1:
         words += f", {form.format(values[-1])} after epoch {epochs[-1]}"

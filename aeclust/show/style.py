@@ -21,7 +21,7 @@ FloatArray = NDArray[np.floating[Any]]
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
 SMALL, NORMAL, BIG = 7.0, 8.0, 9.0  # points
 TEXT, LINES = "#555555", "#999999"  # colours of what is not data
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     **{"font.family": FONT, "font.size": SMALL, "text.parse_math": False},
     **{"axes.edgecolor": LINES, "axes.linewidth": 0.6, "axes.labelsize": SMALL},
     **{"xtick.color": LINES, "xtick.labelcolor": TEXT, "ytick.color": LINES},

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import BACK, RECIPE, Cli, Data, files_of
+from support import RECIPE, Cli, Data, files_of
 
 from aeclust import artifact as artifacts
 from aeclust.clusters import reduction
@@ -185,7 +185,7 @@ def test_the_picture_follows_the_phase_that_was_clustered(
     assert (drawn["axis_note"], drawn["title"]) == (note, "hybrid: 60 images")
     kept = artifacts.read(two_phase_run.embedding_file, "embedding")
     assert kept.details["epoch"] == 4
-    assert BACK in cli("cluster", "-k", 3).err
+    assert "take the latents of epoch 2" in cli("cluster", "-k", 3).err
     result = cli("plot")
     assert result.err == "drawing 60 latents by t-SNE\n"
     kept = artifacts.read(two_phase_run.embedding_file, "embedding")
