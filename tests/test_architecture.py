@@ -50,9 +50,9 @@ KEEPERS = {
 }
 # Rooms that compute and nothing else: they print nothing and open no file ...
 SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
-# ... but for these: the TOML of --config is read where its fields are known, the system tells some
-# things in files, and a page takes its style and its script along.
-READS_A_FILE = {"recipe", "memory", "show.page"}
+# ... but for these: the TOML of --config is read where its fields are known, and the system keeps
+# some facts in files.
+READS_A_FILE = {"recipe", "memory"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
 EDGES = {"images.arrays", "images.folders", "run.folder", "run.names"}
 
