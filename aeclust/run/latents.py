@@ -131,12 +131,11 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
     """Why latents are not those of a request, with the reason for the epoch; empty if they are."""
     epoch = epoch_for(context.folder, manifest, request)
     reason = stale_latents(context.folder, manifest, latents.parents, latents.details, epoch)
-    own, k = manifest.recipe, request.recipe.k
-    back = latents.details.get("epoch") != epoch == own.epochs and k != own.k
+    back = latents.details.get("epoch") != epoch < context.folder.last_checkpoint()
     if reason and back and request.checkpoint is None:
-        return (
+        reason = (
             f"going back to the end of the first phase, epoch {epoch}, because the network has"
-            f" learnt {own.k} clusters since"
+            f" learnt {manifest.recipe.k} clusters since"
         )
     return reason
 
