@@ -7,26 +7,44 @@ import json
 import math
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from aeclust.errors import InputError, did_you_mean, near_file
+from aeclust.errors import InputError, at, did_you_mean, near_file, reason
 
+Optimizer = Literal["adam", "adamw", "sgd", "muon"]
+Loss = Literal["mse", "elbo"]
+Precision = Literal["float32", "bfloat16", "auto"]
+Clusterer = Literal[
+    "consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"
+]
+CLUSTERERS: tuple[str, ...] = typing.get_args(Clusterer)
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
-CLUSTERERS = (
-    "consensus",
-    "kmeans",
-    "minibatch-kmeans",
-    "gmm",
-    "gmm-tied",
-    "spectral",
-    "agglomerative",
-)
 AUTO_K = 0
 _SMALLEST_BATCH = 32
+
+
+class _Bound(NamedTuple):
+    """What the value of a field must be, and how to say so."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+_POSITIVE = _Bound(lambda value: value > 0, "a number above 0")
+_FROM_0 = _Bound(lambda value: value >= 0, "0 or more")
+_FROM_1 = _Bound(lambda value: value >= 1, "1 or more")
+_BELOW_1 = _Bound(lambda value: value < 1, "less than 1")
+_FLOAT32 = _Bound(lambda value: value <= 1e30, "1e30 or less")  # PyTorch refuses steps beyond it
+_COUNTED = _Bound(lambda value: value < 10**9, "less than 1e9")  # files are named by the epoch
+_CLUSTERS = _Bound(lambda k: k >= 2 or k == AUTO_K, "2 clusters or more, or auto")
+_STAGES = _Bound(
+    lambda channels: 0 < len(channels) <= 16 and min(channels) > 0,
+    "one positive number for each of 1 to 16 encoder stages",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,169 +52,65 @@ class Recipe:
     """Network, loss, optimiser, epochs, reduction and clusterer of one method.
 
     A recipe is stored in every artifact made with it, so that later stages need no flag repeated.
-    Construction checks every field and raises :class:`~aeclust.errors.InputError`.
-
-    Attributes
-    ----------
-    name : str
-        Where the fields came from: a key of :data:`RECIPES`.
-    network : {"plain", "residual"}
-        Family of encoder and decoder, see :mod:`aeclust.network.model`.
-    image_size : int
-        Pixels a side inside the network; other images are resized, which is said aloud.
-    channels : tuple of int
-        Channels after each encoder stage; every stage halves the image.
-    batch_norm : bool
-        Batch normalisation after every convolution but the last.
-    latent_size : int
-        Values in a latent; 0 takes the last feature map itself.
-    variational : bool
-        Mean and log-variance heads and the reparameterisation trick; the latent is the mean.
-    loss : {"mse", "elbo"}
-        Mean squared error over pixels in [-1, 1], or the negative evidence lower bound.
-    beta : float
-        Weight of the KL term of the bound.
-    contrast, temperature : float
-        Weight and temperature of the contrastive term between two augmented views; 0 trains
-        without views.
-    reconstruction : float
-        Weight of the reconstruction loss.
-    optimizer : {"adam", "adamw", "sgd", "muon"}
-        See :mod:`aeclust.network.optimizers`.
-    lr, weight_decay, momentum : float
-        Momentum is used by ``sgd`` and ``muon``.
-    schedule : {"constant", "one-cycle"}
-        ``one-cycle`` rises to ``lr`` in the first fifth of all steps and falls to zero in the end.
-    batch_size : int
-        Images in a step.
-    steps : int
-        Least number of steps in an epoch, for which few images are cut into smaller batches, of
-        32 or more; 0 keeps ``batch_size``.
-    epochs : int
-        Of training that knows no k.
-    label_epochs : int
-        Of self-labelling after it: the network learns to tell k clusters of its own latents apart
-        in augmented views.
-    precision : {"float32", "bfloat16", "auto"}
-        ``bfloat16`` runs training under autocast; weights and latents stay float32. ``auto`` does
-        so where the hardware has instructions for it.
-    k : int
-        Number of clusters; 0 (``auto``) estimates it from the latents.
-    reduction : tuple of str
-        Steps applied to the latents before clustering: ``sphere``, which keeps only the direction
-        from their mean, and ``method:size`` with methods ``pca``, ``kpca`` (RBF) and ``tsne``;
-        empty for none.
-    perplexity : float
-        Of t-SNE.
-    clusterer : {"consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", \
-        "agglomerative"}
-        ``consensus`` makes one clustering of several others, see :mod:`aeclust.clusters.consensus`.
+    The annotation of a field holds its type, its meaning and its bounds; construction checks them
+    and raises :class:`~aeclust.errors.InputError`. For ``network`` see
+    :mod:`aeclust.network.model`, for ``optimizer`` :mod:`aeclust.network.optimizers`, for
+    ``consensus`` :mod:`aeclust.clusters.consensus`. Images of another size than ``image_size`` are
+    resized. Batches are made smaller for ``steps``, down to 32 images. ``one-cycle`` rises in the
+    first fifth of all steps. Self-labelling trains the network to tell k clusters of its own
+    latents apart in augmented views.
     """
 
-    name: str
-    network: Literal["plain", "residual"] = "plain"
-    image_size: int = 32
-    channels: tuple[int, ...] = (64, 128, 256)
-    batch_norm: bool = False
-    latent_size: int = 0
-    variational: bool = False
-    loss: Literal["mse", "elbo"] = "mse"
-    beta: float = 1.0
-    contrast: float = 0.0
-    temperature: float = 0.5
-    reconstruction: float = 1.0
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
-    lr: float = 1e-5
-    weight_decay: float = 1e-5
-    momentum: float = 0.0
-    schedule: Literal["constant", "one-cycle"] = "constant"
-    batch_size: int = 64
-    steps: int = 0
-    epochs: int = 100
-    label_epochs: int = 0
-    precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    k: int = 2
-    reduction: tuple[str, ...] = ("kpca:200", "tsne:2")
-    perplexity: float = 30.0
-    clusterer: Literal[
-        "consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"
-    ] = "minibatch-kmeans"
+    name: Annotated[str, "the recipe that the fields come from: a key of RECIPES"]
+    network: Annotated[Literal["plain", "residual"], "family of encoder and decoder"] = "plain"
+    image_size: Annotated[int, "pixels a side inside the network"] = 32
+    channels: Annotated[
+        tuple[int, ...], "after each encoder stage; every stage halves the image", _STAGES
+    ] = (64, 128, 256)
+    batch_norm: Annotated[bool, "batch normalisation after every convolution but the last"] = False
+    latent_size: Annotated[int, "values in a latent; 0 takes the last feature map", _FROM_0] = 0
+    variational: Annotated[bool, "mean and log-variance heads; the latent is the mean"] = False
+    loss: Annotated[Loss, "squared error, or the negative evidence lower bound"] = "mse"
+    beta: Annotated[float, "weight of the KL term of the bound", _FROM_0] = 1.0
+    contrast: Annotated[float, "weight of the contrastive term; 0 trains without", _FROM_0] = 0.0
+    temperature: Annotated[float, "of the contrastive term", _POSITIVE] = 0.5
+    reconstruction: Annotated[float, "weight of the reconstruction loss", _FROM_0] = 1.0
+    optimizer: Annotated[Optimizer, ""] = "adam"
+    lr: Annotated[float, "learning rate, at its peak", _POSITIVE, _FLOAT32] = 1e-5
+    weight_decay: Annotated[float, "", _FROM_0, _FLOAT32] = 1e-5
+    momentum: Annotated[float, "of sgd and muon", _FROM_0, _BELOW_1] = 0.0
+    schedule: Annotated[
+        Literal["constant", "one-cycle"], "one-cycle rises to lr and falls to zero in the end"
+    ] = "constant"
+    batch_size: Annotated[int, "images in a step", _FROM_1] = 64
+    steps: Annotated[int, "least number in an epoch; 0 keeps batch_size", _FROM_0] = 0
+    epochs: Annotated[int, "of training that knows no k", _FROM_1, _COUNTED] = 100
+    label_epochs: Annotated[int, "of self-labelling after it", _FROM_0, _COUNTED] = 0
+    precision: Annotated[Precision, "auto takes bfloat16 where the hardware has it"] = "float32"
+    k: Annotated[int, 'number of clusters, or "auto"', _CLUSTERS] = 2
+    reduction: Annotated[
+        tuple[str, ...], "steps before clustering: sphere, and pca, kpca, tsne with sizes"
+    ] = ("kpca:200", "tsne:2")
+    perplexity: Annotated[float, "of t-SNE", _POSITIVE] = 30.0
+    clusterer: Annotated[Clusterer, ""] = "minibatch-kmeans"
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name))
-        for name in ("lr", "temperature", "perplexity"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "a number above 0")
-        for name in ("beta", "weight_decay", "momentum", "contrast", "reconstruction"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("lr", "weight_decay"):  # PyTorch refuses steps beyond float32
-            _require(getattr(self, name) <= 1e30, name, getattr(self, name), "1e30 or less")
-        for name in ("batch_size", "epochs"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("epochs", "label_epochs"):
-            _require(getattr(self, name) < 10**9, name, getattr(self, name), "less than 1e9")
-        _require(self.momentum < 1, "momentum", self.momentum, "less than 1")
-        _require(self.k >= 2 or self.k == AUTO_K, "k", self.k, "2 clusters or more, or auto")
-        _require(self.steps >= 0, "steps", self.steps, "0 or more")
-        _require(self.label_epochs >= 0, "label_epochs", self.label_epochs, "0 or more")
+        for name in FIELDS:
+            value = getattr(self, name)
+            _check_type(name, value)
+            for bound in _ANNOTATIONS[name].__metadata__[1:]:
+                _require(bound.holds(value), name, value, bound.words)
+        parts = 2 ** len(self.channels)
         _require(
-            self.label_epochs == 0 or self.contrast > 0,
-            "label_epochs",
-            self.label_epochs,
-            "0 without a contrastive term, because self-labelling needs augmented views",
-        )
-        _require(self.latent_size >= 0, "latent_size", self.latent_size, "0 or more")
-        _require(
-            0 < len(self.channels) <= 16 and min(self.channels) > 0,
-            "channels",
-            self.channels,
-            "one positive number for each of 1 to 16 encoder stages",
-        )
-        divisor = 2 ** len(self.channels)
-        _require(
-            self.image_size > 0 and self.image_size % divisor == 0,
+            self.image_size > 0 and self.image_size % parts == 0,
             "image_size",
             self.image_size,
-            f"a multiple of {divisor}, because {len(self.channels)} stages halve the image",
+            f"a multiple of {parts}, because {len(self.channels)} stages halve the image",
         )
-        _require(
-            not self.variational or self.latent_size > 0,
-            "latent_size",
-            self.latent_size,
-            "1 or more for a variational network",
-        )
-        _require(
-            self.loss == "mse" or self.variational,
-            "loss",
-            self.loss,
-            "mse, because the bound needs a variational network",
-        )
-        _require(
-            self.contrast > 0 or self.reconstruction > 0,
-            "reconstruction",
-            self.reconstruction,
-            "a positive weight for the contrastive or the reconstruction term",
-        )
-        _require(
-            self.contrast == 0 or self.batch_size >= 2,
-            "batch_size",
-            self.batch_size,
-            "2 or more, because the contrastive term compares images",
-        )
-        _require(
-            self.network == "plain" or self.batch_size >= 2,
-            "batch_size",
-            self.batch_size,
-            "2 or more, because the residual network normalises batches",
-        )
-        _require(
-            self.optimizer != "muon" or self.network == "residual" or self.batch_norm,
-            "optimizer",
-            self.optimizer,
-            "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
-        )
-        for text in self.reduction:
-            parse_reduction(text)
+        for name, fits, expected in _RELATIONS:
+            _require(fits(self), name, getattr(self, name), expected)
+        for step in self.reduction:
+            parse_reduction(step)
 
     def batch_of(self, n: int) -> int:
         """Images in a step when there are n.
@@ -218,7 +132,7 @@ class Recipe:
         """Whether the chain has t-SNE, which cannot place images it was not fitted on."""
         return any(parse_reduction(step)[0] == "tsne" for step in self.reduction)
 
-    def override(self, values: Mapping[str, object], *, where: str = "") -> Recipe:
+    def override(self, values: Mapping[str, object]) -> Recipe:
         """This recipe with some fields replaced.
 
         Parameters
@@ -226,8 +140,10 @@ class Recipe:
         values : mapping
             Field names to values; strings are read as the field's type (``"0.9"``, ``"true"``,
             ``"kpca:200,tsne:2"``).
-        where : str
-            Named in errors.
+
+        Returns
+        -------
+        Recipe
 
         Raises
         ------
@@ -236,13 +152,8 @@ class Recipe:
         """
         for name in values:
             if name not in FIELDS or name == "name":
-                raise _unknown(name, [f for f in FIELDS if f != "name"], where, "recipe field")
-        try:
-            return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
-        except InputError as error:
-            raise InputError(
-                error.what, where=where, expected=error.expected, mend=error.mend
-            ) from None
+                raise _unknown(name)
+        return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, tuples as lists."""
@@ -252,20 +163,53 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, object], *, where: str = "") -> Recipe:
-        """The inverse of :meth:`to_json`; fields that did not exist yet take their defaults."""
-        name = values.get("name")
-        if not isinstance(name, str):
-            raise InputError(
-                "the recipe has no name", where=where, mend="the file is not aeclust's"
-            )
-        rest = {k: v for k, v in values.items() if k != "name"}
-        if type(rest.get("k")) is int and rest["k"] == AUTO_K:
-            rest["k"] = "auto"
-        return cls(name=name).override(rest, where=where)
+    def from_json(cls, values: Mapping[str, object], *, where: object = "") -> Recipe:
+        """The inverse of :meth:`to_json`, which has every field and no other."""
+        with at(where):
+            for name in values:
+                if name not in FIELDS:
+                    raise _unknown(name)
+            for name in FIELDS:
+                if name not in values:
+                    raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
+            fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+            return cls(**fields)  # type: ignore[arg-type] # which construction checks
 
 
+# fields that must fit others
+_RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
+    ("loss", lambda r: r.loss == "mse" or r.variational, "mse without a variational network"),
+    ("latent_size", lambda r: r.latent_size > 0 or not r.variational, "1 or more if variational"),
+    # self-labelling needs augmented views
+    ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
+    ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
+    (
+        "batch_size",
+        lambda r: r.batch_size > 1 or r.contrast == 0,
+        "2 or more with contrast",
+    ),
+    # the residual network normalises batches
+    ("batch_size", lambda r: r.batch_size > 1 or r.network == "plain", "2 or more if residual"),
+    (
+        "optimizer",
+        lambda r: r.optimizer != "muon" or r.network == "residual" or r.batch_norm,
+        "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
+    ),
+)
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
+_ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values of a field that has a choice of them; empty for another field.
+
+    >>> choices("loss"), choices("batch_norm"), choices("lr")
+    (('mse', 'elbo'), ('true', 'false'), ())
+    """
+    kind = FIELDS.get(name)
+    if kind is bool:
+        return ("true", "false")
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -276,40 +220,11 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            f"cannot be read ({reason(error)})",
             where=str(file),
             expected="TOML with one recipe field a line",
             mend=near_file(file, "correct it"),
         ) from error
-
-
-MEANINGS = {
-    "network": "family of encoder and decoder",
-    "image_size": "pixels a side inside the network",
-    "channels": "after each encoder stage; every stage halves the image",
-    "batch_norm": "batch normalisation after every convolution but the last",
-    "latent_size": "values in a latent; 0 takes the last feature map itself",
-    "variational": "mean and log-variance heads; the latent is the mean",
-    "loss": "squared error, or the negative evidence lower bound",
-    "beta": "weight of the KL term of the bound",
-    "contrast": "weight of the contrastive term between two views; 0 trains without views",
-    "temperature": "of the contrastive term",
-    "reconstruction": "weight of the reconstruction loss",
-    "optimizer": "",
-    "lr": "learning rate, at its peak",
-    "weight_decay": "",
-    "momentum": "of sgd and muon",
-    "schedule": "one-cycle rises to lr and falls to zero in the end",
-    "batch_size": "images in a step",
-    "steps": "least number of steps in an epoch, by smaller batches; 0 keeps batch_size",
-    "epochs": "of training that knows no k",
-    "label_epochs": "of self-labelling after it",
-    "precision": "auto takes bfloat16 where the hardware has instructions for it",
-    "k": 'number of clusters, or "auto"',
-    "reduction": "steps before clustering: sphere, and pca, kpca, tsne with sizes",
-    "perplexity": "of t-SNE",
-    "clusterer": "",
-}
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -318,13 +233,11 @@ def to_toml(recipe: Recipe) -> str:
     for name, value in recipe.to_json().items():
         if name == "name":
             continue
-        if name == "k" and value == AUTO_K:
-            value = "auto"
+        value = "auto" if (name, value) == ("k", AUTO_K) else value
+        options = "" if FIELDS[name] is bool else " | ".join(choices(name))
+        comment = "; ".join(filter(None, (_ANNOTATIONS[name].__metadata__[0], options)))
         # JSON writes the texts, numbers, booleans and lists of a recipe as TOML does
-        line = f"{name} = {json.dumps(value)}"
-        choices = typing.get_args(FIELDS[name]) if _is_choice(name) else ()
-        comment = "; ".join(filter(None, (MEANINGS[name], " | ".join(choices))))
-        lines.append(f"{line}  # {comment}" if comment else line)
+        lines.append(f"{name} = {json.dumps(value)}" + (f"  # {comment}" if comment else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -349,30 +262,25 @@ def parse_reduction(text: str) -> tuple[str, int]:
     return method, int(size)
 
 
-def _unknown(name: str, known: Iterable[str], where: str, thing: str) -> InputError:
-    known = list(known)
+def _unknown(name: str) -> InputError:
+    known = [field for field in FIELDS if field != "name"]
     return InputError(
-        f"no {thing} is called {name!r}",
-        where=where,
+        f"no recipe field is called {name!r}",
         expected=f"one of {', '.join(known)}",
-        mend=did_you_mean(name, known, "see aeclust train --help"),
+        mend=did_you_mean(name, known),
     )
 
 
-def _require(
-    holds: bool, name: str, value: object, expected: str, mend: str = "change that field"
-) -> None:
+def _require(holds: bool, name: str, value: object, expected: str, mend: str = "") -> None:
     if not holds:
-        raise InputError(f"{name} is {value!r}", expected=expected, mend=mend)
+        raise InputError(f"{name} is {value!r}", expected=expected, mend=mend or f"change `{name}`")
 
 
 def _parse(name: str, value: object) -> Any:
-    """A field's value from a command line, TOML or JSON; a misfit is left for the check."""
+    """A field's value from a command line or TOML; what does not fit is left for the check."""
     kind = FIELDS[name]
-    if name == "k" and str(value).strip() == str(AUTO_K):  # nobody who asks for none means auto
-        raise InputError(
-            f"k is {AUTO_K}", expected="2 clusters or more, or auto", mend="change that field"
-        )
+    if name == "k":  # nobody who asks for 0 clusters means auto
+        _require(str(value).strip() != str(AUTO_K), name, AUTO_K, _CLUSTERS.words)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return _number(value, float)
     if isinstance(value, list):
@@ -397,30 +305,22 @@ def _number(value: str | int, kind: type[int] | type[float]) -> object:
         return value
 
 
-def _is_choice(name: str) -> bool:
-    return typing.get_origin(FIELDS[name]) is Literal
+_WORDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
 
 
 def _check_type(name: str, value: object) -> None:
-    kind = FIELDS[name]
-    if _is_choice(name):
-        choices = typing.get_args(kind)
-        mend = did_you_mean(str(value), choices, "change that field")
-        _require(value in choices, name, value, f"one of {', '.join(choices)}", mend)
+    kind, mend = FIELDS[name], ""
+    if typing.get_origin(kind) is Literal:
+        fits, expected = value in choices(name), f"one of {', '.join(choices(name))}"
+        mend = did_you_mean(str(value), choices(name))
     elif typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
-        _require(
-            isinstance(value, tuple) and all(type(v) is item for v in value),
-            name,
-            value,
-            "whole numbers" if item is int else "texts",
-        )
-    elif kind is float:
-        _require(isinstance(value, float) and math.isfinite(value), name, value, "a finite number")
+        fits = isinstance(value, tuple) and all(type(each) is item for each in value)
+        expected = "whole numbers" if item is int else "texts"
     else:
-        words = {int: "a whole number", bool: "true or false", str: "a text"}
-        wanted = words[kind] + (", or auto" if name == "k" else "")
-        _require(type(value) is kind, name, value, wanted)
+        fits = type(value) is kind and (not isinstance(value, float) or math.isfinite(value))
+        expected = _WORDS[kind] + (", or auto" if name == "k" else "")
+    _require(fits, name, value, expected, mend)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -472,7 +372,12 @@ DEFAULT_RECIPE = "hybrid"
 def named(name: str) -> Recipe:
     """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
     if name not in RECIPES:
-        raise _unknown(name, list(RECIPES), "--recipe", "recipe")
+        raise InputError(
+            f"no recipe is called {name!r}",
+            where="`recipe`",
+            expected=f"one of {', '.join(RECIPES)}",
+            mend=did_you_mean(name, RECIPES),
+        )
     return RECIPES[name]
 
 

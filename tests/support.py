@@ -23,6 +23,11 @@ from numpy.typing import NDArray
 from aeclust.cli import main
 from aeclust.errors import AeclustError, InputError
 
+COMMANDS = (
+    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
+    "evaluate", "info", "name", "export", "doctor",
+)  # fmt: skip
+
 # 11 epochs of four steps: a checkpoint after every epoch, and before the first
 RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]
 RECIPE += ["--set", "reduction=pca:2", "--set", "clusterer=kmeans", "--lr", "1e-3"]

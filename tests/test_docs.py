@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from pages import ROOT, blocks, lines_of, type_line
 from PIL import Image
-from support import make_images
-from test_cli_streams import COMMANDS
+from support import COMMANDS, make_images
 
 from aeclust.clusters.scores import score
 from aeclust.images import demo

@@ -1,5 +1,5 @@
 """The command line."""
 
-from aeclust.cli.commands import main
+from aeclust.cli.entry import main
 
 __all__ = ["main"]

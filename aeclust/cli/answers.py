@@ -1,32 +1,135 @@
-"""What commands print for people: results as lines of text."""
+"""What commands answer: one object each, which knows its text and its JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aeclust.errors import printable
-from aeclust.recipe import Recipe
+from aeclust.recipe import Recipe, to_toml
 
 if TYPE_CHECKING:
     from aeclust.clusters.curve import Curve
     from aeclust.clusters.scores import Scores
+    from aeclust.run.caches import Made
     from aeclust.run.doctor import Health
+    from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
     from aeclust.run.names import Named
-
+    from aeclust.run.page import Reported
+    from aeclust.run.pictures import CurveFiles, Plotted, Reconstructed, Shown
+    from aeclust.run.train import Trained
 
 # Checkpoints below which a rank correlation of one may well be chance (p > 0.01).
-FEW = 6
+_FEW = 6
+_FRESH = " (fresh, nothing to do)"
 
 
-def scores_text(scores: Scores) -> str:
-    """Accuracy, NMI, ARI and cluster sizes."""
-    sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
-    return (
-        f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
-        f"cluster sizes {sizes}"
+@dataclass(frozen=True)
+class Answer:
+    """The result of a command: lines for people, and the object that --json prints."""
+
+    text: str
+    json: Mapping[str, Any]
+
+
+def recipe_answer(recipe: Recipe) -> Answer:
+    """A recipe as a file of its fields."""
+    return Answer(to_toml(recipe).rstrip("\n"), recipe.to_json())
+
+
+def trained_answer(run: Path, trained: Trained) -> Answer:
+    """Recipe, epochs, last loss and checkpoints of a training."""
+    recipe, metrics = trained.manifest.recipe, trained.metrics
+    loss = f" loss {metrics['loss']:.4f}," if "loss" in metrics else ""
+    return Answer(
+        f"{run}: {printable(recipe.name)}, {recipe.total_epochs} epochs,{loss}"
+        f" {len(trained.checkpoints)} checkpoints",
+        {
+            "run": str(run),
+            "recipe": recipe.name,
+            "epochs": recipe.total_epochs,
+            "checkpoints": trained.checkpoints,
+            "trained": trained.did_train,
+            "metrics": metrics,
+        },
+    )
+
+
+def latents_answer(file: Path, made: Made) -> Answer:
+    """Shape of latents, and the epoch of the network that made them."""
+    shape = made.artifact.arrays["latents"].shape
+    epoch = made.artifact.details["epoch"]
+    return Answer(
+        f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
+        + _FRESH * made.fresh,
+        {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
+    )
+
+
+def clusters_answer(file: Path, made: Made) -> Answer:
+    """Sizes of clusters, and how sure they are."""
+    import numpy as np
+
+    arrays, details = made.artifact.arrays, made.artifact.details
+    sizes = np.bincount(arrays["labels"]).tolist()
+    confidence = float(arrays["confidence"].mean())
+    agreement, views = details.get("agreement"), details.get("view_agreement")
+    return Answer(
+        f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
+        f" mean confidence {confidence:.3f}"
+        + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
+        + ("" if views is None else f", of random views {views:.3f}")
+        + _FRESH * made.fresh,
+        {
+            "file": str(file),
+            "k": len(sizes),
+            "sizes": sizes,
+            "confidence": confidence,
+            "agreement": agreement,
+            "view_agreement": views,
+            "members": details.get("members", {}),
+            "warnings": details.get("warnings", []),
+            "made": not made.fresh,
+        },
+    )
+
+
+def names_answer(named: Named) -> Answer:
+    """Clusters with size, mean confidence and name; how many known labels agree."""
+    lines = ["cluster   images  confidence  name"]
+    for cluster in named.clusters:
+        line = f"{cluster.cluster:7d}  {cluster.size:7d}  {cluster.confidence:10.3f}"
+        lines.append(line if cluster.name is None else f"{line}  {cluster.name}")
+    if named.known is not None and named.agree is not None:
+        share = named.agree / named.known
+        lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")
+    return Answer("\n".join(lines), asdict(named))
+
+
+def export_answer(exported: Exported) -> Answer:
+    """What was written where."""
+    return Answer(f"{exported.file}: {exported.content}", asdict(exported))
+
+
+def reconstruction_answer(drawn: Reconstructed) -> Answer:
+    """Mean error of the reconstructions."""
+    return Answer(
+        f"{drawn.file}: {len(drawn.ids)} images after epoch {drawn.epoch},"
+        f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
+        {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
+    )
+
+
+def curve_answer(made: CurveFiles, *, streamed: bool) -> Answer:
+    """The curve and its files; a picture that goes to standard output has no table beside it."""
+    table = None if streamed else str(made.table)
+    files = f"{made.picture} and {table}" if table else str(made.picture)
+    return Answer(
+        f"{curve_text(made.curve, made.validated)}\n{files}",
+        {"picture": str(made.picture), "table": table, **asdict(made.curve)},
     )
 
 
@@ -47,7 +150,7 @@ def curve_text(curve: Curve, validated: int) -> str:
     elif len(shares) > 1:
         lines.append("view_neighbours, which needs no labels, does not change")
     if curve.points[0].accuracy is not None:
-        few = f" ({len(shares)} checkpoints are too few to mean much)" * (len(shares) < FEW)
+        few = f" ({len(shares)} checkpoints are too few to mean much)" * (len(shares) < _FEW)
         lines.append(f"Spearman correlation with accuracy{few}:")
         for name, rho in curve.correlations.items():
             lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
@@ -71,71 +174,95 @@ def _error(curve: Curve, images: int) -> float:
     return float((mean * (1 - mean) / images) ** 0.5)
 
 
-def clusters_text(found: Named) -> str:
-    """Clusters with size, mean confidence and name; how many known labels agree."""
-    lines = ["cluster   images  confidence  name"]
-    for one in found.clusters:
-        known = f"{one.cluster:7d}  {one.size:7d}  {one.confidence:10.3f}"
-        lines.append(known if one.name is None else f"{known}  {one.name}")
-    if found.known is not None and found.agree is not None:
-        share = found.agree / found.known
-        lines.append(f"{found.agree} of {found.known} known labels agree ({share:.1%})")
-    return "\n".join(lines)
+def plot_answer(drawn: Plotted) -> Answer:
+    """The picture, and scores where there are true labels."""
+    if drawn.scores is None:
+        return Answer(str(drawn.file), {"file": str(drawn.file)})
+    text = f"{drawn.file}\n{scores_text(drawn.scores)}"
+    return Answer(text, {"file": str(drawn.file), **asdict(drawn.scores)})
 
 
-def file_text(found: FileInfo) -> str:
+def gallery_answer(shown: Shown) -> Answer:
+    """The picture and what is on it."""
+    return Answer(str(shown.file), {**asdict(shown), "file": str(shown.file)})
+
+
+def report_answer(made: Reported) -> Answer:
+    """The page and its size."""
+    return Answer(
+        f"{made.file}: {made.images} images in {made.clusters} clusters, {made.size / 1e6:.1f} MB",
+        {"file": str(made.file), "bytes": made.size},
+    )
+
+
+def scores_answer(scores: Scores, *, labelled: int, images: int) -> Answer:
+    """Scores, of the labelled images where only some of them are."""
+    few = f"{labelled} of {images} images are labelled; of these\n" * (labelled < images)
+    return Answer(few + scores_text(scores), {"n": labelled, **asdict(scores)})
+
+
+def scores_text(scores: Scores) -> str:
+    """Accuracy, NMI, ARI and cluster sizes."""
+    sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
+    return (
+        f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
+        f"cluster sizes {sizes}"
+    )
+
+
+def file_answer(info: FileInfo) -> Answer:
     """All that an artifact says of itself."""
-    lines = [f"{found.file}: {found.kind}, intact, sha256 {found.digest}"]
-    lines += [f"  {name}: {dtype} {shape}" for name, (dtype, shape) in found.arrays.items()]
+    lines = [f"{info.file}: {info.kind}, intact, sha256 {info.digest}"]
+    lines += [f"  {name}: {dtype} {shape}" for name, (dtype, shape) in info.arrays.items()]
     for title in ("parents", "details", "recipe", "versions"):
-        pairs = ", ".join(f"{k}={v}" for k, v in getattr(found, title).items())
+        pairs = ", ".join(f"{k}={v}" for k, v in getattr(info, title).items())
         lines.append(f"  {title}: {pairs}")
-    return _printable([*lines, f"  seed: {found.seed}"])
+    return Answer(_printable([*lines, f"  seed: {info.seed}"]), asdict(info))
 
 
-def run_text(found: RunInfo, resume: str) -> str:
+def run_answer(info: RunInfo, resume: str) -> Answer:
     """A run: recipe, images, and every file with its digest and why it is stale.
 
     `resume` is the command that continues it.
     """
-    recipe = Recipe.from_json(found.manifest["recipe"], where=found.folder)
-    data = found.manifest["data"]
-    state = "finished" if found.finished else f"interrupted: continue with {resume}"
-    if found.process is not None:
-        state = f"process {found.process} works here"
+    recipe = Recipe.from_json(info.manifest["recipe"], where=info.folder)
+    data = info.manifest["data"]
+    state = "finished" if info.finished else f"interrupted: continue with {resume}"
+    if info.process is not None:
+        state = f"process {info.process} works here"
     lines = [
-        f"{found.folder}: {recipe.name}, {recipe.total_epochs} epochs,"
-        f" seed {found.manifest['seed']}, {state}",
+        f"{info.folder}: {recipe.name}, {recipe.total_epochs} epochs,"
+        f" seed {info.manifest['seed']}, {state}",
         f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
     ]
     lines += [
-        f"{Path(f.file).relative_to(found.folder)}: {f.kind}, intact, sha256 {f.digest[:12]}"
+        f"{Path(f.file).relative_to(info.folder)}: {f.kind}, intact, sha256 {f.digest[:12]}"
         + (f", STALE: {f.stale}" if f.stale else "")
-        for f in found.files
+        for f in info.files
     ]
-    return _printable(lines)
+    return Answer(_printable(lines), asdict(info))
 
 
-def health_text(health: Health) -> str:
+def health_answer(health: Health) -> Answer:
     """What a machine offers, and what will hurt."""
 
     def size(count: int | None) -> str:
         return "" if count is None else f", {count / 1e9:.1f} GB"
 
     versions = [f"{name} {version}" for name, version in health.versions.items()]
-    watched = [name for name, is_one in health.terminals.items() if is_one]
+    terminals = [name for name, is_terminal in health.terminals.items() if is_terminal]
     state = {"none": "not there yet", "run": "holds a run"}.get(health.run_state, health.run_state)
     lines = [
         f"versions   {', '.join(versions[:5])}",
         f"           {', '.join(versions[5:])}",
         f"system     {health.system}",
-        *(f"device     {one.kind}: {one.name}{size(one.memory)}" for one in health.devices),
+        *(f"device     {each.kind}: {each.name}{size(each.memory)}" for each in health.devices),
         f"computing  --device auto takes {health.auto}, in {health.precision};"
         f" {health.threads} of {health.cores} cores",
         f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
         f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
         f" {size(health.disk_free)[2:]} free",
-        f"terminals  {', '.join(watched) or 'none'}",
+        f"terminals  {', '.join(terminals) or 'none'}",
         *(
             f"extra      {extra.name}: {extra.adds or 'optional'};"
             + (" installed" if extra.there else f" pip install 'aeclust[{extra.name}]'")
@@ -143,7 +270,8 @@ def health_text(health: Health) -> str:
         ),
         *(f"problem    {problem}" for problem in health.problems),
     ]
-    return _printable(lines if health.problems else [*lines, "all is well"])
+    text = _printable(lines if health.problems else [*lines, "all is well"])
+    return Answer(text, asdict(health))
 
 
 def _printable(lines: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What every command has around it: its surroundings before, its result on the streams after."""
+"""What every command has around it: its context before, its answer on the streams after."""
 
 from __future__ import annotations
 
@@ -10,40 +10,31 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from aeclust.cli import streams
-from aeclust.cli.options import DEFAULT_RUN
+from aeclust.cli.answers import Answer
+from aeclust.cli.options import DEFAULT_RUN, Common
 from aeclust.cli.streams import STREAM
 from aeclust.cli.terminal import Signals, Terminal
 from aeclust.errors import InputError
 
 if TYPE_CHECKING:
-    from aeclust.recipe import Recipe
     from aeclust.run.context import Context
     from aeclust.run.folder import Manifest, RunFolder
-
-# -- from requests to results -------------------------------------------------------------------
 
 
 def manifest_of(folder: Path) -> Manifest | None:
     """What the run in a folder was started for, if there is one."""
-    found = run_folder(folder)
-    return found.manifest() if found.exists() else None
+    run = run_folder(folder)
+    return run.manifest() if run.exists() else None
 
 
 @contextmanager
 def surroundings(
-    run: Path,
-    device: str,
-    threads: int | None,
-    quiet: bool,
-    *,
-    together: bool = False,
-    training: Recipe | None = None,
-    signals: Signals | None = None,
+    common: Common, *, together: bool = False, epochs: int = 0, signals: Signals | None = None
 ) -> Iterator[Context]:
     """What the stage of a command needs; the terminal is left tidy whatever happens.
 
@@ -62,26 +53,23 @@ def surroundings(
 
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     with ExitStack() as stack:
-        stack.enter_context(on_threads(threads))
-        assemble, speaks = cache(partial(alone, device)), True
+        stack.enter_context(on_threads(common.threads))
+        assemble, speaks = cache(partial(alone, common.device)), True
         if started > 1:
             from aeclust.network.parallel import joined
 
             place = int(os.environ.get("LOCAL_RANK", "0"))
-            joining = joined(choose_device(device), size=started, local_rank=place)
+            joining = joined(choose_device(common.device), size=started, local_rank=place)
             team = stack.enter_context(joining)
             assemble, speaks = cache(lambda: team), team.leads
-        elif device not in ("auto", "cpu"):
+        elif common.device not in ("auto", "cpu"):
             assemble()  # is it there?
-        terminal = Terminal(
-            quiet=quiet or not speaks,
-            epochs=training.total_epochs if training else 0,
-        )
+        terminal = Terminal(quiet=common.quiet or not speaks, epochs=epochs)
         stack.callback(terminal.close)
         yield Context(
-            folder=run_folder(run),
+            folder=run_folder(common.run),
             assemble=assemble,
-            log=lambda line: terminal.say(streams.spoken(line)),
+            log=lambda line: terminal.log(streams.with_names(line)),
             observe=terminal.observe,
             progress=terminal.progress,
             signal=signals.noted,
@@ -97,7 +85,7 @@ def run_folder(run: Path) -> RunFolder:
     return RunFolder(run, "" if known else f" --run {shlex.quote(str(run))}")
 
 
-def say_next(context: Context, *commands: str) -> None:
+def log_next(context: Context, *commands: str) -> None:
     """What to do with what is there now."""
     context.log(f"next: {', or '.join(map(context.folder.command, commands))}")
 
@@ -121,23 +109,15 @@ def on_threads(threads: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-# -- from results to streams -------------------------------------------------------------------
-
-
-def print_result(
-    as_json: bool,
-    result: dict[str, Any],
-    text: str,
-    output: Path | None = None,
-    quiet: bool = False,
+def reply(
+    answer: Answer, as_json: bool, output: Path | None = None, *, quiet: bool = False
 ) -> None:
-    """The result on standard output; on standard error if that carries the file itself."""
-    line = streams.spoken(json.dumps(result) if as_json else text)
-    if output == STREAM:
-        if not quiet:
-            typer.echo(line, err=True)
-    else:
+    """The answer on standard output; on standard error if that carries the file itself."""
+    line = streams.with_names(json.dumps(answer.json) if as_json else answer.text)
+    if output != STREAM:
         emit(f"{line}\n")
+    elif not quiet:
+        typer.echo(line, err=True)
 
 
 def emit(text: str, output: Path | None = None) -> None:

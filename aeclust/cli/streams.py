@@ -1,7 +1,7 @@
 """`-`: standard input as a file to read, standard output as a file to write.
 
 A stream can be read only once and has no name, so it is kept in a temporary file while a command
-works; :func:`spoken` gives that file its proper name in what the command says.
+works; :func:`with_names` puts the name of the stream in the place of that file's.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def standard_output() -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def spoken(text: str) -> str:
-    """A sentence with standard input and output by these names, not by those of their files."""
+def with_names(text: str) -> str:
+    """A text with standard input and output by these names, not by those of their files."""
     folder = re.escape(os.path.join(tempfile.gettempdir(), _PREFIX))
     return re.sub(rf"{folder}\w+[/\\]+standard-(input|output)\.\w+", r"standard \1", text)
 

@@ -39,13 +39,13 @@ class Terminal:
         self._clock = time.monotonic()
         self._since = 0.0
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """One line of plain text, control characters escaped."""
         line = printable(line)
         if self._watched():
             self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
         elif not self.quiet:
-            tell(line)
+            write_line(line)
 
     def observe(self, moment: Moment) -> None:
         """Follow training: epoch, loss, images per second, time left."""
@@ -96,8 +96,8 @@ class Terminal:
             self.close()
 
 
-def tell(line: str) -> None:
-    """A line on standard error; where nobody reads it, it goes nowhere, and so does the rest."""
+def write_line(line: str) -> None:
+    """Write a line on standard error; where nobody reads it, drop it and what follows."""
     if sys.stderr is None:  # closed
         return
     try:
@@ -143,8 +143,8 @@ class Signals:
     Attributes
     ----------
     resting : str or None
-        What to say of an interrupt at a time when nothing would be lost by it; None while a signal
-        has to wait until the state is saved.
+        The message of an interrupt while nothing would be lost by it; None while a signal has to
+        wait until the state is saved.
     """
 
     def __init__(self) -> None:

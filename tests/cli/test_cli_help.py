@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Cli, one_error, shell
-from test_cli_streams import COMMANDS
+from support import COMMANDS, Cli, one_error
 from typer.main import get_command
 
 from aeclust.cli import completion, main
-from aeclust.cli.commands import app
-from aeclust.cli.options import COMMAND_PANELS
+from aeclust.cli.app import COMMAND_PANELS
+from aeclust.cli.entry import app
 from aeclust.recipe import CLUSTERERS, RECIPES
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Cli, Data, one_error
-from test_cli_streams import COMMANDS
+from support import COMMANDS, Cli, Data, one_error
 
 from aeclust.run.folder import RunFolder
 

@@ -14,17 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, one_error
+from support import BY_COLOUR, COMMANDS, RECIPE, TWO_PHASES, Cli, Data, one_error
 
 from aeclust.cli import main
 from aeclust.cli.terminal import Terminal
 from aeclust.run.folder import RunFolder
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "h5py", "numpy", "PIL")
-COMMANDS = (
-    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
-    "evaluate", "info", "name", "export", "doctor",
-)  # fmt: skip
 
 LIGHT = f"""
 import sys

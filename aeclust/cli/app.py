@@ -1,0 +1,140 @@
+"""The application: commands in panels of the help, and options in groups.
+
+A command takes a few frozen dataclasses whose fields are annotated options; typer, which needs
+every option as a parameter, is shown a function that takes the fields one by one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
+
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
+WORK, LOOK, SHARE, CHECK = "Work", "Look", "Share", "Check"
+COMMAND_PANELS = (WORK, LOOK, SHARE, CHECK)
+IMAGES, TRAINING, CLUSTERING = "Images", "Training", "Clustering"
+KNOWN, OUTPUT, COMPUTING = "Known labels", "Output", "Computing"
+OPTION_PANELS = (None, TRAINING, CLUSTERING, KNOWN, IMAGES, OUTPUT, COMPUTING)
+
+
+class Command(TyperCommand):
+    """A command whose help is tidy."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """As typer's, with --help among the flags of output."""
+        params = _without_types(super().get_params(ctx))
+        next(param for param in params if param.name == "help").rich_help_panel = OUTPUT
+        return params
+
+
+class Commands(TyperGroup):
+    """The commands, panel after panel whatever the order they are written in."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """As typer's."""
+        return _without_types(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of their panels."""
+        return sorted(
+            super().list_commands(ctx),
+            key=lambda name: COMMAND_PANELS.index(self.commands[name].rich_help_panel),
+        )
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    """Flags without a value show no type."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = " "
+    return params
+
+
+app = typer.Typer(
+    name="aeclust",
+    cls=Commands,
+    help="Cluster images without labels: train an autoencoder, embed, cluster, see, export.\n\n"
+    "First run: aeclust train && aeclust predict > submission.csv\n\n"
+    "Your own images: aeclust train photos/ --size 32",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aeclust {version('aeclust')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]:
+    """Make a function a command in a panel of the help; its docstring ends with examples.
+
+    Its parameters are annotated options, and dataclasses whose fields are.
+    """
+
+    def register(handler: Handler) -> Handler:
+        hints = typing.get_type_hints(handler, include_extras=True)
+        groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+
+        def run(**values: Any) -> None:
+            for parameter, group in groups.items():
+                values[parameter] = group(**{f.name: values.pop(f.name) for f in fields(group)})  # type: ignore[operator]
+            handler(**values)
+
+        options: list[inspect.Parameter] = []
+        for parameter in inspect.signature(handler).parameters.values():
+            if parameter.name in groups:
+                options += _options_of(groups[parameter.name])
+            else:
+                hint = hints[parameter.name]
+                options.append(_option(parameter.name, hint, parameter.default))
+        options.sort(key=lambda option: OPTION_PANELS.index(_panel(option.annotation)))
+        run.__name__, run.__doc__ = handler.__name__, handler.__doc__
+        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        run.__annotations__ = {option.name: option.annotation for option in options}
+        app.command(name, cls=Command, rich_help_panel=panel)(run)
+        return handler
+
+    return register
+
+
+def _options_of(group: Any) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(group, include_extras=True)
+    return [
+        _option(
+            f.name, hints[f.name], inspect.Parameter.empty if f.default is MISSING else f.default
+        )
+        for f in fields(group)
+    ]
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _panel(annotation: Any) -> str | None:
+    (info,) = [each for each in annotation.__metadata__ if isinstance(each, ParameterInfo)]
+    return info.rich_help_panel

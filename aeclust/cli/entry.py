@@ -1,0 +1,113 @@
+"""The entry point: runs one command, and turns exceptions into lines and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from aeclust.cli import check, look, share, streams, work  # noqa: F401 - their commands
+from aeclust.cli.app import app
+from aeclust.cli.terminal import Terminated, terminable, write_line
+from aeclust.errors import AeclustError, Interrupted, did_you_mean, printable
+from aeclust.recipe import FIELDS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors are one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names and ids may be in any script
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        with terminable():
+            code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
+        if code == 130:  # typer's own answer to Ctrl-C, without a word
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except Interrupted as stop:
+        write_line(f"{_process()}{stop}")
+        return 128 + stop.signal_number
+    except AeclustError as error:
+        flags = partial(flag_of, command=_command(sys.argv[1:] if arguments is None else arguments))
+        write_line(f"{_process()}error: {streams.with_names(error.line(flags))}")
+        return error.exit_code
+    except typer.TyperException as error:
+        if error.format_message():  # or else a bare aeclust has shown its help
+            write_line(f"error: {_usage_text(error)}")
+        return 2
+    except OSError as error:
+        if error.filename is not None:  # a path that the system does not take
+            place = printable(os.fsdecode(error.filename))
+            write_line(f"error: {place}: cannot be used ({error.strerror})")
+            return 2
+        if error.errno == errno.ENOENT:  # asked for by whatever makes a path absolute
+            write_line("error: the working folder is gone; change to another one")
+            return 2
+        # typer's own printing of help
+        write_line(f"error: standard output: could not be written ({error.strerror})")
+        return 4
+    except (KeyboardInterrupt, typer.Abort):
+        write_line("interrupted")
+        return 130
+    except Terminated:
+        write_line("terminated")
+        return 143
+
+
+def flag_of(setting: str, command: str = "") -> str:
+    """What the command line calls a setting that an error names.
+
+    Parameters
+    ----------
+    setting : str
+        Its neutral name.
+    command : str
+        The command that the error came from; others may have another flag for the setting.
+
+    >>> flag_of("k"), flag_of("skip_bad"), flag_of("reduction", "train")
+    ('-k', '--skip-bad', '--set reduction')
+    """
+    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    flags: dict[str, str] = {}
+    for name in (*commands, command):  # the command's own last
+        if name == "train" == command:  # which has --set for what has no flag of its own
+            flags |= {field: f"--set {field}" for field in FIELDS}
+        for param in commands[name].params if name in commands else ():
+            if param.param_type_name == "option":
+                flags[param.name.rstrip("_")] = param.opts[0]
+    other = f"--set {setting}" if setting in FIELDS else f"--{setting.replace('_', '-')}"
+    return flags.get(setting, other)
+
+
+def _usage_text(error: typer.TyperException) -> str:
+    """What typer has against a request, in one line that ends with how to mend it."""
+    context = getattr(error, "ctx", None)
+    mend = f"see {context.command_path if context else 'aeclust'} --help"
+    text, _, meant = " ".join(error.format_message().split()).partition(". Did you mean ")
+    if meant:
+        mend = f"did you mean {meant.split(chr(39))[1]}?"
+    if choice := re.search(r"'(.*)' is not one of (.*)", text):
+        mend = did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]), mend)
+    if getattr(error, "possibilities", None):
+        text = error.message
+        mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
+    return f"{text.rstrip('.')}; {mend}"
+
+
+def _process() -> str:
+    """Which of several processes writes a line; empty for the first and for one alone."""
+    rank = os.environ.get("RANK", "0")
+    return "" if rank == "0" else f"process {rank}: "
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The name of the command that these arguments ask for."""
+    return next((word for word in arguments if not word.startswith("-")), "")

@@ -1,0 +1,212 @@
+"""The commands that make a run: train, embed, cluster, predict."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aeclust.cli import answers, streams
+from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
+from aeclust.cli.options import (
+    Checkpoint,
+    Clustering,
+    Common,
+    Force,
+    Images,
+    Output,
+    RunSeed,
+    Seed,
+    TrainImages,
+    Training,
+    Validation,
+    exclusive,
+    flag,
+)
+from aeclust.cli.setup import (
+    check_foreign,
+    copy_to,
+    emit,
+    log_next,
+    manifest_of,
+    reply,
+    surroundings,
+)
+from aeclust.cli.streams import STREAM
+from aeclust.cli.terminal import deferred_signals
+from aeclust.errors import InputError
+
+
+@command(WORK)
+def train(
+    *,
+    images: TrainImages,
+    training: Training,
+    validation: Validation,
+    resume: Annotated[
+        bool, flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
+    ] = False,
+    force: Annotated[bool, flag("--force", OUTPUT, "Replace a run that is there.")] = False,
+    seed: Seed = None,
+    common: Common,
+) -> None:
+    """Learn from unlabelled images; writes checkpoints into the run folder.
+
+    aeclust train
+    aeclust train photos/ --size 32 -k 5
+    aeclust train demo:digits -k 10 --epochs 20 --run digits
+    """
+    val_images, val_labels = validation.both()
+    if resume and force:
+        raise exclusive("`resume`, `force`")
+    # what is not repeated is as it was when the run began
+    begun = manifest_of(common.run) if resume else None
+    recipe = training.chosen(None if begun is None else begun.recipe)
+    if training.write_config:
+        reply(answers.recipe_answer(recipe), common.as_json)
+        return
+    source = images.source()
+    if begun is not None:
+        source = source or begun.source
+        seed = begun.seed if seed is None else seed
+        val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
+    with (
+        deferred_signals() as signals,
+        surroundings(common, together=True, epochs=recipe.total_epochs, signals=signals) as context,
+    ):
+        from aeclust.images import Source
+        from aeclust.run.train import train as train_run
+
+        trained = train_run(
+            context,
+            source or Source(location="demo:scenes"),
+            recipe,
+            seed=seed or 0,
+            val_images=val_images,
+            val_labels=val_labels,
+            resume=resume,
+            force=force,
+        )
+        if context.team.leads:
+            reply(answers.trained_answer(common.run, trained), common.as_json)
+            rows = ",".join(map(str, range(1, min(4, trained.manifest.shape[0])))) or "0"
+            log_next(context, "predict > submission.csv", f"reconstruct --idx {rows}")
+
+
+@command(WORK)
+def embed(
+    *,
+    checkpoint: Checkpoint = None,
+    images: Images,
+    output: Output = None,
+    force: Force = False,
+    common: Common,
+) -> None:
+    """Turn images into latents (latents.h5).
+
+    aeclust embed
+    aeclust embed --checkpoint 5
+    aeclust embed demo:scenes-val -o val-latents.h5
+    """
+    source = images.source()
+    with (
+        streams.writable(output, ".h5") as target,
+        surroundings(common, together=True) as context,
+    ):
+        from aeclust.run import caches
+
+        check_foreign(context, output)
+        made, file = None, target
+        if source is not None:  # None where these are the images of the run
+            made = caches.embed_others(context, source, target, checkpoint=checkpoint)
+        if made is None or file is None:
+            made = made or caches.embed(context, checkpoint=checkpoint, force=force)
+            file = context.folder.latents_file
+            file = copy_to(file, target) if context.team.leads else file
+        if context.team.leads:
+            answer = answers.latents_answer(file, made)
+            reply(answer, common.as_json, output, quiet=common.quiet)
+            if not made.fresh and source is None:
+                log_next(context, "cluster", "plot")
+
+
+@command(WORK)
+def cluster(
+    *,
+    clustering: Clustering,
+    output: Output = None,
+    force: Force = False,
+    seed: RunSeed = None,
+    common: Common,
+) -> None:
+    """Group the latents (labels.h5).
+
+    aeclust cluster -k 3
+    aeclust cluster -k auto
+    aeclust cluster --reduction pca:50 --clusterer kmeans
+    """
+    with streams.writable(output, ".h5") as target, surroundings(common) as context:
+        from aeclust.run.caches import cluster as cluster_run
+        from aeclust.run.names import read_names
+
+        check_foreign(context, output)
+        made = cluster_run(context, overrides=clustering.given(), seed=seed, force=force)
+        file = copy_to(context.folder.labels_file, target)
+        reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
+        if not made.fresh:
+            names = read_names(context.folder)
+            if names is not None and names.stale(context.folder):
+                anew = context.folder.command("name")
+                context.log(f"the names that clusters had are not theirs any more: {anew}")
+            log_next(context, "plot", "predict > submission.csv")
+
+
+@command(WORK)
+def predict(
+    *,
+    images: Images,
+    invert: Annotated[bool, flag("--invert", KNOWN, "Swap the names of two clusters.")] = False,
+    names: Annotated[
+        bool, flag("--names", KNOWN, "Print the names that aeclust name gave.")
+    ] = False,
+    validation: Validation,
+    output: Output = None,
+    common: Common,
+) -> None:
+    """Print id,label for every image, making what is missing or stale first.
+
+    aeclust predict > submission.csv
+    aeclust predict --names > named.csv
+    aeclust predict - < new-images.npy
+    """
+    if names and (invert or validation != Validation()):
+        raise InputError(
+            "the clusters have names already",
+            where="`names`",
+            expected="neither `invert` nor `val_images` and `val_labels` beside it",
+            mend="leave out one of them",
+        )
+    source = images.source()
+    with surroundings(common) as context:
+        from aeclust.images.truth import to_csv, to_json
+
+        check_foreign(context, output)
+        texts = None
+        if names:
+            from aeclust.run.names import predict_names
+
+            prediction, texts = predict_names(context, source)
+        else:
+            from aeclust.run.caches import predict as predict_run
+
+            prediction = predict_run(
+                context,
+                source,
+                invert=invert,
+                val_images=validation.source(),
+                val_labels=validation.val_labels,
+            )
+        ids, labels = prediction.ids, prediction.labels
+        if common.as_json:
+            text = to_json(ids, labels, prediction.confidence, texts)
+        else:
+            text = to_csv(ids, labels if texts is None else texts)
+        emit(text, None if output == STREAM else output)
