@@ -17,7 +17,7 @@ from typer.main import get_command
 from aeclust.cli import check, look, share, streams, work  # noqa: F401 - their commands
 from aeclust.cli.app import app
 from aeclust.cli.terminal import Terminated, terminable, write_line
-from aeclust.errors import AeclustError, Interrupted, did_you_mean, printable
+from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.recipe import FIELDS
 
 
@@ -94,12 +94,15 @@ def _usage_text(error: typer.TyperException) -> str:
     text, _, meant = " ".join(error.format_message().split()).partition(". Did you mean ")
     if meant:
         mend = f"did you mean {meant.split(chr(39))[1]}?"
-    if choice := re.search(r"'(.*)' is not one of (.*)", text):
-        mend = did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]), mend)
+    if choice := re.search(r"'(-[^']*)'.* '(.*)' is not one of (.*)", text):
+        flag, value, known = choice[1], choice[2], re.findall(r"'([^']*)'", choice[3])
+        mend = did_you_mean(value, known, mend)
+        expected = f"one of {', '.join(known)}"
+        return InputError(f"is {value!r}", where=flag, expected=expected, mend=mend).line()
     if getattr(error, "possibilities", None):
         text = error.message
         mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
-    return f"{text.rstrip('.')}; {mend}"
+    return f"{text.replace('Value error, ', '').rstrip('.')}; {mend}"
 
 
 def _process() -> str:

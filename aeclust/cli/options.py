@@ -45,7 +45,9 @@ def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
             "standard input can be read only once", where="-",
             expected="one - in a command", mend="save one of them to a file",
         )  # fmt: skip
-    return ctx.with_resource(streams.standard_input(csv=param.name in _MAY_BE_CSV))
+    # the root is closed even where the rest of the request is wrong
+    root = ctx.find_root()
+    return root.with_resource(streams.standard_input(csv=param.name in _MAY_BE_CSV))
 
 
 def _destination(value: Path | None) -> Path | None:

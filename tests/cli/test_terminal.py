@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 
 import pytest
-from aeclust.cli.chart import LossCurve
 
-from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, tell, terminable
+from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, terminable, write_line
 from aeclust.errors import Interrupted
 from aeclust.network.training import Moment, Snapshot
 
@@ -54,7 +52,7 @@ def moment(epoch: int, step: int, *, images: int = 64, loss: float = 0.25) -> Mo
 
 
 def work(terminal: Terminal) -> None:
-    """A training and an embedding, as a command tells of them."""
+    """A training and an embedding, as a command reports them."""
     terminal.observe(moment(0, 0, images=0, loss=float("nan")))
     terminal.observe(moment(0, 5))
     terminal.observe(moment(3, 0))
@@ -80,14 +78,14 @@ def test_a_line_is_shown_as_it_is(
     line: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with standard_error(watched=False) as stderr:
-        Terminal(quiet=False).say(line)
+        Terminal(quiet=False).log(line)
     assert stderr.getvalue() == shown + "\n"
     assert capsys.readouterr().out == ""
 
 
 def test_a_watched_line_obeys_no_file() -> None:
     with standard_error(watched=True) as stderr:
-        Terminal(quiet=False).say("cats\x1b[2J.npy")
+        Terminal(quiet=False).log("cats\x1b[2J.npy")
     assert "\x1b[2J" not in stderr.getvalue()
     assert r"cats\x1b[2J.npy" in stderr.getvalue()
 
@@ -96,7 +94,7 @@ def test_a_watched_line_obeys_no_file() -> None:
 def test_quiet_shows_nothing(watched: bool) -> None:
     with standard_error(watched=watched) as stderr:
         terminal = Terminal(quiet=True, epochs=3)
-        terminal.say("a line")
+        terminal.log("a line")
         work(terminal)
     assert stderr.getvalue() == ""
 
@@ -123,15 +121,15 @@ def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
 def shown_by(
     ticks: list[float], moments: list[Moment], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, int, int]]:
-    """What the bar of three epochs is told at these ticks of the clock."""
+    """What the bar of three epochs shows at these ticks of the clock."""
     shown: list[tuple[str, int, int]] = []
     clock = iter(ticks)
     with standard_error(watched=True), monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: next(clock))
         terminal = Terminal(quiet=False, epochs=3)
         patch.setattr(terminal, "_show", lambda *values: shown.append(values[:3]))
-        for one in moments:
-            terminal.observe(one)
+        for each in moments:
+            terminal.observe(each)
     return shown
 
 
@@ -161,44 +159,14 @@ def test_closing_what_never_opened_is_no_error() -> None:
     assert stderr.getvalue() == ""
 
 
-def screen(terminal_size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, term: str) -> str:
-    """All that a training of two phases sends to a terminal of so many columns and lines."""
-    columns, lines = terminal_size
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("LINES", str(lines))
-    monkeypatch.setenv("TERM", term)
-    with standard_error(watched=True) as stderr:
-        terminal = Terminal(quiet=False, epochs=4, first_phase=3)
-        for step in range(41):
-            one = moment(*divmod(step, 10), images=64 if step else 0, loss=50.0 - step)
-            terminal.observe(one)
-    return stderr.getvalue()
-
-
-def test_the_curve_of_both_phases_stays_below_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = screen((100, 30), monkeypatch, "xterm")
-    last = text[text.rindex("epoch 4/4  loss 10.0000") :]
-    assert "     49 ┤" in last
-    assert "     10 ┤" in last
-    assert "┊" in last
-    assert re.search(r"  epoch  0 +3 +4", last)
-    assert last.endswith("\n") or last.endswith("\x1b[?25h")
-
-
-@pytest.mark.parametrize("size", [(47, 30), (100, 13)])
-def test_a_small_terminal_has_the_bar_alone(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = screen(size, monkeypatch, "xterm")
-    assert "epoch 4/4" in text
-    assert "┤" not in text
-
-
 @pytest.mark.parametrize("term", ["dumb", "unknown"])
 def test_a_terminal_that_cannot_move_its_cursor_sees_nothing(
     term: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert screen((100, 30), monkeypatch, term) == ""
+    monkeypatch.setenv("TERM", term)
+    with standard_error(watched=True) as stderr:
+        work(Terminal(quiet=False, epochs=3))
+    assert stderr.getvalue() == ""
 
 
 def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
@@ -206,19 +174,9 @@ def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
         terminal = Terminal(quiet=False)
         terminal.progress("clustering: kmeans", 0, 0)
         terminal.progress("clustering", 1, 1)
-        terminal.say("done")
+        terminal.log("done")
     text = stderr.getvalue()
     assert text.index("clustering") < text.index("done")
-
-
-def test_drawing_costs_next_to_nothing() -> None:
-    curve = LossCurve(18, 14)
-    for step in range(5000):
-        curve.add((step + 1) * 18 / 5000, 1 / (step + 1))
-    start = time.perf_counter()
-    curve.lines(92, 5)
-    # at four times a second, 1 % of training would be 2.5 ms; other work may share the core
-    assert time.perf_counter() - start < 0.05
 
 
 # -- signals -----------------------------------------------------------------------------------
@@ -324,17 +282,17 @@ def test_handlers_nest() -> None:
 # -- nobody there ----------------------------------------------------------------------------------
 
 
-def test_a_closed_standard_error_is_told_nothing() -> None:
+def test_a_closed_standard_error_takes_nothing() -> None:
     with redirect_stderr(None):
-        tell("a line")
+        write_line("a line")
         work(Terminal(quiet=False))
-        Terminal(quiet=False).say("a line")
+        Terminal(quiet=False).log("a line")
 
 
-def test_a_standard_error_without_a_reader_is_told_nothing_more() -> None:
+def test_a_standard_error_without_a_reader_takes_nothing_more() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream, redirect_stderr(stream):
-        tell("a line")
-        Terminal(quiet=False).say("another line")
+        write_line("a line")
+        Terminal(quiet=False).log("another line")
         stream.write("what somebody else writes")

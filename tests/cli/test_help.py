@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 from support import COMMANDS, Cli, one_error
 from typer.main import get_command
 
-from aeclust.cli import completion, main
+from aeclust.cli import main
 from aeclust.cli.app import COMMAND_PANELS
 from aeclust.cli.entry import app
 from aeclust.recipe import CLUSTERERS, RECIPES
@@ -203,59 +202,3 @@ def test_each_shell_is_given_its_script(
     with pytest.raises(SystemExit):
         main([])
     assert f"_AECLUST_COMPLETE=complete_{name}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "place", "joined"),
-    [
-        ("aeclust\ntrain\ndemo\n:\nsc", 4, ["aeclust", "train", "demo:sc"]),
-        ("aeclust\ntrain\ndemo\n:", 3, ["aeclust", "train", "demo:"]),
-        ("aeclust\ntrain\n--recipe\n=\nhy", 4, ["aeclust", "train", "--recipe=hy"]),
-        ("aeclust\ntrain\n", 2, ["aeclust", "train", ""]),
-        ("aeclust\ntrain\n--resume", 1, ["aeclust", "train"]),
-    ],
-)
-def test_words_that_bash_took_apart_are_joined(words: str, place: int, joined: list[str]) -> None:
-    assert completion.rejoin(words, place) == joined
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("aeclust train demo : sc", "scenes scenes-val"),
-        ("aeclust train --recipe = hy", "hybrid"),
-        ("aeclust train --set network =", "plain residual"),
-        ("aeclust train --set mome", "momentum="),
-        ("aeclust pl", "plot"),
-    ],
-)
-def test_bash_itself_completes(words: str, offered: str, tmp_path: Path) -> None:
-    place = len(words.split()) - 1
-    script = f"""
-source <(env _AECLUST_COMPLETE=source_bash aeclust)
-COMP_WORDS=({words}); COMP_CWORD={place}
-_aeclust_completion aeclust
-echo "${{COMPREPLY[*]}}"
-"""
-    done = shell(script, tmp_path)
-    assert done.stdout.split() == offered.split(), done.stderr
-
-
-def test_bash_names_files_itself_where_it_must_quote_them(tmp_path: Path) -> None:
-    (tmp_path / "my photos").mkdir()
-    (tmp_path / "mine.npy").touch()
-    (tmp_path / "b\u00fccher.npy").touch()
-    script = """
-source <(env _AECLUST_COMPLETE=source_bash aeclust)
-COMP_WORDS=(aeclust train m); COMP_CWORD=2
-_aeclust_completion aeclust
-echo "${#COMPREPLY[*]}"
-COMP_WORDS=(aeclust train b); COMP_CWORD=2
-_aeclust_completion aeclust
-echo "${COMPREPLY[*]}"
-complete -p aeclust
-"""
-    done = shell(script, tmp_path)
-    assert done.stdout.split("\n")[:2] == ["0", "b\u00fccher.npy"], done.stderr
-    assert "-o default" in done.stdout

@@ -122,7 +122,7 @@ def test_labels_from_a_stream_are_those_of_the_file(
 @pytest.mark.parametrize(
     ("arguments", "content", "text"),
     [
-        (["train", "-"], b"", "-: standard input cannot be found again by later commands; expecte"),
+        (["train", "-"], b"", "-: standard input cannot be read again by later commands; expected"),
         (["train", "--val-labels", "-"], b"", "expected a file or a folder; save it first: cat >"),
         (["evaluate", "-", "-"], b"", "-: standard input can be read only once; expected one - in"),
         (["predict", "-", "--val-labels", "-"], b"\x93NUMPY", "expected one - in a command; save"),
