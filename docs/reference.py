@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from aeclust.cli.entry import app
+from aeclust.cli.app import app
 
 HEAD = """# Commands
 

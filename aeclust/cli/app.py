@@ -44,10 +44,9 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of their panels."""
-        return sorted(
-            super().list_commands(ctx),
-            key=lambda name: COMMAND_PANELS.index(self.commands[name].rich_help_panel),
-        )
+        commands: dict[str, Any] = self.commands
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda n: COMMAND_PANELS.index(commands[n].rich_help_panel))
 
 
 def _without_types(params: list[Any]) -> list[Any]:

@@ -57,7 +57,7 @@ def read_labels(path: Path) -> object:
 
 def read_recipe(path: Path) -> object:
     fields = recipes.read_toml(path)
-    return named(str(fields.pop("recipe", "hybrid"))).override(fields, where=str(path))
+    return named(str(fields.pop("recipe", "hybrid"))).override(fields)
 
 
 def read_manifest(path: Path) -> object:

@@ -17,8 +17,7 @@ from support import COMMANDS, Cli, one_error
 from typer.main import get_command
 
 from aeclust.cli import main
-from aeclust.cli.app import COMMAND_PANELS
-from aeclust.cli.entry import app
+from aeclust.cli.app import COMMAND_PANELS, app
 from aeclust.recipe import CLUSTERERS, RECIPES
 
 DOCS = Path(__file__).parents[2] / "docs"

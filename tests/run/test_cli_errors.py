@@ -258,8 +258,8 @@ REQUESTS = [
     Case("train --seed=-1", "Invalid value for '--seed': "),
     Case("train --threads 0", "Invalid value for '--threads': "),
     Case("embed --checkpoint=-1", "Invalid value for '--checkpoint': "),
-    Case("embed --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'"),
-    Case("train {bad}/fine.npy --layout hwc", "'hwc' is not one of 'nhw', 'nhwc', 'nchw'"),
+    Case("embed --device tpu", "--device: is 'tpu'; expected one of auto, cpu, cuda, mps"),
+    Case("train {bad}/fine.npy --layout hwc", "--layout: is 'hwc'; expected one of nhw, nhwc, nchw"),
     Case("train a.npy b.npy", "Got unexpected extra argument"),
     Case("evaluate {labels}", "Missing argument ", quiet=False),
     Case("reconstruct", "Missing option '--idx'"),
@@ -302,88 +302,31 @@ REQUESTS = [
         "embed --device mps",
         "--device: mps is not available here; expected cpu; use --device auto",
     ),
-    # recipes
+    # recipes: what a field takes is in tests/test_recipe.py
     Case(
         f"train --set momentum {AWAY}",
         "--set: 'momentum' has no value; expected FIELD=VALUE; for example --set momentum=0.9",
     ),
     Case(
         "train --recipe basline",
-        "--recipe: no recipe is called 'basline'; expected one of baseline, vae, deep, hybrid; "
+        "--recipe: is 'basline'; expected one of baseline, vae, deep, hybrid; "
         "did you mean baseline?",
     ),
-    Case("train --recipe xyz", "no recipe is called 'xyz'; expected one of baseline, vae, deep"),
     Case("train --set epoch=3", "no recipe field is called 'epoch'; expected one of network, "),
-    Case("train --set name=own", "no recipe field is called 'name'"),
-    Case("train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change that field"),
-    Case("train --batch-size 0", "batch_size is 0; expected 1 or more"),
-    Case("train --batch-size 1", "batch_size is 1; expected 2 or more, because the contrastive"),
+    Case("train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change --epochs"),
     Case(
-        "train -k 1", "the recipe: k is 1; expected 2 clusters or more, or auto; change that field"
+        "train --set momentum=1",
+        "the recipe: momentum is 1.0; expected less than 1; change --set momentum",
     ),
-    Case("train -k many", "k is 'many'; expected a whole number"),
-    Case("train -k Auto", "k is 'Auto'; expected a whole number"),
-    Case("cluster -k 2.5", "cluster: k is '2.5'; expected a whole number"),
-    Case("cluster --clusters=-1", "cluster: k is -1; expected 2 clusters or more, or auto"),
+    Case("train -k 1", "the recipe: k is 1; expected 2 clusters or more, or auto; change -k"),
+    Case("cluster -k 2.5", "k is '2.5'; expected a whole number, or auto; change -k"),
+    Case("cluster --clusters=-1", "k is -1; expected 2 clusters or more, or auto; change -k"),
+    Case("cluster --reduction pca", "reduction is 'pca'; expected sphere, or METHOD:SIZE with"),
+    Case("cluster --clusterer dbscan", "--clusterer: is 'dbscan'; expected one of consensus, kmea"),
+    Case("cluster --perplexity 0", "perplexity is 0.0; expected a number above 0; change --perp"),
     Case(
-        "train --recipe baseline --optimizer muon",
-        "optimizer is 'muon'; expected adam, adamw or sgd, because muon rescales kernels, which "
-        "needs batch normalisation",
+        "train --optimizer lion", "--optimizer: is 'lion'; expected one of adam, adamw, sgd, muon"
     ),
-    Case("train --set steps=-1", "steps is -1; expected 0 or more"),
-    Case("train --set label_epochs=-1", "label_epochs is -1; expected 0 or more"),
-    Case(
-        "train --recipe baseline --set label_epochs=2",
-        "label_epochs is 2; expected 0 without a contrastive term, because self-labelling needs "
-        "augmented views",
-    ),
-    Case("train --set contrast=0", "label_epochs is 4; expected 0 without a contrastive term"),
-    Case(
-        "train --set precision=half",
-        "precision is 'half'; expected one of float32, bfloat16, auto; change that field",
-    ),
-    Case("train --lr 0", "lr is 0.0; expected a number above 0"),
-    Case("train --lr nan", "lr is nan; expected a finite number"),
-    Case("train --lr inf", "lr is inf; expected a finite number"),
-    Case("train --lr 1e31", "lr is 1e+31; expected 1e30 or less"),
-    Case("train --set epochs=2.5", "epochs is '2.5'; expected a whole number"),
-    Case("train --set momentum=1", "momentum is 1.0; expected less than 1"),
-    Case("train --set momentum=-0.1", "momentum is -0.1; expected 0 or more"),
-    Case("train --set beta=x", "beta is 'x'; expected a finite number"),
-    Case("train --set batch_norm=yes", "batch_norm is 'yes'; expected true or false"),
-    Case("train --optimizer lion", "optimizer is 'lion'; expected one of adam, adamw, sgd, muon"),
-    Case("train --loss mae", "loss is 'mae'; expected one of mse, elbo"),
-    Case(
-        "train --recipe baseline --loss elbo",
-        "loss is 'elbo'; expected mse, because the bound needs a variational network",
-    ),
-    Case("train --set channels=1,x", "expected whole numbers"),
-    Case("train --set channels=0", "expected one positive number for each of 1 to 16 encoder"),
-    Case(
-        "train --set image_size=12",
-        "image_size is 12; expected a multiple of 8, because 3 stages halve the image",
-    ),
-    Case("train --recipe vae --set latent_size=0", "expected 1 or more for a variational network"),
-    Case(
-        "train --set label_epochs=0 --set contrast=0 --set reconstruction=0",
-        "expected a positive weight for the contrastive or the reconstruction term",
-    ),
-    Case(
-        "train --set reduction=umap:2",
-        "reduction is 'umap:2'; expected sphere, or METHOD:SIZE with METHOD one of pca, kpca, "
-        "tsne; for example pca:20 or kpca:200,tsne:2, or none",
-    ),
-    Case("cluster --reduction pca:0", "cluster: reduction is 'pca:0'; expected sphere, or"),
-    Case("cluster --reduction pca", "cluster: reduction is 'pca'; expected sphere, or"),
-    Case("cluster --reduction sphere:3", "cluster: reduction is 'sphere:3'; expected sphere, or"),
-    Case(
-        "cluster --reduction tsne:4",
-        "reduction is 'tsne:4'; expected at most 3 t-SNE dimensions; use tsne:2",
-    ),
-    Case("cluster --clusterer dbscan", "clusterer is 'dbscan'; expected one of consensus, kmeans"),
-    Case("cluster -k 1", "cluster: k is 1; expected 2 clusters or more, or auto"),
-    Case("cluster -k 0", "cluster: k is 0; expected 2 clusters or more, or auto"),
-    Case("cluster --perplexity 0", "perplexity is 0.0; expected a number above 0"),
     Case(
         "train --config nowhere.toml",
         "nowhere.toml: cannot be read (No such file or directory); "

@@ -112,7 +112,7 @@ def damaged(**changes: Any) -> str:
         (damaged(validation={}), "is damaged (KeyError: 'images')"),
         (damaged(recipe={}), "the recipe has no name; the file is not aeclust's"),
         (damaged(recipe={"name": "own", "epoch": 1}), "no recipe field is called 'epoch'"),
-        (damaged(recipe={"name": "own", "epochs": -1}), "epochs is -1"),
+        (damaged(recipe={**RECIPES["deep"].to_json(), "epochs": -1}), "epochs is -1"),
     ],
 )
 def test_a_damaged_manifest_is_named(tmp_path: Path, text: str, told: str) -> None:
