@@ -44,7 +44,7 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of their panels."""
-        commands: dict[str, Any] = self.commands
+        commands: Any = self.commands
         names = super().list_commands(ctx)
         return sorted(names, key=lambda n: COMMAND_PANELS.index(commands[n].rich_help_panel))
 
