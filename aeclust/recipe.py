@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from aeclust.errors import InputError, at, did_you_mean, near_file, reason
+from aeclust.errors import InputError, did_you_mean, near_file, reason
 
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
@@ -133,7 +133,7 @@ class Recipe:
         return any(parse_reduction(step)[0] == "tsne" for step in self.reduction)
 
     def override(self, values: Mapping[str, object]) -> Recipe:
-        """This recipe with some fields replaced.
+        """Replace some fields.
 
         Parameters
         ----------
@@ -163,17 +163,16 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, object], *, where: object = "") -> Recipe:
+    def from_json(cls, values: Mapping[str, object]) -> Recipe:
         """The inverse of :meth:`to_json`, which has every field and no other."""
-        with at(where):
-            for name in values:
-                if name not in FIELDS:
-                    raise _unknown(name)
-            for name in FIELDS:
-                if name not in values:
-                    raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
-            fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-            return cls(**fields)  # type: ignore[arg-type] # which construction checks
+        for name in values:
+            if name not in FIELDS:
+                raise _unknown(name)
+        for name in FIELDS:
+            if name not in values:
+                raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
+        fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+        return cls(**fields)  # type: ignore[arg-type] # which construction checks
 
 
 # fields that must fit others

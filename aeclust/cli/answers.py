@@ -13,10 +13,10 @@ from aeclust.recipe import Recipe, to_toml
 if TYPE_CHECKING:
     from aeclust.clusters.curve import Curve
     from aeclust.clusters.scores import Scores
-    from aeclust.run.caches import Made
     from aeclust.run.doctor import Health
     from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
+    from aeclust.run.latents import Made
     from aeclust.run.names import Named
     from aeclust.run.page import Reported
     from aeclust.run.pictures import CurveFiles, Plotted, Reconstructed, Shown
@@ -225,7 +225,7 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
 
     `resume` is the command that continues it.
     """
-    recipe = Recipe.from_json(info.manifest["recipe"], where=info.folder)
+    recipe = Recipe.from_json(info.manifest["recipe"])
     data = info.manifest["data"]
     state = "finished" if info.finished else f"interrupted: continue with {resume}"
     if info.process is not None:

@@ -111,14 +111,14 @@ def embed(
         streams.writable(output, ".h5") as target,
         surroundings(common, together=True) as context,
     ):
-        from aeclust.run import caches
+        from aeclust.run import latents
 
         check_foreign(context, output)
         made, file = None, target
         if source is not None:  # None where these are the images of the run
-            made = caches.embed_others(context, source, target, checkpoint=checkpoint)
+            made = latents.embed_others(context, source, target, checkpoint=checkpoint)
         if made is None or file is None:
-            made = made or caches.embed(context, checkpoint=checkpoint, force=force)
+            made = made or latents.embed(context, checkpoint=checkpoint, force=force)
             file = context.folder.latents_file
             file = copy_to(file, target) if context.team.leads else file
         if context.team.leads:
@@ -144,7 +144,7 @@ def cluster(
     aeclust cluster --reduction pca:50 --clusterer kmeans
     """
     with streams.writable(output, ".h5") as target, surroundings(common) as context:
-        from aeclust.run.caches import cluster as cluster_run
+        from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
 
         check_foreign(context, output)
@@ -195,7 +195,7 @@ def predict(
 
             prediction, texts = predict_names(context, source)
         else:
-            from aeclust.run.caches import predict as predict_run
+            from aeclust.run.predict import predict as predict_run
 
             prediction = predict_run(
                 context,

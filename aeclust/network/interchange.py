@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aeclust.errors import InputError
+from aeclust.errors import InputError, at
 from aeclust.network.model import Autoencoder, build, check_state, load_state, state_arrays
 from aeclust.recipe import Recipe
 
@@ -131,7 +131,8 @@ def _read_header(path: Path, text: str) -> tuple[Recipe, int]:
     channels = header["image_channels"]
     if channels not in (1, 3):
         raise _unfit(path, f"it is for images of {channels} channels")
-    return Recipe.from_json(dict(header["recipe"]), where=str(path)), int(channels)
+    with at(path):
+        return Recipe.from_json(dict(header["recipe"])), int(channels)
 
 
 def _unfit(path: Path, what: str) -> InputError:

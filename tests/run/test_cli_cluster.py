@@ -322,7 +322,7 @@ def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder
     result = cli("cluster", "--reduction", "pca:6", "--clusterer", "consensus", "-k", 3)
     values = artifacts.read(full_run.latents_file).arrays["latents"]
     labels = labels_of(full_run)
-    recipe = Recipe.from_json(labels.recipe, where="labels")
+    recipe = Recipe.from_json(labels.recipe)
     found = cluster_latents(values, recipe, seed=0)
     assert found.shares is not None
     assert np.array_equal(labels.arrays["labels"], found.labels)

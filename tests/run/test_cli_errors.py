@@ -259,7 +259,7 @@ REQUESTS = [
     Case("train --threads 0", "Invalid value for '--threads': "),
     Case("embed --checkpoint=-1", "Invalid value for '--checkpoint': "),
     Case("embed --device tpu", "--device: is 'tpu'; expected one of auto, cpu, cuda, mps"),
-    Case("train {bad}/fine.npy --layout hwc", "--layout: is 'hwc'; expected one of nhw, nhwc, nchw"),
+    Case("train {bad}/fine.npy --layout hwc", "--layout: is 'hwc'; expected one of nhw, nhwc"),
     Case("train a.npy b.npy", "Got unexpected extra argument"),
     Case("evaluate {labels}", "Missing argument ", quiet=False),
     Case("reconstruct", "Missing option '--idx'"),
