@@ -273,4 +273,4 @@ def test_names_in_any_script_pass_through_any_stream(
 
 def test_a_path_that_the_system_does_not_take_is_one_line(cli: Cli) -> None:
     told = one_error(cli("info", "--run", "a" * 300))
-    assert told == f"{'a' * 300}/run.json.next: cannot be used (File name too long)"
+    assert told == f"{'a' * 300}/run.json: cannot be used (File name too long)"
