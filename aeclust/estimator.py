@@ -171,7 +171,8 @@ class AutoencoderClusterer(
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of images: their own if they were in training, else by the vote of their
-        nearest training latents."""
+        nearest training latents.
+        """
         check_is_fitted(self)
         with _argument_errors():
             pixels = self._pixels(X)
@@ -210,7 +211,7 @@ class AutoencoderClusterer(
                     where="X",
                     expected=f"{width}, as transform gives them",
                 )
-            images = inference.decode(self.network_, latents, device=torch.device(self.device))
+            images = inference.decode(self.network_, latents)
             low, high = self.value_range or (0.0, 1.0)
             manifest = self._model.manifest
             if manifest.flattened:
@@ -241,13 +242,7 @@ class AutoencoderClusterer(
             pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]
-        views = inference.embed_views(
-            self.network_,
-            pixels,
-            image_size=self.recipe_.image_size,
-            device=torch.device(self.device),
-            seed=_SCORE_SEED,
-        )
+        views = inference.embed_views(self.network_, pixels, seed=_SCORE_SEED)
         return shared_neighbours(self._embed(pixels), views)
 
     def save(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -333,12 +328,7 @@ class AutoencoderClusterer(
         return self
 
     def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        return inference.embed(
-            self.network_,
-            pixels,
-            image_size=self.recipe_.image_size,
-            device=torch.device(self.device),
-        )
+        return inference.embed(self.network_, pixels)
 
     def _pixels(self, X: NDArray[Any], *, reset: bool = False, least: int = 1) -> NDArray[Any]:
         """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""

@@ -98,12 +98,10 @@ def measure(split: Split, method: str, seed: int) -> dict[str, Any]:
 
     def networks() -> Any:
         for epoch, weights in snapshots.items():
-            load_state(network, weights, where=f"epoch {epoch}")
+            load_state(network, weights)
             yield epoch, network.eval()
 
-    found = checkpoint_curve(
-        networks(), pixels, recipe, seed=seed, device=CPU, validation=(scored, classes)
-    )
+    found = checkpoint_curve(networks(), pixels, recipe, seed=seed, validation=(scored, classes))
     accuracies = [point.accuracy for point in found.points if point.accuracy is not None]
     return {
         "correlations": found.correlations,

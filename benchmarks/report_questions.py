@@ -87,20 +87,17 @@ def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
     rows = []
     network = build(recipe, 3, seed=0)
     for epoch, weights in snapshots.items():
-        load_state(network, weights, where=f"epoch {epoch}")
-        size = recipe.image_size
+        load_state(network, weights)
 
-        def embed(pixels: NDArray[Any], size: int = size) -> NDArray[np.float32]:
-            return inference.embed(network, pixels, image_size=size, device=CPU)
+        def embed(pixels: NDArray[Any]) -> NDArray[np.float32]:
+            return inference.embed(network, pixels)
 
         def accuracy(latents: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
             found = cluster_latents(latents, recipe, seed=seed)
             return metrics.scores(found.labels, classes).accuracy
 
         latents = embed(split.pixels)
-        mse = inference.mean_squared_error(
-            network, split.pixels, latents, image_size=size, device=CPU
-        )
+        mse = inference.mean_squared_error(network, split.pixels, latents)
         rows.append(
             {
                 "epoch": epoch,

@@ -49,12 +49,12 @@ from aeclust import AutoencoderClusterer
 from aeclust.clusters import scores as metrics
 from aeclust.clusters.reduction import reduce
 from aeclust.network import inference
-from aeclust.network.batches import step_draws, to_input
+from aeclust.network.batches import generator, to_input
 from aeclust.network.losses import objective
 from aeclust.network.model import Autoencoder, build
 from aeclust.network.optimizers import build_optimizer
 from aeclust.network.training import train
-from aeclust.network.views import view
+from aeclust.network.views import random_view
 from aeclust.recipe import named
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -111,15 +111,15 @@ def step() -> Row:
     two = torch.cat([to_input(pixels, 32, CPU)] * 2)
 
     def augment() -> Tensor:
-        draws = step_draws(CPU, seed=0, epoch=0, step=0)
+        source = generator(CPU, 0, "augmentation", 0, 0)
         images = to_input(pixels, 32, CPU)
-        return torch.cat([view(images, draws), view(images, draws)])
+        return torch.cat([random_view(images, source), random_view(images, source)])
 
     def learn() -> None:
         with torch.autocast("cpu", torch.bfloat16):
-            output = network(two, None, labelling=False)
+            output = network(two)
         loss = objective(output, two, HYBRID).total
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
 
     work = flops(learn)
@@ -142,9 +142,7 @@ def step() -> Row:
 def embed() -> Row:
     network, pixels = build(HYBRID, 3, seed=0).eval(), landscape()[: 8 * BATCH]
     work = flops(lambda: network.encode(to_input(pixels[:BATCH], 32, CPU)))
-    spent = seconds(
-        lambda: inference.embed(network, pixels, image_size=32, device=CPU), repeats=3, warm=1
-    )
+    spent = seconds(lambda: inference.embed(network, pixels), repeats=3, warm=1)
     rate = 8 * work / spent
     single = roof(torch.float32)
     return {
@@ -226,7 +224,7 @@ def chain() -> Row:
     from sklearn.manifold import TSNE, trustworthiness
 
     network = build(named("baseline"), 3, seed=0)
-    latents = inference.embed(network, landscape(), image_size=32, device=CPU)
+    latents = inference.embed(network, landscape())
 
     def plain() -> NDArray[Any]:
         reduced = KernelPCA(200, kernel="rbf", random_state=0).fit_transform(latents)

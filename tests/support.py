@@ -17,11 +17,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 import typer
 from numpy.typing import NDArray
 
 from aeclust.cli import main
 from aeclust.errors import AeclustError, InputError
+from aeclust.recipe import Recipe, named
 
 COMMANDS = (
     "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
@@ -133,6 +135,23 @@ def make_images(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     colours = np.array([[50, 80, 170], [200, 160, 60]])
     noise = rng.integers(-30, 31, (n, 8, 8, 3))
     return (colours[labels][:, None, None] + noise).astype(np.uint8), labels
+
+
+def tiny(name: str = "hybrid", /, **changes: object) -> Recipe:
+    """A recipe's network for 8 x 8 pixels, with latents of 6 values if it has a bottleneck."""
+    latent = 6 if named(name).latent_size else 0
+    fields = {"image_size": 8, "channels": (4, 8), "latent_size": latent}
+    return named(name).override(fields | changes)
+
+
+def noise_images(n: int, side: int = 8, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
+    """Images of every value at random."""
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side, channels), np.uint8)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Standard normal numbers, the same every time."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -1,9 +1,7 @@
-"""Pixels to network input and back, and the random order in which training takes them."""
+"""Pixels to network input and back, and the random streams of training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from aeclust.network.parallel import Share
+from aeclust import seeds
 
 # Images up to so many bytes are shuffled as one; of larger sets, this much at a time, made of
 # pieces of this size. They depend on the data alone: the same data, the same weights anywhere.
@@ -48,7 +46,7 @@ def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
 
 
 def to_unit(batch: Tensor) -> NDArray[np.float32]:
-    """Network images (n, c, h, w) in [-1, 1] as (n, h, w, c) float32 in [0, 1]."""
+    """Images as the networks give them (n, c, h, w) in [-1, 1], as (n, h, w, c) in [0, 1]."""
     unit = (batch.float().permute(0, 2, 3, 1) + 1.0) / 2.0
     return np.asarray(unit.clamp(0, 1).cpu().numpy(), dtype=np.float32)
 
@@ -58,12 +56,23 @@ def epoch_batches(
 ) -> list[NDArray[np.int64]]:
     """The rows of every batch of an epoch: a permutation that depends on (seed, epoch) alone.
 
-    Of rows that take more than 4 GiB together, it is one that reads a disk in pieces, see
-    :func:`windowed_order`: windows of 1 GiB from pieces of 1 MiB.
+    Parameters
+    ----------
+    n : int
+        Images, 1 or more.
+    batch_size : int
+        A single row left over joins the batch before it, because batch statistics need two images.
+    seed, epoch : int
+    row_bytes : int
+        That an image takes. Images of more than 4 GiB together are permuted so that they are read
+        from disk in pieces, see :func:`windowed_order`: windows of 1 GiB from pieces of 1 MiB.
 
-    A single row left over joins the batch before it, because batch statistics need two images.
+    Returns
+    -------
+    list of ndarray of shape (batch_size,)
+        The last may be shorter, or longer by one.
     """
-    rng = np.random.default_rng([seed, epoch])
+    rng = seeds.stream(seed, "batches", epoch)
     if n * row_bytes <= _WHOLE:
         order = rng.permutation(n)
     else:
@@ -107,41 +116,9 @@ def windowed_order(
     return np.concatenate([rng.permutation(some) for some in rows])
 
 
-@dataclass(frozen=True)
-class Draws:
-    """Random numbers for the rows of a batch.
-
-    Attributes
-    ----------
-    generator : torch.Generator
-    share : Share or None
-        The part of the batch that they are for: numbers are drawn for all of it, so that an image
-        gets the same ones however a batch is shared. None if there are no other rows.
-    """
-
-    generator: torch.Generator
-    share: Share | None = None
-
-    def uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
-        """Of `shape`, whose first axis is the rows; float32 in [low, high)."""
-        return low + (high - low) * self._own(torch.rand, shape, torch.float32)
-
-    def normal(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Of `shape`, whose first axis is the rows; mean 0, variance 1."""
-        return self._own(torch.randn, shape, dtype)
-
-    def _own(
-        self, draw: Callable[..., Tensor], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Tensor:
-        options = {"generator": self.generator, "device": self.generator.device, "dtype": dtype}
-        if self.share is None:
-            return draw(shape, **options)
-        return draw((self.share.total, *shape[1:]), **options)[self.share.rows]
-
-
-def step_draws(
-    device: torch.device, *, seed: int, epoch: int, step: int, share: Share | None = None
-) -> Draws:
-    """Randomness of one training step, from (seed, epoch, step) alone, so that a run can resume."""
-    state = np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]
-    return Draws(torch.Generator(device).manual_seed(int(state) >> 1), share)
+def generator(
+    device: torch.device, seed: int, purpose: seeds.Purpose, *place: int
+) -> torch.Generator:
+    """The stream of a purpose for tensors of a device, see :func:`aeclust.seeds.sequence`."""
+    state = seeds.sequence(seed, purpose, *place).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state) >> 1)

@@ -108,7 +108,8 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
                 name: tuple(content.get_slice(name).get_shape())
                 for name in content.keys()  # noqa: SIM118 - no mapping
             }
-            check_state(wanted, shapes, where=str(path))
+            with at(path):
+                check_state(wanted, shapes)
             arrays = {name: np.asarray(content.get_tensor(name)) for name in shapes}
     except (
         SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
@@ -120,7 +121,8 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
         if array.dtype != kind or not np.isfinite(array).all():
             raise _unfit(path, f"{name} is {array.dtype} instead of {kind}, or is not finite")
     network = build(recipe, channels, seed=0)
-    load_state(network, arrays, where=str(path))
+    with at(path):
+        load_state(network, arrays)
     return network.eval()
 
 

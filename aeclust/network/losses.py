@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from aeclust.network.model import Output
-from aeclust.network.parallel import ALONE, Share
 from aeclust.recipe import Recipe
+
+TERMS = ("loss", "reconstruction", "kl", "contrast", "labels")
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,13 @@ class Loss:
     contrast: Tensor
     labels: Tensor
 
+    def values(self) -> NDArray[np.float64]:
+        """The numbers (5,), in the order of :data:`TERMS`."""
+        return np.array([term.item() for term in vars(self).values()])
+
 
 def objective(
-    output: Output,
-    images: Tensor,
-    recipe: Recipe,
-    targets: Tensor | None = None,
-    *,
-    share: Share | None = None,
+    output: Output, images: Tensor, recipe: Recipe, targets: Tensor | None = None
 ) -> Loss:
     """The loss of a recipe.
 
@@ -44,11 +46,14 @@ def objective(
     recipe : Recipe
     targets : Tensor of shape (m, k), optional
         Probabilities of the clusters of m images, whose two views make up the rows.
-    share : Share, optional
-        The part of the batch that this process has, if it is not all of it.
+
+    Returns
+    -------
+    Loss
+        In float32.
     """
     images = images[: len(output.reconstruction)]
-    kl = reconstruction = contrast = labels = output.latent.new_zeros((), dtype=torch.float32)
+    kl = contrast = labels = output.latent.new_zeros((), dtype=torch.float32)
     if output.log_variance is not None:
         kl = gaussian_kl(output.latent.float(), output.log_variance.float()).mean()
     if recipe.loss == "elbo":
@@ -61,7 +66,7 @@ def objective(
         base = reconstruction
     total = recipe.reconstruction * base
     if output.projection is not None and recipe.contrast > 0:
-        contrast = nt_xent(output.projection.float(), recipe.temperature, share)
+        contrast = nt_xent(output.projection.float(), recipe.temperature)
         total = total + recipe.contrast * contrast
     if targets is not None and output.logits is not None:
         labels = F.cross_entropy(output.logits.float(), targets.repeat(2, 1))
@@ -86,7 +91,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
 
 
-def nt_xent(projections: Tensor, temperature: float, share: Share | None = None) -> Tensor:
+def nt_xent(projections: Tensor, temperature: float) -> Tensor:
     """Normalised temperature-scaled cross-entropy between two views.
 
     Every view must find its partner among all other views by cosine similarity.
@@ -99,8 +104,6 @@ def nt_xent(projections: Tensor, temperature: float, share: Share | None = None)
         Row i and row m + i are views of the same image.
     temperature : float
         Above 0.
-    share : Share, optional
-        The part of the batch that these are; partners and others are sought in all of it.
 
     Returns
     -------
@@ -108,9 +111,8 @@ def nt_xent(projections: Tensor, temperature: float, share: Share | None = None)
         Mean over the 2 m views, in nats; log(2 m - 1) when all projections are equal.
     """
     unit = F.normalize(projections, dim=1)
-    everyone, rows = (share or ALONE.share(len(unit) // 2)).gather_views(unit)
-    similarity = unit @ everyone.T / temperature
-    numbers = torch.arange(len(everyone), device=unit.device)
-    itself = rows[:, None] == numbers
-    partner = (rows + len(everyone) // 2) % len(everyone)
+    similarity = unit @ unit.T / temperature
+    rows = torch.arange(len(unit), device=unit.device)
+    itself = rows[:, None] == rows
+    partner = rows.roll(len(rows) // 2)
     return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)

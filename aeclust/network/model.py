@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeclust.errors import InputError
-from aeclust.network.batches import Draws
+from aeclust.network.batches import generator
 from aeclust.recipe import Recipe
 
 
@@ -52,6 +52,15 @@ class Autoencoder(nn.Module):
         Its network, channels, batch_norm, latent_size, variational and image_size.
     image_channels : int
         1 for grey, 3 for RGB.
+
+    Attributes
+    ----------
+    image_size : int
+        Pixels a side of the images that it takes.
+    views : int
+        Of each image that a training pass takes: 2 for a contrastive term, else 1.
+    head : Linear or None
+        From latents to the logits of k clusters, if the recipe labels itself.
     """
 
     def __init__(self, recipe: Recipe, image_channels: int) -> None:
@@ -60,7 +69,7 @@ class Autoencoder(nn.Module):
         side = recipe.image_size >> len(recipe.channels)
         self.feature_shape = (widths[-1], side, side)
         features, latent = widths[-1] * side * side, recipe.latent_size
-        self.image_channels = image_channels
+        self.image_channels, self.image_size = image_channels, recipe.image_size
         self.residual = recipe.network == "residual"
         self.encoder, self.decoder = (
             (_residual_encoder(widths), _shuffled_decoder(widths))
@@ -75,8 +84,14 @@ class Autoencoder(nn.Module):
         self.log_variance = nn.Linear(pooled, latent) if recipe.variational else None
         width = latent or pooled
         self.expand = nn.Linear(width, features) if latent or self.residual else None
+        self.views = 2 if recipe.contrast else 1
         self.projector = _projector(width) if recipe.contrast else None
         self.head = nn.Linear(width, recipe.k) if recipe.total_epochs > recipe.epochs else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return next(self.parameters()).device
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
@@ -94,27 +109,30 @@ class Autoencoder(nn.Module):
         assigned: Tensor = self.head(latents).softmax(1)
         return assigned
 
-    def forward(
-        self, images: Tensor, draws: Draws | None = None, *, labelling: bool = True
-    ) -> Output:
+    def forward(self, images: Tensor, noise: Tensor | None = None) -> Output:
         """One training pass.
 
-        `draws` gives the noise of a variational code, None decodes its mean. With a
-        contrastive term the images are two views, first half and second, and one is decoded.
-        Without `labelling` the head is left alone.
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, s, s)
+            In [-1, 1]; first views, then second ones, if :attr:`views` is 2. First ones are
+            decoded.
+        noise : Tensor of shape (n, d), optional
+            Standard normal, for a variational code; without it the mean is decoded.
+
+        Returns
+        -------
+        Output
         """
         latent, log_variance = self._codes(images)
         code = latent
-        if log_variance is not None and draws is not None:
-            views = 1 if self.projector is None else 2
-            rows = (len(latent) // views, latent.shape[1])
-            noise = torch.cat([draws.normal(rows, latent.dtype) for _ in range(views)])
-            code = latent + torch.exp(0.5 * log_variance) * noise
+        if log_variance is not None and noise is not None:
+            code = latent + torch.exp(0.5 * log_variance) * noise.to(latent.dtype)
+        reconstruction = self.decode(code[: -(-len(code) // self.views)])
         if self.projector is None:
-            return Output(latent, log_variance, self.decode(code), None)
-        first = code[: (len(code) + 1) // 2]
-        logits = self.head(latent) if labelling and self.head is not None else None
-        return Output(latent, log_variance, self.decode(first), self.projector(latent), logits)
+            return Output(latent, log_variance, reconstruction, None)
+        logits = None if self.head is None else self.head(latent)
+        return Output(latent, log_variance, reconstruction, self.projector(latent), logits)
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         features = self.encoder(images)
@@ -130,10 +148,25 @@ class Autoencoder(nn.Module):
 
 
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
-    """A freshly initialised network (PyTorch's default initialisation) that `seed` decides."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
+    """A freshly initialised network, on the CPU and in training mode.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    image_channels : int
+        1 for grey, 3 for RGB.
+    seed : int
+        Decides all weights, in any thread. Their distribution is that of PyTorch's own
+        initialisation, which draws from a global generator.
+    """
+    with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
         network = Autoencoder(recipe, image_channels)
+    source = generator(torch.device("cpu"), seed, "weights")
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            reach = module.weight[0].numel() ** -0.5
+            for value in module.parameters():
+                nn.init.uniform_(value, -reach, reach, generator=source)
     if network.residual:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return network
@@ -146,22 +179,25 @@ def state_arrays(network: Autoencoder) -> dict[str, NDArray[Any]]:
     }
 
 
-def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]], *, where: str) -> None:
-    """Fill `network` from arrays, strictly.
+def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Fill a network from arrays, strictly.
+
+    Parameters
+    ----------
+    network : Autoencoder
+    arrays : mapping of str to ndarray
+        Its whole state dict; copied.
 
     Raises
     ------
     InputError
-        Naming every missing, unexpected or misshapen key.
+        Naming what is missing, unexpected or misshapen; then nothing is loaded.
     """
-    shapes = {name: array.shape for name, array in arrays.items()}
-    check_state(network.state_dict(), shapes, where=where)
+    check_state(network.state_dict(), {name: array.shape for name, array in arrays.items()})
     network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in arrays.items()})
 
 
-def check_state(
-    wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, where: str
-) -> None:
+def check_state(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse arrays of these shapes, unless they are those of the state dict `wanted`."""
     problems = [f"missing {name}" for name in wanted if name not in shapes]
     problems += [f"unexpected {name}" for name in shapes if name not in wanted]
@@ -174,7 +210,6 @@ def check_state(
         raise InputError(
             f"the weights do not fit the network: {', '.join(problems[:6])}"
             + (f" and {len(problems) - 6} more" if len(problems) > 6 else ""),
-            where=where,
             expected="weights of this recipe and image size",
             mend="use the run folder that they came from",
         )
@@ -224,8 +259,11 @@ def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
 
 
 def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
-    """The first stage halves the image by moving 2 x 2 pixels into channels: no convolution ever
-    runs at full size, where it would cost most and have too few channels to be fast."""
+    """Stages that halve the image, the first by moving 2 x 2 pixels into channels.
+
+    So no convolution runs at full size, where it would cost most and have too few channels to be
+    fast.
+    """
     image, first, *_ = widths
     layers: list[nn.Module] = [nn.PixelUnshuffle(2), *_conv_norm(4 * image, first), nn.ReLU()]
     layers.append(_Residual(first))

@@ -1,23 +1,43 @@
-"""Optimisers of the recipes, and their state as arrays."""
+"""Optimisers of the recipes, and their state as arrays.
+
+AdamW is written here, though torch has it, because the first use of a ``torch.optim.Optimizer``
+imports ``torch._dynamo``, which takes longer than all else before the default recipe's first step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aeclust.errors import InputError
 from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
 
 # Adam's learning rate as a share of Muon's, for what Muon does not train.
 _ADAM_SHARE = 0.02
+_MOMENTUM, _ADAM = ("momentum_buffer",), ("step", "exp_avg", "exp_avg_sq")
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer(Protocol):
+    """What training needs of an optimiser: that of torch's, and of Muon."""
+
+    param_groups: list[dict[str, Any]]
+
+    @property
+    def state(self) -> Any:
+        """By parameter, its state by name."""
+
+    def step(self) -> Any:
+        """One step along the gradients."""
+
+
+class Muon:
     """Orthogonalised momentum for convolution kernels, AdamW for everything else.
 
     The momentum of a kernel, as a matrix (out, in * height * width), is replaced by the nearest
@@ -48,15 +68,16 @@ class Muon(torch.optim.Optimizer):
         momentum: float,
         weight_decay: float,
     ) -> None:
-        groups = [
-            {"params": list(kernels), "lr": lr, "momentum": momentum},
-            {"params": list(others), "lr": _ADAM_SHARE * lr, "weight_decay": weight_decay},
+        lr_adam = _ADAM_SHARE * lr
+        self.param_groups: list[dict[str, Any]] = [
+            {"params": kernels, "names": _MOMENTUM, "lr": lr, "momentum": momentum},
+            {"params": others, "names": _ADAM, "lr": lr_adam, "weight_decay": weight_decay},
         ]
-        super().__init__(groups, {})
+        self.state: dict[Tensor, dict[str, Tensor]] = defaultdict(dict)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step along the gradients."""
+    def step(self) -> None:
+        """One step along the gradients; what has none stays as it is."""
         kernels, others = self.param_groups
         for kernel in kernels["params"]:
             state = self.state[kernel]
@@ -68,20 +89,38 @@ class Muon(torch.optim.Optimizer):
             kernel.mul_(len(kernel) ** 0.5 / kernel.norm().clamp(min=1e-12))
             kernel.sub_(kernels["lr"] * turn)
         for value in others["params"]:
-            if value.grad is None:
-                continue
-            state = self.state[value]
-            if not state:
-                state["step"] = torch.zeros(())
-                state["exp_avg"] = torch.zeros_like(value)
-                state["exp_avg_sq"] = torch.zeros_like(value)
-            state["step"] += 1
-            mean = state["exp_avg"].lerp_(value.grad, 0.1)
-            square = state["exp_avg_sq"].lerp_(value.grad.square(), 0.001)
-            steps = float(state["step"])
-            mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
-            value.mul_(1 - others["lr"] * others["weight_decay"])
-            value.sub_(others["lr"] * mean / (square.sqrt() + 1e-8))
+            if value.grad is not None:
+                lr, decay = others["lr"], others["weight_decay"]
+                adamw_step(value, value.grad, self.state[value], lr=lr, weight_decay=decay)
+
+
+@torch.no_grad()
+def adamw_step(
+    value: Tensor, slope: Tensor, state: dict[str, Tensor], *, lr: float, weight_decay: float
+) -> None:
+    """Move a parameter along its gradient, the slope.
+
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), with the usual betas of
+    0.9 and 0.999.
+
+    Parameters
+    ----------
+    value, slope : Tensor
+        The value is changed.
+    state : dict
+        Empty before the first step; changed.
+    lr, weight_decay : float
+    """
+    if not state:
+        state["step"] = torch.zeros(())
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(value), torch.zeros_like(value)
+    state["step"] += 1
+    mean = state["exp_avg"].lerp_(slope, 0.1)
+    square = state["exp_avg_sq"].lerp_(slope.square(), 0.001)
+    steps = float(state["step"])
+    mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
+    value.mul_(1 - lr * weight_decay)
+    value.sub_(lr * mean / (square.sqrt() + 1e-8))
 
 
 def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
@@ -109,74 +148,74 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
 
-def build_optimizer(network: Autoencoder, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of a recipe for a network; every group remembers its ``initial_lr``."""
-    parameters = list(network.parameters())
-    optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    elif recipe.optimizer == "muon":
+def build_optimizer(network: Autoencoder, recipe: Recipe) -> Optimizer:
+    """The optimiser of a recipe for a network, at the recipe's learning rate."""
+    parameters, decay = list(network.parameters()), recipe.weight_decay
+    optimizer: Optimizer
+    if recipe.optimizer == "muon":
         kernels = [p for p in network.encoder.parameters() if p.ndim == 4]
         chosen = {id(p) for p in kernels}
         others = [p for p in parameters if id(p) not in chosen]
-        optimizer = Muon(
-            kernels,
-            others,
+        optimizer = Muon(kernels, others, recipe.lr, momentum=recipe.momentum, weight_decay=decay)
+    elif recipe.optimizer == "sgd":
+        names = _MOMENTUM if recipe.momentum else ()
+        optimizer = torch.optim.SGD(
+            [{"params": parameters, "names": names}],
             recipe.lr,
             momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            weight_decay=decay,
         )
     else:
         kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        optimizer = kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
+        groups = [{"params": parameters, "names": _ADAM}]
+        optimizer = kind(groups, recipe.lr, weight_decay=decay)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
 
 
-def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, NDArray[Any]]:
+def set_rate(optimizer: Optimizer, share: float) -> None:
+    """Let the next steps be taken at a share of the recipe's learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = share * group["initial_lr"]
+
+
+def optimizer_arrays(optimizer: Optimizer) -> dict[str, NDArray[Any]]:
     """The state by ``<parameter number>/<name>``, copied."""
     return {
-        f"{number}/{name}": value.detach().cpu().numpy().copy()
-        for number, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-        if value is not None
+        f"{number}/{name}": optimizer.state[parameter][name].detach().cpu().numpy().copy()
+        for number, parameter, names in _parameters(optimizer)
+        for name in names
+        if name in optimizer.state.get(parameter, ())
     }
 
 
-def misfit(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """What keeps `arrays` from being a state of this optimiser, or an empty text."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    slots: dict[str, set[str]] = {}
-    number = 0
-    for group in optimizer.param_groups:
-        names = {"step", "exp_avg", "exp_avg_sq"}
-        if "momentum" in group:  # of SGD, or of Muon's kernels
-            names = {"momentum_buffer"} if group["momentum"] or _is_muon(optimizer) else set()
-        for parameter in group["params"]:
-            slots[str(number)] = names
-            for name in names:
-                shapes[f"{number}/{name}"] = () if name == "step" else tuple(parameter.shape)
-            number += 1
-    for key, value in arrays.items():
-        prefix = key.partition("/")[0]
-        beside = {f"{prefix}/{name}" for name in slots.get(prefix, ())}
-        if shapes.get(key) != value.shape or not beside <= arrays.keys():
-            return f"optimizer state {key!r} of shape {value.shape}"
-    return ""
+def load_optimizer(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put back what :func:`optimizer_arrays` gave.
+
+    Raises
+    ------
+    InputError
+        If that was not of this optimiser.
+    """
+    slots = {
+        f"{number}/{name}": (parameter, name)
+        for number, parameter, names in _parameters(optimizer)
+        if any(f"{number}/{name}" in arrays for name in names)
+        for name in names
+    }
+    wanted = {k: () if name == "step" else tuple(p.shape) for k, (p, name) in slots.items()}
+    given = {key: array.shape for key, array in arrays.items()}
+    for key in wanted | given:
+        if wanted.get(key) != given.get(key):
+            raise InputError(f"optimizer state {key!r} is {given.get(key, 'missing')}")
+    for key, (parameter, name) in slots.items():
+        device = torch.device("cpu") if name == "step" else parameter.device
+        optimizer.state[parameter][name] = torch.from_numpy(np.array(arrays[key])).to(device)
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Put back what :func:`optimizer_arrays` gave."""
-    fresh = optimizer.state_dict()
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in arrays.items():
-        number, _, name = key.partition("/")
-        state.setdefault(int(number), {})[name] = torch.from_numpy(np.array(value))
-    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
-
-
-def _is_muon(optimizer: torch.optim.Optimizer) -> bool:
-    return isinstance(optimizer, Muon)
+def _parameters(optimizer: Optimizer) -> Iterator[tuple[int, Tensor, tuple[str, ...]]]:
+    """Number, parameter, and names of its state."""
+    groups = optimizer.param_groups
+    pairs = [(value, group["names"]) for group in groups for value in group["params"]]
+    yield from ((number, *pair) for number, pair in enumerate(pairs))

@@ -1,25 +1,29 @@
-"""Several processes that train one network, each on its share of every batch.
+"""Several processes that train one network, each at work on its share of every batch.
 
-``torchrun`` starts them and tells each its rank; gloo (CPU) or NCCL (CUDA) carries what they
+``torchrun`` starts them and gives each its rank; gloo (CPU) or NCCL (CUDA) carries what they
 exchange. Everything here does nothing in a process that is alone.
+
+Gradients: every process computes the loss of the whole batch from the gathered outputs. On the way
+back :class:`_Gather` adds up what all processes derive for a row, which is the row's gradient once
+for each process; DistributedDataParallel then takes the mean over the processes.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeclust.errors import InputError, Interrupted
+from aeclust.network.model import Autoencoder, Output
 
 T = TypeVar("T")
 
@@ -42,23 +46,40 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether it is this process that writes, clusters and speaks for all."""
+        """Whether it is this process that writes, clusters and prints for all."""
         return self.rank == 0
 
-    def share(self, total: int) -> Share:
-        """This process's part of `total` rows."""
-        return Share(self, total)
+    def sizes(self, total: int) -> list[int]:
+        """Shares of so many rows: they differ by one at most, the first have more."""
+        least, more = divmod(total, self.size)
+        return [least + (rank < more) for rank in range(self.size)]
 
-    def tell(self, value: T) -> T:
+    def rows(self, total: int) -> slice:
+        """Which of so many rows are the share of this process: consecutive ones."""
+        first = sum(self.sizes(total)[: self.rank])
+        return slice(first, first + self.sizes(total)[self.rank])
+
+    def gather(self, part: Tensor, total: int) -> Tensor:
+        """All rows (total, ...) in every process, from its share (m, ...); gradients flow back."""
+        if self.size == 1:
+            return part
+        whole: Tensor = _Gather.apply(part, self, total)  # type: ignore[no-untyped-call]
+        return whole
+
+    def shared(self, work: Callable[[NDArray[Any]], Tensor], rows: NDArray[Any]) -> Tensor:
+        """What `work` makes of rows (n, ...), where every process works on its share."""
+        return self.gather(work(rows[self.rows(len(rows))]), len(rows))
+
+    def broadcast(self, value: T) -> T:
         """What the leader passes, in every process; what others pass is ignored."""
         if self.size == 1:
             return value
         box: list[Any] = [value if self.leads else None]
         dist.broadcast_object_list(box, src=0, device=self.device)
-        told: T = box[0]
-        return told
+        sent: T = box[0]
+        return sent
 
-    def most(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         """The largest number that a process passes."""
         if self.size == 1:
             return number
@@ -66,71 +87,34 @@ class Team:
         dist.all_reduce(value, dist.ReduceOp.MAX)
         return int(value)
 
-    def parallel(self, network: nn.Module, *, idle: nn.Module | None = None) -> nn.Module:
-        """The network for training: gradients and batch statistics are those of whole batches.
+    def parallel(self, network: Autoencoder) -> nn.Module:
+        """The network for training, with the leader's weights.
 
-        Every process starts with the leader's weights. What is `idle` must not be used.
+        Parameters
+        ----------
+        network : Autoencoder
+            Of parameters that need no gradient now, none may be trained later.
+
+        Returns
+        -------
+        Module
+            Takes what the network takes, in every process the same, and gives the whole
+            :class:`~aeclust.network.model.Output`, but runs its share of the images alone.
+            Gradients and batch statistics become those of whole batches.
         """
-        if self.size == 1:
-            return network
-        _share_statistics(network, self)
-        waiting = [] if idle is None else list(idle.parameters())
-        for value in waiting:  # or else the others' gradients would be waited for as well
-            value.requires_grad_(False)
-        wrapped = nn.parallel.DistributedDataParallel(network)
-        for value in waiting:
-            value.requires_grad_(True)
-        return wrapped
+        return network if self.size == 1 else _Parallel(network, self)
+
+    def check_batch(self, n: int) -> None:
+        """Refuse batches of `n` images, if that leaves a process without any."""
+        if n < self.size:
+            raise InputError(
+                f"a batch of {n} images cannot be shared by {self.size} processes",
+                expected="an image for each of them in every batch",
+                mend="change `batch_size`, or start fewer processes",
+            )
 
 
 ALONE = Team()
-
-
-@dataclass(frozen=True)
-class Share:
-    """The part of some rows that one process works on: consecutive, as even as can be."""
-
-    team: Team
-    total: int
-
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of every process: they differ by one at most, the first have more."""
-        least, more = divmod(self.total, self.team.size)
-        return [least + (rank < more) for rank in range(self.team.size)]
-
-    @property
-    def rows(self) -> slice:
-        """Which of the rows are its own."""
-        first = sum(self.sizes[: self.team.rank])
-        return slice(first, first + self.sizes[self.team.rank])
-
-    @property
-    def weight(self) -> float:
-        """What a mean over this share counts, so that the mean over processes is that of all."""
-        return self.sizes[self.team.rank] * self.team.size / self.total
-
-    def gather(self, own: Tensor) -> Tensor:
-        """All rows (total, ...) in every process, of its own (m, ...); gradients flow back."""
-        if self.team.size == 1:
-            return own
-        everyone: Tensor = _Gather.apply(own, self)  # type: ignore[no-untyped-call]
-        return everyone
-
-    def gather_views(self, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Of two views (2 m, ...), one below the other, all (2 total, ...), and the rows of these
-        (2 m,) that are this process's own."""
-        both = torch.cat([self.gather(view) for view in own.chunk(2)])
-        mine = torch.arange(self.rows.start, self.rows.stop, device=own.device)
-        return both, torch.cat([mine, mine + self.total])
-
-    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Means over all rows, of means (t,) over each process's own; equal in every process."""
-        if self.team.size == 1:
-            return values
-        weighted = torch.tensor(values * (self.weight / self.team.size), device=self.team.device)
-        dist.all_reduce(weighted)
-        return np.asarray(weighted.cpu().numpy())
 
 
 @contextmanager
@@ -146,6 +130,10 @@ def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[
     local_rank : int
         Its number among those on this machine.
 
+    Yields
+    ------
+    Team
+
     Raises
     ------
     InputError
@@ -157,18 +145,18 @@ def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[
     if backend is None:
         raise InputError(
             f"{size} processes cannot work together on {device.type}",
-            where="--device",
+            where="`device`",
             expected="cpu or cuda",
-            mend="use --device cpu, or a single process",
+            mend="use `device` cpu, or a single process",
         )
     if device.type == "cuda":
         device = torch.device("cuda", local_rank)
         if local_rank >= torch.cuda.device_count():
             raise InputError(
-                f"process {local_rank} of this machine has no GPU of its own",
-                where="--device",
+                f"process {local_rank} of this machine has no GPU",
+                where="`device`",
                 expected=f"at most {torch.cuda.device_count()} processes",
-                mend="start fewer, or use --device cpu",
+                mend="start fewer, or use `device` cpu",
             )
         torch.cuda.set_device(device)
     try:
@@ -186,24 +174,50 @@ def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[
             dist.destroy_process_group()
 
 
+class _Parallel(nn.Module):
+    """A network that runs its share of a batch and gathers the output of the whole."""
+
+    def __init__(self, network: Autoencoder, team: Team) -> None:
+        super().__init__()
+        _share_statistics(network, team)
+        self.network, self.team = nn.parallel.DistributedDataParallel(network), team
+        self.views = network.views
+
+    def forward(self, images: Tensor, noise: Tensor | None = None) -> Output:
+        n = len(images) // self.views
+        rows = self.team.rows(n)
+
+        def share(whole: Tensor) -> Tensor:
+            return torch.cat([view[rows] for view in whole.chunk(self.views)])
+
+        def gathered(part: Tensor | None) -> Tensor | None:
+            if part is None:
+                return None
+            views = part.float().chunk(len(part) // (rows.stop - rows.start))
+            return torch.cat([self.team.gather(view, n) for view in views])
+
+        output = self.network(share(images), None if noise is None else share(noise))
+        return Output(**{name: gathered(part) for name, part in vars(output).items()})  # type: ignore[arg-type]
+
+
 class _Gather(torch.autograd.Function):
     """All processes' rows. What a row is used for anywhere comes back to where it was made."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, share: Share) -> Tensor:
-        ctx.share = share
+    def forward(ctx: Any, part: Tensor, team: Team, total: int) -> Tensor:
+        ctx.rows, sizes = team.rows(total), team.sizes(total)
         # every process has to pass the same shape
-        padded = own.new_zeros((max(share.sizes), *own.shape[1:]))
-        padded[: len(own)] = own
-        parts = [torch.empty_like(padded) for _ in share.sizes]
+        padded = part.new_zeros((max(sizes), *part.shape[1:]))
+        padded[: len(part)] = part
+        parts = [torch.empty_like(padded) for _ in sizes]
         dist.all_gather(parts, padded)
-        return torch.cat([part[:n] for part, n in zip(parts, share.sizes, strict=True)])
+        return torch.cat([part[:n] for part, n in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        whole = gradient.contiguous()
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        whole = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
         dist.all_reduce(whole)
-        return whole[ctx.share.rows], None
+        return whole[ctx.rows], None, None
 
 
 class _SharedBatchNorm(nn.BatchNorm2d):
@@ -224,19 +238,17 @@ class _SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         values = input.float()
         axes = [axis for axis in range(values.ndim) if axis != 1]
-        own = torch.stack(torch.var_mean(values, axes, correction=0))
-        count = torch.full_like(own[:1], values.numel() / values.shape[1])
-        parts = self.team.share(self.team.size).gather(torch.cat([own, count])[None])
+        here = torch.stack(torch.var_mean(values, axes, correction=0))
+        count = torch.full_like(here[:1], values.numel() / values.shape[1])
+        parts = self.team.gather(torch.cat([here, count])[None], self.team.size)
         variances, means, counts = parts.unbind(1)
         shares = counts / counts.sum(0)
         mean = (shares * means).sum(0)
         variance = (shares * (variances + (means - mean).square())).sum(0)
         n = counts.sum(0)
         with torch.no_grad():
-            for kept, new in (
-                (self.running_mean, mean),
-                (self.running_var, variance * n / (n - 1)),
-            ):
+            running = (self.running_mean, mean), (self.running_var, variance * n / (n - 1))
+            for kept, new in running:
                 if kept is not None and self.momentum is not None:
                     kept.lerp_(new, self.momentum)
             if self.num_batches_tracked is not None:
@@ -250,13 +262,11 @@ class _SharedBatchNorm(nn.BatchNorm2d):
 def _share_statistics(network: nn.Module, team: Team) -> None:
     """Let every batch normalisation of a network see whole batches; names and values stay."""
     for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and not isinstance(
-                child, _SharedBatchNorm
-            ):
-                shared = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
+        for name, norm in module.named_children():
+            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                shared = _SharedBatchNorm(norm.num_features, norm.eps, norm.momentum)
                 shared.team = team
-                shared.weight, shared.bias = child.weight, child.bias
-                for buffer, value in child.named_buffers():
+                shared.weight, shared.bias = norm.weight, norm.bias
+                for buffer, value in norm.named_buffers():
                     setattr(shared, buffer, value)
                 setattr(module, name, shared)

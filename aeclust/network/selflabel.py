@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeclust.clusters.chain import cluster_latents
 from aeclust.errors import at
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
+from aeclust.network.optimizers import adamw_step
 from aeclust.network.parallel import ALONE, Team
 from aeclust.recipe import Recipe
 
@@ -21,30 +23,40 @@ _HEAD_STEPS, _HEAD_LR, _HEAD_DECAY = 100, 0.01, 1e-3
 
 
 def self_label(
-    network: Autoencoder,
-    pixels: NDArray[Any],
-    recipe: Recipe,
-    *,
-    seed: int,
-    device: torch.device,
-    team: Team = ALONE,
+    network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, *, seed: int, team: Team = ALONE
 ) -> NDArray[np.float32]:
-    """Targets (n, k) of the second phase; the network's head is set to predict them.
+    """Cluster the images; the network's head is set to predict the clusters.
 
-    A team embeds together, then its leader finds the targets for all and sets its own head.
+    A team embeds together, then its leader clusters for all and sets its head.
+
+    Parameters
+    ----------
+    network : Autoencoder
+    pixels : ndarray of shape (n, h, w, c)
+    recipe : Recipe
+    seed : int
+    team : Team
+
+    Returns
+    -------
+    ndarray of shape (n, k)
+        float32; targets of the second phase, see :func:`soft_targets`.
+
+    Raises
+    ------
+    InputError
+        If the latents cannot form k clusters.
     """
-    latents = inference.embed(
-        network, pixels, image_size=recipe.image_size, device=device, team=team
-    )
+    latents = inference.embed(network, pixels, team=team)
     targets = np.empty(0, np.float32)
     if team.leads:
         targets = soft_targets(latents, recipe, seed=seed)
         fit_head(network, latents, targets)
-    return team.tell(targets)
+    return team.broadcast(targets)
 
 
 def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> NDArray[np.float32]:
-    """Probabilities of clusters of latents.
+    """Probabilities of clusters of latents (n, d).
 
     The targets stay as they are while the network learns them. That is the guard against
     collapse: no cluster can swallow another because it is easier to predict, and none is made
@@ -55,7 +67,7 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
     -------
     ndarray of shape (n, k)
         float32, rows sum to 1: those of a consensus, or, of a single clusterer, the shares of the
-        clusters among each image's nearest latents, its own not counted.
+        clusters among the latents nearest to each image, itself not counted.
     """
     with at("latents after the first phase"):
         return cluster_latents(latents, recipe, seed=seed).probabilities
@@ -64,20 +76,24 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
 def fit_head(
     network: Autoencoder, latents: NDArray[np.float32], targets: NDArray[np.float32]
 ) -> None:
-    """Start the head as the logistic regression of the targets on the present latents.
+    """Start the head as the logistic regression of targets (n, k) on the present latents (n, d).
 
     A random head would tear at the encoder in its first steps.
+
+    Raises
+    ------
+    ValueError
+        If the network has no head.
     """
     head = network.head
     if head is None:
         raise ValueError("a network without self-labelling has no head")
-    device = head.weight.device
-    codes = torch.from_numpy(latents).to(device)
-    wanted = torch.from_numpy(targets).to(device)
+    codes, wanted = (torch.from_numpy(x).to(network.device) for x in (latents, targets))
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    optimizer = torch.optim.AdamW(head.parameters(), _HEAD_LR, weight_decay=_HEAD_DECAY)
+    head.requires_grad_(True)
+    values, states = list(head.parameters()), defaultdict[Tensor, dict[str, Tensor]](dict)
     for _ in range(_HEAD_STEPS):
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(head(codes), wanted).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        slopes = torch.autograd.grad(F.cross_entropy(head(codes), wanted), values)
+        for value, slope in zip(values, slopes, strict=True):
+            adamw_step(value, slope, states[value], lr=_HEAD_LR, weight_decay=_HEAD_DECAY)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from aeclust.errors import DivergedError, InputError
-from aeclust.network.batches import epoch_batches, step_draws, to_input
-from aeclust.network.losses import objective
+from aeclust.errors import DivergedError, InputError, at
+from aeclust.network.batches import epoch_batches, generator, to_input
+from aeclust.network.losses import TERMS, objective
 from aeclust.network.model import Autoencoder, build, load_state, state_arrays
-from aeclust.network.optimizers import build_optimizer, load_optimizer, misfit, optimizer_arrays
+from aeclust.network.optimizers import (
+    Optimizer,
+    build_optimizer,
+    load_optimizer,
+    optimizer_arrays,
+    set_rate,
+)
 from aeclust.network.parallel import ALONE, Team
 from aeclust.network.selflabel import self_label
-from aeclust.network.views import view
+from aeclust.network.views import random_view
 from aeclust.recipe import Recipe
-
-TERMS = ("loss", "reconstruction", "kl", "contrast", "labels")
 
 # Peak learning rate of self-labelling, as a share of the first phase's.
 _LABEL_RATE = 1 / 3
@@ -41,7 +47,8 @@ class Snapshot:
     epoch, step : int
         Epochs finished, and steps finished in the epoch under way.
     totals : tuple of float
-        Sums over the images of the epoch under way, in the order of :data:`TERMS`.
+        Sums over the images of the epoch under way, in the order of
+        :data:`~aeclust.network.losses.TERMS`.
     targets : ndarray of shape (n, k) or None
         What self-labelling learns, float32; None before it begins.
     """
@@ -56,7 +63,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Moment:
-    """What an observer is told after every step, and once before the first.
+    """What an observer gets after every step, and once before the first.
 
     Attributes
     ----------
@@ -68,8 +75,8 @@ class Moment:
     loss : float
         Objective of the last batch; NaN before the first.
     metrics : dict of str to float
-        At the end of an epoch, means over its images (:data:`TERMS`), seconds and images per
-        second; otherwise empty.
+        At the end of an epoch, means over its images (:data:`~aeclust.network.losses.TERMS`),
+        seconds and images per second; otherwise empty.
     snapshot : callable
         Copies the present state.
     """
@@ -112,10 +119,10 @@ def train(
     resume : Snapshot, optional
         Where to go on.
     team : Team
-        The processes that train together, all with the same images and settings: each takes its
-        share of every batch, and the weights become those of one process but for rounding.
+        The processes that train together, all with the same images and settings; the weights
+        become those of one process but for rounding.
     observe : callable
-        Called with a :class:`Moment` after each step; what it raises ends training.
+        Takes a :class:`Moment` after each step; what it raises ends training.
 
     Returns
     -------
@@ -127,88 +134,144 @@ def train(
     DivergedError
         If the loss or a weight stops being finite.
     InputError
-        If there are too few images for the network's batch statistics, or for the team.
+        If there are too few images for the network's batch statistics or for the team, or if the
+        snapshot is of another run.
     """
-    n = len(pixels)
-    check_batches(n, recipe, team)
-    batch_size = recipe.batch_of(n)
-    row_bytes = pixels[:1].nbytes
-    first = epoch_batches(n, batch_size, seed=seed, epoch=0, row_bytes=row_bytes)
-    steps = len(first)
-    network = build(recipe, pixels.shape[3], seed=seed).to(device)
-    optimizer = build_optimizer(network, recipe)
-    half = computes_in(recipe, device) == "bfloat16"
-    epoch, step, totals = 0, 0, np.zeros(len(TERMS))
-    targets: NDArray[np.float32] | None = None
-    if resume is not None:
-        problem = _misfit(resume, recipe, n, steps) or misfit(optimizer, resume.optimizer)
-        if problem:
-            raise InputError(
-                f"the state to resume does not fit this run: {problem}",
-                where="resume",
-                expected="the state that this run saved",
-                mend="restore it, or train again with --force",
-            )
-        load_state(network, resume.weights, where="resume")
-        load_optimizer(optimizer, resume.optimizer)
-        epoch, step = resume.epoch, resume.step
-        totals[: len(resume.totals)] = resume.totals  # an older version had fewer terms
-        targets = None if resume.targets is None else resume.targets.copy()
-    parallel = team.parallel(network, idle=network.head if targets is None else None)
+    check_batches(len(pixels), recipe, team)
+    batch_size, row_bytes = recipe.batch_of(len(pixels)), pixels[:1].nbytes
+    batches = partial(epoch_batches, len(pixels), batch_size, seed=seed, row_bytes=row_bytes)
+    steps = len(batches(epoch=0))
+    state = _State(build(recipe, pixels.shape[3], seed=seed).to(device), recipe, len(pixels), steps)
+    network, optimizer = state.network, state.optimizer
+    if resume is None:
+        observe(state.moment())
+    else:
+        state.resume(resume)
+    parallel = state.parallel(team)
+    half = precision_of(recipe, device) == "bfloat16"
+    while state.epoch < recipe.total_epochs:
+        if state.epoch >= recipe.epochs and state.targets is None:
+            state.targets = self_label(network, pixels, recipe, seed=seed, team=team)
+            parallel = state.parallel(team)
+        network.train()
+        state.start_clock()
+        for rows in batches(epoch=state.epoch)[state.step :]:
+            source = generator(device, seed, "augmentation", state.epoch, state.step)
+            images, noise = to_input(pixels[rows], recipe.image_size, device), None
+            if recipe.contrast:
+                images = torch.cat([random_view(images, source), random_view(images, source)])
+            if recipe.variational:
+                shape = (len(images), recipe.latent_size)
+                noise = torch.randn(shape, generator=source, device=device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                output = parallel(images, noise)
+            targets = None
+            if state.targets is not None:
+                targets = torch.from_numpy(state.targets[rows]).to(device)
+            loss = objective(output, images, recipe, targets)
+            values = loss.values()
+            if not np.isfinite(values).all():
+                raise _diverged("the loss", state.epoch, state.step, recipe)
+            set_rate(optimizer, _schedule(recipe, state.epoch + state.step / steps))
+            network.zero_grad()
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            observe(state.advance(len(rows), values))
+    state.finite_weights()
+    return network.eval()
 
-    def finite_weights() -> dict[str, NDArray[Any]]:
-        weights = state_arrays(network)
+
+@dataclass
+class _State:
+    """What training changes, in a run of `n` images and so many steps an epoch."""
+
+    network: Autoencoder
+    recipe: Recipe
+    n: int
+    steps: int
+    optimizer: Optimizer = field(init=False)
+    epoch: int = 0
+    step: int = 0
+    totals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(TERMS)))
+    targets: NDArray[np.float32] | None = None
+    started: float = 0.0  # when the epoch was begun or resumed
+    seen: int = 0  # images since
+
+    def __post_init__(self) -> None:
+        self.optimizer = build_optimizer(self.network, self.recipe)
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, if it is of this run."""
+        epoch, step, targets = snapshot.epoch, snapshot.step, snapshot.targets
+        labelling = (epoch, step) > (self.recipe.epochs, 0)
+        shape = None if targets is None else targets.shape
+        checks = {
+            f"epoch {epoch}, step {step}": (
+                0 <= epoch <= self.recipe.total_epochs and 0 <= step < self.steps
+            ),
+            f"{len(snapshot.totals)} sums": len(snapshot.totals) == len(TERMS),
+            f"targets of shape {shape}": shape == ((self.n, self.recipe.k) if labelling else None),
+        }
+        with at("the state to resume"):
+            for what, fits in checks.items():
+                if not fits:
+                    raise InputError(
+                        f"{what} cannot be of this run",
+                        expected="the state that this run saved",
+                        mend="restore it, or train again with `force`",
+                    )
+            load_state(self.network, snapshot.weights)
+            load_optimizer(self.optimizer, snapshot.optimizer)
+        self.epoch, self.step, self.totals = epoch, step, np.array(snapshot.totals)
+        self.targets = None if targets is None else targets.copy()
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all of it; refused if a weight is not finite."""
+        return Snapshot(
+            self.finite_weights(),
+            optimizer_arrays(self.optimizer),
+            self.epoch,
+            self.step,
+            tuple(self.totals.tolist()),
+            None if self.targets is None else self.targets.copy(),
+        )
+
+    def finite_weights(self) -> dict[str, NDArray[Any]]:
+        """The network's state dict, copied; refused if a weight is not finite."""
+        weights = state_arrays(self.network)
         if not all(np.isfinite(value).all() for value in weights.values()):
-            raise _diverged(*divmod(epoch * steps + step - 1, steps), "a weight", recipe)
+            last = self.epoch * self.steps + self.step - 1
+            raise _diverged("a weight", *divmod(last, self.steps), self.recipe)
         return weights
 
-    def snapshot() -> Snapshot:
-        arrays = optimizer_arrays(optimizer)
-        learnt = None if targets is None else targets.copy()
-        return Snapshot(finite_weights(), arrays, epoch, step, tuple(totals.tolist()), learnt)
+    def parallel(self, team: Team) -> nn.Module:
+        """The network as a team trains it; without targets the head is left alone."""
+        if self.network.head is not None:
+            self.network.head.requires_grad_(self.targets is not None)
+        return team.parallel(self.network)
 
-    if resume is None:
-        observe(Moment(0, 0, steps, 0, math.nan, {}, snapshot))
-    while epoch < recipe.total_epochs:
-        if epoch >= recipe.epochs and targets is None:
-            targets = self_label(network, pixels, recipe, seed=seed, device=device, team=team)
-            parallel = team.parallel(network)
-        network.train()
-        started, done_before = time.monotonic(), step
-        batches = epoch_batches(n, batch_size, seed=seed, epoch=epoch, row_bytes=row_bytes)
-        for rows in batches[step:]:
-            share = team.share(len(rows))
-            own = rows[share.rows]
-            draws = step_draws(device, seed=seed, epoch=epoch, step=step, share=share)
-            images = to_input(pixels[own], recipe.image_size, device)
-            if recipe.contrast:
-                images = torch.cat([view(images, draws), view(images, draws)])
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                output = parallel(images, draws, labelling=targets is not None)
-            wanted = None if targets is None else torch.from_numpy(targets[own]).to(device)
-            loss = objective(output, images, recipe, wanted, share=share)
-            parts = (loss.total, loss.reconstruction, loss.kl, loss.contrast, loss.labels)
-            terms = share.mean(np.array([part.item() for part in parts]))
-            if not np.isfinite(terms).all():
-                raise _diverged(epoch, step, "the loss", recipe)
-            rate = _schedule(recipe, epoch + step / steps)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * rate
-            optimizer.zero_grad(set_to_none=True)
-            (share.weight * loss.total).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            totals += len(rows) * terms
-            step += 1
-            metrics: dict[str, float] = {}
-            if step == steps:
-                seconds = max(time.monotonic() - started, 1e-6)  # a coarse clock may stand still
-                images_seen = sum(len(rows) for rows in batches[done_before:])
-                metrics = dict(zip(TERMS, (totals / n).tolist(), strict=True))
-                metrics |= {"seconds": seconds, "images_per_second": images_seen / seconds}
-                epoch, step, totals = epoch + 1, 0, np.zeros(len(TERMS))
-            observe(Moment(epoch, step, steps, len(rows), float(terms[0]), metrics, snapshot))
-    finite_weights()
-    return network.eval()
+    def start_clock(self) -> None:
+        """Measure time from now on."""
+        self.started, self.seen = time.monotonic(), 0
+
+    def advance(self, images: int, values: NDArray[np.float64]) -> Moment:
+        """Count a step, and the epoch that it may end."""
+        self.totals += images * values
+        self.step += 1
+        self.seen += images
+        metrics: dict[str, float] = {}
+        if self.step == self.steps:
+            seconds = max(time.monotonic() - self.started, 1e-6)  # a coarse clock may stand still
+            metrics = dict(zip(TERMS, (self.totals / self.n).tolist(), strict=True))
+            metrics |= {"seconds": seconds, "images_per_second": self.seen / seconds}
+            self.epoch, self.step, self.totals = self.epoch + 1, 0, np.zeros(len(TERMS))
+        return self.moment(images, float(values[0]), metrics)
+
+    def moment(
+        self, images: int = 0, loss: float = math.nan, metrics: dict[str, float] | None = None
+    ) -> Moment:
+        """What the observer gets."""
+        return Moment(self.epoch, self.step, self.steps, images, loss, metrics or {}, self.snapshot)
 
 
 def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
@@ -217,18 +280,12 @@ def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
         raise InputError(
             f"{n} image to train on",
             expected="2 or more, because this recipe normalises or compares batches",
-            mend="add images or use --recipe baseline",
+            mend="add images or use `recipe` baseline",
         )
-    least = min(map(len, epoch_batches(n, recipe.batch_of(n), seed=0, epoch=0)))
-    if least < team.size:
-        raise InputError(
-            f"a batch of {least} images cannot be shared by {team.size} processes",
-            expected="an image for each of them in every batch",
-            mend="change --batch-size, or start fewer processes",
-        )
+    team.check_batch(min(map(len, epoch_batches(n, recipe.batch_of(n), seed=0, epoch=0))))
 
 
-def computes_in(recipe: Recipe, device: torch.device) -> Literal["float32", "bfloat16"]:
+def precision_of(recipe: Recipe, device: torch.device) -> Literal["float32", "bfloat16"]:
     """The precision that a recipe is trained in on a device."""
     if recipe.precision == "auto":
         return "bfloat16" if _has_bfloat16(device) else "float32"
@@ -242,38 +299,31 @@ def _has_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _misfit(resume: Snapshot, recipe: Recipe, n: int, steps: int) -> str:
-    """What keeps a snapshot's place and sums from going on in this run, or an empty text."""
-    if not (0 <= resume.epoch <= recipe.total_epochs and 0 <= resume.step < steps):
-        return f"epoch {resume.epoch}, step {resume.step}"
-    if len(resume.totals) > len(TERMS):
-        return f"{len(resume.totals)} sums instead of {len(TERMS)}"
-    begun = resume.epoch > recipe.epochs or (resume.epoch == recipe.epochs and resume.step > 0)
-    shape = None if resume.targets is None else resume.targets.shape
-    if shape != ((n, recipe.k) if begun else None):
-        return f"targets of shape {shape}"
-    return ""
-
-
-def _schedule(recipe: Recipe, at: float) -> float:
-    """Share of the learning rate after `at` epochs."""
-    labelling = at >= recipe.epochs
+def _schedule(recipe: Recipe, epochs: float) -> float:
+    """Share of the learning rate after so many epochs."""
+    labelling = epochs >= recipe.epochs
     peak = _LABEL_RATE if labelling else 1.0
     if recipe.schedule == "constant":
         return peak
-    progress = (at - recipe.epochs) / recipe.label_epochs if labelling else at / recipe.epochs
-    return peak * _one_cycle(progress)
+    if labelling:
+        return peak * _one_cycle((epochs - recipe.epochs) / recipe.label_epochs)
+    return peak * _one_cycle(epochs / recipe.epochs)
 
 
 def _one_cycle(progress: float) -> float:
+    """A rise within a fifth of the time, and half a cosine down to nothing.
+
+    Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
+    Rates" (2018).
+    """
     rise = 0.2
     if progress < rise:
         return 0.04 + 0.96 * progress / rise
     return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
 
 
-def _diverged(epoch: int, step: int, what: str, recipe: Recipe) -> DivergedError:
+def _diverged(what: str, epoch: int, step: int, recipe: Recipe) -> DivergedError:
     return DivergedError(
         f"training diverged: {what} is not finite in epoch {epoch + 1}, step {step + 1}",
-        mend=f"lower the learning rate ({recipe.lr:g}) with --lr; earlier checkpoints are kept",
+        mend=f"lower the learning rate ({recipe.lr:g}) with `lr`; earlier checkpoints are kept",
     )

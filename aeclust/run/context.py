@@ -73,7 +73,7 @@ class Context:
 
     def check_same(self, identity: str) -> None:
         """Refuse, in every process of a team, work that not all of them were asked to do alike."""
-        if self.team.most(int(self.team.tell(identity) != identity)):
+        if self.team.maximum(int(self.team.broadcast(identity) != identity)):
             raise InputError(
                 "the processes have different images or settings",
                 expected="the same for all of them",

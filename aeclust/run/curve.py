@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aeclust import artifact
@@ -89,7 +88,6 @@ def current_curve(
         images.pixels,
         manifest.recipe,
         seed=seed,
-        device=context.device,
         validation=None if validation is None else (validation.pixels, validation.classes),
     )
     with contextlib.ExitStack() as stack:
@@ -186,7 +184,6 @@ def checkpoint_curve(
     recipe: Recipe,
     *,
     seed: int,
-    device: torch.device,
     validation: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
 ) -> Curve:
     """Measure every checkpoint.
@@ -200,37 +197,29 @@ def checkpoint_curve(
     recipe : Recipe
         Its reduction and clusterer are applied to each checkpoint.
     seed : int
-    device : torch.device
     validation : (ndarray of shape (m, h, w, c), ndarray of shape (m,)), optional
         Labelled images. Labels are used for the score alone.
     """
     points = []
     sample = references(len(pixels), seed=seed, limit=SAMPLE, purpose="indicators")
-    size = recipe.image_size
     for epoch, network in checkpoints:
-        latents = inference.embed(network, pixels, image_size=size, device=device)
-        views = inference.embed_views(
-            network, pixels, image_size=size, device=device, seed=seed, rows=sample
-        )
+        latents = inference.embed(network, pixels)
+        views = inference.embed_views(network, pixels, seed=seed, rows=sample)
         accuracy = None
         if validation is not None:
             images, truth = validation
-            others = inference.embed(network, images, image_size=size, device=device)
+            others = inference.embed(network, images)
             labelled, assignments, seen = epoch > recipe.epochs, None, None
             if labelled and not recipe.transductive:
-                assignments = inference.assign(network, latents, device=device)
+                assignments = inference.assign(network, latents)
             if recipe.contrast and not recipe.transductive:
-                again = inference.look_again(
-                    network, pixels, image_size=size, device=device, seed=seed, labelled=labelled
-                )
+                again = inference.random_views(network, pixels, seed=seed, labelled=labelled)
                 seen = Views(*again)
             clusters = cluster_validation(
                 others, latents, recipe, seed=seed, assignments=assignments, views=seen
             )
             accuracy = metrics.score(clusters, truth).accuracy
-        error = inference.mean_squared_error(
-            network, pixels, latents, image_size=size, device=device
-        )
+        error = inference.mean_squared_error(network, pixels, latents)
         found = indicate(latents[sample], views, recipe.k or 2, seed=seed)
         points.append(Point(epoch, error, accuracy, found))
     return summarise(points)

@@ -96,7 +96,7 @@ def examine(run: Path) -> Health:
     """Look at libraries, devices, memory, disk and the run folder; nothing is changed."""
     import torch
 
-    from aeclust.network.training import computes_in
+    from aeclust.network.training import precision_of
     from aeclust.recipe import DEFAULT_RECIPE, named
 
     versions, problems = _versions()
@@ -125,7 +125,7 @@ def examine(run: Path) -> Health:
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         devices=_devices(),
         auto=auto.type,
-        precision=computes_in(named(DEFAULT_RECIPE), auto),
+        precision=precision_of(named(DEFAULT_RECIPE), auto),
         cores=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,

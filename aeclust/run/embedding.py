@@ -94,9 +94,7 @@ def of_others(context: Context, manifest: Manifest, images: Images, seed: int | 
     latents = inference.embed(
         network,
         images.pixels,
-        image_size=recipe.image_size,
-        device=context.device,
-        report=lambda done: context.progress("embed", done, len(images)),
+        progress=lambda done: context.progress("embed", done, len(images)),
     )
     seed = request.seed if seed is None else seed
     with at(images.source.location):

@@ -69,7 +69,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
                 mend=mend,
             )  # fmt: skip
         network = build(manifest.recipe, manifest.shape[3], seed=0)
-        load_state(network, weights.group("state_dict/"), where=str(file))
+        load_state(network, weights.group("state_dict/"))
     return network.to(context.device).eval(), weights.digest
 
 
@@ -236,27 +236,20 @@ def describe(
 
     def blocks() -> Iterator[dict[str, NDArray[Any]]]:
         done = 0
-        for latents in inference.embed_blocks(
-            network, pixels, image_size=recipe.image_size, device=team.device, team=team
-        ):
+        for latents in inference.embed_blocks(network, pixels, team=team):
             rows = pixels[done : done + len(latents)]
             done += len(latents)
             block: dict[str, NDArray[Any]] = {"latents": latents}
             block |= {"fingerprints": fingerprints(rows), "colours": mean_colours(rows)}
             if labelled:
-                block["assignments"] = inference.assign(network, latents, device=team.device)
+                block["assignments"] = inference.assign(network, latents)
             progress(done, len(pixels))
             yield block
 
     arrays: dict[str, NDArray[Any]] = {"ids": artifact.encode_ids(images.ids)}
     if recipe.contrast and team.leads:  # views mean something to a network that learnt from views
-        rows, views, clusters = inference.look_again(
-            network,
-            pixels,
-            image_size=recipe.image_size,
-            device=team.device,
-            seed=manifest.seed,
-            labelled=labelled,
+        rows, views, clusters = inference.random_views(
+            network, pixels, seed=manifest.seed, labelled=labelled
         )
         arrays |= {"view_rows": rows, "view_latents": views}
         arrays |= {} if clusters is None else {"view_clusters": clusters}
@@ -281,7 +274,5 @@ def embed_alike(context: Context, manifest: Manifest, images: Images, epoch: int
     return inference.embed(
         network,
         images.pixels,
-        image_size=manifest.recipe.image_size,
-        device=context.device,
-        report=lambda done: context.progress("embed", done, len(images)),
+        progress=lambda done: context.progress("embed", done, len(images)),
     )

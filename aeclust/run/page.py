@@ -166,10 +166,7 @@ def _reconstructed(
     most = pages.MOST_RECONSTRUCTIONS
     each = 2 if 2 * len(picked) <= most else 1
     rows = np.concatenate([pick.typical[:each] for pick in picked])[:most]
-    size = manifest.recipe.image_size
-    drawn = inference.reconstruct(
-        network, images.pixels[rows], image_size=size, device=context.device
-    )
+    drawn = inference.reconstruct(network, images.pixels[rows])
     return pages.Reconstructed([str(name) for name in images.ids[rows].tolist()], *drawn)
 
 

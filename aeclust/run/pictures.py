@@ -95,10 +95,7 @@ def reconstruct(
     epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)
-    size = manifest.recipe.image_size
-    originals, copies, errors = inference.reconstruct(
-        network, images.pixels[rows], image_size=size, device=context.device
-    )
+    originals, copies, errors = inference.reconstruct(network, images.pixels[rows])
     ids = images.ids[rows].tolist()
     _save(file, plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids]))
     return Reconstructed(file, ids, errors.tolist(), epoch)

@@ -100,7 +100,7 @@ def train(
         start = _Start()
         if team.leads:
             start = _prepare(context, manifest, images, resume=resume, force=force)
-        start = team.tell(start)
+        start = team.broadcast(start)
         context.rest(None)
         if not start.finished:
             _train_and_save(context, images, manifest, start.snapshot)
@@ -197,7 +197,7 @@ class _Keeper:
         if leads and moment.step == 0 and moment.epoch in self.kept:
             write_weights(self.folder, self.manifest, moment.epoch, moment.snapshot().weights)
         # a signal to any of the processes ends all after the same step
-        stop = context.team.most(context.signal() or 0)
+        stop = context.team.maximum(context.signal() or 0)
         between = self.between(moment.epoch, moment.step)
         due = between or time.monotonic() - self.saved_at > _RESUME_EVERY
         if leads and (stop or due) and moment.epoch < self.total:

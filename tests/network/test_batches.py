@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from aeclust import seeds
 from aeclust.network import batches as module
-from aeclust.network.batches import epoch_batches, step_draws, to_input, to_unit, windowed_order
+from aeclust.network.batches import epoch_batches, generator, to_input, to_unit, windowed_order
 
 CPU = torch.device("cpu")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -198,9 +199,8 @@ def test_pieces_are_cut_elsewhere_in_another_epoch() -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 80), SEEDS, SMALL)
-def test_what_fits_is_shuffled_as_one_as_ever(n: int, size: int, seed: int, epoch: int) -> None:
-    """Weights of former versions are made again to the same bytes."""
-    order = np.random.default_rng([seed, epoch]).permutation(n)
+def test_what_fits_is_shuffled_as_one(n: int, size: int, seed: int, epoch: int) -> None:
+    order = seeds.stream(seed, "batches", epoch).permutation(n)
     for row_bytes in (0, 3_072, 2**32 // n):
         batches = epoch_batches(n, size, seed=seed, epoch=epoch, row_bytes=row_bytes)
         assert np.concatenate(batches).tolist() == order.tolist()
@@ -210,11 +210,11 @@ def test_only_more_than_four_gibibytes_are_shuffled_in_windows() -> None:
     n, row = 4_097, 2**20  # every row a piece of its own, 1,024 to a window
     assert n * row > 4 * 2**30
     rows = np.concatenate(epoch_batches(n, 64, seed=1, epoch=2, row_bytes=row))
-    wanted = windowed_order(n, piece=1, window=1_024, rng=np.random.default_rng([1, 2]))
+    wanted = windowed_order(n, piece=1, window=1_024, rng=seeds.stream(1, "batches", 2))
     assert rows.tolist() == wanted.tolist()
     assert sorted(rows.tolist()) == list(range(n))
     again = np.concatenate(epoch_batches(n, 64, seed=1, epoch=2, row_bytes=row - 2**10))
-    assert again.tolist() == np.random.default_rng([1, 2]).permutation(n).tolist()
+    assert again.tolist() == seeds.stream(1, "batches", 2).permutation(n).tolist()
 
 
 def test_an_image_larger_than_a_window_is_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,30 +229,15 @@ TRIPLES = st.tuples(SEEDS, SMALL, SMALL)
 
 @settings(deadline=None)
 @given(TRIPLES, TRIPLES)
-def test_other_steps_draw_other_numbers(
+def test_a_stream_is_of_its_purpose_seed_and_place(
     first: tuple[int, int, int], second: tuple[int, int, int]
 ) -> None:
     assume(first != second)
-    a, b = (
-        step_draws(CPU, seed=seed, epoch=epoch, step=step) for seed, epoch, step in (first, second)
-    )
-    assert a.generator.initial_seed() != b.generator.initial_seed()
-    assert not torch.equal(a.uniform((4,), 0, 1), b.uniform((4,), 0, 1))
-
-
-def test_neighbouring_steps_draw_other_numbers() -> None:
-    seeds = {
-        step_draws(CPU, seed=seed, epoch=epoch, step=step).generator.initial_seed()
-        for seed in range(10)
-        for epoch in range(10)
-        for step in range(10)
-    }
-    assert len(seeds) == 1000
-
-
-@settings(deadline=None)
-@given(TRIPLES)
-def test_a_step_always_draws_the_same_numbers(triple: tuple[int, int, int]) -> None:
-    seed, epoch, step = triple
-    first, again = (step_draws(CPU, seed=seed, epoch=epoch, step=step) for _ in range(2))
-    assert torch.equal(first.normal((8,), torch.float32), again.normal((8,), torch.float32))
+    numbers = [
+        torch.rand(8, generator=generator(CPU, seed, purpose, *place)).tolist()
+        for seed, *place in (first, second)
+        for purpose in ("views", "augmentation")
+    ]
+    assert len(set(map(tuple, numbers))) == 4
+    again = generator(CPU, first[0], "views", *first[1:])
+    assert torch.rand(8, generator=again).tolist() == numbers[0]

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Cli, Data
-from torch import Tensor, nn
+from support import Cli, Data, normal, refused, tiny
 
 from aeclust import artifact as artifacts
 from aeclust.errors import InputError, Interrupted
 from aeclust.images import Source
 from aeclust.network import inference
-from aeclust.network.batches import step_draws
-from aeclust.network.losses import nt_xent
+from aeclust.network.losses import objective
 from aeclust.network.model import Autoencoder, build
-from aeclust.network.parallel import ALONE, Share, Team, joined
+from aeclust.network.parallel import ALONE, Team, joined
 from aeclust.network.training import Moment, train
-from aeclust.recipe import Recipe, named
+from aeclust.recipe import Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.train import train as train_run
@@ -71,15 +68,11 @@ def together(work: Callable[[Team], Any]) -> list[Any]:
     ]
     for process in processes:
         process.start()
-    found = dict(answers.get(timeout=60) for _ in processes)
+    results = dict(answers.get(timeout=60) for _ in processes)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    return [found[rank] for rank in range(2)]
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return [results[rank] for rank in range(2)]
 
 
 # -- shares ------------------------------------------------------------------------------------
@@ -87,61 +80,34 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @given(st.integers(1, 200), st.integers(1, 20))
 def test_shares_make_up_the_whole_and_differ_by_one_at_most(total: int, size: int) -> None:
-    shares = [Team(rank, size).share(total) for rank in range(size)]
-    rows = [row for share in shares for row in range(total)[share.rows]]
-    assert rows == list(range(total))
-    sizes = shares[0].sizes
-    assert [len(range(total)[share.rows]) for share in shares] == sizes
-    assert max(sizes) - min(sizes) <= 1
-    assert sizes == sorted(sizes, reverse=True)
-    # a mean of means, weighted so, is the mean of all
-    means = [np.arange(total)[s.rows].mean() if total >= size else 0 for s in shares]
-    if total >= size:
-        weighted = [s.weight * m for s, m in zip(shares, means, strict=True)]
-        assert np.mean(weighted) == pytest.approx(np.arange(total).mean())
+    shares = [range(total)[Team(rank, size).rows(total)] for rank in range(size)]
+    assert [row for share in shares for row in share] == list(range(total))
+    sizes = Team(0, size).sizes(total)
+    assert [len(share) for share in shares] == sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[-1] <= 1
 
 
 def test_one_alone_has_everything() -> None:
-    share = ALONE.share(5)
-    assert (share.rows, share.weight, share.sizes) == (slice(0, 5), 1.0, [5])
-    rows, values = normal(5, 2), np.arange(3.0)
-    assert share.gather(rows) is rows
-    assert share.mean(values) is values
-    both, own = ALONE.share(2).gather_views(rows[:4])
-    assert torch.equal(both, rows[:4])
-    assert own.tolist() == [0, 1, 2, 3]
-    network = nn.Linear(1, 1)
+    rows, network = normal(5, 2), build(tiny(), 3, seed=0)
+    assert ALONE.gather(rows, 5) is rows
+    assert torch.equal(ALONE.shared(torch.from_numpy, rows.numpy()), rows)
     assert ALONE.parallel(network) is network
-    assert (ALONE.tell("this"), ALONE.most(3), ALONE.leads) == ("this", 3, True)
-
-
-@given(st.integers(1, 40), st.integers(1, 6))
-def test_an_image_gets_the_same_numbers_however_the_batch_is_shared(total: int, size: int) -> None:
-    def drawn(share: Share | None, rows: int) -> tuple[Tensor, Tensor]:
-        draws = step_draws(CPU, seed=1, epoch=2, step=3, share=share)
-        return draws.uniform((rows, 2), -1, 3), draws.normal((rows, 3), torch.float32)
-
-    shares = [Team(rank, size).share(total) for rank in range(size)]
-    parts = [drawn(share, len(range(total)[share.rows])) for share in shares]
-    for whole, own in zip(drawn(None, total), zip(*parts, strict=True), strict=True):
-        assert torch.equal(torch.cat(own), whole)
-    assert drawn(None, total)[0].min() >= -1
-    assert drawn(None, total)[0].max() < 3
+    assert (ALONE.broadcast("this"), ALONE.maximum(3), ALONE.leads) == ("this", 3, True)
 
 
 # -- what two processes exchange ---------------------------------------------------------------
 
 
-def test_the_leader_tells_and_the_largest_number_counts() -> None:
-    def work(team: Team) -> Any:
-        told = team.tell({"from": team.rank})
-        mean = team.share(ROWS).mean(np.array([1.0, 10.0]) * (team.rank + 1))
-        return told, team.most(5 - team.rank), team.leads, mean.tolist()
+def test_the_leaders_value_the_largest_number_and_all_rows_reach_everyone() -> None:
+    whole = np.arange(14.0).reshape(ROWS, 2)
 
-    wanted = [(4 * 1 + 3 * 2) / 7, (4 * 10 + 3 * 20) / 7]
-    for rank, (told, most, leads, mean) in enumerate(together(work)):
-        assert (told, most, leads) == ({"from": 0}, 5, rank == 0)
-        assert mean == pytest.approx(wanted)
+    def work(team: Team) -> Any:
+        doubled = team.shared(lambda rows: torch.from_numpy(2 * rows), whole)
+        return team.broadcast({"from": team.rank}), team.maximum(5 - team.rank), doubled.numpy()
+
+    for value, largest, doubled in together(work):
+        assert (value, largest) == ({"from": 0}, 5)
+        np.testing.assert_array_equal(doubled, 2 * whole)
 
 
 def test_gathered_rows_give_back_their_gradients() -> None:
@@ -149,12 +115,11 @@ def test_gathered_rows_give_back_their_gradients() -> None:
     whole, factors = normal(ROWS, 3), normal(2, ROWS, 3, seed=1)
 
     def work(team: Team) -> Any:
-        share = team.share(ROWS)
-        own = whole[share.rows].clone().requires_grad_()
-        everyone = share.gather(own)
+        share = whole[team.rows(ROWS)].clone().requires_grad_()
+        everyone = team.gather(share, ROWS)
         (everyone * factors[team.rank]).sum().backward()  # type: ignore[no-untyped-call]
-        assert own.grad is not None
-        return everyone.detach().numpy(), own.grad.numpy()
+        assert share.grad is not None
+        return everyone.detach().numpy(), share.grad.numpy()
 
     (first, gradient), (second, rest) = together(work)
     np.testing.assert_array_equal(first, whole)
@@ -162,81 +127,41 @@ def test_gathered_rows_give_back_their_gradients() -> None:
     np.testing.assert_allclose(np.concatenate([gradient, rest]), factors.sum(0).numpy(), rtol=1e-6)
 
 
-def test_the_contrastive_term_of_shares_is_that_of_the_batch() -> None:
-    views = normal(2, ROWS, 4)
-    flat = views.flatten(0, 1).requires_grad_()
-    loss = nt_xent(flat, 0.3)
-    (whole,) = torch.autograd.grad(loss, flat)
+@pytest.mark.parametrize("name", ["deep", "hybrid"])
+def test_output_gradients_and_statistics_are_those_of_the_whole_batch(name: str) -> None:
+    """Of one view, and of two; normalisations of images, and of vectors."""
+    recipe = tiny(name, contrast=1, variational=name == "deep")
+    images, noise = normal(2 * ROWS, 3, 8, 8).clamp(-1, 1), normal(2 * ROWS, 6, seed=1)
+    targets = normal(ROWS, 2, seed=2).softmax(1)
 
     def work(team: Team) -> Any:
-        share = team.share(ROWS)
-        own = views[:, share.rows].flatten(0, 1).clone().requires_grad_()
-        part = share.weight * nt_xent(own, 0.3, share)
-        (gradient,) = torch.autograd.grad(part, own)
-        return part.item(), gradient.reshape(2, -1, 4).numpy()
-
-    parts = together(work)
-    assert np.mean([part for part, _ in parts]) == pytest.approx(loss.item(), rel=1e-5)
-    # DistributedDataParallel takes the mean over the processes
-    gradient = np.concatenate([own for _, own in parts], axis=1) / 2
-    wanted = whole.reshape(2, ROWS, 4).numpy()
-    np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=1e-6)
-
-
-class Normed(nn.Module):
-    """A layer and the norm under test."""
-
-    def __init__(self, *, flat: bool) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(3) if flat else nn.BatchNorm2d(3)
-        self.norm.weight.data = torch.tensor([0.5, 1.0, 2.0])
-        self.norm.bias.data = torch.tensor([0.1, 0.2, 0.3])
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = self.norm(x)
-        return normed
-
-
-@pytest.mark.parametrize("flat", [True, False])
-def test_batch_norms_of_shares_are_those_of_the_batch(flat: bool) -> None:
-    shape = (ROWS, 3) if flat else (ROWS, 3, 2, 2)
-    whole, factors = 2 * normal(*shape) + 1, normal(*shape, seed=1)
-    alone, given_whole = Normed(flat=flat), whole.clone().requires_grad_()
-    expected = alone(given_whole)
-    (expected * factors).sum().backward()
-
-    def work(team: Team) -> Any:
-        share, network = team.share(ROWS), Normed(flat=flat)
+        network = build(recipe, 3, seed=0)
         parallel = team.parallel(network)
-        own = whole[share.rows].clone().requires_grad_()
-        output = parallel(own)
-        (output * factors[share.rows]).sum().backward()
+        output = parallel(images, noise if recipe.variational else None)
+        loss = objective(output, images, recipe, targets if network.head else None)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        gradients = {n: p.grad.numpy() for n, p in network.named_parameters() if p.grad is not None}
+        outputs = {n: x.detach().numpy() for n, x in vars(output).items() if x is not None}
         state = {name: value.numpy() for name, value in network.state_dict().items()}
-        kernel = network.norm.weight.grad
-        assert own.grad is not None
-        assert kernel is not None
-        later = network.eval()(whole).detach().numpy()
-        return output.detach().numpy(), own.grad.numpy(), kernel.numpy(), state, later
+        latents = network.eval().encode(images).detach().numpy()
+        return loss.values(), outputs, gradients, state, latents
 
-    parts = together(work)
-    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    assert given_whole.grad is not None
-    assert alone.norm.weight.grad is not None
-    close(np.concatenate([p[0] for p in parts]), expected.detach())
-    close(np.concatenate([p[1] for p in parts]), given_whole.grad)
-    for _, _, kernel, state, later in parts:
-        close(2 * kernel, alone.norm.weight.grad)  # a mean over two
-        assert state.keys() == alone.state_dict().keys()
-        for name, value in alone.state_dict().items():
-            close(state[name], value)
-        close(later, alone.eval()(whole).detach())
+    alone = work(ALONE)
+    assert len(alone[2]) > 10
+    for loss, *groups, latents in together(work):
+        np.testing.assert_allclose(loss, alone[0], rtol=1e-5)
+        for wanted, group in zip(alone[1:4], groups, strict=True):
+            assert group.keys() == wanted.keys()
+            for key, value in wanted.items():
+                np.testing.assert_allclose(group[key], value, rtol=1e-3, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(latents, alone[4], rtol=1e-3, atol=1e-5)
 
 
 def test_a_lost_process_ends_the_others() -> None:
     def work(team: Team) -> str:
         if not team.leads:
             return "left"
-        team.most(1)
+        team.maximum(1)
         return "unreachable"
 
     stop, other = together(work)
@@ -244,43 +169,23 @@ def test_a_lost_process_ends_the_others() -> None:
     assert stop == ("another process of this job has ended; see what it said", signal.SIGTERM)
 
 
-def test_a_device_without_a_way_to_exchange_is_refused() -> None:
-    with pytest.raises(InputError) as caught, joined(torch.device("mps"), size=2):
-        pass
-    assert str(caught.value) == (
-        "--device: 2 processes cannot work together on mps; expected cpu or cuda; "
-        "use --device cpu, or a single process"
-    )
-
-
-def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_without_a_way_to_exchange_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with refused(what="2 processes cannot work together on mps", where="`device`"):
+        joined(torch.device("mps"), size=2).__enter__()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    wanted = joined(torch.device("cuda"), size=2, local_rank=1)
-    with pytest.raises(InputError) as caught, wanted:
-        pass
-    assert str(caught.value) == (
-        "--device: process 1 of this machine has no GPU of its own; "
-        "expected at most 1 processes; start fewer, or use --device cpu"
-    )
+    with refused(what="process 1 of this machine has no GPU", expected="at most 1 processes"):
+        joined(torch.device("cuda"), size=2, local_rank=1).__enter__()
 
 
 # -- training ----------------------------------------------------------------------------------
 
-SMALL: dict[str, object] = {
-    "channels": [4, 8],
-    "image_size": 8,
-    "batch_size": 10,
-    "epochs": 2,
-    "precision": "float32",
-}
+SMALL: dict[str, Any] = {"batch_size": 10, "epochs": 2, "precision": "float32"}
 RECIPES: dict[str, Recipe] = {
-    "baseline": named("baseline").override({**SMALL, "lr": 1e-3}),
-    "vae": named("vae").override({**SMALL, "latent_size": 4, "lr": 1e-3, "loss": "elbo"}),
-    "deep": named("deep").override({**SMALL, "latent_size": 4, "lr": 0.01}),
-    "hybrid": named("hybrid").override(
-        # slow enough that the rounding of other processors is not blown up by batches of three
-        {**SMALL, "label_epochs": 2, "optimizer": "sgd", "lr": 1e-3}
-    ),
+    "baseline": tiny("baseline", **SMALL, lr=1e-3),
+    "vae": tiny("vae", **SMALL, lr=1e-3, loss="elbo"),
+    "deep": tiny("deep", **SMALL, lr=0.01),
+    # slow enough that the rounding of other processors is not blown up by batches of three
+    "hybrid": tiny("hybrid", **SMALL, label_epochs=2, optimizer="sgd", lr=1e-3),
 }
 
 
@@ -309,35 +214,23 @@ def test_two_processes_train_as_one_does(name: str) -> None:
     assert len(losses) == 4 * recipe.total_epochs
 
     def work(team: Team) -> Any:
-        own_losses, own = trained(recipe, team)
-        latents = inference.embed(own, pixels(), image_size=8, device=CPU, team=team)
-        return own_losses, {k: v.numpy() for k, v in own.state_dict().items()}, latents
+        losses, network = trained(recipe, team)
+        latents = inference.embed(network, pixels(), team=team)
+        return losses, {k: v.numpy() for k, v in network.state_dict().items()}, latents
 
-    latents = inference.embed(network, pixels(), image_size=8, device=CPU)
-    for own_losses, state, own_latents in together(work):
-        np.testing.assert_allclose(own_losses, losses, rtol=1e-4)
+    latents = inference.embed(network, pixels())
+    for shared_losses, state, shared_latents in together(work):
+        np.testing.assert_allclose(shared_losses, losses, rtol=1e-4)
         assert state.keys() == network.state_dict().keys()
         for key, value in network.state_dict().items():
             np.testing.assert_allclose(state[key], value, rtol=1e-2, atol=1e-4, err_msg=key)
-        np.testing.assert_allclose(own_latents, latents, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(shared_latents, latents, rtol=1e-2, atol=1e-3)
 
 
 def test_a_batch_with_fewer_images_than_processes_is_refused() -> None:
     recipe = RECIPES["baseline"].override({"batch_size": 15})  # 15, 15 and 3
-    with pytest.raises(InputError) as caught:
+    with refused(what="a batch of 3 images cannot be shared by 4 processes"):
         train(pixels(), recipe, seed=0, device=CPU, team=Team(0, 4))
-    assert str(caught.value) == (
-        "a batch of 3 images cannot be shared by 4 processes; "
-        "expected an image for each of them in every batch; "
-        "change --batch-size, or start fewer processes"
-    )
-
-
-def test_the_head_is_left_alone_unless_there_are_labels() -> None:
-    network = build(RECIPES["hybrid"], 3, seed=0)
-    given_images = normal(4, 3, 8, 8)
-    assert network(given_images).logits.shape == (4, 2)
-    assert network(given_images, labelling=False).logits is None
 
 
 # -- the command -------------------------------------------------------------------------------
@@ -420,6 +313,7 @@ def test_a_signal_to_one_process_ends_all_once_the_state_is_saved(
         def noted() -> int | None:
             return signal.SIGTERM if not team.leads and steps == 3 else None
 
+        folder = RunFolder(tmp_path / "run")  # a lock is of the process that made it
         context = Context(folder=folder, assemble=lambda: team, observe=observe, signal=noted)
         try:
             train_run(context, source, recipe, seed=0)

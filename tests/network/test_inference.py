@@ -8,37 +8,26 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support import noise_images, tiny
 
 from aeclust.clusters.neighbours import viewed
 from aeclust.network import inference
-from aeclust.network.batches import step_draws, to_input
+from aeclust.network.batches import generator, to_input
 from aeclust.network.inference import (
     BATCH,
     assign,
     decode,
     embed,
     embed_views,
-    look_again,
     mean_squared_error,
+    random_views,
     reconstruct,
 )
 from aeclust.network.model import Autoencoder, build
-from aeclust.network.views import view
-from aeclust.recipe import Recipe, named
+from aeclust.network.views import random_view
 
 CPU = torch.device("cpu")
 N = 2 * BATCH + 38
-
-
-def tiny(name: str, **changes: object) -> Recipe:
-    latent = 6 if named(name).latent_size else 0
-    return named(name).override(
-        {"image_size": 8, "channels": (4, 8), "latent_size": latent} | changes
-    )
-
-
-def images(n: int = N, side: int = 8) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
 
 
 @pytest.fixture(params=["baseline", "vae", "deep", "hybrid"])
@@ -56,8 +45,8 @@ def one_by_one(network: Autoencoder, pixels: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def test_embed_equals_encode(network: Autoencoder) -> None:
-    pixels = images(20)
-    found = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(20)
+    found = embed(network, pixels)
     assert not network.training
     assert found.dtype == np.float32
     with torch.no_grad():
@@ -66,34 +55,34 @@ def test_embed_equals_encode(network: Autoencoder) -> None:
 
 
 def test_batches_do_not_matter(network: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = images()
-    latents = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(N)
+    latents = embed(network, pixels)
     chosen = [0, 1, BATCH - 1, BATCH, 2 * BATCH, N - 1]
     np.testing.assert_allclose(
         latents[chosen], one_by_one(network, pixels[chosen]), rtol=1e-4, atol=1e-5
     )
-    whole = reconstruct(network, pixels, image_size=8, device=CPU)
-    error = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
+    whole = reconstruct(network, pixels)
+    error = mean_squared_error(network, pixels, latents)
     monkeypatch.setattr(inference, "BATCH", 100)
-    parts = reconstruct(network, pixels, image_size=8, device=CPU)
+    parts = reconstruct(network, pixels)
     for i in range(3):
         assert len(parts[i]) == N
         np.testing.assert_allclose(whole[i], parts[i], rtol=1e-4, atol=1e-5)
-    again = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
+    again = mean_squared_error(network, pixels, latents)
     assert error == pytest.approx(again, rel=1e-6)
 
 
 def test_progress_is_told_after_every_batch() -> None:
-    told: list[int] = []
+    done: list[int] = []
     network = build(tiny("baseline"), 3, seed=0)
-    embed(network, images(), image_size=8, device=CPU, report=told.append)
-    assert told == [BATCH, 2 * BATCH, N]
+    embed(network, noise_images(N), progress=done.append)
+    assert done == [BATCH, 2 * BATCH, N]
 
 
 def test_a_variational_latent_is_the_mean() -> None:
     network = build(tiny("vae"), 3, seed=0)
-    pixels = images(10)
-    first = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(10)
+    first = embed(network, pixels)
     assert network.mean is not None
     assert network.log_variance is not None
     with torch.no_grad():
@@ -101,28 +90,28 @@ def test_a_variational_latent_is_the_mean() -> None:
         np.testing.assert_array_equal(first, network.mean(features).numpy())
         # the variance is never drawn from
         network.log_variance.bias.add_(5)
-    np.testing.assert_array_equal(embed(network, pixels, image_size=8, device=CPU), first)
+    np.testing.assert_array_equal(embed(network, pixels), first)
 
 
 def test_views_are_drawn_by_seed_and_batch(network: Autoencoder) -> None:
-    pixels = images(BATCH + 9)
-    found = embed_views(network, pixels, image_size=8, device=CPU, seed=5)
+    pixels = noise_images(BATCH + 9)
+    found = embed_views(network, pixels, seed=5)
     assert not network.training
     assert found.dtype == np.float32
     with torch.no_grad():
         wanted = [
             network.encode(
-                view(
+                random_view(
                     to_input(pixels[part], 8, CPU),
-                    step_draws(CPU, seed=5, epoch=0, step=step),
+                    generator(CPU, 5, "views", step),
                 )
             )
             for step, part in enumerate((slice(0, BATCH), slice(BATCH, None)))
         ]
     np.testing.assert_array_equal(found, torch.cat(wanted).numpy())
-    again = embed_views(network, pixels, image_size=8, device=CPU, seed=5)
+    again = embed_views(network, pixels, seed=5)
     assert again.tobytes() == found.tobytes()
-    other = embed_views(network, pixels, image_size=8, device=CPU, seed=6)
+    other = embed_views(network, pixels, seed=6)
     assert (other != found).any(1).mean() > 0.95
 
 
@@ -130,14 +119,14 @@ def test_a_view_is_not_the_image_but_like_it() -> None:
     network = build(tiny("baseline"), 3, seed=0)
     # dark and light images, whose views differ less than they do
     shades = np.repeat([20, 235], 30)[:, np.newaxis, np.newaxis, np.newaxis]
-    pixels = (shades + images(60) // 16).astype(np.uint8)
-    latents = embed(network, pixels, image_size=8, device=CPU)
-    views = embed_views(network, pixels, image_size=8, device=CPU, seed=0)
+    pixels = (shades + noise_images(60) // 16).astype(np.uint8)
+    latents = embed(network, pixels)
+    views = embed_views(network, pixels, seed=0)
     assert views.shape == latents.shape
     assert (views != latents).any(1).all()
     centres = np.stack([latents[:30].mean(0), latents[30:].mean(0)])
     nearest = np.linalg.norm(views[:, np.newaxis] - centres, axis=2).argmin(1)
-    assert (nearest == np.repeat([0, 1], 30)).mean() > 0.85
+    assert (nearest == np.repeat([0, 1], 30)).mean() > 0.8
 
 
 def labelling() -> Autoencoder:
@@ -147,10 +136,10 @@ def labelling() -> Autoencoder:
 
 def test_assignments_are_the_softmax_of_the_head() -> None:
     network = labelling()
-    pixels = images(20)
-    latents = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(20)
+    latents = embed(network, pixels)
     network.train()
-    found = assign(network, latents, device=CPU)
+    found = assign(network, latents)
     assert not network.training
     assert found.dtype == np.float32
     assert found.shape == (20, 3)
@@ -165,15 +154,15 @@ def test_assignments_are_the_softmax_of_the_head() -> None:
 
 
 def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, pixels = labelling(), images(40)
-    again = partial(look_again, network, image_size=8, device=CPU, seed=3)
+    network, pixels = labelling(), noise_images(40)
+    again = partial(random_views, network, seed=3)
     rows, views, found = again(pixels, labelled=True)
     assert rows.tolist() == list(range(40))
-    wanted = embed_views(network, pixels, image_size=8, device=CPU, seed=3)
+    wanted = embed_views(network, pixels, seed=3)
     np.testing.assert_array_equal(views, wanted)
     assert found is not None
     assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, assign(network, views, device=CPU).argmax(1))
+    np.testing.assert_array_equal(found, assign(network, views).argmax(1))
     assert len(set(found.tolist())) > 1
     assert again(pixels, labelled=False)[2] is None
     # of many images, of those that the seed picks
@@ -181,32 +170,32 @@ def test_clusters_of_views_are_those_of_their_latents(monkeypatch: pytest.Monkey
     rows, views, some = again(pixels, labelled=True)
     np.testing.assert_array_equal(rows, viewed(40, seed=3))
     assert len(rows) == len(views) == 10
-    wanted = embed_views(network, pixels[rows], image_size=8, device=CPU, seed=3)
+    wanted = embed_views(network, pixels[rows], seed=3)
     np.testing.assert_array_equal(views, wanted)
     assert some is not None
-    np.testing.assert_array_equal(some, assign(network, views, device=CPU).argmax(1))
+    np.testing.assert_array_equal(some, assign(network, views).argmax(1))
 
 
 def test_batches_do_not_matter_to_assignments(monkeypatch: pytest.MonkeyPatch) -> None:
     network = labelling()
-    latents = embed(network, images(), image_size=8, device=CPU)
-    whole = assign(network, latents, device=CPU)
+    latents = embed(network, noise_images(N))
+    whole = assign(network, latents)
     assert len(whole) == N
     monkeypatch.setattr(inference, "BATCH", 100)
-    np.testing.assert_allclose(assign(network, latents, device=CPU), whole, atol=1e-5)
+    np.testing.assert_allclose(assign(network, latents), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["baseline", "hybrid"])
 def test_a_network_without_a_head_assigns_nothing(name: str) -> None:
     network = build(tiny(name, label_epochs=0), 3, seed=0)
-    latents = embed(network, images(4), image_size=8, device=CPU)
+    latents = embed(network, noise_images(4))
     with pytest.raises(ValueError, match=r"^a network without self-labelling assigns no clusters$"):
-        assign(network, latents, device=CPU)
+        assign(network, latents)
 
 
 def test_reconstructions_and_errors_by_hand(network: Autoencoder) -> None:
-    pixels = images(7)
-    originals, copies, errors = reconstruct(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(7)
+    originals, copies, errors = reconstruct(network, pixels)
     assert not network.training
     assert originals.dtype == copies.dtype == np.float32
     assert errors.dtype == np.float64
@@ -226,11 +215,11 @@ def test_reconstructions_and_errors_by_hand(network: Autoencoder) -> None:
 
 
 def test_the_mean_squared_error_is_the_mean_of_the_errors(network: Autoencoder) -> None:
-    pixels = images()
-    errors = reconstruct(network, pixels, image_size=8, device=CPU)[2]
-    latents = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(N)
+    errors = reconstruct(network, pixels)[2]
+    latents = embed(network, pixels)
     network.train()
-    error = mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
+    error = mean_squared_error(network, pixels, latents)
     assert not network.training
     assert error == pytest.approx(errors.mean(), rel=1e-12)
 
@@ -242,19 +231,19 @@ def test_a_network_that_draws_grey_has_the_error_of_the_images() -> None:
             parameter.zero_()
     # tanh(0) is mid-grey; black and white are both 1 away from it
     pixels = np.stack([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)])
-    _, copies, errors = reconstruct(network, pixels, image_size=8, device=CPU)
+    _, copies, errors = reconstruct(network, pixels)
     np.testing.assert_array_equal(copies, np.full((2, 8, 8, 3), 0.5))
     assert errors.tolist() == [1.0, 1.0]
-    latents = embed(network, pixels, image_size=8, device=CPU)
-    assert mean_squared_error(network, pixels, latents, image_size=8, device=CPU) == 1.0
+    latents = embed(network, pixels)
+    assert mean_squared_error(network, pixels, latents) == 1.0
 
 
 def test_floats_and_bytes_are_the_same_images(network: Autoencoder) -> None:
-    pixels = images(5)
+    pixels = noise_images(5)
     floats = (pixels / 255).astype(np.float32)
     np.testing.assert_allclose(
-        embed(network, floats, image_size=8, device=CPU),
-        embed(network, pixels, image_size=8, device=CPU),
+        embed(network, floats),
+        embed(network, pixels),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -262,35 +251,35 @@ def test_floats_and_bytes_are_the_same_images(network: Autoencoder) -> None:
 
 def test_other_sizes_are_resized() -> None:
     network = build(tiny("baseline"), 3, seed=0)
-    originals, copies, errors = reconstruct(network, images(3, 12), image_size=8, device=CPU)
+    originals, copies, errors = reconstruct(network, noise_images(3, 12))
     assert originals.shape == copies.shape == (3, 8, 8, 3)
-    small = to_input(images(3, 12), 8, CPU)
+    small = to_input(noise_images(3, 12), 8, CPU)
     with torch.no_grad():
         gaps = (network(small).reconstruction - small).double().square().flatten(1).mean(1)
     np.testing.assert_allclose(errors, gaps.numpy(), rtol=1e-6)
 
 
 def test_decode_draws_what_reconstruct_draws(network: Autoencoder) -> None:
-    pixels = images()
-    latents = embed(network, pixels, image_size=8, device=CPU)
+    pixels = noise_images(N)
+    latents = embed(network, pixels)
     network.train()
-    drawn = decode(network, latents, device=CPU)
+    drawn = decode(network, latents)
     assert not network.training
     assert drawn.dtype == np.float32
-    copies = reconstruct(network, pixels, image_size=8, device=CPU)[1]
+    copies = reconstruct(network, pixels)[1]
     np.testing.assert_allclose(drawn, copies, atol=1e-5)
 
 
 def test_nothing_asks_for_gradients_or_changes_the_weights(network: Autoencoder) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    pixels = images(9)
-    latents = embed(network, pixels, image_size=8, device=CPU)
-    reconstruct(network, pixels, image_size=8, device=CPU)
-    mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
-    decode(network, latents, device=CPU)
-    embed_views(network, pixels, image_size=8, device=CPU, seed=0)
+    pixels = noise_images(9)
+    latents = embed(network, pixels)
+    reconstruct(network, pixels)
+    mean_squared_error(network, pixels, latents)
+    decode(network, latents)
+    embed_views(network, pixels, seed=0)
     if network.head is not None:
-        assign(network, latents, device=CPU)
+        assign(network, latents)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -76,10 +76,7 @@ def test_every_value_comes_back(tmp_path: Path, name: str, channels: int) -> Non
         assert value.dtype == after[key].dtype
         assert np.array_equal(value, after[key])
     images = pixels(3, channels)
-    device = torch.device("cpu")
-    first, second = (
-        inference.embed(each, images, image_size=8, device=device) for each in (network, back)
-    )
+    first, second = (inference.embed(each, images) for each in (network, back))
     assert np.array_equal(first, second)
 
 
@@ -198,7 +195,7 @@ def test_onnxruntime_gives_the_latents_of_embed(name: str) -> None:
     for n in (1, 2, 7):
         images = pixels(n, channels)
         (found,) = session.run(None, {"images": images})
-        wanted = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
+        wanted = inference.embed(network, images)
         assert found.dtype == np.float32
         assert found.shape == wanted.shape
         assert np.abs(found - wanted).max() < 1e-5

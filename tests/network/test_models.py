@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support import normal, refused, tiny
 from torch import Tensor, nn
 
-from aeclust.errors import InputError
-from aeclust.network.batches import Draws
 from aeclust.network.model import Autoencoder, build, load_state, state_arrays
 from aeclust.recipe import Recipe, named
 
@@ -66,13 +65,6 @@ HYBRID: Shapes = {
 }
 
 
-def small(name: str, **changes: object) -> Recipe:
-    """A recipe's network for 8 x 8 pixels and, if it has a bottleneck, latents of 6 values."""
-    latent = 6 if named(name).latent_size else 0
-    fields = {"image_size": 8, "channels": (4, 8), "latent_size": latent, "batch_size": 6}
-    return named(name).override(fields | changes)
-
-
 def images(n: int = 5, channels: int = 3, size: int = 8) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.rand((n, channels, size, size), generator=generator) * 2 - 1
@@ -93,7 +85,7 @@ def count(part: nn.Module, kind: type[nn.Module]) -> int:
 
 def moved(name: str = "hybrid", **changes: object) -> Autoencoder:
     """A network in evaluation whose running statistics are no longer those of the start."""
-    network = build(small(name, **changes), 3, seed=0)
+    network = build(tiny(name, **changes), 3, seed=0)
     with torch.no_grad():
         for _ in range(10):
             network(images(20))
@@ -150,19 +142,19 @@ def test_every_decoder_stage_but_the_last_is_activated(
     name: str, first: list[str], norm: list[str], last: list[str], channels: tuple[int, int]
 ) -> None:
     """Also where a stage has as many channels as the images."""
-    network = build(small(name, channels=channels), 3, seed=0)
+    network = build(tiny(name, channels=channels), 3, seed=0)
     kinds = [type(layer).__name__ for layer in network.decoder]
     assert kinds == [*first, "ConvTranspose2d", *norm, "ReLU", *last, "Tanh"]
 
 
 def test_every_pooling_stage_is_convolved_activated_and_halved() -> None:
-    network = build(small("deep"), 3, seed=0)
+    network = build(tiny("deep"), 3, seed=0)
     kinds = [type(layer).__name__ for layer in network.encoder]
     assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
 
 
 def test_every_residual_stage_is_convolved_activated_and_one_layer_deeper() -> None:
-    network = build(small("hybrid"), 3, seed=0)
+    network = build(tiny("hybrid"), 3, seed=0)
     kinds = [type(layer).__name__ for layer in network.encoder]
     assert kinds == ["PixelUnshuffle", *["Conv2d", "BatchNorm2d", "ReLU", "_Residual"] * 2]
 
@@ -170,7 +162,7 @@ def test_every_residual_stage_is_convolved_activated_and_one_layer_deeper() -> N
 @pytest.mark.parametrize("channels", [(4,), (4, 8), (4, 8, 8)])
 def test_no_residual_convolution_runs_at_full_size(channels: tuple[int, ...]) -> None:
     """The sides of what every convolution of a pass gives, for images of 16 pixels."""
-    network = build(small("hybrid", channels=channels, image_size=16), 3, seed=0).eval()
+    network = build(tiny("hybrid", channels=channels, image_size=16), 3, seed=0).eval()
     sides: list[int] = []
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -184,7 +176,7 @@ def test_no_residual_convolution_runs_at_full_size(channels: tuple[int, ...]) ->
 
 
 def test_the_stem_moves_two_by_two_pixels_into_channels() -> None:
-    network = build(small("hybrid"), 3, seed=0)
+    network = build(tiny("hybrid"), 3, seed=0)
     given = images(2)
     stem = network.encoder[0](given)
     assert stem.shape == (2, 12, 4, 4)
@@ -197,7 +189,7 @@ def test_the_stem_moves_two_by_two_pixels_into_channels() -> None:
 
 
 def test_a_residual_layer_adds_to_its_input() -> None:
-    layer = build(small("hybrid"), 3, seed=0).eval().encoder.get_submodule("4")
+    layer = build(tiny("hybrid"), 3, seed=0).eval().encoder.get_submodule("4")
     values = images(2, channels=4, size=4)
     kernel, norm = layer.get_submodule("block.0"), layer.get_submodule("block.1")
     assert isinstance(kernel, nn.Conv2d)
@@ -220,29 +212,29 @@ def test_a_residual_layer_adds_to_its_input() -> None:
 def test_reconstructions_have_the_images_shape_and_range(
     name: str, channels: int, size: int
 ) -> None:
-    network = build(small(name, image_size=size), channels, seed=0)
+    network = build(tiny(name, image_size=size), channels, seed=0)
     given = images(6, channels=channels, size=size)
-    reconstruction = network(given, Draws(torch.Generator())).reconstruction
+    reconstruction = network(given, normal(6, 6)).reconstruction
     assert reconstruction.shape[1:] == given.shape[1:]
     assert len(reconstruction) == (3 if name == "hybrid" else 6), "the first view of two"
     assert -1 <= reconstruction.min() < reconstruction.max() <= 1
 
 
 def test_reconstructions_stay_in_range_for_wild_latents() -> None:
-    network = build(small("vae"), 3, seed=0).eval()
+    network = build(tiny("vae"), 3, seed=0).eval()
     reconstruction = network.decode(1e6 * torch.randn((4, 6), generator=torch.Generator()))
     assert reconstruction.abs().max() == 1
 
 
 def test_without_a_bottleneck_the_latent_is_the_last_feature_map() -> None:
-    network = build(small("baseline"), 3, seed=0)
+    network = build(tiny("baseline"), 3, seed=0)
     given = images()
     assert torch.equal(network.encode(given), network.encoder(given).flatten(1))
     assert network.encode(given).shape == (5, 8 * 2 * 2)
 
 
 def test_a_residual_network_without_a_bottleneck_averages_the_last_feature_map() -> None:
-    network = build(small("hybrid"), 3, seed=0).eval()
+    network = build(tiny("hybrid"), 3, seed=0).eval()
     given = images()
     pooled = network.encoder(given).mean((2, 3))
     expected = pooled / pooled.norm(dim=1, keepdim=True) * math.sqrt(8)
@@ -254,9 +246,9 @@ def test_a_residual_network_without_a_bottleneck_averages_the_last_feature_map()
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides_the_weights(name: str) -> None:
-    first, again, other = (state_arrays(build(small(name), 3, seed=seed)) for seed in (5, 5, 6))
+    first, again, other = (state_arrays(build(tiny(name), 3, seed=seed)) for seed in (5, 5, 6))
     assert same(first, again)
-    drawn = weights(build(small(name), 3, seed=5))
+    drawn = weights(build(tiny(name), 3, seed=5))
     assert not any(
         np.array_equal(first[f"{key}.weight"], other[f"{key}.weight"]) for key in drawn
     ), "every kernel is drawn"
@@ -266,7 +258,7 @@ def test_the_seed_decides_the_weights(name: str) -> None:
 @pytest.mark.parametrize("changes", [{"k": 5}, {"k": "auto"}, {"label_epochs": 0}])
 def test_all_but_the_head_is_the_same_for_every_k(changes: dict[str, object]) -> None:
     two, other = (
-        state_arrays(build(small("hybrid", **fields), 3, seed=5)) for fields in ({}, changes)
+        state_arrays(build(tiny("hybrid", **fields), 3, seed=5)) for fields in ({}, changes)
     )
     heads = {"head.weight", "head.bias"}
     assert heads <= two.keys()
@@ -283,16 +275,16 @@ def test_all_but_the_head_is_the_same_for_every_k(changes: dict[str, object]) ->
 def test_the_global_random_state_does_not_count() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        first = state_arrays(build(small("vae"), 3, seed=5))
+        first = state_arrays(build(tiny("vae"), 3, seed=5))
         torch.manual_seed(2)
-        assert same(first, state_arrays(build(small("vae"), 3, seed=5)))
+        assert same(first, state_arrays(build(tiny("vae"), 3, seed=5)))
 
 
 def test_building_touches_no_global_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
     seeded: list[int] = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     before = torch.get_rng_state()
-    build(small("hybrid"), 3, seed=5)
+    build(tiny("hybrid"), 3, seed=5)
     assert torch.equal(torch.get_rng_state(), before)
     assert seeded == [], "GPUs have a global state as well"
 
@@ -314,7 +306,7 @@ def test_a_pass_without_noise_decodes_the_latent(name: str) -> None:
     ("name", "changes"), [("hybrid", {}), ("vae", {"contrast": 1}), ("deep", {"contrast": 1})]
 )
 def test_of_two_views_the_first_is_decoded(name: str, changes: dict[str, object]) -> None:
-    network = build(small(name, **changes), 3, seed=0).eval()
+    network = build(tiny(name, **changes), 3, seed=0).eval()
     decoded: list[int] = []
     network.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0])))
     first, second = images(4), images(8)[4:]
@@ -327,7 +319,7 @@ def test_of_two_views_the_first_is_decoded(name: str, changes: dict[str, object]
 
 
 def test_one_view_alone_is_decoded_without_a_contrastive_term() -> None:
-    network = build(small("hybrid", contrast=0, label_epochs=0), 3, seed=0).eval()
+    network = build(tiny("hybrid", contrast=0, label_epochs=0), 3, seed=0).eval()
     output = network(images())
     assert network.projector is None
     assert network.head is None
@@ -338,49 +330,26 @@ def test_one_view_alone_is_decoded_without_a_contrastive_term() -> None:
 
 
 @pytest.mark.parametrize("name", ["baseline", "hybrid"])
-def test_a_generator_changes_nothing_without_variance(name: str) -> None:
-    network = build(small(name), 3, seed=0).eval()
-    generator = torch.Generator().manual_seed(3)
-    before = generator.get_state()
-    noisy, plain = network(images(6), Draws(generator)), network(images(6))
+def test_noise_changes_nothing_without_variance(name: str) -> None:
+    network = build(tiny(name), 3, seed=0).eval()
+    noisy, plain = network(images(6), normal(6, 6)), network(images(6))
     assert torch.equal(noisy.reconstruction, plain.reconstruction)
-    assert torch.equal(generator.get_state(), before)
 
 
-def test_noise_has_the_variance_that_the_network_says() -> None:
-    network = build(small("vae"), 3, seed=0).eval()
+def test_noise_is_scaled_by_the_deviation_that_the_network_says() -> None:
+    network, noise = build(tiny("vae"), 3, seed=0).eval(), normal(5, 6, seed=1)
     assert network.log_variance is not None
     nn.init.zeros_(network.log_variance.weight)
-    wanted = torch.tensor([0.01, 0.25, 1.0, 4.0, 9.0, 0.0004])
-    network.log_variance.bias.data = wanted.log()
-    codes: list[Tensor] = []
-    assert network.expand is not None
-    network.expand.register_forward_pre_hook(lambda _, given: codes.append(given[0]))
-    with torch.no_grad():
-        output = network(images(4000), Draws(torch.Generator().manual_seed(0)))
-    noise = (codes[0] - output.latent) / wanted.sqrt()
-    # standard errors of 4000 draws: 0.016 for the mean, 0.022 for the variance
-    assert noise.mean(0).abs().max() < 0.08
-    assert (noise.var(0) - 1).abs().max() < 0.12
-    correlation = torch.corrcoef(noise.T) - torch.eye(6)
-    assert correlation.abs().max() < 0.08
-
-
-def test_the_generator_decides_the_noise() -> None:
-    network = build(small("vae"), 3, seed=0).eval()
-
-    def reconstruct(seed: int) -> Tensor:
-        draws = Draws(torch.Generator().manual_seed(seed))
-        output: Tensor = network(images(), draws).reconstruction
-        return output
-
-    assert torch.equal(reconstruct(1), reconstruct(1))
-    assert not torch.equal(reconstruct(1), reconstruct(2))
+    variance = torch.tensor([0.01, 0.25, 1.0, 4.0, 9.0, 0.0004])
+    network.log_variance.bias.data = variance.log()
+    output = network(images(), noise)
+    wanted = network.decode(output.latent + variance.sqrt() * noise)
+    torch.testing.assert_close(output.reconstruction, wanted)
 
 
 @pytest.mark.parametrize(("bias", "expected"), [(1e6, 10.0), (-1e6, -10.0), (3.0, 3.0)])
 def test_log_variances_stay_where_their_exponential_is_finite(bias: float, expected: float) -> None:
-    network = build(small("deep"), 3, seed=0).eval()
+    network = build(tiny("deep"), 3, seed=0).eval()
     assert network.log_variance is not None
     nn.init.zeros_(network.log_variance.weight)
     nn.init.constant_(network.log_variance.bias, bias)
@@ -395,7 +364,7 @@ def test_hybrid_latents_lie_on_a_sphere(latent_size: int) -> None:
 
 
 def test_in_evaluation_an_images_latent_does_not_depend_on_its_batch() -> None:
-    network = build(small("hybrid"), 3, seed=0)
+    network = build(tiny("hybrid"), 3, seed=0)
     network(images(20))  # moves the running statistics
     network.eval()
     given = images()
@@ -426,7 +395,7 @@ def test_the_head_reads_probabilities_from_latents(k: int) -> None:
     [("baseline", {}), ("hybrid", {"k": "auto"}), ("hybrid", {"label_epochs": 0})],
 )
 def test_a_network_without_a_head_assigns_nothing(name: str, changes: dict[str, object]) -> None:
-    network = build(small(name, **changes), 3, seed=0).eval()
+    network = build(tiny(name, **changes), 3, seed=0).eval()
     assert network.head is None
     assert network(images(6)).logits is None
     with pytest.raises(ValueError, match=r"^a network without self-labelling assigns no clusters$"):
@@ -438,18 +407,18 @@ def test_a_network_without_a_head_assigns_nothing(name: str, changes: dict[str, 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_written_and_read_make_the_same_network(name: str) -> None:
-    network, other = (build(small(name), 3, seed=seed) for seed in (0, 1))
+    network, other = (build(tiny(name), 3, seed=seed) for seed in (0, 1))
     network(images(6))  # moves the running statistics
     stored = state_arrays(network)
     for value in stored.values():
         value.flags.writeable = False  # as from a mapped file
-    load_state(other, stored, where="weights.h5")
+    load_state(other, stored)
     assert same(state_arrays(other), stored)
     assert torch.equal(network.eval()(images()).latent, other.eval()(images()).latent)
 
 
 def test_stored_weights_do_not_follow_the_network() -> None:
-    network = build(small("deep"), 3, seed=0)
+    network = build(tiny("deep"), 3, seed=0)
     stored = state_arrays(network)
     network(images())
     with torch.no_grad():
@@ -460,16 +429,13 @@ def test_stored_weights_do_not_follow_the_network() -> None:
 
 
 def test_loaded_weights_do_not_follow_the_arrays() -> None:
-    network = build(small("baseline"), 3, seed=0)
-    stored = state_arrays(build(small("baseline"), 3, seed=1))
-    load_state(network, stored, where="weights.h5")
+    network = build(tiny("baseline"), 3, seed=0)
+    stored = state_arrays(build(tiny("baseline"), 3, seed=1))
+    load_state(network, stored)
     expected = {name: value.copy() for name, value in stored.items()}
     for value in stored.values():
         value += 1
     assert same(state_arrays(network), expected)
-
-
-ADVICE = "; expected weights of this recipe and image size; use the run folder that they came from"
 
 
 @pytest.mark.parametrize(
@@ -499,12 +465,10 @@ ADVICE = "; expected weights of this recipe and image size; use the run folder t
 def test_weights_that_do_not_fit_are_told_by_key(
     missing: list[str], added: Shapes, problems: str
 ) -> None:
-    network = build(small("baseline"), 3, seed=0)
+    network = build(tiny("baseline"), 3, seed=0)
     before = state_arrays(network)
     arrays = {name: value + 1 for name, value in before.items() if name not in missing}
     arrays |= {name: np.zeros(shape, np.float32) for name, shape in added.items()}
-    with pytest.raises(InputError) as caught:
-        load_state(network, arrays, where="weights.h5")
-    text = f"weights.h5: the weights do not fit the network: {problems}{ADVICE}"
-    assert str(caught.value) == text
+    with refused(what=f"the weights do not fit the network: {problems}"):
+        load_state(network, arrays)
     assert same(state_arrays(network), before), "nothing is loaded in part"

@@ -24,7 +24,7 @@ FRESH = " (fresh, nothing to do)\n"
 
 def latents_of(run: RunFolder, images: Path, epoch: int) -> np.ndarray:
     network, _ = load_network(Context(run), run.manifest(), epoch)
-    return inference.embed(network, np.load(images), image_size=8, device=torch.device("cpu"))
+    return inference.embed(network, np.load(images))
 
 
 def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: Data) -> None:

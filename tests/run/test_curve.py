@@ -57,16 +57,16 @@ def networks(*epochs: int) -> Iterator[tuple[int, Autoencoder]]:
 
 
 def latents_of(network: Autoencoder, pixels: NDArray[Any]) -> NDArray[np.float32]:
-    return embed(network, pixels, image_size=8, device=CPU)
+    return embed(network, pixels)
 
 
 def error_of(network: Autoencoder, pixels: NDArray[Any]) -> float:
     latents = latents_of(network, pixels)
-    return mean_squared_error(network, pixels, latents, image_size=8, device=CPU)
+    return mean_squared_error(network, pixels, latents)
 
 
 def indicators_of(network: Autoencoder, pixels: NDArray[Any], *, k: int, seed: int) -> Indicators:
-    views = embed_views(network, pixels, image_size=8, device=CPU, seed=seed)
+    views = embed_views(network, pixels, seed=seed)
     return indicate(latents_of(network, pixels), views, k, seed=seed)
 
 
@@ -172,7 +172,7 @@ def self_labelling() -> tuple[Recipe, Autoencoder, NDArray[np.float32]]:
     logits = network.head(torch.from_numpy(latents_of(network, TRAINING))).detach()
     with torch.no_grad():
         network.head.bias[1] += (logits[:, 0] - logits[:, 1]).quantile(0.25)
-    return recipe, network, assign(network, latents_of(network, TRAINING), device=CPU)
+    return recipe, network, assign(network, latents_of(network, TRAINING))
 
 
 def test_a_network_that_labelled_itself_has_its_say() -> None:
@@ -204,15 +204,15 @@ def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.Monk
     monkeypatch.setattr(curve, "cluster_latents", spy)
     checkpoint_curve(
         [(epoch, network) for epoch in (0, 2, 3)],
-        TRAINING, recipe, seed=0, device=CPU, validation=(OTHERS, TRUTH),
+        TRAINING, recipe, seed=0, validation=(OTHERS, TRUTH),
     )  # fmt: skip
     assert given[:2] == [None, None]
     np.testing.assert_array_equal(given[2], assignments)
     # views are asked everywhere, and of clusters where there are some
-    seen = inference.embed_views(network, TRAINING, image_size=8, device=CPU, seed=0)
+    seen = inference.embed_views(network, TRAINING, seed=0)
     for views in asked:
         np.testing.assert_array_equal(views.latents, seen)
-    told = inference.assign(network, seen, device=CPU).argmax(1)
+    told = inference.assign(network, seen).argmax(1)
     assert [views.clusters is None for views in asked] == [True, True, False]
     np.testing.assert_array_equal(asked[2].clusters, told)
 
@@ -258,7 +258,7 @@ def test_errors_say_which_images_they_are_about() -> None:
 @pytest.mark.parametrize("recipe", [PLAIN, TRANSDUCTIVE], ids=["pca", "tsne"])
 def test_every_checkpoint_is_measured(recipe: Recipe) -> None:
     found = checkpoint_curve(
-        networks(0, 3, 7), TRAINING, recipe, seed=1, device=CPU, validation=(OTHERS, TRUTH)
+        networks(0, 3, 7), TRAINING, recipe, seed=1, validation=(OTHERS, TRUTH)
     )
     assert [point.epoch for point in found.points] == [0, 3, 7]
     for point, (_, network) in zip(found.points, networks(0, 3, 7), strict=True):
@@ -271,7 +271,7 @@ def test_every_checkpoint_is_measured(recipe: Recipe) -> None:
 
 
 def test_without_labels_errors_and_indicators_are_measured() -> None:
-    found = checkpoint_curve(networks(0, 1), TRAINING, PLAIN, seed=0, device=CPU)
+    found = checkpoint_curve(networks(0, 1), TRAINING, PLAIN, seed=0)
     wanted = [
         Point(
             epoch,
@@ -286,7 +286,7 @@ def test_without_labels_errors_and_indicators_are_measured() -> None:
 
 @pytest.mark.parametrize(("k", "clusters"), [("2", 2), ("5", 5), ("auto", 2)])
 def test_indicators_are_those_of_the_latents_and_of_views(k: str, clusters: int) -> None:
-    (found,) = checkpoint_curve(networks(0), TRAINING, tiny(k=k), seed=4, device=CPU).points
+    (found,) = checkpoint_curve(networks(0), TRAINING, tiny(k=k), seed=4).points
     network = build(PLAIN, 3, seed=0)
     assert found.indicators == indicators_of(network, TRAINING, k=clusters, seed=4)
     others = indicators_of(network, TRAINING, k=2, seed=4)
@@ -303,7 +303,7 @@ def test_dark_and_light_images_show_in_the_indicators() -> None:
 
 def test_indicators_are_taken_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve, "SAMPLE", 30)
-    (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3, device=CPU).points
+    (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3).points
     network = build(PLAIN, 3, seed=0)
     kept = references(40, seed=3, limit=30, purpose="indicators")
     assert found.indicators == indicators_of(network, TRAINING[kept], k=2, seed=3)
@@ -315,9 +315,9 @@ def test_labels_are_used_for_the_score_alone() -> None:
     wrong = 1 - TRUTH
     wrong[:6] = TRUTH[:6]
     first, second = (
-        checkpoint_curve(
-            networks(0), TRAINING, PLAIN, seed=0, device=CPU, validation=(OTHERS, labels)
-        ).points[0]
+        checkpoint_curve(networks(0), TRAINING, PLAIN, seed=0, validation=(OTHERS, labels)).points[
+            0
+        ]
         for labels in (TRUTH, wrong)
     )
     assert first.error == second.error

@@ -119,11 +119,11 @@ def test_a_consensus_is_that_of_the_stages() -> None:
     fitted = hybrid().fit(images)
     network = training.train(images, fitted.recipe_, seed=0, device=torch.device("cpu"))
     latents = fitted.transform(images)
-    shown = inference.embed(network, images, image_size=8, device=torch.device("cpu"))
+    shown = inference.embed(network, images)
     np.testing.assert_array_equal(latents, shown)
-    assignments = inference.assign(network, latents, device=torch.device("cpu"))
-    seen = inference.embed_views(network, images, image_size=8, device=torch.device("cpu"), seed=0)
-    told = inference.assign(network, seen, device=torch.device("cpu")).argmax(1)
+    assignments = inference.assign(network, latents)
+    seen = inference.embed_views(network, images, seed=0)
+    told = inference.assign(network, seen).argmax(1)
     views = Views(np.arange(24), seen, told)
     found = cluster_latents(
         latents,
@@ -360,8 +360,7 @@ def test_score_is_the_indicator_of_the_checkpoint_curve() -> None:
     images, _ = two_kinds(40)
     fitted = model(epochs=1).fit(images)
     others = images[12:]
-    cpu = torch.device("cpu")
-    views = inference.embed_views(fitted.network_, others, image_size=8, device=cpu, seed=0)
+    views = inference.embed_views(fitted.network_, others, seed=0)
     wanted = indicate(fitted.transform(others), views, 2, seed=0).view_neighbours
     assert fitted.score(others) == pytest.approx(wanted)
     assert 0 < wanted < 1

@@ -134,11 +134,10 @@ def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None
     assert cli("checkpoint-curve").code == 0
     found = indicators_of(run.path / "checkpoint-curve.csv")
     images = np.load(data.images)
-    device = torch.device("cpu")
     for epoch in (0, 7):
         network, _ = load_network(Context(run), run.manifest(), epoch)
-        latents = inference.embed(network, images, image_size=8, device=device)
-        views = inference.embed_views(network, images, image_size=8, device=device, seed=0)
+        latents = inference.embed(network, images)
+        views = inference.embed_views(network, images, seed=0)
         wanted = indicate(latents, views, 2, seed=0)
         for name in INDICATORS:
             assert found[name][epoch] == pytest.approx(getattr(wanted, name), rel=1e-6), name

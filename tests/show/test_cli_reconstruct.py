@@ -70,7 +70,7 @@ def test_the_figure_gets_what_inference_gives(
     answer = json.loads(cli("reconstruct", "--idx", "5,4,5", "--json").out)
     network, _ = load_network(Context(run), run.manifest(), 11)
     pixels = np.load(data.images)[[5, 4, 5]]
-    wanted = inference.reconstruct(network, pixels, image_size=8, device=torch.device("cpu"))
+    wanted = inference.reconstruct(network, pixels)
     originals, copies, errors, captions = drawn["all"]
     assert np.array_equal(originals, wanted[0])
     assert np.array_equal(copies, wanted[1])

@@ -7,25 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from aeclust.network import views as augment
-from aeclust.network.batches import Draws
-from aeclust.network.views import random_brightness, random_colour, random_crop, view
+from aeclust.network import views
+from aeclust.network.views import random_brightness, random_colour, random_crop, random_view
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 KEEP = 1.0  # a factor that changes nothing
 STAY = 0.0  # an angle or a place that changes nothing
 
 
-def draws(seed: int = 0) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed))
+def source(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
 
 
 def images(n: int = 6, channels: int = 3, size: int = 8, *, reach: float = 1.0) -> Tensor:
     """Noise within [-reach, reach]."""
-    return reach * (torch.rand((n, channels, size, size), generator=draws(9).generator) * 2 - 1)
+    return reach * (torch.rand((n, channels, size, size), generator=source(9)) * 2 - 1)
 
 
 def ramp(n: int, channels: int, size: int = 16) -> Tensor:
@@ -37,10 +36,10 @@ def give(monkeypatch: pytest.MonkeyPatch, *numbers: float) -> None:
     """Let the numbers drawn be these, in this order."""
     left: Iterator[float] = iter(numbers)
 
-    def uniform(self: Draws, shape: tuple[int, ...], low: float, high: float) -> Tensor:
+    def uniform(source: Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
         return torch.full(shape, next(left))
 
-    monkeypatch.setattr(Draws, "uniform", uniform)
+    monkeypatch.setattr(views, "_uniform", uniform)
 
 
 def recoloured(
@@ -56,7 +55,7 @@ def recoloured(
     """The colour transform with known factors; `turn` is a share of the circle."""
     changed, unchanged = 0.0, 1.0
     give(monkeypatch, brightness, contrast, saturation, turn, changed, (unchanged, changed)[greyed])
-    return random_colour(given, draws())
+    return random_colour(given, source())
 
 
 def luma(given: Tensor) -> Tensor:
@@ -70,7 +69,7 @@ def luma(given: Tensor) -> Tensor:
 def test_the_whole_image_is_itself(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, 1.0, 0.0, 0.3, -0.7)  # share, log ratio, x, y: no room to move
     given = images(channels=channels)
-    torch.testing.assert_close(random_crop(given, draws(), flip=False), given)
+    torch.testing.assert_close(random_crop(given, source(), flip=False), given)
 
 
 @pytest.mark.parametrize(("drawn", "flipped"), [(0.49, True), (0.51, False)])
@@ -80,7 +79,7 @@ def test_a_flip_mirrors_left_and_right(
     give(monkeypatch, 1.0, 0.0, 0.0, 0.0, drawn)
     given = images()
     expected = given.flip(3) if flipped else given
-    torch.testing.assert_close(random_crop(given, draws(), flip=True), expected)
+    torch.testing.assert_close(random_crop(given, source(), flip=True), expected)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -97,7 +96,7 @@ def test_a_corner_is_cut_out_and_resized(
     part = given[:, :, rows, columns]
     expected = F.interpolate(part, (12, 12), mode="bilinear", align_corners=False)
     expected = expected.flip(3) if flip else expected
-    cropped = random_crop(given, draws(), flip=True)
+    cropped = random_crop(given, source(), flip=True)
     inner_rows = slice(1, 12) if bottom else slice(0, 11)
     inner_columns = slice(1, 12) if right != flip else slice(0, 11)
     torch.testing.assert_close(
@@ -109,7 +108,7 @@ def test_a_third_of_the_width_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> 
     """Share 1/3 with width : height = 1/3 takes the middle third at full height."""
     give(monkeypatch, 1 / 3, math.log(1 / 3), 0.0, 0.0)
     columns = torch.tensor([5.0, 5, 5, 0, 0, 0, 7, 7, 7]).expand(1, 1, 9, 9) / 10
-    cropped = random_crop(columns, draws(), flip=False)
+    cropped = random_crop(columns, source(), flip=False)
     torch.testing.assert_close(cropped[:, :, :, 1:8], torch.zeros(1, 1, 9, 7))
 
 
@@ -118,7 +117,7 @@ def test_with_the_whole_area_one_side_stays_whole() -> None:
     along = ramp(40, 1)
     across = along.transpose(2, 3).contiguous()
     stays = [
-        (random_crop(given, draws(), flip=False, area=(1, 1)) - given).abs().amax((1, 2, 3))
+        (random_crop(given, source(), flip=False, area=(1, 1)) - given).abs().amax((1, 2, 3))
         for given in (along, across)
     ]
     assert torch.minimum(*stays).max() < 1e-5
@@ -131,7 +130,7 @@ def test_parts_have_the_promised_size_and_shape() -> None:
     n, size = 2000, 16
     along = ramp(n, 1, size)
     rulers = torch.cat([along, along.transpose(2, 3)], 1) / (1.8 / (size - 1))  # 1 a pixel
-    cropped = random_crop(rulers, draws(), flip=False)
+    cropped = random_crop(rulers, source(), flip=False)
     middle = size // 2
     width = cropped[:, 0, middle, middle] - cropped[:, 0, middle, middle - 1]
     height = cropped[:, 1, middle, middle] - cropped[:, 1, middle - 1, middle]
@@ -148,14 +147,14 @@ def test_parts_have_the_promised_size_and_shape() -> None:
 
 def test_crops_invent_no_values() -> None:
     given = images(50)
-    cropped = random_crop(given, draws(), flip=True)
+    cropped = random_crop(given, source(), flip=True)
     assert bool((cropped.amax((2, 3)) <= given.amax((2, 3)) + 1e-6).all())
     assert bool((cropped.amin((2, 3)) >= given.amin((2, 3)) - 1e-6).all())
 
 
 def test_a_plain_image_is_itself_in_every_crop() -> None:
     plain = torch.tensor([-1.0, 0.25, 1.0]).view(1, 3, 1, 1).expand(20, 3, 8, 8)
-    torch.testing.assert_close(random_crop(plain, draws(), flip=True), plain)
+    torch.testing.assert_close(random_crop(plain, source(), flip=True), plain)
 
 
 # -- colours --------------------------------------------------------------------------------------
@@ -163,13 +162,13 @@ def test_a_plain_image_is_itself_in_every_crop() -> None:
 
 def test_factors_of_one_change_nothing() -> None:
     given = images()
-    kept = random_colour(given, draws(), strength=0, hue=0, grey=0)
+    kept = random_colour(given, source(), strength=0, hue=0, grey=0)
     torch.testing.assert_close(kept, given, rtol=0, atol=1e-6)
 
 
 def test_images_not_chosen_are_exactly_themselves() -> None:
     given = images()
-    assert torch.equal(random_colour(given, draws(), jitter=0, grey=0), given)
+    assert torch.equal(random_colour(given, source(), jitter=0, grey=0), given)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.6, 1.4])
@@ -233,7 +232,7 @@ def test_a_third_of_the_circle_trades_the_channels(
 
 def test_turning_the_hue_keeps_sum_and_chroma() -> None:
     given = images(40, reach=0.5)  # short enough to turn within the cube
-    turned = random_colour(given, draws(), strength=0, hue=0.1, grey=0, jitter=1)
+    turned = random_colour(given, source(), strength=0, hue=0.1, grey=0, jitter=1)
     torch.testing.assert_close(turned.sum(1), given.sum(1), rtol=0, atol=1e-5)
     torch.testing.assert_close(turned.norm(dim=1), given.norm(dim=1), rtol=0, atol=1e-5)
     away = given - given.mean(1, keepdim=True)
@@ -245,13 +244,13 @@ def test_turning_the_hue_keeps_sum_and_chroma() -> None:
 
 def test_greyed_images_have_equal_channels() -> None:
     given = images(20)
-    grey = random_colour(given, draws(), grey=1)
+    grey = random_colour(given, source(), grey=1)
     torch.testing.assert_close(grey, grey[:, :1].expand_as(grey), rtol=0, atol=1e-6)
 
 
 def test_greyed_alone_an_image_is_its_luma() -> None:
     given = images()
-    grey = random_colour(given, draws(), jitter=0, grey=1)
+    grey = random_colour(given, source(), jitter=0, grey=1)
     torch.testing.assert_close(grey, luma(given).expand_as(given), rtol=0, atol=1e-6)
 
 
@@ -274,18 +273,18 @@ def test_greying_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shares_of_changed_and_greyed_images(share: float) -> None:
     """Standard error of 1,000 draws: 0.013."""
     given = images(1000, size=2)
-    changed = random_colour(given, draws(), jitter=share, grey=0) - given
+    changed = random_colour(given, source(), jitter=share, grey=0) - given
     assert (changed.abs().amax((1, 2, 3)) > 0).float().mean().item() == pytest.approx(
         share, abs=6e-2
     )
-    greyed = random_colour(given, draws(), jitter=0, grey=share)
+    greyed = random_colour(given, source(), jitter=0, grey=share)
     spread = (greyed.amax(1) - greyed.amin(1)).amax((1, 2))
     assert (spread < 1e-5).float().mean().item() == pytest.approx(share, abs=6e-2)
 
 
 def test_every_image_is_changed_by_factors_of_its_own() -> None:
     given = torch.full((100, 3, 2, 2), 0.0)
-    changed = random_colour(given, draws(), strength=0.4, jitter=1, grey=0)
+    changed = random_colour(given, source(), strength=0.4, jitter=1, grey=0)
     level = changed[:, 0, 0, 0] + 1  # mid-grey has neither contrast nor hue: only brightness
     assert len(set(level.tolist())) > 90
     assert 0.6 - 1e-5 < level.min() < 0.65
@@ -299,7 +298,7 @@ def test_every_image_is_changed_by_factors_of_its_own() -> None:
 def test_views_keep_shape_and_range_and_leave_the_images_alone(channels: int) -> None:
     given = images(200, channels)
     before = given.clone()
-    result = view(given, draws())
+    result = random_view(given, source())
     assert result.shape == given.shape
     assert result.dtype == torch.float32
     assert -1 <= result.min() < -0.9
@@ -312,26 +311,26 @@ def test_the_generator_alone_decides_the_view(channels: int) -> None:
     given = images(channels=channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        first = view(given, draws(3))
+        first = random_view(given, source(3))
         torch.manual_seed(2)
-        assert torch.equal(view(given, draws(3)), first)
-    assert not torch.equal(view(given, draws(4)), first)
+        assert torch.equal(random_view(given, source(3)), first)
+    assert not torch.equal(random_view(given, source(4)), first)
 
 
 def test_two_views_from_one_generator_differ() -> None:
-    given, source = images(), draws()
-    first, second = view(given, source), view(given, source)
+    given, stream = images(), source()
+    first, second = random_view(given, stream), random_view(given, stream)
     assert bool(((first - second).abs().amax((1, 2, 3)) > 0.01).all())
 
 
 def test_grey_images_are_cropped_and_change_their_brightness_but_are_not_flipped() -> None:
     given = ramp(100, 1)
-    result = view(given, draws())
+    result = random_view(given, source())
     steps = result.diff(dim=3)
     assert steps.min() > -1e-6, "rising to the right, every one"
-    source = draws()
-    half_or_more = random_crop(given, source, flip=False, area=(0.5, 1.0))
-    assert torch.equal(result, random_brightness(half_or_more, source))
+    stream = source()
+    half_or_more = random_crop(given, stream, flip=False, area=(0.5, 1.0))
+    assert torch.equal(result, random_brightness(half_or_more, stream))
 
 
 @pytest.mark.parametrize(("factor", "wanted"), [(1.0, 0.2), (0.5, -0.4), (1.5, 0.8)])
@@ -340,33 +339,33 @@ def test_grey_brightness_scales_from_black(
 ) -> None:
     give(monkeypatch, factor, 0.0)
     given = torch.tensor([-1.0, 0.2]).reshape(1, 1, 1, 2)
-    found = random_brightness(given, draws())
+    found = random_brightness(given, source())
     torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, wanted]))
     give(monkeypatch, factor, 1.0)  # not one of those that change
-    assert torch.equal(random_brightness(given, draws()), given)
+    assert torch.equal(random_brightness(given, source()), given)
 
 
 def test_brightness_is_cut_off_at_white(monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, 1.5, 0.0)
-    found = random_brightness(torch.full((1, 1, 2, 2), 0.9), draws())
+    found = random_brightness(torch.full((1, 1, 2, 2), 0.9), source())
     assert torch.equal(found, torch.ones((1, 1, 2, 2)))
 
 
 def test_how_many_images_change_their_brightness_and_how_far() -> None:
     given = torch.full((4_000, 1, 1, 1), -0.5)
-    factors = (random_brightness(given, draws()) + 1).flatten() / 0.5
+    factors = (random_brightness(given, source()) + 1).flatten() / 0.5
     assert float((factors != 1).float().mean()) == pytest.approx(0.8, abs=0.03)
     assert 0.5 <= float(factors.min()) < 0.51
     assert 1.49 < float(factors.max()) <= 1.5
-    twice = (random_brightness(given, draws(), strength=0.2, jitter=1) + 1).flatten() / 0.5
+    twice = (random_brightness(given, source(), strength=0.2, jitter=1) + 1).flatten() / 0.5
     assert 0.8 <= float(twice.min()) < 0.81
     assert bool((twice != 1).all())
 
 
 def test_grey_images_show_half_of_their_area_or_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a ramp of height 1.8 a view's range is 1.8 times the share of the width that it shows."""
-    monkeypatch.setattr(augment, "random_brightness", lambda cropped, source: cropped)
-    shown = view(ramp(2_000, 1), draws())
+    monkeypatch.setattr(views, "random_brightness", lambda cropped, stream: cropped)
+    shown = random_view(ramp(2_000, 1), source())
     widths = (shown.amax((1, 2, 3)) - shown.amin((1, 2, 3))) / 1.8
     # the narrowest shape has sqrt(3 / 4) of the width of a square
     assert float(widths.min()) == pytest.approx(0.5**0.5 * 0.75**0.5, abs=0.03)
@@ -375,12 +374,12 @@ def test_grey_images_show_half_of_their_area_or_more(monkeypatch: pytest.MonkeyP
 
 def test_half_of_the_rgb_images_are_flipped() -> None:
     """Standard error of 1,000 draws: 0.016."""
-    cropped = random_crop(ramp(1000, 3), draws(), flip=True)
+    cropped = random_crop(ramp(1000, 3), source(), flip=True)
     falling = cropped[:, 0, 8, -1] < cropped[:, 0, 8, 0]
     assert falling.float().mean().item() == pytest.approx(0.5, abs=0.07)
 
 
 def test_an_rgb_view_is_a_flipping_crop_recoloured() -> None:
-    given, source = images(), draws()
-    expected = random_colour(random_crop(given, source, flip=True), source)
-    assert torch.equal(view(given, draws()), expected)
+    given, stream = images(), source()
+    expected = random_colour(random_crop(given, stream, flip=True), stream)
+    assert torch.equal(random_view(given, source()), expected)
