@@ -6,22 +6,21 @@ import csv
 import dataclasses
 import io
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support import refused
 
-from aeclust import artifact as artifacts
-from aeclust.artifact import Artifact
+from aeclust.artifact import Artifact, encode_ids, write
 from aeclust.errors import InputError
-from aeclust.images import demo
-from aeclust.images import truth as labels
-from aeclust.images.truth import Labels, load, pair, to_csv
+from aeclust.images import demo, truth
+from aeclust.images.truth import Labels, load, load_named, pair, to_csv, to_json
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)
@@ -34,9 +33,9 @@ def labels_of(values: list[int], ids: list[Any] | None = None) -> Labels:
     return Labels(np.array(values, np.int64), named, "truth.csv")
 
 
-def artifact(kind: str, arrays: dict[str, NDArray[Any]]) -> Artifact:
-    recipe = {"name": "baseline", "k": 2}
-    return Artifact(kind=kind, arrays=arrays, recipe=recipe, seed=0, parents={}, details={})
+def ids_of(labels: Labels) -> list[Any]:
+    assert labels.ids is not None
+    return labels.ids.tolist()
 
 
 def csv_file(folder: Path, text: str) -> str:
@@ -45,13 +44,9 @@ def csv_file(folder: Path, text: str) -> str:
     return str(file)
 
 
-def refused(action: Callable[[], object]) -> str:
-    """The one line that an action is refused with."""
-    with pytest.raises(InputError) as caught:
-        action()
-    assert caught.value.exit_code == 2
-    assert str(caught.value).isprintable()
-    return str(caught.value)
+def encoded(kind: str, **arrays: NDArray[Any]) -> Artifact:
+    recipe = {"name": "baseline", "k": 2}
+    return Artifact(kind=kind, arrays=arrays, recipe=recipe, seed=0, parents={}, details={})
 
 
 # -- sources -----------------------------------------------------------------------------------
@@ -72,7 +67,6 @@ def test_arrays_of_whole_numbers_are_read(tmp_path: Path, dtype: type) -> None:
 
 
 def test_an_hdf5_array_is_read(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "y.h5", "w") as file:
         file["y"] = np.array([3, 1, 2])
     read = load(str(tmp_path / "y.h5"))
@@ -87,26 +81,19 @@ def test_a_built_in_set_brings_its_labels() -> None:
 
 @pytest.mark.parametrize("ids", [np.arange(3), NAMES], ids=["numbers", "texts"])
 def test_a_labels_artifact_brings_its_ids(tmp_path: Path, ids: NDArray[Any]) -> None:
-    file = tmp_path / "labels.h5"
-    arrays = {
-        "labels": np.array([1, 0, 1]),
-        "confidence": np.ones(3, np.float32),
-        "ids": artifacts.encode_ids(ids),
-        "references": np.arange(3),
-    }
-    artifacts.write(file, artifact("labels", arrays))
-    read = load(str(file))
-    assert read.values.tolist() == [1, 0, 1]
-    assert read.ids is not None
-    assert read.ids.tolist() == ids.tolist()
+    confidence, references = np.ones(3, np.float32), np.arange(3)
+    arrays = {"labels": np.array([1, 0, 1]), "confidence": confidence, "references": references}
+    write(tmp_path / "labels.h5", encoded("labels", ids=encode_ids(ids), **arrays))
+    labels = load(str(tmp_path / "labels.h5"))
+    assert labels.values.tolist() == [1, 0, 1]
+    assert ids_of(labels) == ids.tolist()
 
 
 def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
     text = '\ufeffID , Label\r\n"b, c.png", 1 \r\n\r\n d ,-3\r\n'
     read = load(csv_file(tmp_path, text))
     assert read.values.tolist() == [1, -3]
-    assert read.ids is not None
-    assert read.ids.tolist() == ["b, c.png", " d "]
+    assert ids_of(read) == ["b, c.png", " d "]
 
 
 # -- the CSV -----------------------------------------------------------------------------------
@@ -139,8 +126,7 @@ def test_ids_survive_the_round_trip(ids: list[str], first: int) -> None:
     values = first + np.arange(len(ids))
     with tempfile.TemporaryDirectory() as folder:
         read = load(csv_file(Path(folder), to_csv(np.array(ids), values)))
-    assert read.ids is not None
-    assert read.ids.tolist() == ids
+    assert ids_of(read) == ids
     assert read.values.tolist() == values.tolist()
 
 
@@ -197,142 +183,147 @@ def test_the_order_of_a_csv_does_not_matter(order: list[int], known: int) -> Non
 
 # -- refusals ----------------------------------------------------------------------------------
 
+STRANGERS = {"expected": "ids of the clustered images"}
+STRANGERS["mend"] = "check that both belong to the same data"
+
 
 @pytest.mark.parametrize(
-    ("known", "ids", "line"),
+    ("known", "ids", "fields"),
     [
         (
             labels_of([0, 1]),
             np.arange(3),
-            "truth.csv: holds 2 labels for 3 images; expected one label for each image;"
-            " give the labels of these images, or a CSV of id,label",
+            {
+                "what": "holds 2 labels for 3 images",
+                "expected": "one label for each image",
+                "mend": "give the labels of these images, or a CSV of id,label",
+            },
         ),
         (
             labels_of([0], ["9"]),
             np.arange(3),
-            "truth.csv: id '9' is not among the images; expected ids of the clustered images;"
-            " check that both belong to the same data",
+            {"what": "id '9' is not among the images", **STRANGERS},
         ),
         (
             labels_of([0, 1, 2, 0], ["b.png", "x\n", "y", "z"]),
             NAMES,
-            r"truth.csv: id 'x\n' and 2 others are not among the images; expected ids of the"
-            " clustered images; check that both belong to the same data",
+            {"what": r"id 'x\n' and 2 others are not among the images", **STRANGERS},
         ),
     ],
 )
-def test_labels_of_other_images_are_refused(known: Labels, ids: NDArray[Any], line: str) -> None:
-    assert refused(lambda: known.aligned(ids)) == line
-    predicted = Labels(np.zeros(len(ids), np.int64), ids, "predicted")
-    assert refused(lambda: pair(predicted, known)) == line
+def test_labels_of_other_images_are_refused(
+    known: Labels, ids: NDArray[Any], fields: dict[str, str]
+) -> None:
+    with refused(where="truth.csv", **fields):
+        known.aligned(ids)
+    with refused(where="truth.csv", **fields):
+        pair(Labels(np.zeros(len(ids), np.int64), ids, "predicted"), known)
+
+
+EACH, WHOLE, CONVERT = "one label for each image, (n,)", "whole numbers", "convert it with .astype("
 
 
 @pytest.mark.parametrize(
-    ("array", "line"),
+    ("array", "what", "expected", "mend"),
     [
-        (np.zeros((3, 1), int), "has shape (3, 1); expected one label for each image, (n,)"),
-        (np.zeros(0, int), "has shape (0,); expected one label for each image, (n,)"),
-        (np.array(3), "has shape (); expected one label for each image, (n,)"),
-        (
-            np.zeros(3),
-            "has dtype float64; expected whole numbers; convert it with .astype(int)",
-        ),
-        (
-            np.array(["a"]),
-            "has dtype <U1; expected whole numbers; convert it with .astype(int)",
-        ),
-        (
-            np.array([0, 2**63], np.uint64),
-            "holds numbers beyond 2^62; expected class numbers",
-        ),
-        (np.array([0, -(2**63)]), "holds numbers beyond 2^62; expected class numbers"),
+        (np.zeros((3, 1), int), "has shape (3, 1)", EACH, ""),
+        (np.zeros(0, int), "has shape (0,)", EACH, ""),
+        (np.array(3), "has shape ()", EACH, ""),
+        (np.zeros(3), "has dtype float64", WHOLE, f"{CONVERT}int)"),
+        (np.array(["a"]), "has dtype <U1", WHOLE, f"{CONVERT}int)"),
+        (np.array([0, 2**63], np.uint64), "holds numbers beyond 2^62", "class numbers", ""),
+        (np.array([0, -(2**63)]), "holds numbers beyond 2^62", "class numbers", ""),
     ],
 )
 def test_arrays_that_are_no_labels_are_refused(
-    tmp_path: Path, array: NDArray[Any], line: str
+    tmp_path: Path, array: NDArray[Any], what: str, expected: str, mend: str
 ) -> None:
-    file = tmp_path / "y.npy"
-    np.save(file, array)
-    assert refused(lambda: load(str(file))) == f"{file}: {line}"
+    np.save(tmp_path / "y.npy", array)
+    with refused(what=what, expected=expected, mend=mend, where=f"{tmp_path}/y.npy"):
+        load(f"{tmp_path}/y.npy")
 
 
-HEADER = "expected the header id,label; write it as aeclust predict does"
-ROW = "expected id,label with a whole number; correct that row"
-WORDS = f"{ROW}, or give words to aeclust name"
+HEADER = "the header id,label"
+ROW = "id,label with a whole number"
+WORDS = "correct that row, or give words to aeclust name"
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "place", "what", "expected", "mend"),
     [
-        ("", f": is empty; {HEADER}"),
-        ("\n\n", f": is empty; {HEADER}"),
-        ("0,1\n1,0\n", f": starts with '0,1'; {HEADER}"),
-        ("label,id\n0,1\n", f": starts with 'label,id'; {HEADER}"),
-        ("x" * 99, f": starts with '{'x' * 60}'; {HEADER}"),
-        ("id,label\n", ": holds no labels; expected rows after the header"),
-        ("id,label\na,1\nb\n", f", row 3: reads 'b'; {ROW}"),
-        ("id,label\na,1,2\n", f", row 2: reads 'a,1,2'; {ROW}"),
-        ("id,label\na,1.0\n", f", row 2: reads 'a,1.0'; {ROW}"),
-        ("id,label\na,\n", f", row 2: reads 'a,'; {ROW}"),
-        ("id,label\na,-\n", f", row 2: reads 'a,-'; {ROW}"),
-        ("id,label\na,--1\n", f", row 2: reads 'a,--1'; {ROW}"),
-        ("id,label\na,1_0\n", f", row 2: reads 'a,1_0'; {ROW}"),
-        ("id,label\na,cat\x1b[2J\n", rf", row 2: reads 'a,cat\x1b[2J'; {WORDS}"),
-        (f"id,label\na,{10**18}\n", f", row 2: reads 'a,{10**18}'; {ROW}"),
+        ("", "", "is empty", HEADER, "write it as aeclust predict does"),
+        ("\n\n", "", "is empty", HEADER, "write it as aeclust predict does"),
+        ("0,1\n1,0\n", "", "starts with '0,1'", HEADER, "write it as aeclust predict does"),
+        ("label,id\n0,1\n", "", "starts with 'label,id'", HEADER, None),
+        ("x" * 99, "", f"starts with '{'x' * 60}'", HEADER, None),
+        ("id,label\n", "", "holds no labels", "rows after the header", ""),
+        ("id,label\na,1\nb\n", ", row 3", "reads 'b'", ROW, "correct that row"),
+        ("id,label\na,1,2\n", ", row 2", "reads 'a,1,2'", ROW, None),
+        ("id,label\na,1.0\n", ", row 2", "reads 'a,1.0'", ROW, None),
+        ("id,label\na,\n", ", row 2", "reads 'a,'", ROW, None),
+        ("id,label\na,-\n", ", row 2", "reads 'a,-'", ROW, None),
+        ("id,label\na,--1\n", ", row 2", "reads 'a,--1'", ROW, None),
+        ("id,label\na,1_0\n", ", row 2", "reads 'a,1_0'", ROW, None),
+        ("id,label\na,cat\x1b[2J\n", ", row 2", r"reads 'a,cat\x1b[2J'", ROW, WORDS),
+        (f"id,label\na,{10**18}\n", ", row 2", f"reads 'a,{10**18}'", ROW, None),
         (
             "id,label\na,1\nb,0\na,1\n",
-            ", row 4: id 'a' stands in row 2 already; expected each id once; remove one of them",
+            ", row 4",
+            "id 'a' stands in row 2 already",
+            "each id once",
+            "remove one of them",
         ),
     ],
 )
-def test_broken_csvs_are_refused(tmp_path: Path, text: str, line: str) -> None:
+def test_broken_csvs_are_refused(
+    tmp_path: Path, text: str, place: str, what: str, expected: str, mend: str | None
+) -> None:
     file = csv_file(tmp_path, text)
-    assert refused(lambda: load(file)) == f"{file}{line}"
+    more = {} if mend is None else {"mend": mend}
+    with refused(what=what, expected=expected, where=f"{file}{place}", **more):
+        load(file)
 
 
-UNREADABLE = "expected a CSV of id,label; check the path"
+def test_an_error_about_a_row_is_one_line(tmp_path: Path) -> None:
+    file = csv_file(tmp_path, "id,label\na,1\n\x1b,1.5\n")
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        rf"{file}, row 3: reads '\x1b,1.5'; expected id,label with a whole number; correct that row"
+    )
 
 
 def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = str(tmp_path / "none.csv")
-    assert refused(lambda: load(missing)) == (
-        f"{missing}: cannot be read (No such file or directory); {UNREADABLE}"
-    )
-    folder = tmp_path / "folder.csv"
-    folder.mkdir()
-    assert refused(lambda: load(str(folder))) == (
-        f"{folder}: cannot be read (not a regular file of at most 1073741824 bytes); {UNREADABLE}"
-    )
-    latin = tmp_path / "latin.csv"
-    latin.write_bytes(b"id,label\n\xfc,1\n")
-    line = refused(lambda: load(str(latin)))
-    assert line.startswith(f"{latin}: cannot be read ('utf-8' codec can't decode byte 0xfc")
-    assert line.endswith(UNREADABLE)
-    long = csv_file(tmp_path, f"id,label\n{'x' * 200_000},1\n")
-    assert refused(lambda: load(long)) == (
-        f"{long}: cannot be read (field larger than field limit (131072)); {UNREADABLE}"
-    )
-    monkeypatch.setattr(labels, "_MAX_BYTES", 10)
-    large = csv_file(tmp_path, "id,label\n0,1\n")
-    assert refused(lambda: load(large)) == (
-        f"{large}: cannot be read (not a regular file of at most 10 bytes); {UNREADABLE}"
-    )
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "latin.csv").write_bytes(b"id,label\n\xfc,1\n")
+    (tmp_path / "over.csv").write_text(f"id,label\n{'x' * 200_000},1\n")
+    for name, why in {
+        "none": "No such file or directory",
+        "folder": "not a regular file of at most 1073741824 bytes",
+        "latin": "'utf-8' codec can't decode byte 0xfc in position 9: invalid start byte",
+        "over": "field larger than field limit (131072)",
+    }.items():
+        file = str(tmp_path / f"{name}.csv")
+        what, expected = f"cannot be read ({why})", "a CSV of id,label"
+        with refused(what=what, expected=expected, mend="check the path", where=file):
+            load(file)
+    monkeypatch.setattr(truth, "_MAX_BYTES", 10)
+    with refused(what="cannot be read (not a regular file of at most 10 bytes)"):
+        load(csv_file(tmp_path, "id,label\n0,1\n"))
 
 
 def test_a_missing_array_and_another_artifact_are_refused(tmp_path: Path) -> None:
-    missing = str(tmp_path / "none.npy")
-    assert refused(lambda: load(missing)).startswith(f"{missing}: there is no such file")
+    with refused(what="there is no such file or folder", where=f"{tmp_path}/none.npy"):
+        load(f"{tmp_path}/none.npy")
+    marks, latents = np.arange(3, dtype=np.uint64), np.zeros((3, 2), np.float32)
     file = tmp_path / "latents.h5"
-    arrays: dict[str, NDArray[Any]] = {
-        "latents": np.zeros((3, 2), np.float32),
-        "ids": np.arange(3),
-        "fingerprints": np.arange(3, dtype=np.uint64),
-    }
-    artifacts.write(file, artifact("latents", arrays))
-    line = refused(lambda: load(str(file)))
-    assert line.startswith(f"{file}: ")
-    assert "labels" in line
-    assert refused(lambda: load("demo:cats")).startswith("demo:cats: no built-in set is called")
+    write(file, encoded("latents", latents=latents, ids=np.arange(3), fingerprints=marks))
+    with pytest.raises(InputError, match="labels") as caught:
+        load(str(file))
+    assert caught.value.where == str(file)
+    with refused(what="no built-in set is called 'cats'", where="demo:cats"):
+        load("demo:cats")
 
 
 # -- what aeclust export writes ----------------------------------------------------------------
@@ -358,30 +349,26 @@ def test_exported_columns_come_back_from_every_format(
     text = to_csv(ids, values, confidence=confidence.round(6), **more)
     (folder / "a.csv").write_bytes(text.encode())
     (folder / "labels.csv").write_bytes(text.encode())
-    (folder / "a.json").write_text(labels.to_json(ids, values, confidence, names))
+    (folder / "a.json").write_text(to_json(ids, values, confidence, names))
     arrays: dict[str, Any] = {"ids": ids, "labels": values, "confidence": confidence}
     if names is not None:
         arrays["names"] = names
     np.savez(folder / "a.npz", latents=np.zeros((len(ids), 2)), **arrays)
     for name in ("a.csv", "", "a.json", "a.npz"):
         read = load(str(folder / name))
-        assert read.ids is not None
-        assert (read.ids.tolist(), read.values.tolist()) == (ids.tolist(), values.tolist())
+        assert (ids_of(read), read.values.tolist()) == (ids.tolist(), values.tolist())
         assert read.values.dtype == np.int64
         assert (read.names is None) == (not named)
         if read.names is not None and names is not None:
             assert read.names.tolist() == names.tolist()
-        known, texts = labels.load_named(str(folder / name))
+        known, texts = load_named(str(folder / name))
         wanted = values.astype(str) if names is None or not names.any() else names
-        assert known.ids is not None
-        assert known.ids.tolist() == ids[wanted != ""].tolist()
+        assert ids_of(known) == ids[wanted != ""].tolist()
         assert [texts[v] for v in known.values] == wanted[wanted != ""].tolist()
 
 
 def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(
-        labels.to_json(np.arange(3), np.arange(3), np.ones(3, np.float32))
-    )
+    (tmp_path / "a.json").write_text(to_json(np.arange(3), np.arange(3), np.ones(3, np.float32)))
     read = load(str(tmp_path / "a.json"))
     assert read.ids is not None
     assert read.ids.dtype == np.int64
@@ -389,39 +376,41 @@ def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
 
 def test_texts_are_numbered_in_the_order_of_the_alphabet_where_they_may_be(tmp_path: Path) -> None:
     words = csv_file(tmp_path, "id,label\na,sea\nb,1\nc, land \nd,sea\n")
-    found = labels.load(words, texts=True)
+    found = load(words, texts=True)
     assert found.values.tolist() == [2, 0, 1, 2]
     assert found.called == {0: "1", 1: "land", 2: "sea"}
-    numbers = labels.load(csv_file(tmp_path, "id,label\na,7\nb,-1\n"), texts=True)
+    numbers = load(csv_file(tmp_path, "id,label\na,7\nb,-1\n"), texts=True)
     assert (numbers.values.tolist(), numbers.called) == ([7, -1], {})
-    named = labels.load(csv_file(tmp_path, "id,label,name\na,7,sea\nb,-1,\n"), texts=True)
+    named = load(csv_file(tmp_path, "id,label,name\na,7,sea\nb,-1,\n"), texts=True)
     assert (named.values.tolist(), named.called) == ([7, -1], {7: "sea"})
 
 
 @pytest.mark.parametrize("label", ["", " "])
 def test_an_absent_label_is_no_text(tmp_path: Path, label: str) -> None:
-    with pytest.raises(InputError, match=r"row 3: reads .* expected id,label with a label;"):
-        labels.load(csv_file(tmp_path, f"id,label\na,sea\nb,{label}\n"), texts=True)
+    file = csv_file(tmp_path, f"id,label\na,sea\nb,{label}\n")
+    with refused(where=f"{file}, row 3", expected="id,label with a label"):
+        load(file, texts=True)
 
 
 def test_folders_of_images_are_classes_where_labels_may_be_texts(tmp_path: Path) -> None:
+    expected = "images in folders that are named by their classes"
+    mend, where = "sort them into folders, or write a CSV of id,label", str(tmp_path)
+    with refused(what="holds no PNG or JPEG file", expected=expected, mend=mend, where=where):
+        load(where, texts=True)
     for name in ("sea/b.png", "land/x/a.jpg", "sea/a.PNG", "land/notes.txt", ".git/c.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = labels.load(str(tmp_path), texts=True)
-    assert found.ids is not None
-    assert found.ids.tolist() == ["land/x/a.jpg", "sea/a.PNG", "sea/b.png"]
-    assert found.values.tolist() == [0, 1, 1]
-    assert found.called == {0: "land", 1: "sea"}
-    assert labels.load_named(str(tmp_path))[1] == ["land", "sea"]
-    with pytest.raises(InputError, match="is no file of labels"):
-        labels.load(str(tmp_path))
+    labels = load(where, texts=True)
+    assert ids_of(labels) == ["land/x/a.jpg", "sea/a.PNG", "sea/b.png"]
+    assert labels.values.tolist() == [0, 1, 1]
+    assert labels.called == {0: "land", 1: "sea"}
+    assert load_named(where)[1] == ["land", "sea"]
+    with refused(what="is no file of labels", where=where):
+        load(where)
     (tmp_path / "lost.png").touch()
-    line = refused(lambda: labels.load(str(tmp_path), texts=True))
-    assert line == (
-        f"{tmp_path}: lost.png is in no folder of a class; expected images in folders that are"
-        " named by their classes; sort them into folders, or write a CSV of id,label"
-    )
+    what = "lost.png is in no folder of a class"
+    with refused(what=what, expected=expected, mend=mend, where=where):
+        load(where, texts=True)
 
 
 def test_files_that_were_left_out_need_no_cluster() -> None:
@@ -429,74 +418,74 @@ def test_files_that_were_left_out_need_no_cluster() -> None:
     known = Labels(np.array([4, 5, 6]), ids, "photos", files=True)
     rows, values = known.aligned(np.array(["c", "a"]))
     assert (rows.tolist(), values.tolist()) == ([1, 0], [4, 6])
-    line = refused(lambda: known.aligned(np.array(["d", "e"])))
-    assert line.startswith("photos: id 'a' and 2 others are not among the images; expected ids")
-    strict = dataclasses.replace(known, files=False)
-    assert "id 'b' is not among" in refused(lambda: strict.aligned(np.array(["c", "a"])))
-
-
-def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
-    line = refused(lambda: labels.load(str(tmp_path), texts=True))
-    assert line.startswith(f"{tmp_path}: holds no PNG or JPEG file; expected images in folders")
+    with refused(what="id 'a' and 2 others are not among the images", where="photos"):
+        known.aligned(np.array(["d", "e"]))
+    with refused(what="id 'b' is not among the images"):
+        dataclasses.replace(known, files=False).aligned(np.array(["c", "a"]))
 
 
 def test_labels_of_any_text_are_numbered(tmp_path: Path) -> None:
-    found, texts = labels.load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
+    found, texts = load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
     assert (found.values.tolist(), texts) == ([1, 0, 1], ["1", "sea"])
     np.save(tmp_path / "y.npy", np.array([3, 1, 3]))
-    found, texts = labels.load_named(str(tmp_path / "y.npy"))
+    found, texts = load_named(str(tmp_path / "y.npy"))
     assert (found.values.tolist(), texts, found.ids) == ([1, 0, 1], ["1", "3"], None)
 
 
-BELONG = (
-    "has no columns ids, labels and names that belong together; expected lists of one length: "
-    "ids, whole numbers and, if they are there, names; write it as aeclust export does"
-)
+BELONG = "has no columns ids, labels and names that belong together"
+LISTS = "lists of one length: ids, whole numbers and, if they are there, names"
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "text",
     [
-        ("[1]", BELONG),
-        ("{}", BELONG),
-        ('{"ids": [], "labels": []}', BELONG),
-        ('{"ids": [1, "a"], "labels": [1, 2]}', BELONG),
-        ('{"ids": [[1], [2, 3]], "labels": [1, 2]}', BELONG),
-        ('{"ids": [1, 2], "labels": [1]}', BELONG),
-        ('{"ids": [1], "labels": ["1"]}', BELONG),
-        ('{"ids": [1], "labels": [1.0]}', BELONG),
-        ('{"ids": [1], "labels": [true]}', BELONG),
-        ('{"ids": [1], "labels": [1], "names": [2]}', BELONG),
-        ('{"ids": [1], "labels": [1], "names": []}', BELONG),
-        (f'{{"ids": [1], "labels": [{2**70}]}}', BELONG),
-        (
-            f'{{"ids": [1], "labels": [{2**62 + 1}]}}',
-            "holds numbers beyond 2^62; expected class numbers",
-        ),
-        (
-            '{"ids": ["a", "a"], "labels": [1, 2]}',
-            "has an id twice; expected each id once; remove one of them",
-        ),
+        "[1]",
+        "{}",
+        '{"ids": [], "labels": []}',
+        '{"ids": [1, "a"], "labels": [1, 2]}',
+        '{"ids": [[1], [2, 3]], "labels": [1, 2]}',
+        '{"ids": [1, 2], "labels": [1]}',
+        '{"ids": [1], "labels": ["1"]}',
+        '{"ids": [1], "labels": [1.0]}',
+        '{"ids": [1], "labels": [true]}',
+        '{"ids": [1], "labels": [1], "names": [2]}',
+        '{"ids": [1], "labels": [1], "names": []}',
+        f'{{"ids": [1], "labels": [{2**70}]}}',
     ],
 )
-def test_json_that_is_no_labels_is_refused(tmp_path: Path, text: str, line: str) -> None:
+def test_json_without_fitting_columns_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.json"
     file.write_text(text)
-    assert refused(lambda: load(str(file))) == f"{file}: {line}"
+    mend = "write it as aeclust export does"
+    with refused(what=BELONG, expected=LISTS, mend=mend, where=str(file)):
+        load(str(file))
 
 
-def test_broken_json_is_refused(tmp_path: Path) -> None:
+def test_json_that_names_an_id_twice_or_huge_numbers_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    for text in ("", "{", "[" * 100_000, "9" * 5_000):
-        file.write_text(text)
-        line = refused(lambda: load(str(file)))
-        assert line.startswith(f"{file}: ")
-        assert "expected one object, as aeclust predict --json writes it" in line or BELONG in line
+    file.write_text(f'{{"ids": [1], "labels": [{2**62 + 1}]}}')
+    with refused(what="holds numbers beyond 2^62", expected="class numbers", where=str(file)):
+        load(str(file))
+    file.write_text('{"ids": ["a", "a"], "labels": [1, 2]}')
+    with refused(what="has an id twice", expected="each id once", mend="remove one of them"):
+        load(str(file))
 
 
-def test_texts_that_no_text_can_be_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5_000])
+def test_broken_json_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load(str(file))
+    assert caught.value.where == str(file)
+    assert caught.value.expected == "one object, as aeclust predict --json writes it"
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("point", [0x110000, 2**31])
+def test_texts_that_no_text_can_be_are_refused(tmp_path: Path, point: int) -> None:
     ids = np.array(["ab", "cd"])
-    ids.view(np.uint32)[0] = 2**31
+    ids.view(np.uint32)[0] = point
     np.savez(tmp_path / "a.npz", ids=ids, labels=np.arange(2))
-    file = str(tmp_path / "a.npz")
-    assert refused(lambda: load(file)) == f"{file}: {BELONG}"
+    with refused(what=BELONG, where=f"{tmp_path}/a.npz"):
+        load(f"{tmp_path}/a.npz")
