@@ -19,7 +19,7 @@ from support import refused
 
 from aeclust.artifact import Artifact, encode_ids, write
 from aeclust.errors import InputError
-from aeclust.images import demo, truth
+from aeclust.images import truth
 from aeclust.images.truth import Labels, load, load_named, pair, to_csv, to_json
 
 # a busy machine is no failure
@@ -35,7 +35,7 @@ def labels_of(values: list[int], ids: list[Any] | None = None) -> Labels:
 
 def ids_of(labels: Labels) -> list[Any]:
     assert labels.ids is not None
-    return labels.ids.tolist()
+    return list(labels.ids.tolist())
 
 
 def csv_file(folder: Path, text: str) -> str:
@@ -57,26 +57,15 @@ def test_arrays_of_whole_numbers_are_read(tmp_path: Path, dtype: type) -> None:
     values: NDArray[Any] = np.array([1, 0, 1, 1]).astype(dtype)
     np.save(tmp_path / "y.npy", values)
     np.savez(tmp_path / "y.npz", images=np.zeros((4, 8, 8)), y=values)
-    for location in ("y.npy", "y.npz", "y.npz::y"):
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["y"] = values.astype(int)
+    for location in ("y.npy", "y.npz", "y.npz::y", "y.h5"):
         read = load(str(tmp_path / location))
         assert read.values.dtype == np.int64
         assert read.values.tolist() == [1, 0, 1, 1]
         assert read.ids is None
         assert read.location == str(tmp_path / location)
         assert len(read) == 4
-
-
-def test_an_hdf5_array_is_read(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "y.h5", "w") as file:
-        file["y"] = np.array([3, 1, 2])
-    read = load(str(tmp_path / "y.h5"))
-    assert (read.values.tolist(), read.ids) == ([3, 1, 2], None)
-
-
-def test_a_built_in_set_brings_its_labels() -> None:
-    read = load("demo:digits")
-    np.testing.assert_array_equal(read.values, demo.load("digits").labels)
-    assert (read.ids, read.location) == (None, "demo:digits")
 
 
 @pytest.mark.parametrize("ids", [np.arange(3), NAMES], ids=["numbers", "texts"])
@@ -103,10 +92,7 @@ def test_the_csv_by_hand() -> None:
     assert to_csv(np.arange(3), np.array([1, 0, 1])) == "id,label\n0,1\n1,0\n2,1\n"
     text = to_csv(np.array(["a.png", 'q"q', "x,y", "two\nlines", "é"]), np.arange(5))
     assert text == 'id,label\na.png,0\n"q""q",1\n"x,y",2\n"two\nlines",3\né,4\n'
-
-
-def test_a_carriage_return_is_quoted() -> None:
-    text = to_csv(np.array(["a\rb"]), np.array([4]))
+    text = to_csv(np.array(["a\rb"]), np.array([4]))  # which must be quoted to be read again
     assert list(csv.reader(io.StringIO(text, newline=""))) == [["id", "label"], ["a\rb", "4"]]
 
 
@@ -130,27 +116,22 @@ def test_ids_survive_the_round_trip(ids: list[str], first: int) -> None:
     assert read.values.tolist() == values.tolist()
 
 
-def test_numbers_survive_the_round_trip_as_texts(tmp_path: Path) -> None:
-    read = load(csv_file(tmp_path, to_csv(np.arange(12), np.arange(12) % 3)))
-    rows, values = read.aligned(np.arange(12))
-    assert rows.tolist() == list(range(12))
-    assert values.tolist() == [0, 1, 2] * 4
-
-
 # -- matching ----------------------------------------------------------------------------------
 
 
-def test_labels_without_ids_stand_in_row_order() -> None:
-    rows, values = labels_of([2, 0, 1]).aligned(NAMES)
-    assert (rows.tolist(), values.tolist()) == ([0, 1, 2], [2, 0, 1])
-
-
-def test_labels_with_ids_find_their_rows() -> None:
-    rows, values = labels_of([5, 6], ["ü, ö.png", "b.png"]).aligned(NAMES)
-    assert (rows.tolist(), values.tolist()) == ([2, 0], [5, 6])
-    # numbers match the texts that a CSV made of them
-    rows, values = labels_of([5, 6], ["2", "0"]).aligned(np.arange(3))
-    assert (rows.tolist(), values.tolist()) == ([2, 0], [5, 6])
+@pytest.mark.parametrize(
+    ("labels", "ids", "rows", "values"),
+    [
+        (labels_of([2, 0, 1]), NAMES, [0, 1, 2], [2, 0, 1]),
+        (labels_of([5, 6], ["ü, ö.png", "b.png"]), NAMES, [2, 0], [5, 6]),
+        # numbers match the texts that a CSV made of them
+        (labels_of([5, 6], ["2", "0"]), np.arange(3), [2, 0], [5, 6]),
+    ],
+)
+def test_labels_find_their_rows(
+    labels: Labels, ids: NDArray[Any], rows: list[int], values: list[int]
+) -> None:
+    assert [column.tolist() for column in labels.aligned(ids)] == [rows, values]
 
 
 @pytest.mark.parametrize(
@@ -183,41 +164,27 @@ def test_the_order_of_a_csv_does_not_matter(order: list[int], known: int) -> Non
 
 # -- refusals ----------------------------------------------------------------------------------
 
-STRANGERS = {"expected": "ids of the clustered images"}
-STRANGERS["mend"] = "check that both belong to the same data"
+LENGTH = ("one label for each image", "give the labels of these images, or a CSV of id,label")
+KNOWN = ("ids of the clustered images", "check that both belong to the same data")
+FOUR = labels_of([0, 1, 2, 0], ["b.png", "x\n", "y", "z"])
 
 
 @pytest.mark.parametrize(
-    ("known", "ids", "fields"),
+    ("known", "ids", "what", "others"),
     [
-        (
-            labels_of([0, 1]),
-            np.arange(3),
-            {
-                "what": "holds 2 labels for 3 images",
-                "expected": "one label for each image",
-                "mend": "give the labels of these images, or a CSV of id,label",
-            },
-        ),
-        (
-            labels_of([0], ["9"]),
-            np.arange(3),
-            {"what": "id '9' is not among the images", **STRANGERS},
-        ),
-        (
-            labels_of([0, 1, 2, 0], ["b.png", "x\n", "y", "z"]),
-            NAMES,
-            {"what": r"id 'x\n' and 2 others are not among the images", **STRANGERS},
-        ),
+        (labels_of([0, 1]), np.arange(3), "holds 2 labels for 3 images", LENGTH),
+        (labels_of([0], ["9"]), np.arange(3), "id '9' is not among the images", KNOWN),
+        (FOUR, NAMES, r"id 'x\n' and 2 others are not among the images", KNOWN),
     ],
 )
 def test_labels_of_other_images_are_refused(
-    known: Labels, ids: NDArray[Any], fields: dict[str, str]
+    known: Labels, ids: NDArray[Any], what: str, others: tuple[str, str]
 ) -> None:
-    with refused(where="truth.csv", **fields):
+    predicted = Labels(np.zeros(len(ids), np.int64), ids, "predicted")
+    with refused(what=what, expected=others[0], mend=others[1], where="truth.csv"):
         known.aligned(ids)
-    with refused(where="truth.csv", **fields):
-        pair(Labels(np.zeros(len(ids), np.int64), ids, "predicted"), known)
+    with refused(what=what, expected=others[0], mend=others[1], where="truth.csv"):
+        pair(predicted, known)
 
 
 EACH, WHOLE, CONVERT = "one label for each image, (n,)", "whole numbers", "convert it with .astype("
@@ -245,27 +212,28 @@ def test_arrays_that_are_no_labels_are_refused(
 
 HEADER = "the header id,label"
 ROW = "id,label with a whole number"
+AS, FIX = "write it as aeclust predict does", "correct that row"
 WORDS = "correct that row, or give words to aeclust name"
 
 
 @pytest.mark.parametrize(
     ("text", "place", "what", "expected", "mend"),
     [
-        ("", "", "is empty", HEADER, "write it as aeclust predict does"),
-        ("\n\n", "", "is empty", HEADER, "write it as aeclust predict does"),
-        ("0,1\n1,0\n", "", "starts with '0,1'", HEADER, "write it as aeclust predict does"),
-        ("label,id\n0,1\n", "", "starts with 'label,id'", HEADER, None),
-        ("x" * 99, "", f"starts with '{'x' * 60}'", HEADER, None),
+        ("", "", "is empty", HEADER, AS),
+        ("\n\n", "", "is empty", HEADER, AS),
+        ("0,1\n1,0\n", "", "starts with '0,1'", HEADER, AS),
+        ("label,id\n0,1\n", "", "starts with 'label,id'", HEADER, AS),
+        ("x" * 99, "", f"starts with '{'x' * 60}'", HEADER, AS),
         ("id,label\n", "", "holds no labels", "rows after the header", ""),
-        ("id,label\na,1\nb\n", ", row 3", "reads 'b'", ROW, "correct that row"),
-        ("id,label\na,1,2\n", ", row 2", "reads 'a,1,2'", ROW, None),
-        ("id,label\na,1.0\n", ", row 2", "reads 'a,1.0'", ROW, None),
-        ("id,label\na,\n", ", row 2", "reads 'a,'", ROW, None),
-        ("id,label\na,-\n", ", row 2", "reads 'a,-'", ROW, None),
-        ("id,label\na,--1\n", ", row 2", "reads 'a,--1'", ROW, None),
-        ("id,label\na,1_0\n", ", row 2", "reads 'a,1_0'", ROW, None),
+        ("id,label\na,1\nb\n", ", row 3", "reads 'b'", ROW, FIX),
+        ("id,label\na,1,2\n", ", row 2", "reads 'a,1,2'", ROW, FIX),
+        ("id,label\na,1.0\n", ", row 2", "reads 'a,1.0'", ROW, FIX),
+        ("id,label\na,\n", ", row 2", "reads 'a,'", ROW, FIX),
+        ("id,label\na,-\n", ", row 2", "reads 'a,-'", ROW, FIX),
+        ("id,label\na,--1\n", ", row 2", "reads 'a,--1'", ROW, FIX),
+        ("id,label\na,1_0\n", ", row 2", "reads 'a,1_0'", ROW, FIX),
         ("id,label\na,cat\x1b[2J\n", ", row 2", r"reads 'a,cat\x1b[2J'", ROW, WORDS),
-        (f"id,label\na,{10**18}\n", ", row 2", f"reads 'a,{10**18}'", ROW, None),
+        (f"id,label\na,{10**18}\n", ", row 2", f"reads 'a,{10**18}'", ROW, FIX),
         (
             "id,label\na,1\nb,0\na,1\n",
             ", row 4",
@@ -276,11 +244,10 @@ WORDS = "correct that row, or give words to aeclust name"
     ],
 )
 def test_broken_csvs_are_refused(
-    tmp_path: Path, text: str, place: str, what: str, expected: str, mend: str | None
+    tmp_path: Path, text: str, place: str, what: str, expected: str, mend: str
 ) -> None:
     file = csv_file(tmp_path, text)
-    more = {} if mend is None else {"mend": mend}
-    with refused(what=what, expected=expected, where=f"{file}{place}", **more):
+    with refused(what=what, expected=expected, mend=mend, where=f"{file}{place}"):
         load(file)
 
 
@@ -299,7 +266,7 @@ def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "latin.csv").write_bytes(b"id,label\n\xfc,1\n")
     (tmp_path / "over.csv").write_text(f"id,label\n{'x' * 200_000},1\n")
     for name, why in {
-        "none": "No such file or directory",
+        "no-such-file": "No such file or directory",
         "folder": "not a regular file of at most 1073741824 bytes",
         "latin": "'utf-8' codec can't decode byte 0xfc in position 9: invalid start byte",
         "over": "field larger than field limit (131072)",
