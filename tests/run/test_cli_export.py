@@ -14,13 +14,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import RECIPE, Cli, Data, files_of, make_images, one_error, run_quietly
+from support import (
+    RECIPE,
+    Cli,
+    Data,
+    check_error,
+    files_of,
+    give_memory,
+    make_images,
+    one_error,
+    refused,
+    run_quietly,
+)
 
-from aeclust import artifact as artifacts
-from aeclust import images
-from aeclust.errors import InputError
-from aeclust.images import Source
-from aeclust.images import truth as labels
+from aeclust import artifact, images
+from aeclust.cli.terminal import Terminal
+from aeclust.images import Source, truth
 from aeclust.run import export as export_module
 from aeclust.run.folder import RunFolder
 
@@ -37,6 +46,24 @@ def table(folder: str) -> list[dict[str, str]]:
 def left() -> list[str]:
     """What lies in the working folder, hidden files too."""
     return sorted(os.listdir())
+
+
+def refuse(cli: Cli, *arguments: object, code: int = 2, **fields: str) -> None:
+    """A command answers with one error, whose parts are these."""
+    result = cli(*arguments)
+    one_error(result, code)
+    check_error(result.error, **fields)
+
+
+def replace_ids(run: RunFolder, ids: list[Any]) -> None:
+    """Labels of the same run with other ids."""
+    labels = artifact.read(run.labels_file)
+    arrays = {**labels.arrays, "ids": artifact.encode_ids(np.array(ids))}
+    artifact.write(run.labels_file, dataclasses.replace(labels, arrays=arrays))
+
+
+def ids_of(run: RunFolder) -> list[Any]:
+    return list(artifact.decode_ids(artifact.read(run.labels_file).arrays["ids"]).tolist())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +96,7 @@ def test_rows_of_an_array_become_images_by_cluster(
     cli("name", "0=land/scape: é", "1=..")
     code, out, err = cli("export", "sorted")
     assert (code, out, err) == (0, "sorted: 60 images in 2 folders\n", "")
-    arrays = artifacts.read(full_run.labels_file).arrays
+    arrays = artifact.read(full_run.labels_file).arrays
     pixels, rows = np.load(data.images), table("sorted")
     folders = {0: "0-land-scape-é", 1: "1"}
     for i, row in enumerate(rows):
@@ -81,8 +108,8 @@ def test_rows_of_an_array_become_images_by_cluster(
         assert row["file"] == f"{folders[cluster]}/{i:02d}.png"
         with Image.open(Path("sorted") / row["file"]) as image:
             assert np.array_equal(np.asarray(image), pixels[i])
-    found = {p.relative_to("sorted").as_posix() for p in Path("sorted").rglob("*") if p.is_file()}
-    assert found == {row["file"] for row in rows} | {"labels.csv"}
+    files = {p.relative_to("sorted").as_posix() for p in Path("sorted").rglob("*") if p.is_file()}
+    assert files == {row["file"] for row in rows} | {"labels.csv"}
     assert left() == ["aeclust-run", "sorted"]
 
 
@@ -139,15 +166,13 @@ def test_upstream_is_made_first(cli: Cli, run: RunFolder) -> None:
     assert "labels are missing: clustering first\n" in result.err
 
 
-def test_progress_is_told_image_by_image(
+def test_progress_counts_every_image(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(
-        "aeclust.cli.terminal.Terminal.progress", lambda self, *say: told.append(say)
-    )
+    steps: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(Terminal, "progress", lambda self, *step: steps.append(step))
     cli("export", "sorted")
-    assert told == [("export", i + 1, 60) for i in range(60)]
+    assert steps == [("export", i + 1, 60) for i in range(60)]
 
 
 # -- replacing ---------------------------------------------------------------------------------
@@ -155,24 +180,25 @@ def test_progress_is_told_image_by_image(
 
 def test_force_replaces_what_an_export_made_and_nothing_else(cli: Cli, full_run: RunFolder) -> None:
     cli("export", "sorted")
-    there = (
-        f"{Path.cwd()}/sorted: is there already; expected a new name; "
-        "choose another, or replace it with --force"
-    )
-    before = files_of(Path("sorted"))
-    assert one_error(cli("export", "sorted")) == there
+    place, before = f"{Path.cwd()}/sorted", files_of(Path("sorted"))
+    mend = "choose another, or replace it with `force`"
+    what, expected = "is there already", "a new name"
+    refuse(cli, "export", "sorted", what=what, where=place, expected=expected, mend=mend)
     cli("name", "0=sea")
+    Path("sorted/.DS_Store").write_bytes(b"x")  # as file managers leave it
     assert cli("export", "sorted", "--force").code == 0
     assert {row["file"].split("/")[0] for row in table("sorted")} == {"0-sea", "1"}
+    assert not Path("sorted/.DS_Store").exists()
     assert files_of(Path("sorted")).keys() != before.keys()
     assert left() == ["aeclust-run", "sorted"]
 
     (Path("sorted") / "1" / "notes.txt").write_text("mine")
     before = files_of(Path("sorted"))
-    assert one_error(cli("export", "sorted", "--force")) == (
-        f"{Path.cwd()}/sorted: is or holds what no export like this put there (1/notes.txt); "
-        "expected nothing else where --force replaces; choose another name, or remove it yourself"
-    )
+    what = "is or holds what no export like this put there (1/notes.txt)"
+    expected = "nothing else where `force` replaces"
+    mend = "choose another name, or remove it yourself"
+    force = ("export", "sorted", "--force")
+    refuse(cli, *force, what=what, where=place, expected=expected, mend=mend)
     assert files_of(Path("sorted")) == before
 
 
@@ -192,7 +218,8 @@ def test_force_never_replaces_what_is_not_its_own(
 ) -> None:
     make()
     before = files_of(Path())
-    assert f"put there ({what})" in one_error(cli("export", dest, "--force"))
+    what = f"is or holds what no export like this put there ({what})"
+    refuse(cli, "export", dest, "--force", what=what)
     assert files_of(Path()) == before
 
 
@@ -200,21 +227,20 @@ def test_a_folder_is_no_place_for_a_table(cli: Cli, full_run: RunFolder) -> None
     Path("mine.csv").mkdir()
     (Path("mine.csv") / "notes.txt").write_text("mine")
     before = files_of(Path())
-    assert one_error(cli("export", "mine.csv", "--force")) == (
-        f"{Path.cwd()}/mine.csv: is a folder; expected a file; add a name to it"
-    )
+    refuse(cli, "export", "mine.csv", "--force", what="is a folder", mend="add a name to it")
     assert files_of(Path()) == before
 
 
-def test_a_linked_folder_in_an_export_is_not_its_own(cli: Cli, full_run: RunFolder) -> None:
+def test_a_linked_folder_in_an_export_is_foreign(cli: Cli, full_run: RunFolder) -> None:
     cli("export", "sorted")
     Path("sorted/more").symlink_to(Path.cwd() / "aeclust-run")
-    assert "(more)" in one_error(cli("export", "sorted", "--force"))
+    what = "is or holds what no export like this put there (more)"
+    refuse(cli, "export", "sorted", "--force", what=what)
 
 
 def test_force_replaces_a_file(cli: Cli, full_run: RunFolder) -> None:
     Path("a.csv").write_text("old")
-    assert "is there already" in one_error(cli("export", "a.csv"))
+    refuse(cli, "export", "a.csv", what="is there already")
     assert Path("a.csv").read_text() == "old"
     assert cli("export", "a.csv", "--force").code == 0
     assert Path("a.csv").read_text().startswith("id,label,confidence\n0,")
@@ -228,10 +254,10 @@ def test_the_images_themselves_are_out_of_reach(
     assert cli("train", "photos", *RECIPE, "--epochs", 1).code == 0
     monkeypatch.setattr(export_module, "_check_free", lambda *a, **b: None)
     before = files_of(tmp_path)
-    assert one_error(cli("export", place, "--force", "-q")) == (
-        f"{(tmp_path / place).resolve()}: is, holds or lies in the folder of the run's images; "
-        "expected a place apart from it; choose another"
-    )
+    what = "is, holds or lies in the folder of the run's images"
+    where, expected = str((tmp_path / place).resolve()), "a place apart from it"
+    arguments = ("export", place, "--force", "-q")
+    refuse(cli, *arguments, what=what, where=where, expected=expected, mend="choose another")
     assert files_of(tmp_path) == before
 
 
@@ -271,9 +297,12 @@ def test_what_is_stopped_leaves_nothing_and_harms_nothing(
         patch.setattr(os, "rename", rename_some)
         result = cli("export", "sorted", "--force")
     if isinstance(error, OSError):
-        assert one_error(result, code=4) == (
-            f"{Path.cwd()}/sorted: could not be written (No space left on device); "
-            "free space or choose another place; what was there before is unharmed"
+        one_error(result, code=4)
+        check_error(
+            result.error,
+            what="could not be written (No space left on device)",
+            where=f"{Path.cwd()}/sorted",
+            mend="free space or choose another place; what was there before is unharmed",
         )
     else:
         assert (result.code, result.err) == (130, "interrupted\n")
@@ -287,81 +316,67 @@ def test_lost_images_are_named(cli: Cli, photos: Path, tmp_path: Path) -> None:
     cli("cluster")
     shutil.rmtree(tmp_path / "photos")
     for flags in ([], ["--link"]):
-        assert one_error(cli("export", "sorted", "-q", *flags)) == (
-            f"{tmp_path}/photos/day 0/deep/é15.png: cannot be read (No such file or directory); "
-            "expected the images that the run was trained on; "
-            "restore them, or train again with --force"
-        )
+        refuse(
+            cli, "export", "sorted", "-q", *flags,
+            what="cannot be read (No such file or directory)",
+            where=f"{tmp_path}/photos/day 0/deep/é15.png",
+            expected="the images that the run was trained on",
+            mend="restore them, or train again with `force`",
+        )  # fmt: skip
     assert "sorted" not in left()
+
+
+OUTSIDE = "leads out of the folder, or is no path of a file"
 
 
 @pytest.mark.parametrize(
     "hostile",
-    [
-        "../x.png",
-        "/etc/passwd",
-        "a/../../x.png",
-        "..",
-        ".",
-        "",
-        "a//b.png",
-        "./a.png",
-        "a/",
-        "a\0b",
-    ],
+    ["../x.png", "/etc/passwd", "a/../../x", "..", ".", "", "a//b.png", "./a.png", "a/", "a\0b"],
 )
 def test_hostile_ids_do_not_leave_the_folder(
     cli: Cli, of_photos: RunFolder, tmp_path: Path, hostile: str
 ) -> None:
-    with pytest.raises(InputError, match="leads out of the folder"):
+    with refused(what=f"id {hostile!r} {OUTSIDE}"):
         export_module._checked(hostile, of_photos)
-    artifact = artifacts.read(of_photos.labels_file)
-    names = artifacts.decode_ids(artifact.arrays["ids"]).astype(object)
-    names[4] = hostile or "./"  # the format has no empty text
-    ids = artifacts.encode_ids(np.array(names.tolist()))
-    arrays = {**artifact.arrays, "ids": ids}
-    artifacts.write(of_photos.labels_file, dataclasses.replace(artifact, arrays=arrays))
+    ids = ids_of(of_photos)
+    ids[4] = hostile or "./"  # the format has no empty text
+    replace_ids(of_photos, ids)
     before = files_of(tmp_path)
-    error = one_error(cli("export", "sorted"))
-    if "\0" in hostile:
-        assert "leads out of the folder, or is no path of a file" in error
-    else:
-        assert error == (
-            f"aeclust-run/labels.h5: id {hostile or './'!r} leads out of the folder, or is no path "
-            "of a file; expected ids as paths below the folder of the images; "
-            "run aeclust cluster --force"
-        )
+    refuse(
+        cli, "export", "sorted",
+        what=f"id {hostile or './'!r} {OUTSIDE}",
+        where="aeclust-run/labels.h5",
+        expected="ids as paths below the folder of the images",
+        mend="run aeclust cluster --force",
+    )  # fmt: skip
     assert files_of(tmp_path) == before
 
 
-def test_an_endless_id_is_one_line(cli: Cli, of_photos: RunFolder) -> None:
-    artifact = artifacts.read(of_photos.labels_file)
-    names = artifacts.decode_ids(artifact.arrays["ids"]).tolist()
-    ids = artifacts.encode_ids(np.array(["x" * 5000, *names[1:]]))
-    arrays = {**artifact.arrays, "ids": ids}
-    artifacts.write(of_photos.labels_file, dataclasses.replace(artifact, arrays=arrays))
-    assert "cannot be read (File name too long)" in one_error(cli("export", "sorted"))
+def test_an_endless_id_is_refused(cli: Cli, of_photos: RunFolder) -> None:
+    replace_ids(of_photos, ["x" * 5000, *ids_of(of_photos)[1:]])
+    refuse(cli, "export", "sorted", what="cannot be read (File name too long)")
     assert "sorted" not in left()
 
 
 def test_ids_that_are_not_rows_are_refused(cli: Cli, full_run: RunFolder) -> None:
-    artifact = artifacts.read(full_run.labels_file)
-    arrays = {**artifact.arrays, "ids": artifact.arrays["ids"] + 1}
-    artifacts.write(full_run.labels_file, dataclasses.replace(artifact, arrays=arrays))
-    assert one_error(cli("export", "sorted")) == (
-        "aeclust-run/labels.h5: the labels have other ids than the images; "
-        "expected row numbers from 0; run aeclust cluster --force"
-    )
+    replace_ids(full_run, [row + 1 for row in ids_of(full_run)])
+    refuse(
+        cli, "export", "sorted",
+        what="the labels have other ids than the images",
+        where="aeclust-run/labels.h5",
+        expected="row numbers from 0",
+        mend="run aeclust cluster --force",
+    )  # fmt: skip
 
 
 # -- tables ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_tables_hold_what_the_run_found(cli: Cli, full_run: RunFolder, named: bool) -> None:
+def test_tables_hold_the_labels_of_the_run(cli: Cli, full_run: RunFolder, named: bool) -> None:
     if named:
         cli("name", "1=sea, shore")
-    arrays = artifacts.read(full_run.labels_file).arrays
+    arrays = artifact.read(full_run.labels_file).arrays
     names = ["", "sea, shore"]
     column: NDArray[Any] = np.array([names[c] for c in arrays["labels"]])
     rounded = [round(c, 6) for c in arrays["confidence"].tolist()]
@@ -380,17 +395,17 @@ def test_tables_hold_what_the_run_found(cli: Cli, full_run: RunFolder, named: bo
     assert json.loads(Path("a.json").read_text()) == expected
 
     assert cli("export", "a.npz").code == 0
-    with np.load("a.npz", allow_pickle=False) as found:
+    with np.load("a.npz", allow_pickle=False) as archive:
         keys = {"ids", "labels", "confidence", "latents"} | ({"names"} if named else set())
-        assert set(found) == keys
-        latents = artifacts.read(full_run.latents_file).arrays["latents"]
-        assert np.array_equal(found["latents"], latents)
+        assert set(archive.files) == keys
+        latents = artifact.read(full_run.latents_file).arrays["latents"]
+        assert np.array_equal(archive["latents"], latents)
         for key in ("ids", "labels", "confidence"):
-            assert np.array_equal(found[key], arrays[key])
-            assert found[key].dtype == arrays[key].dtype
+            assert np.array_equal(archive[key], arrays[key])
+            assert archive[key].dtype == arrays[key].dtype
         if named:
-            assert found["names"].dtype.kind == "U"
-            assert np.array_equal(found["names"], column)
+            assert archive["names"].dtype.kind == "U"
+            assert np.array_equal(archive["names"], column)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".json", ".npz", ""])
@@ -399,16 +414,14 @@ def test_what_is_exported_is_read_wherever_labels_are(
 ) -> None:
     name = f"out{ending}"
     assert cli("export", name).code == 0
-    read = labels.load(name)
-    arrays = artifacts.read(of_photos.labels_file).arrays
-    assert np.array_equal(read.values, arrays["labels"])
-    assert read.ids is not None
-    assert read.ids.tolist() == artifacts.decode_ids(arrays["ids"]).tolist()
+    labels = truth.load(name)
+    assert np.array_equal(labels.values, artifact.read(of_photos.labels_file).arrays["labels"])
+    assert labels.ids is not None
+    assert labels.ids.tolist() == ids_of(of_photos)
     score = json.loads(cli("evaluate", name, of_photos.labels_file, "--json").out)
     assert (score["n"], score["accuracy"]) == (20, 1.0)
     assert "20 of 20 known labels agree" in cli("name", "--labels", name).out
-    named = labels.load_named(name)
-    assert named[1] == ["0", "1"]
+    assert truth.load_named(name)[1] == ["0", "1"]
 
 
 def test_plot_takes_exported_labels(cli: Cli, full_run: RunFolder) -> None:
@@ -427,51 +440,73 @@ def test_equal_runs_export_equal_bytes(cli: Cli, full_run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "where", "what", "expected", "mend"),
     [
         (
             ["a.txt"],
-            "a.txt: ends in '.txt'; expected .csv, .json, .npz, .safetensors, .onnx, or a folder; "
+            "a.txt",
+            "ends in '.txt'",
+            ".csv, .json, .npz, .safetensors, .onnx, or a folder",
             "give a folder no ending, or a slash at its end",
         ),
-        (["a.csv", "--link"], "--link: a file holds no images; expected a folder; leave it out"),
+        (["a.csv", "--link"], "`link`", "a file holds no images", "a folder", "leave it out"),
         (
             ["a", "--link"],
-            "--link: the images are rows of an array; expected images in a folder; "
+            "`link`",
+            "the images are rows of an array",
+            "images in a folder",
             "leave it out: each row becomes a PNG",
         ),
         (
             ["a", "--checkpoint", 3],
-            "--checkpoint: no network is exported; expected a destination that ends in "
-            ".safetensors or .onnx; leave it out, or embed with that --checkpoint first",
+            "`checkpoint`",
+            "no network is exported",
+            "a destination that ends in .safetensors or .onnx",
+            "leave it out, or embed with that `checkpoint` first",
         ),
-        (["a.onnx", "--checkpoint", 99], "aeclust-run: there is no checkpoint of epoch 99"),
-        (["a", "--run", "away"], "away: there is no run here"),
+        (
+            ["-"],
+            "-",
+            "an export has a name",
+            "a folder or a file",
+            "use aeclust predict for a CSV on standard output",
+        ),
     ],
 )
 def test_wrong_requests_are_refused(
-    cli: Cli, full_run: RunFolder, arguments: list[str], text: str
+    cli: Cli,
+    full_run: RunFolder,
+    arguments: list[str],
+    where: str,
+    what: str,
+    expected: str,
+    mend: str,
 ) -> None:
     before = files_of(full_run.path)
-    assert one_error(cli("export", *arguments)).startswith(text)
+    refuse(cli, "export", *arguments, where=where, what=what, expected=expected, mend=mend)
     assert files_of(full_run.path) == before
+    assert left() == ["aeclust-run"]
+
+
+def test_what_is_not_there_cannot_be_exported(cli: Cli, full_run: RunFolder) -> None:
+    refuse(cli, "export", "a.onnx", "--checkpoint", 99, what="there is no checkpoint of epoch 99")
+    refuse(cli, "export", "a", "--run", "away", what="there is no run here", where="away")
     assert left() == ["aeclust-run"]
 
 
 def test_latents_beyond_memory_are_refused(
     cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aeclust.memory.machine", lambda: 100)
-    assert one_error(cli("export", "a.npz", "-q")) == (
-        "aeclust-run/latents.h5: a copy of the latents needs about 0 GB of memory; "
-        "expected at most 0 GB, all that this machine has; read that file instead"
-    )
+    give_memory(monkeypatch, 100)
+    what = "a copy of the latents needs about 0 GB of memory"
+    where, mend = "aeclust-run/latents.h5", "read that file instead"
+    refuse(cli, "export", "a.npz", "-q", what=what, where=where, mend=mend)
 
 
 def test_a_place_that_cannot_be_written_exits_4(cli: Cli, full_run: RunFolder) -> None:
     Path("file").touch()
-    assert "could not be written" in one_error(cli("export", "file/sorted"), code=4)
-    assert "could not be written" in one_error(cli("export", "file/a.csv"), code=4)
+    for name in ("file/sorted", "file/a.csv"):
+        assert "could not be written" in one_error(cli("export", name), code=4)
 
 
 def test_json_says_what_was_written(cli: Cli, full_run: RunFolder) -> None:
@@ -491,45 +526,19 @@ def test_what_the_run_keeps_is_no_destination(cli: Cli, full_run: RunFolder, nam
     before = files_of(Path("run"))
     destination = f"run/{name}"
     if destination.endswith(".json"):
-        told = one_error(cli("export", destination, "--force", "--run", "run", "-q"))
-        assert told == (
-            f"{Path(destination).resolve()}: it belongs to the run; expected another file; "
-            "choose another name or folder"
-        )
-    for command in (["predict"], ["cluster"], ["embed"]):
-        told = one_error(cli(*command, "-o", destination, "--run", "run", "-q"))
-        assert "it belongs to the run" in told
+        what, where = "it belongs to the run", str(Path(destination).resolve())
+        refuse(cli, "export", destination, "--force", "--run", "run", what=what, where=where)
+    for command in ("predict", "cluster", "embed"):
+        refuse(cli, command, "-o", destination, "--run", "run", "-q", what="it belongs to the run")
     assert files_of(Path("run")) == before
-
-
-def test_standard_output_is_no_destination(cli: Cli, full_run: RunFolder) -> None:
-    assert one_error(cli("export", "-")) == (
-        "-: an export has a name; expected a folder or a file; "
-        "use aeclust predict for a CSV on standard output"
-    )
-    assert not Path("-").exists()
 
 
 def test_what_a_killed_export_put_aside_comes_back(cli: Cli, full_run: RunFolder) -> None:
     assert cli("export", "sorted").code == 0
     before = files_of(Path("sorted"))
     Path("sorted").rename(".sorted.0123abcd.old")
-    told = one_error(cli("export", "sorted", "-q"))
-    assert "sorted: is there already" in told
+    refuse(cli, "export", "sorted", "-q", what="is there already")
     assert files_of(Path("sorted")) == before
-
-
-def test_what_file_managers_leave_is_no_obstacle(cli: Cli, full_run: RunFolder) -> None:
-    assert cli("export", "sorted").code == 0
-    Path("sorted/.DS_Store").write_bytes(b"x")
-    assert cli("export", "sorted", "--force").code == 0
-    assert not Path("sorted/.DS_Store").exists()
-
-
-def test_an_archive_holds_the_columns_alone(cli: Cli, full_run: RunFolder) -> None:
-    assert cli("export", "all.npz").code == 0
-    with np.load("all.npz") as archive:
-        assert sorted(archive.files) == ["confidence", "ids", "labels", "latents"]
 
 
 def test_the_network_is_the_one_that_the_latents_are_of(cli: Cli, two_phase_run: RunFolder) -> None:
