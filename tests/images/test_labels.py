@@ -146,8 +146,7 @@ def test_labels_find_their_rows(
 def test_pairs_are_matched_by_id_where_both_have_them(
     predicted: Labels, truth: Labels, clusters: list[int], classes: list[int]
 ) -> None:
-    found = pair(predicted, truth)
-    assert [values.tolist() for values in found] == [clusters, classes]
+    assert [values.tolist() for values in pair(predicted, truth)] == [clusters, classes]
 
 
 @FEW
@@ -343,9 +342,9 @@ def test_row_numbers_come_back_as_numbers(tmp_path: Path) -> None:
 
 def test_texts_are_numbered_in_the_order_of_the_alphabet_where_they_may_be(tmp_path: Path) -> None:
     words = csv_file(tmp_path, "id,label\na,sea\nb,1\nc, land \nd,sea\n")
-    found = load(words, texts=True)
-    assert found.values.tolist() == [2, 0, 1, 2]
-    assert found.called == {0: "1", 1: "land", 2: "sea"}
+    labels = load(words, texts=True)
+    assert labels.values.tolist() == [2, 0, 1, 2]
+    assert labels.called == {0: "1", 1: "land", 2: "sea"}
     numbers = load(csv_file(tmp_path, "id,label\na,7\nb,-1\n"), texts=True)
     assert (numbers.values.tolist(), numbers.called) == ([7, -1], {})
     named = load(csv_file(tmp_path, "id,label,name\na,7,sea\nb,-1,\n"), texts=True)
@@ -392,11 +391,11 @@ def test_files_that_were_left_out_need_no_cluster() -> None:
 
 
 def test_labels_of_any_text_are_numbered(tmp_path: Path) -> None:
-    found, texts = load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
-    assert (found.values.tolist(), texts) == ([1, 0, 1], ["1", "sea"])
+    labels, texts = load_named(csv_file(tmp_path, "id,label\na, sea\nb,1\nc,sea\n"))
+    assert (labels.values.tolist(), texts) == ([1, 0, 1], ["1", "sea"])
     np.save(tmp_path / "y.npy", np.array([3, 1, 3]))
-    found, texts = load_named(str(tmp_path / "y.npy"))
-    assert (found.values.tolist(), texts, found.ids) == ([1, 0, 1], ["1", "3"], None)
+    labels, texts = load_named(str(tmp_path / "y.npy"))
+    assert (labels.values.tolist(), texts, labels.ids) == ([1, 0, 1], ["1", "3"], None)
 
 
 BELONG = "has no columns ids, labels and names that belong together"
