@@ -11,9 +11,9 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from aeclust.errors import InputError, WriteError
+from aeclust.errors import InputError, WriteError, at, reason
 
-SPOILT = "what was read back differs from what was written"
+NOT_AS_WRITTEN = "what was read back differs from what was written"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
 
@@ -36,63 +36,22 @@ def write_bytes(path: Path, data: bytes) -> None:
     WriteError
         If any of it fails; an existing file stays as it was and no temporary file remains.
     """
-    with replacing(path) as file, told(path):
+    view, step = memoryview(data), 1 << 20
+    with replacing(path) as file, write_errors(path):
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
         file.seek(0)
-        if not _same(file, data):
-            raise OSError(SPOILT)
-
-
-def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove what killed writers of files with such names left; only for who locks the folder."""
-    for file in folder.glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(file.name)
-        if match and names.fullmatch(match[1]):
-            with contextlib.suppress(OSError):
-                file.unlink()
-
-
-def meant(path: Path) -> Path:
-    """The file that a user's name for it stands for: links are followed, and so stay what they are.
-
-    Raises
-    ------
-    InputError
-        If a folder, a device, a pipe or an open file such as ``/dev/stdout`` is there, in whose
-        place no file is to be put.
-    WriteError
-        If nobody may look.
-    """
-    with told(path):
-        if path.is_dir():
-            raise InputError(
-                "is a folder", where=str(path), expected="a file", mend="add a name to it"
-            )
-        if (path.exists() and not path.is_file()) or _is_open(path):
-            raise InputError(
-                "is a device, a pipe or an open file",
-                where=str(path),
-                expected="a file, or a new name",
-                mend="use -o - and redirect standard output, as in > FILE",
-            )
-        return Path(os.path.realpath(path)) if path.is_symlink() else path
-
-
-def _is_open(path: Path) -> bool:
-    """Whether it names what a process has open, over its links; others may be writing there too."""
-    for _ in range(_MOST_LINKS):
-        folder = os.path.realpath(path.parent)
-        if _OPEN.fullmatch(folder) or not path.is_symlink():
-            return bool(_OPEN.fullmatch(folder))
-        path = Path(folder) / os.readlink(path)
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        for start in range(0, len(data), step):
+            if file.read(step) != view[start : start + step]:
+                raise OSError(NOT_AS_WRITTEN)
+        if file.read(1):
+            raise OSError(NOT_AS_WRITTEN)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[io.BufferedRandom]:
-    """A new file beside `path`, which takes its place if the body ends well.
+    """Open a new file beside `path`, which takes its place if the body ends well.
 
     The body forces to disk what it writes.
 
@@ -102,7 +61,7 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
         If the file cannot be made or put in place.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with told(path):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(temporary, _NEW, _mode(path))
     try:
@@ -112,7 +71,7 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
         finally:
             with contextlib.suppress(OSError):  # what could not be written is tried once more
                 file.close()
-        with told(path):
+        with write_errors(path):
             os.replace(temporary, path)
             _sync_folder(path.parent)
     finally:
@@ -121,13 +80,13 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """What the system refuses in the body is a WriteError that names `path`."""
+def write_errors(path: Path) -> Iterator[None]:
+    """Within it, what the system refuses is a WriteError that names `path`."""
     try:
         yield
     except OSError as error:
         raise WriteError(
-            f"could not be written ({error.strerror or error})",
+            f"could not be written ({reason(error)})",
             where=str(path),
             mend="free space or choose another place; what was there before is unharmed",
         ) from error
@@ -141,13 +100,6 @@ def _mode(path: Path) -> int:
         return 0o666
 
 
-def _same(file: io.BufferedRandom, data: bytes) -> bool:
-    view, step = memoryview(data), 1 << 20
-    return all(
-        file.read(step) == view[start : start + step] for start in range(0, len(data), step)
-    ) and not file.read(1)
-
-
 def _sync_folder(folder: Path) -> None:
     # Windows has no handle on a folder to force, some file systems refuse to; by now the new file
     # is in place and whole, so that this is no failure to write.
@@ -157,3 +109,45 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed writers of files with such names left; only for who locks the folder."""
+    for file in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(file.name)
+        if match and names.fullmatch(match[1]):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def output_file(path: Path) -> Path:
+    """The file that a user's name for it stands for: links are followed, and so stay what they are.
+
+    Raises
+    ------
+    InputError
+        If a folder, a device, a pipe or an open file such as ``/dev/stdout`` is there, in whose
+        place no file is to be put.
+    WriteError
+        If nobody may look.
+    """
+    with at(path), write_errors(path):
+        if path.is_dir():
+            raise InputError("is a folder", expected="a file", mend="add a name to it")
+        if (path.exists() and not path.is_file()) or _is_open(path):
+            raise InputError(
+                "is a device, a pipe or an open file",
+                expected="a file, or a new name",
+                mend="use `output` - and redirect standard output, as in > FILE",
+            )
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_open(path: Path) -> bool:
+    """Whether it names what a process has open, over its links; others may be writing there too."""
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if _OPEN.fullmatch(folder) or not path.is_symlink():
+            return bool(_OPEN.fullmatch(folder))
+        path = Path(folder) / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))

@@ -14,8 +14,17 @@ from aeclust.errors import InputError
 _CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use of its machine
 
 
-def check(needed: float, what: str, where: str, mend: str) -> None:
+def check(needed: float, what: str, mend: str) -> None:
     """Refuse a step that would not fit into the machine's memory.
+
+    Parameters
+    ----------
+    needed : float
+        Bytes.
+    what : str
+        The step, for the error.
+    mend : str
+        What the user can do instead.
 
     Raises
     ------
@@ -26,7 +35,6 @@ def check(needed: float, what: str, where: str, mend: str) -> None:
     if there is not None and needed > there:
         raise InputError(
             f"{what} needs about {needed / 1e9:.0f} GB of memory",
-            where=where,
             expected=f"at most {there / 1e9:.0f} GB, all that this machine has",
             mend=mend,
         )

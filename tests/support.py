@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from unittest import mock
 
 import numpy as np
@@ -219,3 +219,24 @@ def run_quietly(*arguments: object) -> Result:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         return run_main(arguments, lambda: (out.getvalue(), err.getvalue()))
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """A function that fails, whatever it is called with."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    return fail
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail, rather than hang, if the body waits for something that never comes."""
+    before = signal.signal(signal.SIGALRM, raising(TimeoutError(f"hung for {seconds} s")))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

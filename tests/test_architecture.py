@@ -54,7 +54,8 @@ SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
 # some facts in files.
 READS_A_FILE = {"recipe", "memory"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
-EDGES = {"images.arrays", "images.folders", "run.folder", "run.names"}
+EDGES = {"artifact.gate", "network.interchange"}
+EDGES |= {"images.arrays", "images.folders", "run.folder", "run.names"}
 
 
 @dataclass(frozen=True)

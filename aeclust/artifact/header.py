@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from aeclust.artifact.schema import Artifact, ContentError, Json
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = 1
 USER_BLOCK = 512  # bytes
 MAGIC = b"aeclust artifact "
 MAX_ATTRIBUTE = 64_000  # bytes
-MAX_NESTING = 32
 MAX_SEED = 2**32 - 1
+_MAX_NESTING = 32
 _ROUNDING = 1e-9
-
-Json = Any
+_TYPES = {"recipe": dict, "seed": int, "parents": dict, "details": dict, "versions": dict}
+_LIBRARIES = ("aeclust", "h5py", "numpy", "scikit-learn", "torch")
 
 
 def user_block(digest: str) -> bytes:
@@ -25,18 +30,69 @@ def user_block(digest: str) -> bytes:
     return (MAGIC + f"{FORMAT} sha256:{digest}\n".encode()).ljust(USER_BLOCK, b"\0")
 
 
-def json_bytes(value: Json) -> np.bytes_:
-    """A value as an attribute holds it: JSON with sorted keys.
+def write_header(file: h5py.File, artifact: Artifact) -> None:
+    """Set the attributes of a file.
 
     Raises
     ------
+    ContentError
+        If the header is larger or nests deeper than a reader allows.
     ValueError
-        If it is larger or nests deeper than a reader allows, or holds NaN or infinity.
+        If it holds NaN or infinity.
     """
-    text = json.dumps(value, sort_keys=True, allow_nan=False)
-    if len(text) > MAX_ATTRIBUTE or nesting(text) > MAX_NESTING:
-        raise ValueError(f"the header is too large or nests too deep: {text[:60]}...")
-    return np.bytes_(text.encode())
+    from importlib.metadata import version
+
+    file.attrs["kind"] = np.bytes_(artifact.kind.encode())
+    for name in _TYPES:
+        value = getattr(artifact, name)
+        if name == "versions":
+            value = {library: version(library) for library in _LIBRARIES}
+        text = json.dumps(value, sort_keys=True, allow_nan=False)
+        if len(text) > MAX_ATTRIBUTE or nesting(text) > _MAX_NESTING:
+            raise ContentError(f"the header is too large or nests too deep: {text[:60]}...")
+        file.attrs[name] = np.bytes_(text.encode())
+
+
+def read_header(file: h5py.File) -> dict[str, Json]:
+    """All attributes but the kind, each of its type.
+
+    Raises
+    ------
+    ContentError
+        If one is missing, too large, no JSON, or of another type.
+    """
+    header = {}
+    for name, kind in _TYPES.items():
+        text = read_text(file, name)
+        if nesting(text) > _MAX_NESTING:
+            raise ContentError("its JSON nests too deep")
+        try:
+            header[name] = json.loads(text)
+        except ValueError as error:
+            raise ContentError(f"its JSON does not parse ({error})") from None
+        if type(header[name]) is not kind:  # True is no seed
+            raise ContentError(f"attribute {name!r} has the wrong type")
+    return header
+
+
+def read_text(file: h5py.File, name: str) -> str:
+    """A text among the attributes of a file, of bounded length.
+
+    Raises
+    ------
+    ContentError
+    """
+    if name not in file.attrs:
+        raise ContentError(f"attribute {name!r} is missing")
+    attribute = file.attrs.get_id(name)
+    if attribute.dtype.kind != "S" or attribute.shape != ():
+        raise ContentError(f"attribute {name!r} is not a text")
+    if attribute.get_storage_size() > MAX_ATTRIBUTE:
+        raise ContentError(f"attribute {name!r} is larger than {MAX_ATTRIBUTE} bytes")
+    try:
+        return bytes(file.attrs[name]).decode()
+    except UnicodeDecodeError:
+        raise ContentError(f"attribute {name!r} is not UTF-8") from None
 
 
 def nesting(text: str) -> int:
@@ -48,24 +104,21 @@ def nesting(text: str) -> int:
     return deepest
 
 
-def library_versions() -> dict[str, str]:
-    """The versions that an artifact names as its makers."""
-    from importlib.metadata import version
+def check_header(seed: int, details: Mapping[str, Json]) -> None:
+    """Refuse what no writer puts into a header; details of unknown names may be any.
 
-    return {name: version(name) for name in ("aeclust", "h5py", "numpy", "scikit-learn", "torch")}
-
-
-def misstated(seed: Json, details: Mapping[str, Json]) -> str:
-    """What of the header no writer says, or an empty text; details that are unknown may be any."""
+    Raises
+    ------
+    ContentError
+    """
     if not 0 <= seed <= MAX_SEED:
-        return f"seed {seed} is not in 0 to 2^32 - 1"
-    for name, sound in _DETAILS.items():
-        if name in details and not sound(details[name]):
-            return f"'details' has an impossible {name!r}"
-    return ""
+        raise ContentError(f"seed {seed} is not in 0 to 2^32 - 1")
+    for name, is_possible in _DETAILS.items():
+        if name in details and not is_possible(details[name]):
+            raise ContentError(f"'details' has an impossible {name!r}")
 
 
-def _is_whole(value: Json) -> bool:
+def _is_count(value: Json) -> bool:
     return type(value) is int and value >= 0  # True is no number
 
 
@@ -82,12 +135,12 @@ def _are_texts(value: Json) -> bool:
 
 
 _DETAILS: dict[str, Callable[[Json], bool]] = {
-    "epoch": _is_whole,
-    "image_channels": _is_whole,
-    "checkpoint": lambda value: value is None or _is_whole(value),
+    "epoch": _is_count,
+    "image_channels": _is_count,
+    "checkpoint": lambda value: value is None or _is_count(value),
     "run": _is_text,
     "listing": _is_text,
-    "k": _is_whole,
+    "k": _is_count,
     "agreement": _is_share,
     "view_agreement": _is_share,
     "members": lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),

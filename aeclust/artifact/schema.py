@@ -1,15 +1,17 @@
-"""Which datasets each kind of artifact has, and what they may hold."""
+"""What an artifact is: its kind, its header, and the datasets that each kind has."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Json = Any
 
 _CHUNK = 2**20  # bytes looked at in one go
 
@@ -77,22 +79,72 @@ KINDS = tuple(_SCHEMAS)
 # Axes that may have length 0: of skipped files and of views.
 _MAY_BE_EMPTY = "sv"
 
-# Datasets of cluster numbers, and those with a column for every cluster, of which each has a row.
-_NUMBERS = {
-    "labels": (("labels",), ("shares",)),
-    "latents": (("view_clusters",), ("assignments",)),
-}
+# Datasets of row numbers, and of cluster numbers with the one that has a column for each cluster.
+_ROW_NUMBERS = ("references", "view_rows")
+_CLUSTERS = {"labels": ("labels", "shares"), "latents": ("view_clusters", "assignments")}
 
 
-# Datasets of row numbers of the others.
-_ROW_NUMBERS = {"references", "view_rows"}
+class ContentError(ValueError):
+    """What keeps a file or arrays from being an artifact, or an HDF5 file from being used."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The content of a file.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    arrays : mapping of str to ndarray
+        Datasets by their full name (``latents``, ``state_dict/encoder.0.weight``).
+    recipe : dict
+        The recipe as JSON values.
+    seed : int
+    parents : dict of str to str
+        SHA-256 of what the file was made from, by role (``data``, ``weights``, ``latents``).
+    details : dict
+        JSON values of this kind, such as the epoch of the weights.
+    versions : dict of str to str
+        Library versions at writing.
+    digest : str
+        SHA-256 of the file after its user block, in hexadecimal: its identity as a parent.
+    """
+
+    kind: str
+    arrays: Mapping[str, Array]
+    recipe: dict[str, Json]
+    seed: int
+    parents: dict[str, str]
+    details: dict[str, Json]
+    versions: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    def with_digest(self, digest: str) -> Artifact:
+        """The same artifact after writing, when its digest is known."""
+        return dataclasses.replace(self, digest=digest)
+
+    def group(self, prefix: str) -> dict[str, Array]:
+        """The datasets whose name starts with `prefix`, by the rest of their name."""
+        return {
+            name[len(prefix) :]: value
+            for name, value in self.arrays.items()
+            if name.startswith(prefix)
+        }
+
+
+class Shape(NamedTuple):
+    """A dataset without its values."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
 
 
 def encode_ids(ids: Array) -> Array:
     """Ids as stored: int64, or UTF-8 bytes of one width."""
-    return (
-        np.char.encode(ids, "utf-8") if ids.dtype.kind == "U" else ids.astype(np.int64, copy=False)
-    )
+    if ids.dtype.kind == "U":
+        return np.char.encode(ids, "utf-8")
+    return ids.astype(np.int64, copy=False)
 
 
 def decode_ids(ids: Array) -> Array:
@@ -100,93 +152,99 @@ def decode_ids(ids: Array) -> Array:
     return np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids
 
 
-class Shape(NamedTuple):
-    """What a dataset is, without its values."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-
-
-def plain(dtype: np.dtype[Any]) -> bool:
+def is_plain(dtype: np.dtype[Any]) -> bool:
     """Whether values of this type are plain numbers or texts of one width."""
     sizes = _DTYPES.get(dtype.kind, ())
     return sizes is None or dtype.itemsize in sizes
 
 
-def misfit(kind: str, arrays: Mapping[str, Shape]) -> str:
-    """What keeps arrays so shaped from being a file of this kind, or an empty text."""
+def check_shapes(kind: str, shapes: Mapping[str, Shape]) -> None:
+    """Refuse datasets that a file of this kind does not have, or not in these shapes.
+
+    Raises
+    ------
+    ContentError
+    """
     schema = _SCHEMAS[kind]
+    _check_names(schema, shapes)
+    lengths: dict[str, int] = {}
+    for name, (dtype, shape) in shapes.items():
+        if not is_plain(dtype):
+            raise ContentError(f"{name!r} has dtype {dtype}")
+        expected = schema.get(name)
+        if expected is None:  # in a group
+            continue
+        fits = dtype.kind == "S" or dtype == np.int64
+        if not (fits if expected.dtype == "ids" else dtype == np.dtype(expected.dtype)):
+            raise ContentError(f"{name!r} has dtype {dtype} instead of {expected.dtype}")
+        if len(shape) != len(expected.shape):
+            raise ContentError(
+                f"{name!r} has {len(shape)} dimensions instead of {len(expected.shape)}"
+            )
+        for axis, length in zip(expected.shape, shape, strict=True):
+            if lengths.setdefault(axis, length) != length:
+                raise ContentError(
+                    f"{name!r} has {length} rows or columns where others have {lengths[axis]}"
+                )
+            if length == 0 and axis not in _MAY_BE_EMPTY:
+                raise ContentError(f"{name!r} is empty")
+
+
+def _check_names(schema: Mapping[str, _Dataset], names: Mapping[str, Any]) -> None:
     groups = tuple(name for name in schema if name.endswith("/"))
-    missing = [
-        name
-        for name, spec in schema.items()
-        if spec.required
-        and not any(a == name or a.startswith(f"{name.rstrip('/')}/") for a in arrays)
-    ]
-    unexpected = [a for a in arrays if a not in schema and not a.startswith(groups or "\0")]
+    present = {*names, *(group for group in groups if any(n.startswith(group) for n in names))}
+    missing = [n for n, expected in schema.items() if expected.required and n not in present]
+    unexpected = [n for n in names if n not in schema and not n.startswith(groups)]
     if missing or unexpected:
         lists = [", ".join(names) or "nothing" for names in (missing, unexpected)]
-        return f"missing {lists[0]}, unexpected {lists[1]}"
-    lengths: dict[str, int] = {}
-    for name, value in arrays.items():
-        if not plain(value.dtype):
-            return f"{name!r} has dtype {value.dtype}"
-        spec = schema.get(name)
-        if spec is None:
-            continue
-        wanted = value.dtype.kind == "S" or value.dtype == np.int64
-        if not (wanted if spec.dtype == "ids" else value.dtype == np.dtype(spec.dtype)):
-            return f"{name!r} has dtype {value.dtype} instead of {spec.dtype}"
-        if len(value.shape) != len(spec.shape):
-            return f"{name!r} has {len(value.shape)} dimensions instead of {len(spec.shape)}"
-        for letter, length in zip(spec.shape, value.shape, strict=True):
-            if lengths.setdefault(letter, length) != length:
-                return f"{name!r} has {length} rows or columns where others have {lengths[letter]}"
-            if length == 0 and letter not in _MAY_BE_EMPTY:
-                return f"{name!r} is empty"
-    return ""
+        raise ContentError(f"missing {lists[0]}, unexpected {lists[1]}")
 
 
-def misnumbered(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> str:
-    """Which of the arrays numbers a cluster that is not there, or an empty text."""
-    numbered, by_cluster = _NUMBERS.get(kind, ((), ()))
-    for name in _ROW_NUMBERS & arrays.keys():
-        values = arrays[name]
-        if values.size and not 0 <= values.min() <= values.max() < shapes[kind].shape[0]:
-            return f"{name!r} numbers a row that is not there"
-    columns = {name: shapes[name].shape[1] for name in by_cluster if name in shapes}
-    rows = shapes[kind].shape[0] if numbered else 0
-    k = next(iter(columns.values()), rows)
+def check_numbers(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> None:
+    """Refuse numbers of clusters and rows that are not there.
+
+    Parameters
+    ----------
+    kind : str
+    shapes : mapping of str to Shape
+        All datasets, which fit the kind.
+    arrays : mapping of str to ndarray
+        Those of them to be checked.
+
+    Raises
+    ------
+    ContentError
+    """
+    if kind not in _CLUSTERS:
+        return
+    numbers, columns = _CLUSTERS[kind]
+    rows = shapes[kind].shape[0]
+    k = shapes[columns].shape[1] if columns in shapes else rows
     if kind == "labels":  # of which every cluster has an image
-        k = int(arrays["labels"].max()) + 1
-        for name, count in columns.items():
-            if count != k:
-                return f"{name!r} has {count} columns for {k} clusters"
+        used = int(arrays["labels"].max()) + 1
+        if columns in shapes and k != used:
+            raise ContentError(f"{columns!r} has {k} columns for {used} clusters")
         k = min(k, rows)
-    for name in numbered:
+    for name, limit in {**dict.fromkeys(_ROW_NUMBERS, rows), numbers: k}.items():
         values = arrays.get(name, np.empty(0))
-        if values.size and not 0 <= values.min() <= values.max() < k:
-            return f"{name!r} numbers a cluster that is not there"
-    return ""
+        if values.size and not 0 <= values.min() <= values.max() < limit:
+            raise ContentError(f"{name!r} has numbers outside 0 to {limit - 1}")
 
 
-def bad_values(arrays: Mapping[str, Array]) -> str:
-    """Which of them holds what no file may hold, or an empty text."""
-    for name, value in arrays.items():
-        step = max(1, _CHUNK // max(1, value.dtype.itemsize))
-        flat = value.reshape(-1)
+def check_values(arrays: Mapping[str, Array]) -> None:
+    """Refuse NaN, infinity, and texts that are not UTF-8.
+
+    Raises
+    ------
+    ContentError
+    """
+    for name, values in arrays.items():
+        flat, step = values.reshape(-1), max(1, _CHUNK // max(1, values.dtype.itemsize))
         for start in range(0, flat.size, step):
-            some = flat[start : start + step]
-            if some.dtype.kind == "f" and not np.isfinite(some).all():
-                return f"{name!r} holds NaN or infinity"
-            if some.dtype.kind == "S" and not _is_utf8(some):
-                return f"{name!r} is not UTF-8"
-    return ""
-
-
-def _is_utf8(ids: Array) -> bool:
-    try:
-        decode_ids(ids)
-    except UnicodeDecodeError:
-        return False
-    return True
+            part = flat[start : start + step]
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                raise ContentError(f"{name!r} holds NaN or infinity")
+            try:
+                decode_ids(part)
+            except UnicodeDecodeError:
+                raise ContentError(f"{name!r} is not UTF-8") from None

@@ -13,7 +13,7 @@ import typer
 from aeclust import recipe as recipes
 from aeclust.cli import completion, streams
 from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OUTPUT, TRAINING
-from aeclust.disk import meant
+from aeclust.disk import output_file
 from aeclust.errors import InputError, at
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
 
 def _destination(value: Path | None) -> Path | None:
     """The file that ``-o`` means, looked at before any work."""
-    return value if value in (None, streams.STREAM) else meant(value)
+    return value if value in (None, streams.STREAM) else output_file(value)
 
 
 def flag(name: str, panel: str, text: str) -> Any:

@@ -77,7 +77,7 @@ def cluster(
     }
     if clusterer in needed:
         what = f"{clusterer} clustering of {len(rows)} points"
-        memory.check(needed[clusterer], what, "", "use `clusterer` kmeans")
+        memory.check(needed[clusterer], what, "use `clusterer` kmeans")
     if k == n:  # the only way, which spectral and mini-batch clustering miss
         return np.arange(n)
     number = seeds.number(seed, "clusterer", member)

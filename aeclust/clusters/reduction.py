@@ -162,7 +162,7 @@ def _kpca(
     kept = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
     m = len(kept)
     needed = memory.kernel_pca(m, d)
-    memory.check(needed, f"kernel PCA of {m} points", "", "use `reduction` pca:20")
+    memory.check(needed, f"kernel PCA of {m} points", "use `reduction` pca:20")
     base = points[kept].astype(np.float64)
     kernel = rbf_kernel(base)
     centre = KernelCenterer().fit(kernel)
@@ -197,7 +197,7 @@ def _tsne(
     fast = _have_open_tsne() and n >= _FAST_FROM and n > 3 * perplexity + 1 and size <= 2
     kept = references(n, seed=seed, limit=FAST_TSNE_POINTS if fast else TSNE_POINTS)
     needed = memory.tsne(len(kept), d, perplexity)
-    memory.check(needed, f"t-SNE of {len(kept)} points", "", "use `reduction` pca:20")
+    memory.check(needed, f"t-SNE of {len(kept)} points", "use `reduction` pca:20")
     if fast:
         note(f"t-SNE of {len(kept):,} points is openTSNE's, by interpolation")
     drawn = (_draw_fast if fast else _draw)(points[kept], size, seed, perplexity)

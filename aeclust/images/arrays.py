@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifact as artifacts
 from aeclust import memory
-from aeclust.errors import AeclustError, InputError, near_file, reason
+from aeclust.errors import AeclustError, InputError, at, near_file, reason
 from aeclust.images.folders import ENDINGS
 from aeclust.images.pixels import blocks
 
@@ -102,17 +102,15 @@ def refuse_key(path: str, key: str | None) -> None:
 
 def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:
     try:
-        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+        with at(path), warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # numpy's about odd headers
             names = _members(archive)
-            if key is None:
-                axes_of = {name: len(_npz_header(archive, name)[0]) for name in names}
-                key = artifacts.only_key(axes_of, axes, path)
-            elif key not in names:
-                raise artifacts.missing_key(key, names, path)
-            shape, dtype = _npz_header(archive, key)
+            headers = {name: _npz_header(archive, name) for name in names}
+            dimensions = {name: len(shape) for name, (shape, _) in headers.items()}
+            key = artifacts.choose_key(key, dimensions, axes)
+            shape, dtype = headers[key]
             needed = math.prod(shape) * dtype.itemsize
-            memory.check(needed, repr(key), path, "save it as .npy, which is read in parts")
+            memory.check(needed, repr(key), "save it as .npy, which is read in parts")
             with archive.open(f"{key}.npy") as file:
                 return f"{path}::{key}", np.lib.format.read_array(file, allow_pickle=False)
     except AeclustError:
@@ -296,7 +294,7 @@ def _rescaled(images: NDArray[Any], stated: str, low: float, high: float) -> NDA
         )
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
-    memory.check(4.0 * images.size, "its copy in [0, 1]", "", "save it in that range")
+    memory.check(4.0 * images.size, "its copy in [0, 1]", "save it in that range")
     result = np.empty(images.shape, np.float32)
     done = 0
     for block in blocks(images):

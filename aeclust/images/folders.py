@@ -172,7 +172,7 @@ def _room_for(pixels: NDArray[np.uint8], used: int, shape: tuple[int, ...]) -> N
         f"{shape[0]} images of {_by(shape[1:])}",
         "make them smaller, for example `size` 32",
     )
-    memory.check(math.prod(shape) + pixels.size, what, "", mend)
+    memory.check(math.prod(shape) + pixels.size, what, mend)
     result = np.empty(shape, np.uint8)
     if used:
         result[:used] = pixels[:used]

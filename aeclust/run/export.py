@@ -89,7 +89,7 @@ def export(
     place = Path(os.path.abspath(destination))
     with at(place):
         if ending:
-            place = disk.meant(place)
+            place = disk.output_file(place)
         context.folder.check_foreign(place)
         _check_free(place, folder=not ending, force=force)
         if not ending:
@@ -219,7 +219,8 @@ def _table(context: Context, columns: dict[str, NDArray[Any]], ending: str) -> b
         return labels.to_json(*columns.values()).encode()
     file = context.folder.latents_file
     latents = artifacts.read(file, "latents", mapped=True).arrays["latents"]
-    memory.check(2.0 * latents.nbytes, "a copy of the latents", str(file), "read that file instead")
+    with at(file):
+        memory.check(2.0 * latents.nbytes, "a copy of the latents", "read that file instead")
     out = BytesIO()
     # plain numbers and texts: no pickle; older numpy would store the flag that says so
     np.savez(out, latents=latents, **columns)  # type: ignore[arg-type]

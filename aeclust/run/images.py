@@ -110,7 +110,7 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
         details={"listing": images.listing},
     )
     parts = ({"pixels": block} for block in blocks(images.pixels))
-    artifact.write_blocks(context.folder.images_file, kept, len(images), parts)
+    artifact.write(context.folder.images_file, kept, len(images), parts)
 
 
 def check_channels(images: Images, channels: int) -> None:

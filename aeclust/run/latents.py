@@ -195,7 +195,7 @@ def _write(
         for _ in blocks:
             pass
         return latents
-    artifact.write_blocks(file, latents, len(images), blocks)
+    artifact.write(file, latents, len(images), blocks)
     return artifact.read(file, "latents", mapped=True)
 
 

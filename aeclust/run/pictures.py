@@ -148,7 +148,7 @@ def checkpoint_curve(
     CurveFiles
     """
     file = output_file(context.folder.path / "checkpoint-curve.png", output)
-    table = disk.meant(file.with_suffix(".csv"))
+    table = disk.output_file(file.with_suffix(".csv"))
     _check_table(table)
     manifest = context.folder.manifest()
     context.folder.last_checkpoint()

@@ -3,58 +3,16 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from samples import FAULTS, UNHARMED
+from support import raising, refused
 
-from aeclust.disk import meant, remove_leftovers, write_bytes
-from aeclust.errors import InputError, WriteError
-
-UNHARMED = "free space or choose another place; what was there before is unharmed"
-NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise error
-
-    return fail
-
-
-class FullDisk(io.FileIO):
-    """A file on a disk without space."""
-
-    def write(self, data: object) -> int:
-        raise NO_SPACE
-
-
-def on_full_disk(handle: int, mode: str) -> io.BufferedRandom:
-    return io.BufferedRandom(FullDisk(handle, mode))
-
-
-FAULTS: dict[str, tuple[str, Callable[..., Any], str]] = {
-    "open": ("os.open", raising(NO_SPACE), "No space left on device"),
-    "write": ("os.fdopen", on_full_disk, "No space left on device"),
-    "fsync": ("os.fsync", raising(OSError(errno.EIO, "Input/output error")), "Input/output error"),
-    "replace": (
-        "os.replace",
-        raising(PermissionError(errno.EPERM, "Not permitted")),
-        "Not permitted",
-    ),
-    **{
-        f"read back {name}": ("os.fsync", spoil, "what was read back differs from what was written")
-        for name, spoil in {
-            "changed": lambda handle: os.pwrite(handle, b"X", 2),
-            "short": lambda handle: os.truncate(handle, 2),
-            "long": lambda handle: os.pwrite(handle, b"X", 1 << 21),
-        }.items()
-    },
-}
+from aeclust.disk import output_file, remove_leftovers, write_bytes
+from aeclust.errors import WriteError
 
 
 @pytest.mark.parametrize("stage", FAULTS)
@@ -87,18 +45,19 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_below_a_file_is_a_write_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [("file/a.h5", "File exists|Not a directory"), ("folder", "Is a directory")],
+)
+def test_a_place_where_no_file_can_be_is_a_write_error(
+    name: str, reasons: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(WriteError, match=r"could not be written \((File exists|Not a directory)\)"):
-        write_bytes(tmp_path / "file" / "a.h5", b"new")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WriteError, match=rf"could not be written \(({reasons})\)"):
+        write_bytes(tmp_path / name, b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
-
-
-def test_a_folder_in_the_place_of_the_file_is_a_write_error(tmp_path: Path) -> None:
-    (tmp_path / "a.h5").mkdir()
-    with pytest.raises(WriteError, match=r"could not be written \(Is a directory\)"):
-        write_bytes(tmp_path / "a.h5", b"new")
-    assert [p.name for p in tmp_path.rglob("*")] == ["a.h5"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 def test_a_folder_that_cannot_be_forced_to_disk_is_no_failure(
@@ -125,14 +84,25 @@ def test_the_new_file_replaces_the_old_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o007, 0o660)])
-def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mask", "old", "new"),
+    [
+        (0o022, None, 0o644), (0o077, None, 0o600), (0o007, None, 0o660),
+        (0o022, 0o600, 0o600), (0o022, 0o644, 0o644), (0o022, 0o440, 0o640),
+    ],
+)  # fmt: skip
+def test_permissions_are_those_of_the_old_file_or_follow_the_umask(
+    mask: int, old: int | None, new: int, tmp_path: Path
+) -> None:
+    if old is not None:
+        (tmp_path / "file").touch()
+        (tmp_path / "file").chmod(old)
     before = os.umask(mask)
     try:
         write_bytes(tmp_path / "file", b"x")
     finally:
         after = os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "file").stat().st_mode & 0o777 == new
     assert after == mask
 
 
@@ -154,73 +124,50 @@ def test_a_leftover_that_stays_does_not_keep_the_others(tmp_path: Path) -> None:
 def test_a_link_stands_for_what_it_points_to(tmp_path: Path) -> None:
     target, link = tmp_path / "deep" / "target", tmp_path / "link"
     link.symlink_to("deep/target")
-    assert meant(link) == target  # which is not there yet
-    write_bytes(meant(link), b"new")
+    assert output_file(link) == target  # which is not there yet
+    write_bytes(output_file(link), b"new")
     assert (link.readlink(), target.read_bytes()) == (Path("deep/target"), b"new")
     for plain in (target, tmp_path / "none"):
-        assert meant(plain) == plain
+        assert output_file(plain) == plain
 
 
-def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to("pipe")
-    for name in (str(tmp_path / "pipe"), str(tmp_path / "link"), os.devnull):
-        with pytest.raises(InputError) as caught:
-            meant(Path(name))
-        assert str(caught.value) == (
-            f"{name}: is a device, a pipe or an open file; expected a file, or a new name;"
-            " use -o - and redirect standard output, as in > FILE"
-        )
-
-
-def test_no_file_takes_the_place_of_an_open_one(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("/dev/fd/0")
-    with open(tmp_path / "open.csv", "a") as held:
-        (tmp_path / "held").symlink_to(f"/dev/fd/{held.fileno()}")
-        for name in (tmp_path / "held", tmp_path / "link", f"/dev/fd/{held.fileno()}"):
-            with pytest.raises(InputError, match=r": is a device, a pipe or an open file; "):
-                meant(Path(name))
+def test_no_file_takes_the_place_of_a_folder_a_device_a_pipe_or_an_open_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("folder")
+    for name in (".", "", "/", "folder"):
+        with refused(where=str(Path(name)), what="is a folder", mend="add a name to it"):
+            output_file(Path(name))
+    os.mkfifo("pipe")
+    os.symlink("pipe", "link")
+    os.symlink("/dev/fd/0", "input")
+    with open("open.csv", "a") as held:
+        os.symlink(f"/dev/fd/{held.fileno()}", "held")
+        number = f"/dev/fd/{held.fileno()}"
+        for name in ("pipe", "link", os.devnull, "held", "input", number):
+            with refused(
+                where=name,
+                what="is a device, a pipe or an open file",
+                expected="a file, or a new name",
+                mend="use `output` - and redirect standard output, as in > FILE",
+            ):
+                output_file(Path(name))
 
 
 def test_links_in_a_circle_are_no_place(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(WriteError) as caught:
-        meant(tmp_path / "a")
-    assert str(caught.value).startswith(f"{tmp_path}/a: could not be written (Too many levels of")
+    with pytest.raises(WriteError, match=r"/a: could not be written \(Too many levels of"):
+        output_file(tmp_path / "a")
     assert (tmp_path / "a").is_symlink()
 
 
 def test_a_folder_that_nobody_may_look_into_is_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bool:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "is_dir", refuse)
-    with pytest.raises(WriteError, match=r"new.csv: could not be written \(Permission denied\)"):
-        meant(tmp_path / "new.csv")
-
-
-@pytest.mark.parametrize("name", [".", "", "/", "folder"])
-def test_no_file_takes_the_place_of_a_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    os.mkdir("folder")
-    with pytest.raises(InputError) as caught:
-        meant(Path(name))
-    told = f"{Path(name)}: is a folder; expected a file; add a name to it"
-    assert str(caught.value) == told
-
-
-@pytest.mark.parametrize(("old", "new"), [(0o600, 0o600), (0o644, 0o644), (0o440, 0o640)])
-def test_who_may_read_the_old_file_may_read_the_new_one(old: int, new: int, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "file").chmod(old)
-    before = os.umask(0o022)
-    try:
-        write_bytes(tmp_path / "file", b"x")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == new
+    monkeypatch.setattr(Path, "is_dir", raising(PermissionError(13, "Permission denied")))
+    with refused(
+        WriteError, where=str(tmp_path / "a"), what="could not be written (Permission denied)"
+    ):
+        output_file(tmp_path / "a")

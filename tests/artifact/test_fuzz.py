@@ -8,11 +8,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
-from image_files import VALID, npy
-from test_artifacts import HEADER, SAMPLES, artifact, encode, sign, within
+from PIL import Image
+from samples import HEADER, SAMPLES, artifact, encode, sign
+from support import within
 
 from aeclust import artifact as artifacts
 from aeclust import images
@@ -65,7 +68,7 @@ def read_manifest(path: Path) -> object:
 
 
 def manifest() -> bytes:
-    made = Manifest(
+    run = Manifest(
         source=Source(location="demo:scenes", range="0:255"),
         data_digest="ab" * 32,
         shape=(3, 8, 8, 3),
@@ -73,7 +76,7 @@ def manifest() -> bytes:
         seed=3,
         val_labels="labels.npy",
     )
-    return json.dumps(made.to_json(), indent=2).encode()
+    return json.dumps(run.to_json(), indent=2).encode()
 
 
 def read_cluster_names(path: Path) -> object:
@@ -81,30 +84,60 @@ def read_cluster_names(path: Path) -> object:
 
 
 def read_exported(path: Path) -> object:
-    found, texts = labels.load_named(str(path))
-    return texts if found.ids is None else found.ids.tolist()
+    loaded, texts = labels.load_named(str(path))
+    return texts if loaded.ids is None else loaded.ids.tolist()
 
 
-def archive() -> bytes:
+def made(write: Callable[[io.BytesIO], object]) -> bytes:
+    """The bytes that a library writes into a file."""
     out = io.BytesIO()
-    np.savez(out, ids=np.array(["a.png", "é"]), labels=np.arange(2), names=np.array(["x", ""]))
+    write(out)
     return out.getvalue()
 
 
+def hdf5(**options: Any) -> bytes:
+    with h5py.File(out := io.BytesIO(), "w") as file:
+        file.create_dataset("x", data=RGB, **options)
+    return out.getvalue()
+
+
+def picture(kind: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    return made(lambda out: Image.fromarray(RGB[0]).save(out, kind, exif=exif))
+
+
+def archive() -> bytes:
+    ids, names = np.array(["a.png", "é"]), np.array(["x", ""])
+    return made(lambda out: np.savez(out, ids=ids, labels=np.arange(2), names=names))
+
+
+RGB = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
+VALID = {
+    "a.npy": made(lambda out: np.save(out, RGB)),
+    "stored.npz": made(lambda out: np.savez(out, x=RGB)),
+    "deflated.npz": made(lambda out: np.savez_compressed(out, x=RGB)),
+    "plain.h5": hdf5(),
+    "filtered.h5": hdf5(compression="gzip", shuffle=True, fletcher32=True),
+    "in/a.png": picture("PNG"),
+    "in/a.jpg": picture("JPEG"),
+}
+
+
 def kinds() -> dict[str, Kind]:
-    found = {name: Kind(content, read_images) for name, content in VALID.items()}
+    result = {name: Kind(content, read_images) for name, content in VALID.items()}
     for kind in SAMPLES:
         content, _ = encode(artifact(kind))
-        found[f"{kind}.h5"] = Kind(content, artifacts.read, signed=True)
-    found["labels.csv"] = Kind(CSV, read_labels)
-    found["labels.npy"] = Kind(npy(np.arange(5)), read_labels)
-    found["labels-of-a-run.h5"] = Kind(encode(artifact("labels"))[0], read_labels, signed=True)
-    found["recipe.toml"] = Kind(TOML, read_recipe)
-    found["run/run.json"] = Kind(manifest(), read_manifest)
-    found["run/names.json"] = Kind(NAMES, read_cluster_names)
-    found["exported.json"] = Kind(EXPORTED, read_exported)
-    found["exported.npz"] = Kind(archive(), read_exported)
-    return found
+        result[f"{kind}.h5"] = Kind(content, artifacts.read, signed=True)
+    result["labels.csv"] = Kind(CSV, read_labels)
+    result["labels.npy"] = Kind(made(lambda out: np.save(out, np.arange(5))), read_labels)
+    result["labels-of-a-run.h5"] = Kind(encode(artifact("labels"))[0], read_labels, signed=True)
+    result["recipe.toml"] = Kind(TOML, read_recipe)
+    result["run/run.json"] = Kind(manifest(), read_manifest)
+    result["run/names.json"] = Kind(NAMES, read_cluster_names)
+    result["exported.json"] = Kind(EXPORTED, read_exported)
+    result["exported.npz"] = Kind(archive(), read_exported)
+    return result
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
@@ -140,9 +173,9 @@ def feed(name: str, kind: Kind, folder: Path, seed: int) -> bool:
         with within(20):
             kind.read(path)
     except InputError as error:
-        told = str(error)
-        assert told.isprintable()
-        assert len(told) < 2_000, f"{name}, seed {seed}: {len(told)} characters"
+        line = str(error)
+        assert line.isprintable()
+        assert len(line) < 2_000, f"{name}, seed {seed}"
         return True
     except Exception as error:
         raise AssertionError(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error

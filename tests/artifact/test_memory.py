@@ -21,20 +21,19 @@ from aeclust.images import Source
 
 def test_a_step_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     give_memory(monkeypatch, 4e9)
-    memory.check(4e9, "it", "here", "use less")
+    memory.check(4e9, "it", "use less")
     with pytest.raises(InputError) as caught:
-        memory.check(5.4e9, "it", "here", "use less")
+        memory.check(5.4e9, "it", "use less")
     assert caught.value.exit_code == 2
     assert str(caught.value) == (
-        "here: it needs about 5 GB of memory;"
-        " expected at most 4 GB, all that this machine has; use less"
+        "it needs about 5 GB of memory; expected at most 4 GB, all that this machine has; use less"
     )
 
 
 def test_a_system_that_does_not_tell_its_memory_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert memory.machine() is None
-    memory.check(1e30, "it", "here", "use less")
+    memory.check(1e30, "it", "use less")
 
 
 @pytest.mark.parametrize(("limit", "there"), [("max", 12_000), ("5000", 5_000), ("99999", 12_000)])

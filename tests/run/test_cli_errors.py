@@ -22,8 +22,17 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from support import RECIPE, Cli, Data, files_of, give_memory, make_images, one_error, run_quietly
-from test_disk import raising
+from support import (
+    RECIPE,
+    Cli,
+    Data,
+    files_of,
+    give_memory,
+    make_images,
+    one_error,
+    raising,
+    run_quietly,
+)
 
 from aeclust import artifact as artifacts
 from aeclust.run import latents as caches

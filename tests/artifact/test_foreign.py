@@ -1,0 +1,193 @@
+"""Arrays from HDF5 files that others wrote."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from samples import Build
+from support import give_memory, raising, refused
+
+from aeclust.artifact import read_array
+from aeclust.errors import InputError, WriteError
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    path = tmp_path / "mixed.h5"
+    with h5py.File(path, "w") as file:
+        file["group/images"] = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+        file["labels"] = [5, 6]
+        file.create_dataset("more", data=[7, 8], chunks=(1,))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "values"),
+    [
+        (None, "group/images", [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]),  # the only one with 3 axes
+        ("more", "more", [7, 8]),  # whatever its axes
+    ],
+)
+def test_the_array_that_is_meant_is_read(
+    key: str | None, name: str, values: list[Any], mixed: Path
+) -> None:
+    array_name, array = read_array(mixed, key, (3, 4))
+    assert array_name == name
+    assert array.tolist() == values
+
+
+ALL = "group/images, labels, more"
+SEVERAL = f"2 of its arrays could be meant ({ALL})"
+NONE = f"0 of its arrays could be meant ({ALL})"
+NAME_IT = "name it, as FILE::KEY"
+
+
+@pytest.mark.parametrize(
+    ("key", "axes", "what", "expected", "mend"),
+    [
+        (None, (1,), SEVERAL, "one array with 1 axes", NAME_IT),
+        (None, (4, 5), NONE, "one array with 4 or 5 axes", NAME_IT),
+        ("x", (3,), "no array is called 'x'", f"one of {ALL}", "change the part after ::"),
+    ],
+)
+def test_an_unclear_choice_names_all_arrays(
+    key: str | None, axes: tuple[int, ...], what: str, expected: str, mend: str, mixed: Path
+) -> None:
+    with refused(where=str(mixed), what=what, expected=expected, mend=mend):
+        read_array(mixed, key, axes)
+
+
+def test_an_empty_file_says_so(tmp_path: Path) -> None:
+    h5py.File(tmp_path / "a.h5", "w").close()
+    with refused(what="0 of its arrays could be meant (it is empty)"):
+        read_array(tmp_path / "a.h5", None, (1,))
+
+
+def test_nobody_is_asked_to_delete_a_file_that_aeclust_did_not_write(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["names"] = ["a", "b"]
+    with pytest.raises(InputError) as caught:
+        read_array(tmp_path / "a.h5", None, (3,))
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.h5'}: cannot be used: 'names' has dtype object; "
+        "expected an HDF5 file of plain arrays of numbers; copy the arrays into a new file"
+    )
+
+
+def test_more_than_the_memory_holds_is_refused(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", raising(MemoryError()))
+    with refused(what="cannot be used: HDF5 cannot read it (MemoryError)"):
+        read_array(mixed, "more", (1,))
+
+
+def test_what_lies_in_one_piece_is_mapped_and_stays_that_of_its_file(mixed: Path) -> None:
+    name, values = read_array(mixed, "group/images", (3,))
+    assert name == "group/images"
+    assert isinstance(values, np.memmap)
+    assert not values.flags.writeable
+    other = mixed.with_name("other.h5")
+    with h5py.File(other, "w") as file:
+        file["group/images"] = np.zeros((2, 2, 2), np.uint8)
+    os.replace(other, mixed)
+    assert values.tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+
+
+@pytest.mark.parametrize("block", [0, 512, 2_048])
+@pytest.mark.parametrize("dtype", ["u1", "<f4", ">i2", "<f8", "?"])
+def test_a_map_holds_what_hdf5_reads(block: int, dtype: str, tmp_path: Path) -> None:
+    wanted = np.random.default_rng(0).integers(0, 2, (7, 3, 5)).astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=block) as file:
+        file["odd"] = np.zeros(3, np.uint8)
+        file["images"] = wanted
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert isinstance(values, np.memmap)
+    assert values.dtype == wanted.dtype
+    assert np.array_equal(values, wanted)
+
+
+def _compact(file: Any) -> None:
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.COMPACT)
+    space = h5py.h5s.create_simple((2, 2, 2))
+    h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, space, plist)
+    file["images"][...] = np.arange(8).reshape(2, 2, 2)
+
+
+def _twelve_bits(file: Any) -> None:  # in two bytes, which numpy has no type for
+    narrow = h5py.h5t.NATIVE_INT16.copy()
+    narrow.set_precision(12)
+    h5py.h5d.create(file.id, b"images", narrow, h5py.h5s.create_simple((2, 2, 2)))
+    file["images"][...] = np.arange(-4, 4).reshape(2, 2, 2)
+
+
+NOT_MAPPED: dict[str, tuple[Build, list[int]]] = {
+    "compact": (_compact, list(range(8))),
+    "twelve bits": (_twelve_bits, list(range(-4, 4))),
+    "never written": (lambda f: f.create_dataset("images", (2, 2, 2), "u1"), [0] * 8),
+    "in chunks": (
+        lambda f: f.create_dataset("images", data=np.arange(8).reshape(2, 2, 2), chunks=(1, 2, 1)),
+        list(range(8)),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", NOT_MAPPED)
+def test_what_cannot_be_mapped_is_read(way: str, tmp_path: Path) -> None:
+    build, wanted = NOT_MAPPED[way]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        build(file)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert not isinstance(values, np.memmap)
+    assert values.ravel().tolist() == wanted
+
+
+def test_a_dataset_that_ends_behind_its_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = np.zeros((20, 20, 20), np.uint8)
+    size = (tmp_path / "a.h5").stat().st_size
+    os.truncate(tmp_path / "a.h5", size - 100)
+    with pytest.raises(InputError, match="cannot be used: HDF5 cannot read it"):
+        read_array(tmp_path / "a.h5", None, (3,))
+
+
+@pytest.mark.parametrize("chunks", [(1, 4, 3), (7, 2, 5), (64, 6, 5)])
+def test_large_chunked_data_is_decoded_to_disk_block_by_block(
+    chunks: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = np.random.default_rng(0).integers(0, 256, (500, 6, 5), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=wanted, chunks=chunks, compression="gzip")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr("aeclust.artifact.foreign._BLOCK", 16 * 64)
+    give_memory(monkeypatch, 4 * wanted.nbytes)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert not isinstance(values, np.memmap)
+    give_memory(monkeypatch, 4 * wanted.nbytes - 4)
+    _, values = read_array(tmp_path / "a.h5", None, (3,))
+    assert isinstance(values, np.memmap)
+    assert np.array_equal(values, wanted)
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_no_room_for_decoded_data_is_a_write_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=np.ones((9, 6, 5)), chunks=(2, 6, 5))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    give_memory(monkeypatch, 2_000)
+    monkeypatch.setattr("aeclust.artifact.foreign._BLOCK", 16)
+    with refused(
+        WriteError,
+        where=str(tmp_path / "none"),
+        what="could not be written (No such file or directory)",
+    ):
+        read_array(tmp_path / "a.h5", None, (3,))

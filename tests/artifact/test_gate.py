@@ -1,0 +1,566 @@
+"""What is no artifact, or a hostile one, does not pass the gate."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import LATENTS, Build, artifact, damage, encode, forge, refusal, sign
+from support import check_error, give_memory, raising, refused, within
+
+from aeclust.artifact import claimed_digest, is_artifact, read, read_array, write
+from aeclust.errors import InputError
+
+WHOLE, _ = encode(artifact())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all examples of a property."""
+    return tmp_path_factory.mktemp("gate")
+
+
+def instead(name: str, make: Build) -> Build:
+    """A build that removes dataset `name` before `make` puts another thing there."""
+
+    def build(file: Any) -> None:
+        del file[name]
+        make(file)
+
+    return build
+
+
+def attribute(name: str, value: Any) -> Build:
+    def build(file: Any) -> None:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+
+    return build
+
+
+def labelled(labels: list[int], references: list[int], shares: int | None) -> Build:
+    """A build of labels, their references, and shares in so many columns or none."""
+    arrays: dict[str, Any] = {
+        "labels": np.array(labels),
+        "confidence": np.ones(3, np.float32),
+        "references": np.array(references, np.int64),
+    }
+    if shares is not None:
+        arrays["shares"] = np.full((3, shares), 0.5, np.float32)
+
+    def build(file: Any) -> None:
+        attribute("kind", np.bytes_(b"labels"))(file)
+        del file["latents"], file["fingerprints"]
+        for name, value in arrays.items():
+            file[name] = value
+
+    return build
+
+
+def viewing(rows: list[int], clusters: list[int]) -> Build:
+    """A build of latents whose network knows two clusters, and of views of these images."""
+
+    def build(file: Any) -> None:
+        file["assignments"] = np.full((3, 2), 0.5, np.float32)
+        file["view_rows"] = np.array(rows)
+        file["view_clusters"] = np.array(clusters)
+
+    return build
+
+
+@contextmanager
+def watching(path: Path) -> Iterator[Callable[[], bool]]:
+    """Whether anybody, C libraries included, opened the file since the last question (inotify)."""
+    libc = ctypes.CDLL(None)
+    handle = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(handle, os.fsencode(path), 0x20) >= 0  # IN_OPEN
+
+    def opened() -> bool:
+        try:
+            return bool(os.read(handle, 65_536))
+        except BlockingIOError:
+            return False
+
+    try:
+        yield opened
+    finally:
+        os.close(handle)
+
+
+# -- files that are no artifacts ----------------------------------------------------------------
+
+
+def test_what_cannot_be_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = refusal(tmp_path / "none.h5")
+    check_error(missing, what="cannot be read (No such file or directory)", mend="check the path")
+    check_error(refusal(tmp_path), what="is not a regular file", expected="an HDF5 file")
+    write(tmp_path / "a.h5", artifact())
+    denied = raising(PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr("builtins.open", denied)
+    closed = refusal(tmp_path / "a.h5")
+    check_error(closed, what="cannot be read (Permission denied)", mend="check its permissions")
+    assert not is_artifact(tmp_path / "a.h5")
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.h5"
+    os.mkfifo(path)
+    with within(30):
+        assert refusal(path).what == "is not a regular file"
+        assert not is_artifact(path)
+        assert claimed_digest(path) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x89HDF\r\n\x1a\n", WHOLE[512:]])
+def test_a_file_without_the_user_block_is_no_artifact(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(content)
+    for mapped in (False, True):
+        with refused(what="is not an aeclust artifact", expected="a file written by aeclust"):
+            read(tmp_path / "a.h5", mapped=mapped)
+
+
+def test_a_newer_format_asks_for_a_newer_aeclust(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(WHOLE.replace(b"artifact 1 ", b"artifact 2 ", 1))
+    check_error(
+        refusal(tmp_path / "a.h5"),
+        what="is of format 2",
+        expected="format 1",
+        mend="read it with a newer aeclust",
+    )
+
+
+def test_another_kind_than_the_expected_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.h5", artifact("labels"))
+    error = refusal(tmp_path / "a.h5", "latents")
+    check_error(error, what="this is a labels file", expected="a latents file")
+
+
+def test_a_file_beyond_the_size_cap_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.h5", artifact())
+    monkeypatch.setattr("aeclust.artifact.gate._MAX_BYTES", 1_000)
+    error = refusal(tmp_path / "a.h5")
+    check_error(error, what=f"has {len(WHOLE)} bytes", expected="at most 1000")
+
+
+def test_signed_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(bytes(512) + b"garbage" * 100)
+    sign(tmp_path / "a.h5")
+    assert damage(tmp_path / "a.h5").startswith("HDF5 cannot read it (")
+
+
+def test_is_artifact_and_claimed_digest_look_at_the_first_line_only(tmp_path: Path) -> None:
+    whole, torn, text = tmp_path / "whole.h5", tmp_path / "torn.h5", tmp_path / "text.h5"
+    digest = write(whole, artifact())
+    torn.write_bytes(whole.read_bytes()[:600])
+    text.write_bytes(b"aeclust\n")
+    for path, expected in (
+        (whole, (True, digest)),
+        (torn, (True, digest)),
+        (text, (False, "")),
+        (tmp_path, (False, "")),
+        (tmp_path / "none.h5", (False, "")),
+    ):
+        assert (is_artifact(path), claimed_digest(path)) == expected
+
+
+# -- every flipped bit --------------------------------------------------------------------------
+
+FLIPPED = r"is not an aeclust artifact|damaged|is of format"
+
+
+def test_a_flipped_bit_in_any_byte_of_the_user_block_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    for position in range(512):
+        data = bytearray(WHOLE)
+        data[position] ^= 1 << position % 8
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=FLIPPED):
+            read(path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(position=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_refused(position: int, bit: int, folder: Path) -> None:
+    data = bytearray(WHOLE)
+    data[position] ^= 1 << bit
+    (folder / "flipped.h5").write_bytes(data)
+    with pytest.raises(InputError, match=FLIPPED):
+        read(folder / "flipped.h5")
+
+
+@settings(max_examples=100, deadline=None)
+@given(length=st.integers(0, len(WHOLE) - 1))
+def test_any_truncation_is_refused(length: int, folder: Path) -> None:
+    (folder / "short.h5").write_bytes(WHOLE[:length])
+    error = refusal(folder / "short.h5")
+    if length >= 512:
+        assert error.what.endswith("its bytes do not match its SHA-256")
+
+
+def test_appended_bytes_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(WHOLE + b"\0")
+    assert str(refusal(tmp_path / "a.h5")) == (
+        f"{tmp_path / 'a.h5'}: damaged or not from aeclust: its bytes do not match its SHA-256; "
+        "expected a file as aeclust wrote it; "
+        "delete it to have it made anew, or restore a copy"
+    )
+
+
+# -- signed, hostile HDF5 -----------------------------------------------------------------------
+
+
+def test_a_forged_file_without_malice_is_read(tmp_path: Path) -> None:
+    # so that each refusal below is due to the one thing that is wrong
+    result = read(forge(tmp_path / "a.h5"), "latents")
+    assert {name: value.tolist() for name, value in result.arrays.items()} == {
+        name: value.tolist() for name, value in LATENTS.items()
+    }
+
+
+PLAIN: dict[str, dict[str, Any]] = {
+    "filtered": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    "growing": {"maxshape": (None, 2)},
+    "chunked": {"chunks": (1, 2)},
+}
+
+
+@pytest.mark.parametrize("way", PLAIN)
+def test_only_other_files_may_be_stored_in_chunks(way: str, tmp_path: Path) -> None:
+    build = instead("latents", lambda f: f.create_dataset("latents", data=[[1, 2]] * 3, dtype="f4",
+                                                          **PLAIN[way]))  # fmt: skip
+    path = forge(tmp_path / "a.h5", build)
+    assert damage(path) == "'latents' is stored in chunks"
+    assert read_array(path, "latents", (2,))[1].tolist() == [[1, 2]] * 3
+
+
+def test_a_chunk_counts_whole_however_little_of_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 256 MB of zeros are a small file, and HDF5 would take all of them into memory
+    build = instead("latents", lambda f: f.create_dataset(
+        "latents", data=np.zeros((3, 2), "f4"), maxshape=(None, None), chunks=(32, 2_000_000),
+        compression="gzip"))  # fmt: skip
+    path = forge(tmp_path / "a.h5", build)
+    assert damage(path) == "'latents' is stored in chunks"
+    give_memory(monkeypatch, 2e8)
+    with refused(what="'latents' needs about 0 GB of memory", where=str(path)):
+        read_array(path, "latents", (2,))
+
+
+def test_a_name_is_never_followed_as_a_path(tmp_path: Path) -> None:
+    # HDF5 keeps any bytes as a name, and looks a name with a slash up as a path
+    path = tmp_path / "a.h5"
+    for written, forged in ((b"zxb\0", b"z/b\0"), (b"zxb\0", b".\0b\0")):
+        with h5py.File(path, "w") as file:
+            file["zxb"] = np.zeros((3, 2), "f4")
+        data = path.read_bytes()
+        assert data.count(written) == 1
+        path.write_bytes(data.replace(written, forged))
+        name = forged.partition(b"\0")[0].decode()
+        with refused(what=f"cannot be used: {name!r} is no name"):
+            read_array(path, None, (2,))
+
+
+def _compound(file: Any) -> None:
+    file["latents"] = np.zeros((3, 2), [("a", "f4")])
+
+
+def _nested(file: Any) -> None:
+    file.create_group("/".join("abcdefghi"))
+
+
+def _committed(file: Any) -> None:
+    file["type"] = np.dtype("f4")
+
+
+def _texts(file: Any) -> None:
+    file["ids"] = ["a", "b", "c"]  # of variable length
+
+
+def _set(name: str, value: Any) -> Build:
+    return instead(name, lambda file: file.create_dataset(name, data=value))
+
+
+HOSTILE: dict[str, tuple[Build, str]] = {
+    "hard-link cycle": (
+        lambda f: f.create_group("a").__setitem__("loop", f["/"]),
+        "'a/loop/a' repeats an object or exceeds 4096",
+    ),
+    "second name": (
+        lambda f: f.__setitem__("again", f["latents"]),
+        "'latents' repeats an object or exceeds 4096",
+    ),
+    "too deep": (_nested, "'a/b/c/d/e/f/g/h/i' lies deeper than 8 groups"),
+    "committed type": (_committed, "'type' is neither group nor dataset"),
+    "dangling soft link": (
+        lambda f: f.__setitem__("extra", h5py.SoftLink("/nowhere")),
+        "'extra' is a link to somewhere else",
+    ),
+    "unknown filter": (
+        instead("latents", lambda f: f.create_dataset(
+            "latents", data=np.zeros((3, 2), "f4"), compression="lzf")),
+        "'latents' is stored in chunks",
+    ),
+    "4 TB declared": (
+        instead("latents", lambda f: f.create_dataset("latents", shape=(2**38, 4), dtype="f4")),
+        f"it declares {2**42 + 48} bytes of data, more than ",
+    ),
+    "expanding": (
+        instead("latents", lambda f: f.create_dataset(
+            "latents", shape=(3, 10**7), dtype="f4", chunks=(3, 10**6), compression="gzip")),
+        "'latents' is stored in chunks",
+    ),
+    "bomb": (
+        instead("latents", lambda f: f.create_dataset(
+            "latents", data=np.zeros((3, 2 * 10**7), "f4"), chunks=(3, 10**6),
+            compression="gzip")),
+        "'latents' is stored in chunks",
+    ),
+    "texts of any length": (instead("ids", _texts), "'ids' has dtype object"),
+    "compound": (instead("latents", _compound), "'latents' has dtype [('a', '<f4')]"),
+    "half precision": (_set("latents", np.zeros((3, 2), "f2")), "'latents' has dtype float16"),
+    "complex": (_set("latents", np.zeros((3, 2), complex)), "'latents' has dtype complex128"),
+    "no value": (_set("latents", h5py.Empty("f4")), "'latents' has dtype float32"),
+    "other precision": (
+        _set("latents", np.zeros((3, 2))), "'latents' has dtype float64 instead of float32",
+    ),
+    "other byte order": (
+        _set("latents", np.zeros((3, 2), ">f4")), "'latents' has dtype >f4 instead of float32",
+    ),
+    "missing": (instead("ids", lambda f: None), "missing ids, unexpected nothing"),
+    "unexpected": (
+        lambda f: f.__setitem__("group/extra", [1]), "missing nothing, unexpected group/extra",
+    ),
+    "number of axes": (
+        _set("latents", np.zeros((3, 2, 1), "f4")), "'latents' has 3 dimensions instead of 2",
+    ),
+    "length": (
+        _set("latents", np.zeros((4, 2), "f4")),
+        "'latents' has 4 rows or columns where others have 3",
+    ),
+    "NaN": (_set("latents", np.full((3, 2), np.nan, "f4")), "'latents' holds NaN or infinity"),
+    "ids of other bytes": (_set("ids", np.array([b"a", b"b", b"\xff"])), "'ids' is not UTF-8"),
+    "unknown kind": (attribute("kind", np.bytes_(b"poem")), "kind 'poem' is unknown"),
+    "terminal codes": (attribute("kind", np.bytes_(b"\x1b[2J")), r"kind '\x1b[2J' is unknown"),
+    "missing attribute": (attribute("seed", None), "attribute 'seed' is missing"),
+    "attribute of any length": (attribute("recipe", "{}"), "attribute 'recipe' is not a text"),
+    "attribute of numbers": (attribute("seed", 7), "attribute 'seed' is not a text"),
+    "attribute of two texts": (
+        attribute("kind", np.array([b"latents"] * 2)), "attribute 'kind' is not a text",
+    ),
+    "attribute of other bytes": (
+        attribute("recipe", np.bytes_(b'{"\xff": 1}')), "attribute 'recipe' is not UTF-8",
+    ),
+    "large attribute": (
+        attribute("details", np.bytes_(b" " * 64_000 + b"{}")),
+        "attribute 'details' is larger than 64000 bytes",
+    ),
+    "no JSON": (attribute("recipe", np.bytes_(b"{,}")), "its JSON does not parse (Expecting"),
+    "huge number": (attribute("seed", np.bytes_(b"9" * 5_000)), "its JSON does not parse (Exceeds"),
+    "deep JSON": (
+        attribute("recipe", np.bytes_(b'{"a": ' + b"[" * 3_000 + b"]" * 3_000 + b"}")),
+        "its JSON nests too deep",
+    ),
+    "deep JSON behind brackets in a text": (
+        attribute("recipe", np.bytes_(b'{"a": "' + b"]" * 99 + b'", "b": ' + b"[" * 40 + b"]" * 40
+                                      + b"}")),
+        "its JSON nests too deep",
+    ),
+    "list for an object": (
+        attribute("recipe", np.bytes_(b"[]")), "attribute 'recipe' has the wrong type",
+    ),
+    "text for the seed": (
+        attribute("seed", np.bytes_(b'"1"')), "attribute 'seed' has the wrong type",
+    ),
+    "a seed below 0": (
+        attribute("seed", np.bytes_(b"-1")), "seed -1 is not in 0 to 2^32 - 1",
+    ),
+    "a seed beyond 32 bits": (
+        attribute("seed", np.bytes_(b"4294967296")), "seed 4294967296 is not in 0 to 2^32 - 1",
+    ),
+    **{
+        f"{name} = {value}": (
+            attribute("details", np.bytes_(f'{{"{name}": {value}}}'.encode())),
+            f"'details' has an impossible '{name}'",
+        )
+        for name, value in (
+            ("agreement", '"x"'), ("agreement", "1.01"), ("view_agreement", "-0.5"),
+            ("view_agreement", "true"), ("members", "[]"), ("members", '{"a": 2}'),
+            ("k", "-1"), ("k", "2.0"), ("epoch", '"3"'), ("image_channels", "null"),
+            ("checkpoint", "[]"), ("run", "1"), ("listing", "{}"), ("warnings", '"none"'),
+            ("substitutions", "[1]"),
+        )
+    },
+    **{
+        f"clusters {clusters} of views of {rows}": (viewing(rows, clusters), message)
+        for rows, clusters, message in (
+            ([0, 2], [0, 2], "'view_clusters' has numbers outside 0 to 1"),
+            ([0, 2], [-1, 0], "'view_clusters' has numbers outside 0 to 1"),
+            ([0, 2], [-(2**62), 0], "'view_clusters' has numbers outside 0 to 1"),
+            ([0, 3], [0, 1], "'view_rows' has numbers outside 0 to 2"),
+            ([-1, 0], [0, 1], "'view_rows' has numbers outside 0 to 2"),
+        )
+    },
+    **{
+        f"labels {labels} and {references}": (labelled(labels, references, shares), message)
+        for labels, references, shares, message in (
+            ([0, 1, -5], [0], None, "'labels' has numbers outside 0 to 2"),
+            ([0, 1, 3], [0], None, "'labels' has numbers outside 0 to 2"),
+            ([0, 1, 2**40], [0], None, "'labels' has numbers outside 0 to 2"),
+            ([0, 0, -1], [0], 1, "'labels' has numbers outside 0 to 0"),
+            ([0, 1, 1], [3], 2, "'references' has numbers outside 0 to 2"),
+            ([0, 1, 1], [-1], 2, "'references' has numbers outside 0 to 2"),
+        )
+    },
+    "more clusters than shares": (
+        labelled([0, 1, 2], [0], 2), "'shares' has 2 columns for 3 clusters",
+    ),
+    "fewer clusters than shares": (
+        labelled([0, 0, 0], [0], 2), "'shares' has 2 columns for 1 clusters",
+    ),
+    "no references": (labelled([0, 1, 1], [], 2), "'references' is empty"),
+    "true for the seed": (
+        attribute("seed", np.bytes_(b"true")), "attribute 'seed' has the wrong type",
+    ),
+}  # fmt: skip
+
+
+def test_cluster_numbers_up_to_their_bound_are_read(tmp_path: Path) -> None:
+    without_shares = read(forge(tmp_path / "a.h5", labelled([2, 0, 1], [2], None)), "labels")
+    assert without_shares.arrays["labels"].tolist() == [2, 0, 1]
+    with_shares = read(forge(tmp_path / "b.h5", labelled([1, 0, 1], [2], 2)), "labels")
+    assert with_shares.arrays["references"].tolist() == [2]
+
+
+@pytest.mark.parametrize("malice", HOSTILE)
+def test_signed_hostile_files_are_refused(malice: str, tmp_path: Path) -> None:
+    build, damaged = HOSTILE[malice]
+    with within(30):
+        assert damage(forge(tmp_path / "a.h5", build)).startswith(damaged)
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from aeclust import artifact as artifacts
+from aeclust.errors import InputError
+
+import h5py
+
+def peak():
+    status = open("/proc/self/status").read()
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
+
+before = peak()
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        artifacts.read(path)
+        print("taken:", path)
+    except InputError:
+        pass
+print((peak() - before) // 10**6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the count is in /proc")
+def test_hostile_files_take_no_memory(tmp_path: Path) -> None:
+    for i, (build, _) in enumerate(HOSTILE.values()):
+        forge(tmp_path / f"{i}.h5", build)
+    assert len(HOSTILE) >= 30
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 64, done.stdout  # megabytes, and nothing was taken
+
+
+def test_an_attribute_in_dense_storage_is_not_loaded(tmp_path: Path) -> None:
+    build = attribute("details", np.bytes_(b" " * 3_000_000 + b"{}"))
+    path = forge(tmp_path / "a.h5", build, libver="latest")
+    assert damage(path) == "attribute 'details' is larger than 64000 bytes"
+
+
+def test_too_many_objects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aeclust.artifact.gate._MAX_OBJECTS", 2)
+    assert damage(forge(tmp_path / "a.h5")) == "'latents' repeats an object or exceeds 2"
+
+
+# -- files that make HDF5 open other files ------------------------------------------------------
+
+SECRET = np.full((3, 2), 42, np.float32)
+
+
+def _external_link(file: Any, secret: Path) -> None:
+    file["latents"] = h5py.ExternalLink(str(secret), "latents")
+
+
+def _soft_link(file: Any, secret: Path) -> None:
+    file["other"] = h5py.ExternalLink(str(secret), "/")
+    file["latents"] = h5py.SoftLink("/other/latents")
+
+
+def _external_storage(file: Any, secret: Path) -> None:
+    external = [(os.fspath(secret), len(secret.read_bytes()) - SECRET.nbytes, SECRET.nbytes)]
+    file.create_dataset("latents", shape=(3, 2), dtype="f4", external=external)
+
+
+def _virtual(file: Any, secret: Path) -> None:
+    layout = h5py.VirtualLayout(shape=(3, 2), dtype="f4")
+    layout[:] = h5py.VirtualSource(str(secret), "latents", shape=(3, 2))
+    file.create_virtual_dataset("latents", layout)
+
+
+def _growing_virtual(file: Any, secret: Path) -> None:  # its shape alone needs the other file
+    layout = h5py.VirtualLayout(shape=(3, 2), maxshape=(None, 2), dtype="f4")
+    source = h5py.VirtualSource(str(secret), "latents", shape=(3, 2), maxshape=(None, 2))
+    layout[: h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
+    file.create_virtual_dataset("latents", layout)
+
+
+OUTWARD: dict[str, tuple[Callable[[Any, Path], None], str]] = {
+    "external link": (_external_link, "'latents' is a link to somewhere else"),
+    "soft link": (_soft_link, "is a link to somewhere else"),
+    "external storage": (_external_storage, "'latents' keeps its data in other files"),
+    "virtual dataset": (_virtual, "'latents' keeps its data in other files"),
+    "growing virtual dataset": (_growing_virtual, "'latents' keeps its data in other files"),
+}
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("latents", data=SECRET, maxshape=(None, 2), chunks=(3, 2))
+    path.write_bytes(path.read_bytes() + SECRET.tobytes())  # for external storage, which is raw
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+@pytest.mark.parametrize("way", OUTWARD)
+def test_other_files_are_not_even_opened(way: str, tmp_path: Path, secret: Path) -> None:
+    make, reason = OUTWARD[way]
+    path = forge(tmp_path / "a.h5", instead("latents", lambda file: make(file, secret)))
+    with watching(secret) as opened:
+        assert reason in damage(path)
+        with pytest.raises(InputError) as of_any_file:
+            read_array(path, "latents", (2,))
+        assert not opened()
+        with h5py.File(path) as unguarded:  # the trap is real: without the gate it snaps
+            assert unguarded["latents"][()].tolist() == SECRET.tolist()
+        assert opened()
+    assert of_any_file.value.what.startswith("cannot be used: ")
+    assert reason in of_any_file.value.what
