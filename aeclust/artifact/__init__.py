@@ -18,9 +18,9 @@ arrays. Nothing in a file depends on the clock or on a path: equal content gives
 """
 
 from aeclust.artifact.foreign import choose_key, read_array
-from aeclust.artifact.header import FORMAT, MAX_SEED, Json
+from aeclust.artifact.header import FORMAT, MAX_SEED
 from aeclust.artifact.reading import claimed_digest, is_artifact, read
-from aeclust.artifact.schema import KINDS, Array, Artifact, decode_ids, encode_ids
+from aeclust.artifact.schema import KINDS, Array, Artifact, Json, decode_ids, encode_ids
 from aeclust.artifact.writing import write
 
 __all__ = [

@@ -98,9 +98,9 @@ def choose_key(key: str | None, dimensions: Mapping[str, int], axes: tuple[int, 
         Naming all arrays, if no array has this name, or none or several have so many axes.
     """
     names = ", ".join(dimensions) or "it is empty"
-    if key in dimensions:
-        return key
     if key is not None:
+        if key in dimensions:
+            return key
         what, mend = f"no array is called {key!r}", "change the part after ::"
         raise InputError(what, expected=f"one of {names}", mend=mend)
     fitting = [name for name, ndim in dimensions.items() if ndim in axes]

@@ -157,7 +157,7 @@ class _Draft:
                 if self._file.tell() != end:  # or else a buffer of many is written at once
                     self._file.seek(end)
                 self._file.write(values.data)
-                self._hashes[name].update(values)
+                self._hashes[name].update(values.data)
                 self._ends[name] += len(values)
 
     def finish(self) -> str:
