@@ -337,7 +337,7 @@ def test_what_is_no_source_of_images_is_refused(
         load(Source(location=str(place)))
 
 
-CALLED = "name one, as {}::KEY"
+CALLED = "name it, as FILE::KEY"
 FIT = "one array with 3 or 4 axes"
 
 

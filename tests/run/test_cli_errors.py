@@ -458,7 +458,7 @@ IMAGES = [
     Case(f"train {{bad}}/garbage.npz {AWAY}", "garbage.npz: cannot be read (File is not a zip"),
     Case(
         f"train {{bad}}/two.npz {AWAY}",
-        "2 of its arrays could be meant (a, b); expected one array with 3 or 4 axes; name one, as",
+        "2 of its arrays could be meant (a, b); expected one array with 3 or 4 axes; name it, as",
     ),
     Case(
         f"train {{bad}}/two.npz::c {AWAY}", "no array is called 'c'; expected one of a, b; change"
