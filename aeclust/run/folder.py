@@ -313,6 +313,8 @@ class RunFolder:
             # the first epochs may be missing, if somebody deleted a damaged file
             if any(b["epoch"] != a["epoch"] + 1 for a, b in pairwise(lines)):
                 raise ValueError("its epochs are not in order")
+            if not all(isinstance(line["epoch"], int) for line in lines):
+                raise ValueError("an epoch is no whole number")
             if not all(abs(float(line["loss"])) < float("inf") for line in lines):
                 raise ValueError("a loss is not finite")
         except Exception as error:  # whatever a damaged line stumbles over

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ from numpy.typing import NDArray
 
 from aeclust import artifact, disk, seeds
 from aeclust import recipe as recipes
-from aeclust.errors import InputError
 from aeclust.images import Images, Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
@@ -23,7 +20,7 @@ from aeclust.run import embedding
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import Manifest
 from aeclust.run.images import run_images
 from aeclust.run.latents import load_network
 from aeclust.run.pictures import output_file
@@ -90,7 +87,8 @@ def gather(context: Context) -> pages.Report:
     details, k, seed = labelled.details, cluster_count(labelled), manifest.seed
     sizes = np.bincount(labels, minlength=k)
     sums = np.bincount(labels, confidence.astype(np.float64), minlength=k)
-    some = _some(len(labels), seed)
+    some = np.sort(seeds.stream(seed, "pictures").permutation(len(labels))[: pages.MOST_POINTS])
+    unfinished = context.folder.unfinished(manifest)
     largest, count = set(pages.largest(sizes)), pages.picks_per_kind(k)
     picked = picks.pick(labels, confidence, latents.arrays["latents"], count=count, seed=seed)
     picked = [pick for pick in picked if pick.cluster in largest]
@@ -105,7 +103,7 @@ def gather(context: Context) -> pages.Report:
         agreement=details.get("agreement"),
         view_agreement=details.get("view_agreement"),
         members=details.get("members", {}),
-        warnings=[*_unfinished(context, manifest), *details.get("warnings", [])],
+        warnings=[*filter(None, [unfinished]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
         points=points[some],
         mapped=_shown(context, images, clustered, some, thumbnails.LARGEST_TILE),
@@ -113,7 +111,7 @@ def gather(context: Context) -> pages.Report:
         picks=picked,
         gallery=_shown(context, images, clustered, rows, thumbnails.LARGEST_PICTURE),
         reconstructed=_reconstructed(context, manifest, images, network, picked),
-        losses=losses(context.folder),
+        losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
         digests={
@@ -125,17 +123,6 @@ def gather(context: Context) -> pages.Report:
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
     )
-
-
-def _unfinished(context: Context, manifest: Manifest) -> list[str]:
-    line = context.folder.unfinished(manifest)
-    return [line] if line else []
-
-
-def _some(n: int, seed: int) -> NDArray[np.int64]:
-    """Ascending rows, all of them or as many random ones as the map may have."""
-    most = pages.MOST_POINTS
-    return np.sort(seeds.stream(seed, "pictures").permutation(n)[:most])
 
 
 def _shown(
@@ -170,26 +157,6 @@ def _reconstructed(
     return pages.Reconstructed([str(name) for name in images.ids[rows].tolist()], *drawn)
 
 
-def losses(folder: RunFolder) -> list[tuple[int, float]]:
-    """Epoch and loss of every line of ``metrics.jsonl``; nothing where there is no such file."""
-    file = folder.metrics_file
-    if not file.exists():
-        return []
-    try:
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        pairs = [(int(line["epoch"]), float(line["loss"])) for line in lines]
-        if not np.isfinite([loss for _, loss in pairs]).all():
-            raise ValueError("a loss is not finite")
-        return pairs
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise InputError(
-            f"is damaged ({type(error).__name__}: {error})",
-            where=str(file),
-            expected="one JSON object an epoch, as aeclust train wrote it",
-            mend="delete it",
-        ) from error
-
-
 # -- what makes it again -----------------------------------------------------------------------
 
 
@@ -214,39 +181,36 @@ def commands(
     details : mapping
         Those of the labels: ``checkpoint`` is what ``embed`` was asked for.
     """
-    source, own = manifest.source, manifest.recipe
-    train = ["train", called(source), "--recipe", own.name]
-    for name, value in _changes(recipes.named(own.name), own):
+    source, trained = manifest.source, manifest.recipe
+    train = ["train", called(source), "--recipe", trained.name]
+    for name, value in _changes(recipes.named(trained.name), trained).items():
         flag = _FLAGS.get(name)
         train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
-    for flag, stated in (
-        ("--layout", source.layout),
-        ("--range", source.range),
-        ("--size", source.size),
-        ("--seed", manifest.seed or None),
-    ):
-        train += [] if stated is None else [flag, str(stated)]
+    for name in ("layout", "range", "size"):
+        value = getattr(source, name)
+        train += [] if value is None else [f"--{name}", str(value)]
+    train += ["--seed", str(manifest.seed)] if manifest.seed else []
     train += ["--skip-bad"] if source.skip_bad else []
     lines = [train]
     if isinstance(details.get("checkpoint"), int):
         lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
     cluster = ["cluster"]
-    for name, value in _changes(own, recipe):
+    for name, value in _changes(trained, recipe).items():
         cluster += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
     cluster += ["--seed", str(seed)] if seed != manifest.seed else []
     lines += [cluster] if len(cluster) > 1 else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
 
 
-def _changes(base: Recipe, other: Recipe) -> Iterable[tuple[str, str]]:
+def _changes(base: Recipe, other: Recipe) -> dict[str, str]:
     """Fields in which a recipe differs from another one, as flags state them."""
-    for field in dataclasses.fields(Recipe):
-        value = getattr(other, field.name)
-        if value == getattr(base, field.name):
-            continue
-        if isinstance(value, tuple):
-            yield field.name, ",".join(map(str, value)) or "none"
-        elif isinstance(value, bool):
-            yield field.name, str(value).lower()
-        else:
-            yield field.name, "auto" if (field.name, value) == ("k", AUTO_K) else str(value)
+    before, after = base.to_json(), other.to_json()
+    return {name: _stated(name, after[name]) for name in after if after[name] != before[name]}
+
+
+def _stated(name: str, value: object) -> str:
+    if (name, value) == ("k", AUTO_K):
+        return "auto"
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

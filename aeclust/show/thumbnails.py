@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -13,15 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Longest side and quality, the first that keeps the budget; no quality is without loss.
-_PICTURES = (
-    *((64, None), (64, 90), (64, 75), (64, 50), (48, 50), (32, 50), (32, 25)),
-    *((24, 25), (16, 25), (8, 10)),
-)
-_TILES = (
-    *((32, 85), (32, 70), (32, 50), (32, 30)),
-    *((24, 50), (24, 30), (16, 50), (16, 25), (8, 10), (8, 1)),
-)
+# Longest side and quality, the first that keeps the budget; 100 is without loss in WebP.
+_PICTURES = ((64, 100), (64, 90), (64, 75), (64, 50), (48, 50), (32, 50), (32, 25))
+_PICTURES += ((24, 25), (16, 25), (8, 10))
+_TILES = ((32, 85), (32, 70), (32, 50), (32, 30), (24, 50), (24, 30), (16, 50), (16, 25))
+_TILES += ((8, 10), (8, 1))
 LARGEST_PICTURE, LARGEST_TILE = 64, 32
 # JPEG codes squares of 8 pixels by themselves where colours are as fine as brightness, so that no
 # tile bleeds into the next one.
@@ -35,16 +31,15 @@ class Sheets:
 
     Attributes
     ----------
-    uris : tuple of str
+    uris : list of str
         JPEG pictures as data URIs, each with `columns` * `rows` tiles, the last with fewer.
     columns, rows : int
-    cell : tuple of int
-        Height and width of the place that each tile has; tiles stand in its upper left corner.
-    tile : tuple of int
-        Height and width of a tile.
+    cell, tile : tuple of int
+        Heights and widths: of the place that each tile has, and of the tile in its upper left
+        corner.
     """
 
-    uris: tuple[str, ...]
+    uris: list[str]
     columns: int
     rows: int
     cell: tuple[int, int]
@@ -57,7 +52,7 @@ def shrunk(pixels: NDArray[Any], side: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     pixels : ndarray of shape (m, h, w, c)
-        uint8, or float in [0, 1]; c is 1 or 3. A memory map is read one image at a time.
+        uint8, or float in [0, 1]; c is 1 or 3.
     side : int
         Of the square, in pixels.
 
@@ -66,14 +61,16 @@ def shrunk(pixels: NDArray[Any], side: int) -> NDArray[np.uint8]:
     ndarray of shape (m, height, width, c)
         uint8, with the proportions of the images as far as whole pixels allow.
     """
-    _, h, w, c = pixels.shape
-    scale = min(1.0, side / max(h, w))
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(255 * pixels.astype(np.float64)).astype(np.uint8)
+    m, h, w, c = pixels.shape
+    scale = side / max(h, w)
+    if scale >= 1:
+        return pixels
     height, width = (max(1, round(scale * length)) for length in (h, w))
-    result = np.empty((len(pixels), height, width, c), np.uint8)
+    result = np.empty((m, height, width, c), np.uint8)
     for i, image in enumerate(pixels):
-        small = _picture(image)
-        if scale < 1:
-            small = small.resize((width, height), Image.Resampling.LANCZOS)
+        small = _picture(image).resize((width, height), Image.Resampling.LANCZOS)
         result[i] = np.asarray(small).reshape(height, width, c)
     return result
 
@@ -96,7 +93,8 @@ def pictures(pixels: NDArray[np.uint8], budget: int) -> tuple[list[str], tuple[i
     """
     for side, quality in _PICTURES:
         small = shrunk(pixels, side)
-        uris = _within(budget, (_webp(image, quality) for image in small))
+        look = {"lossless": True} if quality == 100 else {"quality": quality}
+        uris = _within(budget, (_uri(image, "webp", **look) for image in small))
         if len(uris) == len(small):
             return uris, (small.shape[1], small.shape[2])
     raise ValueError(f"{len(pixels)} pictures need more than {budget} characters")
@@ -115,13 +113,25 @@ def sheets(pixels: NDArray[np.uint8], budget: int) -> Sheets:
     for side, quality in _TILES:
         tiles = shrunk(pixels, side)
         m, height, width, _ = tiles.shape
-        cell = (_up(height), _up(width))
+        cell = (ceil(height / _SQUARE) * _SQUARE, ceil(width / _SQUARE) * _SQUARE)
         columns, rows = min(m, _SHEET // cell[1]), _SHEET // cell[0]
-        found = _sheets(tiles, cell, columns, rows, quality)
-        uris = _within(budget, found)
-        if len(uris) == ceil(m / (columns * rows)):
-            return Sheets(tuple(uris), columns, rows, cell, (height, width))
+        starts = range(0, m, columns * rows)
+        grids = (_grid(tiles[start : start + columns * rows], cell, columns) for start in starts)
+        look = {"quality": quality, "subsampling": "4:4:4"}
+        uris = _within(budget, (_uri(grid, "jpeg", **look) for grid in grids))
+        if len(uris) == len(starts):
+            return Sheets(uris, columns, rows, cell, (height, width))
     raise ValueError(f"{len(pixels)} tiles need more than {budget} characters")
+
+
+def _grid(tiles: NDArray[np.uint8], cell: tuple[int, int], columns: int) -> NDArray[np.uint8]:
+    """Tiles in cells beside and below one another."""
+    m, height, width, c = tiles.shape
+    lines = ceil(m / columns)
+    # what stands around a tile is its own edge, which is cheaper to code than a border
+    air = ((0, lines * columns - m), (0, cell[0] - height), (0, cell[1] - width), (0, 0))
+    cells = np.pad(tiles, air, mode="edge").reshape(lines, columns, *cell, c)
+    return cells.swapaxes(1, 2).reshape(lines * cell[0], columns * cell[1], c)
 
 
 def _within(budget: int, uris: Iterable[str]) -> list[str]:
@@ -135,39 +145,12 @@ def _within(budget: int, uris: Iterable[str]) -> list[str]:
     return kept
 
 
-def _sheets(
-    tiles: NDArray[np.uint8], cell: tuple[int, int], columns: int, rows: int, quality: int
-) -> Iterator[str]:
-    _, height, width, c = tiles.shape
-    # what stands around a tile is its own edge, which is cheaper to code than a border
-    room = ((0, 0), (0, cell[0] - height), (0, cell[1] - width), (0, 0))
-    for start in range(0, len(tiles), columns * rows):
-        some = np.pad(tiles[start : start + columns * rows], room, mode="edge")
-        lines = ceil(len(some) / columns)
-        sheet = np.zeros((lines * columns, *cell, c), np.uint8)
-        sheet[: len(some)] = some
-        grid = sheet.reshape(lines, columns, *cell, c).swapaxes(1, 2)
-        picture = _picture(grid.reshape(lines * cell[0], columns * cell[1], c))
-        yield _uri(picture, "JPEG", quality=quality, subsampling="4:4:4")
-
-
-def _up(length: int) -> int:
-    return ceil(length / _SQUARE) * _SQUARE
-
-
-def _picture(image: NDArray[Any]) -> Image.Image:
-    if image.dtype != np.uint8:
-        image = np.rint(255 * np.asarray(image, np.float64))
-    image = np.ascontiguousarray(image, np.uint8)
+def _picture(image: NDArray[np.uint8]) -> Image.Image:
+    image = np.ascontiguousarray(image)
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
 
 
-def _webp(image: NDArray[np.uint8], quality: int | None) -> str:
-    options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
-    return _uri(_picture(image), "WEBP", **options)
-
-
-def _uri(picture: Image.Image, kind: str, **options: Any) -> str:
+def _uri(image: NDArray[np.uint8], kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    _picture(image).save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
