@@ -62,6 +62,15 @@ class Clustered:
         return {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in numbers}
 
 
+def clustered(
+    context: Context, manifest: Manifest, images: Images | None, seed: int | None
+) -> Clustered:
+    """Some images, the run's own if None, by what their clusters are now."""
+    if images is None or images.digest() == manifest.data_digest:
+        return of_run(context, current_labels(context, manifest))
+    return _of_others(context, manifest, images, seed)
+
+
 def of_run(context: Context, labels: Artifact) -> Clustered:
     """The run's images by its current labels."""
     recipe, arrays = Recipe.from_json(labels.recipe), labels.arrays
@@ -73,7 +82,7 @@ def of_run(context: Context, labels: Artifact) -> Clustered:
     return Clustered(ids, arrays["labels"], arrays["confidence"], names, note, points)
 
 
-def of_others(context: Context, manifest: Manifest, images: Images, seed: int | None) -> Clustered:
+def _of_others(context: Context, manifest: Manifest, images: Images, seed: int | None) -> Clustered:
     """Other images by the network and chain that the run's labels were, or would be, made with.
 
     Training neighbours vote, but a chain with t-SNE clusters the images by themselves.
@@ -110,15 +119,15 @@ def of_others(context: Context, manifest: Manifest, images: Images, seed: int | 
 
 
 def in_two_dimensions(
-    context: Context, manifest: Manifest, clustered: Clustered, seed: int | None = None
+    context: Context, manifest: Manifest, images: Clustered, seed: int | None = None
 ) -> NDArray[np.float32]:
     """Points (n, 2) of images; those of the run are kept in ``embedding.h5``."""
-    if clustered.points is not None:
-        return clustered.points
-    if clustered.latents is None:
+    if images.points is not None:
+        return images.points
+    if images.latents is None:
         return _current_embedding(context, manifest).arrays["embedding"]
     request = last_request(context.folder, manifest)
-    return _draw(context, clustered.latents, request.seed if seed is None else seed)[0]
+    return _draw(context, images.latents, request.seed if seed is None else seed)[0]
 
 
 def _current_embedding(context: Context, manifest: Manifest) -> Artifact:

@@ -92,7 +92,7 @@ def gather(context: Context) -> pages.Report:
     largest, count = set(pages.largest(sizes)), pages.picks_per_kind(k)
     picked = picks.pick(labels, confidence, latents.arrays["latents"], count=count, seed=seed)
     picked = [pick for pick in picked if pick.cluster in largest]
-    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picked]))
+    rows = picks.rows_of(picked)
     return pages.Report(
         data=called(manifest.source),
         shape=manifest.shape,

@@ -22,13 +22,14 @@ from aeclust.images import Images, Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
 from aeclust.run import embedding
-from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
 from aeclust.run.folder import Manifest
 from aeclust.run.images import check_channels, describe_images, other_images, run_images
 from aeclust.run.latents import load_network
-from aeclust.show import exhibits, picks, plots, style
+from aeclust.show import plots, style
+from aeclust.show.gallery import gallery_count, gallery_figure
+from aeclust.show.picks import apart, pick, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -244,32 +245,18 @@ def plot(
         images = other_images(context, manifest, source)
     elif thumbnails:
         images = run_images(context, manifest)
-    clustered = _clustered(context, manifest, images, seed)
+    clustered = embedding.clustered(context, manifest, images, seed)
     points = embedding.in_two_dimensions(context, manifest, clustered, seed)
     rows, panels, result = _panels(clustered, truth)
     points = points[rows]
     laid: dict[int, NDArray[np.float32]] = {}
     if thumbnails and images is not None:
         box = plots.thumbnail_box(points, *images.pixels.shape[1:3])
-        chosen = picks.apart(points, box, seed=manifest.seed if seed is None else seed)
+        chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
         laid = dict(zip(chosen.tolist(), _unit(images, rows[chosen]), strict=True))
-    title = f"{manifest.recipe.name}: {len(points)} images"
-    _save(
-        file,
-        plots.embedding_figure(
-            points, panels, title=title, axis_note=clustered.note, thumbnails=laid
-        ),
-    )
+    title, note = f"{manifest.recipe.name}: {len(points)} images", clustered.note
+    _save(file, plots.embedding_figure(points, panels, title=title, note=note, thumbnails=laid))
     return Plotted(file, result)
-
-
-def _clustered(
-    context: Context, manifest: Manifest, images: Images | None, seed: int | None
-) -> embedding.Clustered:
-    """The run's images, or others."""
-    if images is None or images.digest() == manifest.data_digest:
-        return embedding.of_run(context, current_labels(context, manifest))
-    return embedding.of_others(context, manifest, images, seed)
 
 
 def _panels(
@@ -350,37 +337,28 @@ def gallery(
         images = run_images(context, manifest)
     else:
         images = other_images(context, manifest, source)
-    clustered = _clustered(context, manifest, images, seed)
+    clustered = embedding.clustered(context, manifest, images, seed)
     latents, note = clustered.latents, f"{clustered.way}; {_GALLERY_NOTE}"
     if latents is None:
         kept = artifact.read(context.folder.latents_file, "latents", mapped=True)
         latents, note = kept.arrays["latents"], _GALLERY_NOTE
     shown = min(len(np.unique(clustered.labels)), GALLERY_CLUSTERS)
-    count = exhibits.gallery_count(shown, *images.pixels.shape[1:3])
+    count = gallery_count(shown, *images.pixels.shape[1:3])
     seed = manifest.seed if seed is None else seed
-    picked = picks.pick(clustered.labels, clustered.confidence, latents, count=count, seed=seed)
+    picked = pick(clustered.labels, clustered.confidence, latents, count=count, seed=seed)
     if len(picked) > shown:  # clusters are numbered by falling size
         context.log(f"the gallery shows {shown} of {len(picked)} clusters")
-    pairs = [_exhibit(images, clustered, pick) for pick in picked[:shown]]
-    title = f"{manifest.recipe.name}: {len(images)} images"
-    figure = exhibits.gallery_figure([exhibit for exhibit, _ in pairs], title=title, note=note)
-    _save(file, figure)
-    return Shown(file, [cluster for _, cluster in pairs])
-
-
-def _exhibit(
-    images: Images, clustered: embedding.Clustered, pick: picks.Picks
-) -> tuple[exhibits.Exhibit, ShownCluster]:
-    """What is drawn of a cluster, and the same for who reads."""
-    name, sure = clustered.titles[pick.cluster], clustered.confidence
-    mean = float(sure[clustered.labels == pick.cluster].mean(dtype=np.float64))
-    kinds = (pick.typical, pick.doubtful, pick.random)
-    typical, doubtful, random = (_unit(images, rows) for rows in kinds)
-    ids = (images.ids[rows].tolist() for rows in kinds)
-    return (
-        exhibits.Exhibit(name, pick.size, mean, typical, doubtful, random, sure[pick.doubtful]),
-        ShownCluster(pick.cluster, name, pick.size, mean, *ids),
-    )
+    picked, names = picked[:shown], clustered.titles
+    rows = rows_of(picked)
+    pictures = dict(zip(rows.tolist(), _unit(images, rows), strict=True))
+    title, sure = f"{manifest.recipe.name}: {len(images)} images", clustered.confidence
+    _save(file, gallery_figure(picked, names, pictures, sure, title=title, note=note))
+    shown_clusters = []
+    for each in picked:
+        kinds = (images.ids[rows].tolist() for rows in each.kinds.values())
+        facts = (each.cluster, names[each.cluster], each.size, each.confidence)
+        shown_clusters.append(ShownCluster(*facts, *kinds))
+    return Shown(file, shown_clusters)
 
 
 # -- files -------------------------------------------------------------------------------------

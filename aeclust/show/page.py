@@ -282,8 +282,7 @@ def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dic
     by_cluster = {group.cluster: group for group in groups}
     gallery = []
     for pick in report.picks:
-        rows = {"Most typical": pick.typical, "Most doubtful": pick.doubtful, "Random": pick.random}
-        kinds = {name: [by_row[row] for row in some.tolist()] for name, some in rows.items()}
+        kinds = {kind: [by_row[i] for i in rows.tolist()] for kind, rows in pick.kinds.items()}
         gallery.append((by_cluster[pick.cluster], kinds))
     return gallery
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ class Picks:
     ----------
     cluster, size : int
         Its number, and how many images it has.
+    confidence : float
+        The mean of all its images.
     typical : ndarray
         int64; those nearest to the cluster's mean latent, of its more confident half.
     doubtful : ndarray
@@ -29,9 +32,15 @@ class Picks:
 
     cluster: int
     size: int
+    confidence: float
     typical: NDArray[np.int64]
     doubtful: NDArray[np.int64]
     random: NDArray[np.int64]
+
+    @property
+    def kinds(self) -> dict[str, NDArray[np.int64]]:
+        """The rows by their kind."""
+        return {"typical": self.typical, "doubtful": self.doubtful, "random": self.random}
 
 
 _ROWS = 16_384  # of latents at a time
@@ -79,6 +88,7 @@ def pick(
             Picks(
                 cluster=cluster,
                 size=len(rows),
+                confidence=float(confidence[rows].mean(dtype=np.float64)),
                 typical=sure[np.argsort(distances, kind="stable")[:count]],
                 doubtful=rows[by_doubt[:count]],
                 random=np.sort(seeds.stream(seed, "pictures", cluster).permutation(rows)[:count]),
@@ -89,6 +99,11 @@ def pick(
 
 def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+
+
+def rows_of(picks: Sequence[Picks]) -> NDArray[np.int64]:
+    """All rows of some picks, ascending, each once."""
+    return np.unique(np.concatenate([rows for p in picks for rows in p.kinds.values()]))
 
 
 def apart(

@@ -110,7 +110,7 @@ def embedding_figure(
     panels: Sequence[Panel],
     *,
     title: str,
-    axis_note: str = "",
+    note: str = "",
     thumbnails: Mapping[int, FloatArray] | None = None,
 ) -> Figure:
     """The same points once per panel, side by side, coloured by the panel's groups.
@@ -124,7 +124,7 @@ def embedding_figure(
         Finite; n at least 1.
     panels : sequence of Panel
         1 or 2 read best.
-    title, axis_note : str
+    title, note : str
         Above all, and in small print below.
     thumbnails : mapping of int to ndarray of shape (h, w, c), optional
         Images in [0, 1] by the row of the point that each is centred on, framed in the colour of
@@ -141,7 +141,7 @@ def embedding_figure(
     legends = [_legend_plan(panel, each) for panel in panels]
     below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.04
     height = each * float((high[1] - low[1]) / (high[0] - low[0])) + below + 0.22
-    with style.new_figure(width, height, title, axis_note, below) as figure:
+    with style.new_figure(width, height, title, note, below) as figure:
         for k, (panel, (labels, columns)) in enumerate(zip(panels, legends, strict=True)):
             axes = figure.add_subplot(1, len(panels), k + 1)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])

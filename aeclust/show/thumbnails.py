@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 # Longest side and quality, the first that keeps the budget; 100 is without loss in WebP.
-_PICTURES = ((64, 100), (64, 90), (64, 75), (64, 50), (48, 50), (32, 50), (32, 25))
-_PICTURES += ((24, 25), (16, 25), (8, 10))
-_TILES = ((32, 85), (32, 70), (32, 50), (32, 30), (24, 50), (24, 30), (16, 50), (16, 25))
-_TILES += ((8, 10), (8, 1))
+_PICTURES = (
+    *((64, 100), (64, 90), (64, 75), (64, 50), (48, 50), (32, 50), (32, 25)),
+    *((24, 25), (16, 25), (8, 10)),
+)
+_TILES = (
+    *((32, 85), (32, 70), (32, 50), (32, 30)),
+    *((24, 50), (24, 30), (16, 50), (16, 25), (8, 10), (8, 1)),
+)
 LARGEST_PICTURE, LARGEST_TILE = 64, 32
 # JPEG codes squares of 8 pixels by themselves where colours are as fine as brightness, so that no
 # tile bleeds into the next one.

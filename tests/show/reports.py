@@ -49,7 +49,7 @@ def make_report(
     some = np.arange(min(n, pages.MOST_POINTS))
     picks = choice.pick(labels, confidence, points, count=pages.picks_per_kind(k), seed=0)
     picks = [pick for pick in picks if pick.cluster in pages.largest(sizes)]
-    rows = np.unique(np.concatenate([[*p.typical, *p.doubtful, *p.random] for p in picks]))
+    rows = choice.rows_of(picks)
     first = shown(np.arange(min(n, 4)), 64)
     errors = np.arange(len(first.ids)) / 8
     reconstructed = Reconstructed(first.ids, first.pixels / 255, first.pixels / 510, errors)

@@ -142,7 +142,7 @@ def two_panels(count: int = 60) -> tuple[NDArray[np.float64], list[Panel]]:
 
 def test_panels_share_limits_that_hold_all_points_with_equal_aspect() -> None:
     points, panels = two_panels()
-    figure = embedding_figure(points, panels, title="Latents", axis_note="by t-SNE")
+    figure = embedding_figure(points, panels, title="Latents", note="by t-SNE")
     first, second = figure.axes
     assert first.get_xlim() == second.get_xlim()
     assert first.get_ylim() == second.get_ylim()
@@ -210,7 +210,7 @@ def test_points_shrink_as_their_number_grows() -> None:
 def test_legend_stays_inside_the_figure_and_off_data_and_note(groups: int) -> None:
     points = np.random.default_rng(6).normal(size=(240, 2))
     panels = [Panel("p", np.arange(240) % groups, {0: "long name " * 20}), two_panels(240)[1][1]]
-    figure = embedding_figure(points, panels, title="Title", axis_note="note")
+    figure = embedding_figure(points, panels, title="Title", note="note")
     encoded(figure, "png")
     note = next(text for text in figure.texts if text.get_text() == "note").get_window_extent()
     for axes in figure.axes:
@@ -373,7 +373,7 @@ def test_the_line_of_the_loss_starts_anew_with_the_second_phase(
 def build_all() -> list[Figure]:
     return [
         reconstruction_figure(*images(12)),
-        embedding_figure(*two_panels(), title="t", axis_note="n"),
+        embedding_figure(*two_panels(), title="t", note="n"),
         embedding_figure(*two_panels(), title="", thumbnails={3: np.ones((4, 4, 1))}),
         curve_figure(curve(), note="n", title="t"),
         loss_figure([(1, 2.0), (2, 1.0)], breaks=2),

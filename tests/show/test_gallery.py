@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from aeclust.show.exhibits import Exhibit, gallery_count, gallery_figure
+from aeclust.show.gallery import gallery_count, gallery_figure
+from aeclust.show.picks import Picks
 from aeclust.show.style import encoded
 
 
-def exhibit(
-    name: str = "one", counts: tuple[int, int, int] = (2, 3, 1), shape: Any = (4, 4, 3)
-) -> Exhibit:
-    rng = np.random.default_rng(len(name))
-    typical, doubtful, random = (rng.random((count, *shape)) for count in counts)
-    confidence = np.linspace(0.5, 0.51, counts[1])
-    return Exhibit(name, 7, 0.654, typical, doubtful, random, confidence)
+def hang(
+    names: list[str], *counts: tuple[int, int, int], shape: tuple[int, int, int] = (4, 4, 3)
+) -> tuple[Figure, NDArray[np.float64]]:
+    """A gallery of clusters with so many images of each kind, and all images in their order."""
+    picks, start = [], 0
+    for cluster, each in enumerate(counts):
+        rows = np.split(np.arange(start, start + sum(each)), np.cumsum(each)[:-1])
+        picks.append(Picks(cluster, 7 if cluster == 0 else 1, 0.654, *rows))
+        start += sum(each)
+    images = np.random.default_rng(0).random((start, *shape))
+    sure = 0.5 + np.arange(start) / 1000
+    names_of, by_row = dict(enumerate(names)), dict(enumerate(images))
+    return gallery_figure(picks, names_of, by_row, sure, title="Run", note="note"), images
 
 
 def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
     # 7 inches are three kinds of 5 images with 0.03 between them and 0.12 between the kinds, so
     # that a kind takes (7.12 / 3) and an image (7.12 / 3 - 0.12 + 0.03) / 5 - 0.03 = 0.42667
-    one = exhibit(counts=(7, 2, 1))
+    figure, images = hang(["one", "two"], (7, 2, 1), (2, 3, 1))
     side, kind = 0.4266667, 7.12 / 3
-    (axes,) = gallery_figure([one, exhibit("two")], title="t", note="n").axes
+    (axes,) = figure.axes
     boxes = [tuple(image.get_extent()) for image in axes.images]
     # below the names of the kinds and the title, 0.2 each; a row takes 0.14 more for confidences
     upper, lower = 0.4, 0.4 + side + 0.14
@@ -37,9 +44,7 @@ def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
     # the second block follows the two rows of the first
     below = upper + 2 * (side + 0.14) + 0.2
     assert boxes[10] == pytest.approx((0, side, below + side, below), abs=1e-6)
-    for drawn, image in zip(
-        axes.images, np.concatenate([one.typical, one.doubtful, one.random]), strict=False
-    ):
+    for drawn, image in zip(axes.images, images, strict=True):
         np.testing.assert_array_equal(drawn.get_array(), image)
         assert drawn.get_clim() == (0, 1)
     assert axes.get_xlim() == (0, 7)
@@ -48,19 +53,16 @@ def test_images_of_a_gallery_lie_where_they_were_worked_out_to_lie() -> None:
 
 
 def test_a_gallery_says_names_sizes_and_confidences() -> None:
-    nothing = np.zeros((1, 4, 4, 1))
-    alone = Exhibit("alone", 1, 1, nothing, nothing, nothing, np.ones(1))
-    two = exhibit("two", shape=(4, 4, 1))
-    figure = gallery_figure([two, alone], title="Run", note="note")
+    figure, _ = hang(["two", "alone"], (2, 2, 1), (1, 1, 1), shape=(4, 4, 1))
     (axes,) = figure.axes
     texts = {text.get_text(): text.get_position() for text in axes.texts}
     assert list(texts) == [
         "typical", "doubtful", "random",
-        "two, 7 images, confidence 0.65", "0.50", "0.51", "alone, 1 image, confidence 1.00", "1.00",
+        "two, 7 images, confidence 0.65", "0.50", "alone, 1 image, confidence 0.65", "0.51",
     ]  # fmt: skip
-    assert [text.get_text() for text in axes.texts].count("0.51") == 2  # 0.505 and 0.51
-    left, right, bottom, _ = axes.images[2].get_extent()
-    assert texts["0.50"][0] == pytest.approx((left + right) / 2)  # beneath the first doubtful one
+    assert [text.get_text() for text in axes.texts].count("0.50") == 2  # 0.502 and 0.503
+    left, right, bottom, _ = axes.images[3].get_extent()
+    assert texts["0.50"][0] == pytest.approx((left + right) / 2)  # beneath the last doubtful one
     assert bottom < texts["0.50"][1] < bottom + 0.05
     assert (figure.get_suptitle(), figure.get_supxlabel()) == ("Run", "note")
 
@@ -84,8 +86,7 @@ def test_nothing_of_a_full_gallery_lies_on_anything_else(
 ) -> None:
     count = gallery_count(clusters, *shape[:2])
     names = ["$x_1$ \x1b[31m\U0001f431 " * 20, *(f"cluster {j}" for j in range(1, clusters))]
-    shown = [exhibit(name, (count, count, count), shape) for name in names]
-    figure = gallery_figure(shown, title="t", note="n")
+    figure, _ = hang(names, *[(count, count, count)] * clusters, shape=shape)
     encoded(figure, "png")  # applies the layout
     (axes,) = figure.axes
     boxes = [image.get_window_extent() for image in axes.images]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aeclust.show.picks import Picks
 from aeclust.show.style import (
     NORMAL,
     SMALL,
@@ -23,32 +25,6 @@ from aeclust.show.style import (
 
 # inches: width, air between columns, kinds and images, height of a title and of a confidence
 _PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD, _BELOW = 7.0, 0.2, 0.12, 0.03, 0.2, 0.14
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One cluster of a gallery.
-
-    Attributes
-    ----------
-    name : str
-    size : int
-        How many images it has.
-    mean : float
-        Their mean confidence, in [0, 1].
-    typical, doubtful, random : ndarray of shape (m, h, w, c)
-        Float in [0, 1]; m from 1 to :func:`gallery_count`, c 1 or 3.
-    confidence : ndarray of shape (m,)
-        Of the doubtful ones, in [0, 1], printed below them.
-    """
-
-    name: str
-    size: int
-    mean: float
-    typical: FloatArray
-    doubtful: FloatArray
-    random: FloatArray
-    confidence: FloatArray
 
 
 @dataclass(frozen=True)
@@ -89,53 +65,79 @@ def gallery_count(clusters: int, height: int, width: int) -> int:
     return plan.across * plan.down
 
 
-def gallery_figure(exhibits: Sequence[Exhibit], *, title: str, note: str = "") -> Figure:
+def gallery_figure(
+    picks: Sequence[Picks],
+    names: Mapping[int, str],
+    images: Mapping[int, FloatArray],
+    confidence: FloatArray,
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
     """Draw a block for each cluster, in the order given.
 
     Parameters
     ----------
-    exhibits : sequence of Exhibit
-        At least one, all with images of one shape; up to 12 stand below one another, more in two
-        columns, and two dozen fill a page.
+    picks : sequence of Picks
+        At least one, each of at most :func:`gallery_count` images of a kind. Up to 12 stand below
+        one another, more in two columns, and two dozen fill a page.
+    names : mapping of int to str
+        Titles of the clusters.
+    images : mapping of int to ndarray of shape (h, w, c)
+        By row, all of one shape, in [0, 1]; c is 1 or 3.
+    confidence : ndarray of shape (n,)
+        By row, printed below the doubtful ones.
     title, note : str
         Above all, and in small print below.
+
+    Returns
+    -------
+    Figure
     """
-    plan = _plan(len(exhibits), *exhibits[0].typical.shape[1:3])
+    plan = _plan(len(picks), *next(iter(images.values())).shape[:2])
     bottoms = [0.0] * plan.columns
     corners: list[tuple[float, float]] = []  # the upper left one of each block
-    for i, exhibit in enumerate(exhibits):
-        most = max(len(images) for images in (exhibit.typical, exhibit.doubtful, exhibit.random))
-        column = i // ceil(len(exhibits) / plan.columns)
+    for i, pick in enumerate(picks):
+        most = max(len(rows) for rows in pick.kinds.values())
+        column = i // ceil(len(picks) / plan.columns)
         corners.append((column * (plan.block + _GUTTER), bottoms[column]))
         bottoms[column] += _HEAD + ceil(most / plan.across) * plan.pitch
     height = max(bottoms) + _HEAD
     with new_figure(_PAGE + 0.06, height + 0.06, title, note) as figure:
         axes = figure.add_subplot()  # in inches from its upper left corner
         for column in range(plan.columns):
-            for kind, name in enumerate(("typical", "doubtful", "random")):
+            for kind, name in enumerate(picks[0].kinds):
                 x = column * (plan.block + _GUTTER) + kind * plan.kind
                 axes.text(x, _HEAD - 0.05, name, fontsize=SMALL, color=TEXT)
-        for exhibit, (x, y) in zip(exhibits, corners, strict=True):
-            _draw_exhibit(axes, exhibit, plan, x, y + _HEAD)
+        for pick, (x, y) in zip(picks, corners, strict=True):
+            plural = "s" * (pick.size != 1)
+            facts = f", {pick.size} image{plural}, confidence {pick.confidence:.2f}"
+            name = shortened(names[pick.cluster], characters(plan.block, NORMAL) - len(facts))
+            axes.text(x, y + 2 * _HEAD - 0.06, name + facts, fontsize=NORMAL)
+            for kind, rows in enumerate(pick.kinds.values()):
+                corner = (x + kind * plan.kind, y + 2 * _HEAD)
+                texts = [f"{confidence[row]:.2f}" for row in rows] if kind == 1 else None
+                _draw_kind(axes, [images[row] for row in rows], texts, plan, *corner)
         axes.set(xlim=(0, _PAGE), ylim=(height, 0))
         axes.set_aspect("equal", anchor="N")
         axes.set_axis_off()
     return figure
 
 
-def _draw_exhibit(axes: Axes, exhibit: Exhibit, plan: _Plan, x: float, y: float) -> None:
-    """A cluster's title and images, from (x, y) to the right and downwards."""
-    plural = "s" * (exhibit.size != 1)
-    facts = f", {exhibit.size} image{plural}, confidence {exhibit.mean:.2f}"
-    name = shortened(exhibit.name, characters(plan.block, NORMAL) - len(facts))
-    axes.text(x, y + _HEAD - 0.06, name + facts, fontsize=NORMAL)
-    for kind, images in enumerate((exhibit.typical, exhibit.doubtful, exhibit.random)):
-        for i, image in enumerate(images):
-            row, column = divmod(i, plan.across)
-            left = x + kind * plan.kind + column * (plan.cell + _GAP)
-            upper = y + _HEAD + row * plan.pitch
-            centre = (left + plan.cell / 2, upper + plan.tall / 2)
-            draw_image(axes, image, centre, plan.cell, -plan.tall)
-            if kind == 1:
-                text, below = f"{exhibit.confidence[i]:.2f}", upper + plan.tall + 0.015
-                axes.text(centre[0], below, text, fontsize=SMALL, ha="center", va="top")
+def _draw_kind(
+    axes: Axes,
+    images: Sequence[FloatArray],
+    texts: Sequence[str] | None,
+    plan: _Plan,
+    x: float,
+    y: float,
+) -> None:
+    """Images of a kind from (x, y) to the right and downwards, and texts below them."""
+    for i, image in enumerate(images):
+        row, column = divmod(i, plan.across)
+        centre = x + column * (plan.cell + _GAP) + plan.cell / 2
+        upper = y + row * plan.pitch
+        draw_image(axes, image, (centre, upper + plan.tall / 2), plan.cell, -plan.tall)
+        if texts:
+            look: Any = {"fontsize": SMALL, "ha": "center", "va": "top"}
+            axes.text(centre, upper + plan.tall + 0.015, texts[i], **look)
