@@ -1,7 +1,8 @@
 """The application: commands in panels of the help, and options in groups.
 
-A command takes a few frozen dataclasses whose fields are annotated options; typer, which needs
-every option as a parameter, is shown a function that takes the fields one by one.
+A command takes a few frozen dataclasses whose fields are options, which stand in their metadata or
+annotations; typer, which needs every option as a parameter, is shown a function that takes the
+fields one by one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,6 +23,7 @@ WORK, LOOK, SHARE, CHECK = "Work", "Look", "Share", "Check"
 COMMAND_PANELS = (WORK, LOOK, SHARE, CHECK)
 IMAGES, TRAINING, CLUSTERING = "Images", "Training", "Clustering"
 KNOWN, OUTPUT, COMPUTING = "Known labels", "Output", "Computing"
+OPTION = "option"  # the key of a field's metadata
 OPTION_PANELS = (None, TRAINING, CLUSTERING, KNOWN, IMAGES, OUTPUT, COMPUTING)
 
 
@@ -121,12 +123,10 @@ def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]
 
 def _options_of(group: Any) -> list[inspect.Parameter]:
     hints = typing.get_type_hints(group, include_extras=True)
-    return [
-        _option(
-            f.name, hints[f.name], inspect.Parameter.empty if f.default is MISSING else f.default
-        )
-        for f in fields(group)
-    ]
+    for each in fields(group):
+        if OPTION in each.metadata:
+            hints[each.name] = Annotated[hints[each.name], each.metadata[OPTION]]
+    return [_option(each.name, hints[each.name], each.default) for each in fields(group)]
 
 
 def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:

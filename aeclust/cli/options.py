@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ import typer
 
 from aeclust import recipe as recipes
 from aeclust.cli import completion, streams
-from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OUTPUT, TRAINING
+from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OPTION, OUTPUT, TRAINING
 from aeclust.disk import output_file
 from aeclust.errors import InputError, at
 
@@ -55,69 +55,88 @@ def _destination(value: Path | None) -> Path | None:
     return value if value in (None, streams.STREAM) else output_file(value)
 
 
+def option(panel: str, text: str, metavar: str | None = None, *names: str, **more: Any) -> Any:
+    """An option in a panel of the help; without `names` it is called like its parameter."""
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel, **more)
+
+
 def flag(name: str, panel: str, text: str) -> Any:
     """An option without a value."""
-    return typer.Option(name, help=text, rich_help_panel=panel)
+    return option(panel, text, None, name)
 
 
-# -- options -------------------------------------------------------------------------------------
+def _fields(panel: str, **shared: Any) -> Callable[..., Any]:
+    """Options in a panel as the fields of a group, None unless given."""
 
-_image = partial(typer.Option, rich_help_panel=IMAGES)
-_known = partial(typer.Option, rich_help_panel=KNOWN, callback=_location)
-_labels = partial(_known, metavar="FILE", autocompletion=completion.labels)
-_output = partial(typer.Option, rich_help_panel=OUTPUT, autocompletion=completion.paths)
-_computing = partial(typer.Option, rich_help_panel=COMPUTING)
-_training = partial(typer.Option, rich_help_panel=TRAINING, show_default="the recipe's")
-_clustering = partial(_training, rich_help_panel=CLUSTERING)
-_images = partial(typer.Argument, metavar="DATA", autocompletion=completion.images)
-_seed = partial(
-    _computing, help="Decides everything random.", min=0, max=2**32 - 1, metavar="N"
-)  # fmt: skip
+    def of_group(*texts: str, default: Any = None, **more: Any) -> Any:
+        info = option(panel, *texts, **(shared | more))
+        return field(default=default, metadata={OPTION: info})
 
-Run = Annotated[Path, _output("--run", envvar="AECLUST_RUN", help="The run folder.", metavar="DIR")]
+    return of_group
+
+
+# -- options of several commands -----------------------------------------------------------------
+
+_PATHS: dict[str, Any] = {"autocompletion": completion.paths}
+_LOCATION: dict[str, Any] = {"callback": _location, "autocompletion": completion.images}
+_LABELS: dict[str, Any] = {"callback": _location, "autocompletion": completion.labels}
+_SEED = ("Decides everything random.", "N")
+_RANGE: dict[str, Any] = {"min": 0, "max": 2**32 - 1}
+_CLASSES = "images in folders of their classes"
+_TEXTS = (
+    f"a CSV of id,label where a label may be any text, .npy, .npz, .h5, {_CLASSES}, or demo:NAME."
+)
+
+Run = Annotated[
+    Path, option(OUTPUT, "The run folder.", "DIR", "--run", envvar="AECLUST_RUN", **_PATHS)
+]
 Output = Annotated[
     Path | None,
-    _output(
-        "-o", "--output", help="Write here; - is standard output.", metavar="FILE",
+    option(
+        *(OUTPUT, "Write here; - is standard output.", "FILE", "-o", "--output"),
         callback=_destination,
+        **_PATHS,
     ),
-]  # fmt: skip
+]
 Force = Annotated[bool, flag("--force", OUTPUT, "Make it anew in any case.")]
 Json = Annotated[bool, flag("--json", OUTPUT, "One JSON object on standard output.")]
-Seed = Annotated[int | None, _seed(show_default="0")]
-RunSeed = Annotated[int | None, _seed(show_default="the run's")]
+Seed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="0", **_RANGE)]
+RunSeed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="the run's", **_RANGE)]
 Threads = Annotated[
-    int | None,
-    _computing(help="CPU threads.", min=1, max=1024, metavar="N", show_default="all cores"),
+    int | None, option(COMPUTING, "CPU threads.", "N", show_default="all cores", min=1, max=1024)
 ]
 Checkpoint = Annotated[
-    int | None,
-    _image(help="Epoch of the weights.", min=0, metavar="EPOCH", show_default="the last"),
+    int | None, option(IMAGES, "Epoch of the weights.", "EPOCH", show_default="the last", min=0)
 ]
-K = Annotated[
-    str | None,
-    _clustering("-k", "--clusters", help="Number of clusters, or auto.", metavar="K"),
+TrueLabels = Annotated[
+    str | None, option(KNOWN, f"True labels of the images: {_TEXTS}", "FILE", **_LABELS)
 ]
-_TEXTS = (
-    "a CSV of id,label where a label may be any text, .npy, .npz, .h5, images in folders of their"
-    " classes, or demo:NAME."
-)
-TrueLabels = Annotated[str | None, _labels(help=f"True labels of the images: {_TEXTS}")]
 KnownLabels = Annotated[
-    str | None, _labels(help=f"A few known labels to name the clusters by: {_TEXTS}")
+    str | None,
+    option(KNOWN, f"A few known labels to name the clusters by: {_TEXTS}", "FILE", **_LABELS),
 ]
 LabelsFile = Annotated[
     str,
     typer.Argument(
-        help="Labels: .csv, .h5, .npy, .npz, images in folders of their classes, or - for standard"
-        " input.",
-        callback=_location,
-        autocompletion=completion.labels,
+        help=f"Labels: .csv, .h5, .npy, .npz, {_CLASSES}, or - for standard input.", **_LABELS
     ),
 ]
 
-
 # -- groups of options ---------------------------------------------------------------------------
+
+_image = _fields(IMAGES)
+_known = _fields(KNOWN)
+_training = _fields(TRAINING, show_default="the recipe's")
+_clustering = _fields(CLUSTERING, show_default="the recipe's")
+
+
+def _k() -> Any:
+    return _clustering("Number of clusters, or auto.", "K", "-k", "--clusters")
+
+
+def _data(text: str, default: str) -> Any:
+    info = typer.Argument(metavar="DATA", help=text, show_default=default, **_LOCATION)
+    return field(default=None, metadata={OPTION: info})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,57 +144,47 @@ class Common:
     """Where a command works and how much it prints."""
 
     run: Run = DEFAULT_RUN
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], _computing(help="Where to compute.")
-    ] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = _fields(COMPUTING)(
+        "Where to compute.", default="auto"
+    )
     threads: Threads = None
     as_json: Json = False
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.",
-                           rich_help_panel=OUTPUT)
-    ] = False  # fmt: skip
+    quiet: bool = _fields(OUTPUT)(
+        "Nothing on standard error but errors.", None, "-q", "--quiet", default=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """Images other than the run's."""
 
-    data: Annotated[
-        str | None,
-        _images(
-            help=f"{DATA}; - reads .npy or .npz from standard input.", show_default="the run's",
-            callback=_location,
-        ),
-    ] = None  # fmt: skip
-    layout: Annotated[
-        Literal["nhw", "nhwc", "nchw"] | None, _image(help="Axes of an array, if ambiguous.")
-    ] = None
-    range_: Annotated[
-        str | None,
-        _image("--range", help="Values of black and white, for example 0:255.", metavar="LOW:HIGH"),
-    ] = None
-    size: Annotated[
-        int | None, _image(help="Resize the images of a folder to SIZE x SIZE.", metavar="SIZE")
-    ] = None
-    skip_bad: Annotated[
-        bool, flag("--skip-bad", IMAGES, "Leave out unreadable images, listed.")
-    ] = False
+    data: str | None = _data(f"{DATA}; - reads .npy or .npz from standard input.", "the run's")
+    layout: Literal["nhw", "nhwc", "nchw"] | None = _image("Axes of an array, if ambiguous.")
+    range_: str | None = _image(
+        "Values of black and white, for example 0:255.", "LOW:HIGH", "--range"
+    )
+    size: int | None = _image("Resize the images of a folder to SIZE x SIZE.", "SIZE")
+    skip_bad: bool = _image(
+        "Leave out unreadable images, listed.", None, "--skip-bad", default=False
+    )
 
     def source(self) -> Source | None:
         """The images by an absolute path; None where none are given, and nothing about them."""
-        stated = {
-            "layout": self.layout, "range": self.range_, "size": self.size,
-            "skip_bad": self.skip_bad,
-        }  # fmt: skip
         if self.data is not None:
             from aeclust.images import Source
 
-            return Source(location=absolute(self.data), **stated)  # type: ignore[arg-type]
-        for name, value in stated.items():
-            if value:
+            return Source(
+                location=absolute(self.data),
+                layout=self.layout,
+                range=self.range_,
+                size=self.size,
+                skip_bad=self.skip_bad,
+            )
+        for name in ("layout", "range_", "size", "skip_bad"):
+            if getattr(self, name):
                 raise InputError(
                     "it describes DATA, and none is given",
-                    where=f"`{name}`",
+                    where=f"`{name.rstrip('_')}`",
                     expected="DATA beside it",
                     mend="leave it out: the run remembers its own images",
                 )
@@ -186,26 +195,19 @@ class Images:
 class TrainImages(Images):
     """The images of a run."""
 
-    data: Annotated[
-        str | None,
-        _images(help=f"{DATA}.", show_default="demo:scenes", callback=_location),
-    ] = None
+    data: str | None = _data(f"{DATA}.", "demo:scenes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """Labelled images that serve reporting and naming alone."""
 
-    val_images: Annotated[
-        str | None,
-        _known(
-            help="Labelled images, for reporting and naming.", metavar="DATA",
-            autocompletion=completion.images,
-        ),
-    ] = None  # fmt: skip
-    val_labels: Annotated[
-        str | None, _labels(help="Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.")
-    ] = None
+    val_images: str | None = _known(
+        "Labelled images, for reporting and naming.", "DATA", **_LOCATION
+    )
+    val_labels: str | None = _known(
+        "Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", "FILE", **_LABELS
+    )
 
     def source(self) -> Source | None:
         """The images by an absolute path."""
@@ -215,9 +217,11 @@ class Validation:
         """Images and labels by absolute paths; refuses one without the other."""
         if (self.val_images is None) != (self.val_labels is None):
             raise InputError(
-                "only one of the two is given", where="`val_images`, `val_labels`",
-                expected="both or neither", mend="add the other",
-            )  # fmt: skip
+                "only one of the two is given",
+                where="`val_images`, `val_labels`",
+                expected="both or neither",
+                mend="add the other",
+            )
         if self.val_images is None or self.val_labels is None:
             return None, None
         return absolute(self.val_images), absolute(self.val_labels)
@@ -227,22 +231,15 @@ class Validation:
 class Clustering:
     """Recipe fields of clustering."""
 
-    k: K = None
-    reduction: Annotated[
-        str | None,
-        _clustering(
-            help="Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
-            metavar="kpca:200,tsne:2",
-        ),
-    ] = None
-    clusterer: Annotated[
-        recipes.Clusterer | None,
-        _clustering(
-            help="consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
-            metavar="NAME",
-        ),
-    ] = None
-    perplexity: Annotated[float | None, _clustering(help="Of t-SNE.", metavar="NUMBER")] = None
+    k: str | None = _k()
+    reduction: str | None = _clustering(
+        "Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
+        "kpca:200,tsne:2",
+    )
+    clusterer: recipes.Clusterer | None = _clustering(
+        "consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.", "NAME"
+    )
+    perplexity: float | None = _clustering("Of t-SNE.", "NUMBER")
 
     def given(self) -> dict[str, Any]:
         """The fields that the user gave."""
@@ -253,51 +250,32 @@ class Clustering:
 class Training:
     """The recipe of a run."""
 
-    recipe: Annotated[
-        Literal["baseline", "vae", "deep", "hybrid"] | None,
-        _training(help="baseline, vae, deep or hybrid.", metavar="NAME", show_default="hybrid"),
-    ] = None
-    epochs: Annotated[
-        int | None,
-        _training(
-            help="Passes over the images; hybrid adds its label_epochs to them.", metavar="N"
-        ),
-    ] = None
-    batch_size: Annotated[int | None, _training(help="Images in a step.", metavar="N")] = None
-    optimizer: Annotated[
-        recipes.Optimizer | None, _training(help="adam, adamw, sgd or muon.", metavar="NAME")
-    ] = None
-    lr: Annotated[float | None, _training(help="Learning rate.", metavar="RATE")] = None
-    loss: Annotated[recipes.Loss | None, _training(help="mse or elbo.", metavar="NAME")] = None
-    precision: Annotated[
-        recipes.Precision | None,
-        _training(
-            help="auto, float32 or bfloat16: what networks compute in while they learn.",
-            metavar="NAME",
-        ),
-    ] = None
-    set_: Annotated[
-        list[str] | None,
-        _training(
-            "--set", help="Any other recipe field; repeatable.", metavar="FIELD=VALUE",
-            show_default=True, autocompletion=completion.settings,
-        ),
-    ] = None  # fmt: skip
-    config: Annotated[
-        Path | None,
-        _training(
-            help="Recipe fields from a TOML file.", metavar="FILE.toml", show_default=True,
-            autocompletion=completion.tomls,
-        ),
-    ] = None  # fmt: skip
-    write_config: Annotated[
-        bool,
-        flag(
-            "--write-config", TRAINING,
-            "Print the recipe as such a file, with all these flags in it, and train nothing.",
-        ),
-    ] = False  # fmt: skip
-    k: K = None
+    recipe: Literal["baseline", "vae", "deep", "hybrid"] | None = _training(
+        "baseline, vae, deep or hybrid.", "NAME", show_default="hybrid"
+    )
+    epochs: int | None = _training(
+        "Passes over the images; hybrid adds its label_epochs to them.", "N"
+    )
+    batch_size: int | None = _training("Images in a step.", "N")
+    optimizer: recipes.Optimizer | None = _training("adam, adamw, sgd or muon.", "NAME")
+    lr: float | None = _training("Learning rate.", "RATE")
+    loss: recipes.Loss | None = _training("mse or elbo.", "NAME")
+    precision: recipes.Precision | None = _training(
+        "auto, float32 or bfloat16: what networks compute in while they learn.", "NAME"
+    )
+    set_: list[str] | None = _fields(TRAINING)(
+        *("Any other recipe field; repeatable.", "FIELD=VALUE", "--set"),
+        autocompletion=completion.settings,
+    )
+    config: Path | None = _fields(TRAINING)(
+        "Recipe fields from a TOML file.", "FILE.toml", autocompletion=completion.tomls
+    )
+    write_config: bool = _fields(TRAINING)(
+        "Print the recipe as such a file, with all these flags in it, and train nothing.",
+        *(None, "--write-config"),
+        default=False,
+    )
+    k: str | None = _k()
 
     def chosen(self, begun: recipes.Recipe | None = None) -> recipes.Recipe:
         """The recipe by name, then the TOML file, then --set, then the flags of their own.
@@ -311,13 +289,13 @@ class Training:
         if begun is not None and name in (None, begun.name):
             base = begun
         for setting in self.set_ or []:
-            field, equals, value = setting.partition("=")
+            name, equals, value = setting.partition("=")
             if not equals:
                 raise InputError(
                     f"{setting!r} has no value", where="`set`", expected="FIELD=VALUE",
                     mend="for example --set momentum=0.9",
                 )  # fmt: skip
-            values[field.strip()] = value
+            values[name.strip()] = value
         # all at once, because fields are checked together
         with at(self.config or "the recipe"):
             return base.override(values | _given(self))
@@ -325,7 +303,7 @@ class Training:
 
 def _given(group: Any) -> dict[str, Any]:
     """The recipe fields of a group that the user gave."""
-    values = {field.name: getattr(group, field.name) for field in fields(group)}
+    values = {each.name: getattr(group, each.name) for each in fields(group)}
     return {n: v for n, v in values.items() if n in recipes.FIELDS and v is not None}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """Lines and progress bars on standard error; moving ones only if somebody watches.
+    """Lines and progress bars on standard error; bars only on a terminal.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Terminal:
         self._console: Console | None = None
         self._progress: Progress | None = None
         self._clock = time.monotonic()
-        self._since = 0.0
+        self._speed = 0.0
 
     def log(self, line: str) -> None:
         """One line of plain text, control characters escaped."""
@@ -54,12 +54,12 @@ class Terminal:
         done = moment.epoch * moment.steps + moment.step
         now = time.monotonic()
         # a coarse clock may not have moved
-        rate = moment.images / max(now - self._clock, 1e-3) if moment.images else 0.0
+        speed = moment.images / max(now - self._clock, 1e-3) if moment.images else 0.0
         self._clock = now
-        self._since = rate if not self._since else 0.9 * self._since + 0.1 * rate
+        self._speed = speed if not self._speed else 0.9 * self._speed + 0.1 * speed
         text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
         if moment.images:
-            text += f"  loss {moment.loss:.4f}  {self._since:.0f} images/s"
+            text += f"  loss {moment.loss:.4f}  {self._speed:.0f} images/s"
         self._show(text, done, self._epochs * moment.steps)
 
     def progress(self, what: str, done: int, total: int) -> None:
@@ -111,26 +111,17 @@ def write_line(line: str) -> None:
 
 def _bar(console: Console) -> Progress:
     """A bar, drawn a few times a second."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
     from rich.table import Column
 
-    return Progress(
-        SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        refresh_per_second=4,
-        expand=True,
+    columns = (
+        progress.SpinnerColumn(finished_text=" "),
+        progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        progress.BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     )
+    return progress.Progress(*columns, console=console, refresh_per_second=4, expand=True)
 
 
 class Terminated(BaseException):
