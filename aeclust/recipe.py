@@ -7,12 +7,12 @@ import json
 import math
 import tomllib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from aeclust.errors import InputError, did_you_mean, near_file, reason
+from aeclust.errors import InputError, at, did_you_mean, near_file, reason
 
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
@@ -152,7 +152,7 @@ class Recipe:
         """
         for name in values:
             if name not in FIELDS or name == "name":
-                raise _unknown(name)
+                raise _unknown("recipe field", name, [n for n in FIELDS if n != "name"])
         return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
 
     def to_json(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class Recipe:
         """The inverse of :meth:`to_json`, which has every field and no other."""
         for name in values:
             if name not in FIELDS:
-                raise _unknown(name)
+                raise _unknown("recipe field", name, [n for n in FIELDS if n != "name"])
         for name in FIELDS:
             if name not in values:
                 raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
@@ -261,13 +261,10 @@ def parse_reduction(text: str) -> tuple[str, int]:
     return method, int(size)
 
 
-def _unknown(name: str) -> InputError:
-    known = [field for field in FIELDS if field != "name"]
-    return InputError(
-        f"no recipe field is called {name!r}",
-        expected=f"one of {', '.join(known)}",
-        mend=did_you_mean(name, known),
-    )
+def _unknown(thing: str, name: str, known: Collection[str]) -> InputError:
+    expected = f"one of {', '.join(known)}"
+    mend = did_you_mean(name, known)
+    return InputError(f"no {thing} is called {name!r}", expected=expected, mend=mend)
 
 
 def _require(holds: bool, name: str, value: object, expected: str, mend: str = "") -> None:
@@ -371,12 +368,8 @@ DEFAULT_RECIPE = "hybrid"
 def named(name: str) -> Recipe:
     """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
     if name not in RECIPES:
-        raise InputError(
-            f"no recipe is called {name!r}",
-            where="`recipe`",
-            expected=f"one of {', '.join(RECIPES)}",
-            mend=did_you_mean(name, RECIPES),
-        )
+        with at("`recipe`"):
+            raise _unknown("recipe", name, RECIPES)
     return RECIPES[name]
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -35,7 +36,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Device:
-    """Where networks can compute; `memory` in bytes, None where it is not told."""
+    """Where networks can compute; `memory` in bytes, None where it is not known."""
 
     kind: str
     name: str
@@ -44,7 +45,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Health:
-    """What :func:`examine` found.
+    """What a machine offers, and what will hurt.
 
     Attributes
     ----------
@@ -93,7 +94,17 @@ class Health:
 
 
 def examine(run: Path) -> Health:
-    """Look at libraries, devices, memory, disk and the run folder; nothing is changed."""
+    """Look at libraries, devices, memory, disk and the run folder; nothing is changed.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder, which need not be there.
+
+    Returns
+    -------
+    Health
+    """
     import torch
 
     from aeclust.network.training import precision_of
@@ -101,13 +112,13 @@ def examine(run: Path) -> Health:
 
     versions, problems = _versions()
     auto = choose_device("auto")
-    there = memory.machine()
+    total = memory.machine()
     place = next(p for p in (run.absolute(), *run.absolute().parents) if p.exists())
     writable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
     free = shutil.disk_usage(place).free
-    if there is not None and there < _LEAST_MEMORY:
+    if total is not None and total < _LEAST_MEMORY:
         problems.append(
-            f"this machine has {there / 1e9:.1f} GB of memory: t-SNE, kernel PCA and consensus of"
+            f"this machine has {total / 1e9:.1f} GB of memory: t-SNE, kernel PCA and consensus of"
             " many images will be refused; use fewer images, or --reduction pca:20"
         )
     if free < _LEAST_DISK:
@@ -117,9 +128,8 @@ def examine(run: Path) -> Health:
         )
     if not writable:
         problems.append(f"{place}: cannot be written to: choose another folder with --run")
-    state = "none"
-    if run.exists():
-        state = "run" if (run / "run.json").exists() else "no run in it"
+    state = "run" if (run / "run.json").exists() else "no run in it" if run.exists() else "none"
+    streams = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
     return Health(
         versions=versions,
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
@@ -130,49 +140,39 @@ def examine(run: Path) -> Health:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        memory=there,
+        memory=total,
         run=str(run),
         run_state=state,
         writable=writable,
         disk_free=free,
-        terminals={
-            name: stream is not None and stream.isatty()
-            for name, stream in (
-                ("stdin", sys.stdin),
-                ("stdout", sys.stdout),
-                ("stderr", sys.stderr),
-            )
-        },
+        terminals={name: bool(stream and stream.isatty()) for name, stream in streams.items()},
         extras=_extras(),
         problems=problems,
     )
+
+
+def _versions() -> tuple[dict[str, str], list[str]]:
+    """Versions of all that every installation needs, and what is wrong with them."""
+    versions = {"python": platform.python_version(), "aeclust": metadata.version("aeclust")}
+    problems = []
+    for need in _requirements():
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        version = _version(need.name)
+        versions[need.name] = version or "missing"
+        mend = f"pip install '{need.name}{need.specifier}'"
+        if version is None:
+            problems.append(f"{need.name} is not installed: {mend}")
+        elif not need.specifier.contains(version, prereleases=True):
+            tested = f"outside the tested range {need.specifier}"
+            problems.append(f"{need.name} {version} is {tested}: {mend}")
+    return versions, problems
 
 
 def _requirements() -> list[Any]:
     from packaging.requirements import Requirement  # matplotlib needs it too
 
     return [Requirement(text) for text in metadata.requires("aeclust") or []]
-
-
-def _versions() -> tuple[dict[str, str], list[str]]:
-    """Versions of all that every installation needs, and what is wrong with them."""
-    found = {"python": platform.python_version(), "aeclust": metadata.version("aeclust")}
-    problems = []
-    for need in _requirements():
-        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-            continue
-        version = _version(need.name)
-        found[need.name] = version or "missing"
-        if version is None:
-            problems.append(
-                f"{need.name} is not installed: pip install '{need.name}{need.specifier}'"
-            )
-        elif not need.specifier.contains(version, prereleases=True):
-            problems.append(
-                f"{need.name} {version} is outside the tested range {need.specifier}:"
-                f" pip install '{need.name}{need.specifier}'"
-            )
-    return found, problems
 
 
 def _version(package: str) -> str | None:
@@ -183,28 +183,23 @@ def _version(package: str) -> str | None:
 
 
 def _extras() -> list[Extra]:
-    """The optional parts that users may want; what developers need is none of them."""
-    names = metadata.metadata("aeclust").get_all("Provides-Extra") or []
+    """The optional parts that users may want, without those of developers."""
     needs = [need for need in _requirements() if need.marker is not None]
-    return [
-        Extra(
-            name,
-            _ADDS.get(name, ""),
-            all(_version(n.name) is not None for n in needs if n.marker.evaluate({"extra": name})),
-        )
-        for name in names
-        if name != "dev"
-    ]
+    extras = []
+    for name in metadata.metadata("aeclust").get_all("Provides-Extra") or []:
+        packages = [need.name for need in needs if need.marker.evaluate({"extra": name})]
+        if name != "dev":
+            extras.append(Extra(name, _ADDS.get(name, ""), all(map(_version, packages))))
+    return extras
 
 
 def _devices() -> list[Device]:
     import torch
 
     devices = [Device("cpu", _processor(), None)]
-    if torch.cuda.is_available():
-        for i in range(torch.cuda.device_count()):
-            card = torch.cuda.get_device_properties(i)
-            devices.append(Device("cuda", card.name, int(card.total_memory)))
+    for i in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(i)
+        devices.append(Device("cuda", card.name, int(card.total_memory)))
     if torch.backends.mps.is_available():
         devices.append(Device("mps", "Apple GPU", None))
     return devices
@@ -212,10 +207,8 @@ def _devices() -> list[Device]:
 
 def _processor() -> str:
     """The processor's name as the system gives it."""
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
