@@ -90,5 +90,3 @@ def test_a_message_is_one_printable_line_whatever_a_file_holds(
 
 @FEW
 @given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" ")))
-def test_printable_text_is_left_alone(text: str) -> None:
-    assert printable(text) == text

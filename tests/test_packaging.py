@@ -50,14 +50,18 @@ def test_every_package_and_every_file_beside_the_code_is_packed(project: dict[st
         for file in PACKAGE.rglob("__init__.py")
     }
     assert set(packed["packages"]) == found
-    patterns = packed["package-data"]["aeclust"]
     beside = {
         file.relative_to(PACKAGE)
         for file in PACKAGE.rglob("*")
         if file.is_file() and file.suffix not in (".py", ".pyc")
     }
     assert Path("py.typed") in beside
-    assert {file for file in beside if not any(file.match(one) for one in patterns)} == set()
+    assert beside == {
+        file.relative_to(PACKAGE)
+        for package, patterns in packed["package-data"].items()
+        for pattern in patterns
+        for file in PACKAGE.parent.joinpath(*package.split(".")).glob(pattern)
+    }
 
 
 def test_every_extra_is_explained(project: dict[str, Any]) -> None:

@@ -306,35 +306,23 @@ def test_json_without_a_field_is_no_recipe(field: str) -> None:
     ("field", "given_value", "expected"),
     [
         ("momentum", "0.9", 0.9),
-        ("momentum", " .5 ", 0.5),
         ("momentum", "0", 0.0),
         ("lr", "1e-3", 0.001),
         ("lr", 1, 1.0),
-        ("lr", 0.5, 0.5),
         ("epochs", "7", 7),
-        ("epochs", 7, 7),
         ("batch_norm", "true", True),
         ("batch_norm", "False", False),
-        ("batch_norm", True, True),
         ("channels", "4,8", (4, 8)),
         ("channels", "4, 8", (4, 8)),
-        ("channels", "16", (16,)),
         ("channels", [4, 8], (4, 8)),
-        ("channels", (4, 8), (4, 8)),
         ("reduction", "kpca:200,tsne:2", ("kpca:200", "tsne:2")),
-        ("reduction", "pca:20, tsne:3", ("pca:20", "tsne:3")),
-        ("reduction", "pca:20", ("pca:20",)),
         ("reduction", "none", ()),
         ("reduction", "", ()),
         ("reduction", ["pca:5"], ("pca:5",)),
-        ("optimizer", "sgd", "sgd"),
         ("clusterer", " gmm", "gmm"),
-        ("clusterer", "consensus", "consensus"),
         ("precision", "auto", "auto"),
         ("k", "auto", 0),
-        ("k", " auto ", 0),
         ("k", "3", 3),
-        ("reduction", "sphere", ("sphere",)),
         ("reduction", "sphere, pca:20", ("sphere", "pca:20")),
     ],
 )
@@ -351,10 +339,6 @@ def test_override_reads_a_value_as_the_fields_type(
 def test_override_checks_fields_together() -> None:
     changed = named("baseline").override({"variational": "true", "latent_size": "3"})
     assert (changed.variational, changed.latent_size) == (True, 3)
-
-
-def test_overriding_nothing_changes_nothing() -> None:
-    assert named("deep").override({}) == named("deep")
 
 
 # -- what is refused ------------------------------------------------------------------------------
@@ -381,22 +365,17 @@ def halving(stages: int) -> str:
         # types
         (overriding(lr="fast"), "lr", "fast", FINITE),
         (overriding(lr="nan"), "lr", float("nan"), FINITE),
-        (overriding(lr="1e999"), "lr", float("inf"), FINITE),
-        (overriding(lr=True), "lr", True, FINITE),
         (overriding(lr=10**400), "lr", 10**400, FINITE),
         (overriding(beta=None), "beta", None, FINITE),
         (building(lr=1), "lr", 1, FINITE),
         (reading(lr="0.1"), "lr", "0.1", FINITE),
         (overriding(epochs="2.5"), "epochs", "2.5", WHOLE),
-        (overriding(epochs=2.0), "epochs", 2.0, WHOLE),
         (overriding(epochs=True), "epochs", True, WHOLE),
         (overriding(epochs="auto"), "epochs", "auto", WHOLE),
-        (overriding(label_epochs=1.0), "label_epochs", 1.0, WHOLE),
         (overriding(k="Auto"), "k", "Auto", f"{WHOLE}, or auto"),
         (overriding(batch_norm="yes"), "batch_norm", "yes", TRUTH),
         (overriding(batch_norm=1), "batch_norm", 1, TRUTH),
         (overriding(channels="4,x"), "channels", (4, "x"), "whole numbers"),
-        (overriding(channels="4,,8"), "channels", (4, "", 8), "whole numbers"),
         (overriding(channels=4), "channels", 4, "whole numbers"),
         (overriding(channels=[True]), "channels", (True,), "whole numbers"),
         (building(channels=[4, 8]), "channels", [4, 8], "whole numbers"),
@@ -406,8 +385,6 @@ def halving(stages: int) -> str:
         (overriding(optimizer="rmsprop"), "optimizer", "rmsprop", "one of adam, adamw, sgd, muon"),
         (overriding(loss=["mse"]), "loss", ("mse",), "one of mse, elbo"),
         (overriding(clusterer="dbscan"), "clusterer", "dbscan", CLUSTERINGS),
-        (building(network="deep"), "network", "deep", "one of plain, residual"),
-        (building(schedule="cosine"), "schedule", "cosine", "one of constant, one-cycle"),
         # ranges
         (overriding(lr="0"), "lr", 0.0, POSITIVE),
         (overriding(lr=1e31), "lr", 1e31, "1e30 or less"),
@@ -429,7 +406,6 @@ def halving(stages: int) -> str:
         (overriding(latent_size=-1), "latent_size", -1, FROM_0),
         (overriding(k=1), "k", 1, CLUSTERS),
         (overriding(k=0), "k", 0, CLUSTERS),
-        (overriding(k=" 0"), "k", 0, CLUSTERS),
         (overriding(k=-1), "k", -1, CLUSTERS),
         (overriding(channels="none"), "channels", (), STAGES),
         (overriding(channels="4,0"), "channels", (4, 0), STAGES),
@@ -438,12 +414,10 @@ def halving(stages: int) -> str:
         (overriding(image_size="36"), "image_size", 36, halving(3)),
         (overriding("deep", image_size=16), "image_size", 16, halving(5)),
         (overriding(image_size=0), "image_size", 0, halving(3)),
-        (overriding(image_size=-8), "image_size", -8, halving(3)),
         (overriding(variational="true"), "latent_size", 0, "1 or more if variational"),
         (overriding(loss="elbo"), "loss", "elbo", "mse without a variational network"),
         (overriding(reconstruction="0"), "reconstruction", 0.0, "above 0 where contrast is 0"),
         (overriding("hybrid", contrast=0), "label_epochs", 4, "0 where contrast is 0"),
-        (overriding(label_epochs=2), "label_epochs", 2, "0 where contrast is 0"),
         (overriding("hybrid", batch_size=1), "batch_size", 1, "2 or more with contrast"),
         (
             overriding("hybrid", batch_size=1, contrast=0, label_epochs=0),
@@ -483,7 +457,6 @@ def test_tsne_takes_few_dimensions() -> None:
         (lambda: named("hybird"), "no recipe is called 'hybird'", RECIPE_NAMES, "hybrid"),
         (lambda: named("zzz"), "no recipe is called 'zzz'", RECIPE_NAMES, ""),
         (overriding(momentun=1), "no recipe field is called 'momentun'", FIELD_NAMES, "momentum"),
-        (overriding(qqq=1), "no recipe field is called 'qqq'", FIELD_NAMES, ""),
         (overriding(name="mine"), "no recipe field is called 'name'", FIELD_NAMES, ""),
         (reading(epoch=3), "no recipe field is called 'epoch'", FIELD_NAMES, "epochs"),
         (overriding(reduction="kcpa:20"), "reduction is 'kcpa:20'", METHODS, "kpca:20"),

@@ -28,34 +28,34 @@ def _a_machine_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def requiring(monkeypatch: pytest.MonkeyPatch, *needs: str, extras: tuple[str, ...] = ()) -> None:
     """The package as if it needed these."""
-    found = SimpleNamespace(get_all=lambda name: list(extras))
+    offered = SimpleNamespace(get_all=lambda name: list(extras))
     monkeypatch.setattr(metadata, "requires", lambda name: list(needs))
-    monkeypatch.setattr(metadata, "metadata", lambda name: found)
+    monkeypatch.setattr(metadata, "metadata", lambda name: offered)
 
 
 def examined(cli: Cli, *arguments: object, code: int = 0) -> dict[str, Any]:
     result = cli("doctor", "--json", *arguments)
     assert (result.code, result.err) == (code, "")
-    found = json.loads(result.out)
-    assert isinstance(found, dict)
-    return found
+    answer = json.loads(result.out)
+    assert isinstance(answer, dict)
+    return answer
 
 
 def test_a_machine_in_order(cli: Cli, full_run: RunFolder) -> None:
     before = files_of(full_run.path)
-    found = examined(cli)
-    assert found["versions"]["python"] == platform.python_version()
-    assert found["versions"]["torch"] == metadata.version("torch")
-    assert found["versions"]["numpy"] == np.__version__
-    assert {"h5py", "matplotlib", "scikit-learn", "aeclust"} <= found["versions"].keys()
-    assert found["devices"][0]["kind"] == "cpu"
-    assert found["auto"] == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert found["precision"] in ("float32", "bfloat16")
-    assert found["threads"] == torch.get_num_threads()
-    assert found["memory"] == 16 * 10**9
-    assert (found["run"], found["run_state"]) == ("aeclust-run", "run")
-    assert found["writable"]
-    assert found["problems"] == []
+    health = examined(cli)
+    assert health["versions"]["python"] == platform.python_version()
+    assert health["versions"]["torch"] == metadata.version("torch")
+    assert health["versions"]["numpy"] == np.__version__
+    assert {"h5py", "matplotlib", "scikit-learn", "aeclust"} <= health["versions"].keys()
+    assert health["devices"][0]["kind"] == "cpu"
+    assert health["auto"] == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert health["precision"] in ("float32", "bfloat16")
+    assert health["threads"] == torch.get_num_threads()
+    assert health["memory"] == 16 * 10**9
+    assert (health["run"], health["run_state"]) == ("aeclust-run", "run")
+    assert health["writable"]
+    assert health["problems"] == []
     assert files_of(full_run.path) == before
     text = cli("doctor").out
     assert text.endswith("all is well\n")
@@ -100,7 +100,7 @@ def test_there_need_be_no_run(cli: Cli) -> None:
         ),
     ],
 )
-def test_what_will_hurt_is_said_in_a_sentence(
+def test_what_will_hurt_is_one_sentence(
     cli: Cli,
     spoil: Callable[[pytest.MonkeyPatch], None],
     problem: str,
@@ -135,5 +135,5 @@ def test_extras_are_those_that_the_package_offers(
     assert "run without PyTorch; installed" in text
 
 
-def test_threads_asked_for_are_threads_told(cli: Cli) -> None:
+def test_threads_asked_for_are_threads_used(cli: Cli) -> None:
     assert examined(cli, "--threads", 2)["threads"] == 2

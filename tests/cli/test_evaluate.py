@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from support import Cli, Data, one_error
+from support import Cli, Data, check_error
 
 from aeclust.run.folder import RunFolder
 
@@ -83,6 +83,9 @@ def test_the_truth_of_a_few_scores_these(cli: Cli) -> None:
     np.save("found.npy", FOUND)
     write_csv("truth.csv", [(9, 0), (0, 1), (3, 0), (4, 0)])
     scores = answer(cli, "found.npy", "truth.csv")
+    lines = cli("evaluate", "found.npy", "truth.csv").out.splitlines()
+    assert lines[0] == f"4 of {len(FOUND)} images are labelled; of these"
+    assert lines[1].startswith("accuracy 0.7500")
     assert scores["n"] == 4
     assert scores["accuracy"] == 0.75
     assert scores["sizes"] == {"0": 2, "1": 1, "2": 1}
@@ -100,11 +103,6 @@ def test_labels_artifacts_and_archives_are_read(cli: Cli, full_run: RunFolder, d
     assert answer(cli, full_run.labels_file, data.labels)["accuracy"] == 1.0
 
 
-def test_what_predict_prints_can_be_scored(cli: Cli, full_run: RunFolder, data: Data) -> None:
-    Path("submission.csv").write_text(cli("predict").out)
-    assert answer(cli, "submission.csv", data.labels)["accuracy"] == 1.0
-
-
 def test_a_built_in_set_is_a_truth(cli: Cli) -> None:
     found = np.random.default_rng(0).integers(0, 10, 1797)
     np.save("found.npy", found)
@@ -114,18 +112,11 @@ def test_a_built_in_set_is_a_truth(cli: Cli) -> None:
     assert 0.1 < float(score[1]) < 0.2
 
 
-def test_what_is_no_file_of_labels_is_told(cli: Cli) -> None:
+def test_what_is_no_file_of_labels_is_refused(cli: Cli) -> None:
     Path("help.txt").write_text("x")
-    assert one_error(cli("evaluate", "help.txt", "demo:scenes")) == (
-        "help.txt: is no file of labels; "
-        "expected .csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME; "
-        "check the path"
+    check_error(
+        cli("evaluate", "help.txt", "demo:scenes").error,
+        what="is no file of labels",
+        where="help.txt",
+        expected=".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME",
     )
-
-
-def test_that_few_are_labelled_is_said(cli: Cli) -> None:
-    np.save("found.npy", FOUND)
-    write_csv("truth.csv", [(9, 0), (0, 1), (3, 0), (4, 0)])
-    lines = cli("evaluate", "found.npy", "truth.csv").out.splitlines()
-    assert lines[0] == f"4 of {len(FOUND)} images are labelled; of these"
-    assert lines[1].startswith("accuracy 0.7500")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import BY_COLOUR, COMMANDS, RECIPE, TWO_PHASES, Cli, Data, one_error
+from support import BY_COLOUR, COMMANDS, RECIPE, TWO_PHASES, Cli, Data, check_error
 
 from aeclust.cli import main
 from aeclust.cli.terminal import Terminal
@@ -71,15 +71,6 @@ def test_help_names_every_command_and_the_first_run(cli: Cli) -> None:
     assert (code, err) == (0, "")
     assert all(f" {command} " in out for command in COMMANDS)
     assert "aeclust train && aeclust predict > submission.csv" in out
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_for_every_flag(cli: Cli, command: str) -> None:
-    code, out, err = cli(command, "-h")
-    assert (code, err) == (0, "")
-    assert "--json" in out
-    if command != "evaluate":
-        assert "--run" in out
 
 
 def test_no_command_at_all_shows_the_help_and_exits_2(cli: Cli) -> None:
@@ -164,35 +155,25 @@ def watched(
     return screen.getvalue()
 
 
-ESCAPE = "\x1b["
 ESCAPES = r"\x1b\[[0-9;?]*[A-Za-z]"
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-7])(;[0-9]+)*m")
 
 
-def test_nothing_moves_where_standard_error_is_no_terminal(cli: Cli, data: Data) -> None:
-    _, out, err = cli("train", data.images, *RECIPE)
-    assert ESCAPE not in out + err
-    assert "\r" not in out + err
-    assert "epoch 1/" not in err
-
-
-def test_a_terminal_sees_epoch_loss_speed_and_time_left(
+def test_only_a_terminal_sees_epoch_loss_speed_and_time_left(
     cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = watched(monkeypatch, ["train", data.images, *RECIPE])
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
-    assert re.search(r"epoch \d+/11  loss \d\.\d{4}  \d+ images/s .*\d+:\d\d:\d\d", plain)
+    command = ["train", data.images, *TWO_PHASES]
+    seen = watched(monkeypatch, command)
     assert COLOUR.search(seen)
-
-
-def test_a_terminal_counts_the_epochs_of_both_phases(
-    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = watched(monkeypatch, ["train", data.images, *TWO_PHASES])
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
-    counts = set(re.findall(r"epoch (\d+/\d+)", plain))
-    assert "4/4" in counts
-    assert {count.split("/")[1] for count in counts} == {"4"}
+    plain = re.sub(ESCAPES, "", seen)
+    assert re.search(r"epoch \d+/4  loss \d\.\d{4}  \d+ images/s .*\d+:\d\d:\d\d", plain)
+    assert set(re.findall(r"epoch \d+/(\d+)", plain)) == {"4"}  # of both phases
+    grey = watched(monkeypatch, [*command, "--force"], NO_COLOR="1")
+    assert "images/s" in grey
+    assert not COLOUR.search(grey)
+    assert watched(monkeypatch, [*command, "--force", "-q"]) == ""
+    _, out, err = cli(*command, "--force")
+    assert not re.search(r"\x1b\[|\r|epoch 1/", out + err)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +222,7 @@ def test_a_clustering_names_its_steps(
 @pytest.mark.parametrize(
     ("command", "line"),
     [
+        (["predict", "--names"], "name it with aeclust name{run} 0=NAME"),
         (["embed", "--force"], "next: aeclust cluster{run}, or aeclust plot{run}"),
         (
             ["cluster", "--force"],
@@ -253,52 +235,15 @@ def test_a_clustering_names_its_steps(
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "line",
 )
-def test_what_to_do_next_is_said_for_the_same_run(
+def test_what_to_do_is_said_for_the_same_run(
     cli: Cli, full_run: RunFolder, command: list[str], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cli(*command).err.splitlines()[-1] == line.format(run="")
+    assert cli(*command).err.endswith(f"{line.format(run='')}\n")
     full_run.path.rename("my run")
-    there = cli(*command, "--run", "my run")
-    assert there.err.splitlines()[-1] == line.format(run=" --run 'my run'")
+    elsewhere = line.format(run=" --run 'my run'")
+    assert cli(*command, "--run", "my run").err.endswith(f"{elsewhere}\n")
     monkeypatch.setenv("AECLUST_RUN", "my run")
-    assert cli(*command).err.splitlines()[-1] == line.format(run="")
-    assert cli(*command, "-q").err == ""
-
-
-@pytest.mark.parametrize(
-    ("command", "mend"),
-    [
-        ("predict --names", "name it with aeclust name{run} 0=NAME"),
-        (
-            "export clusters.csv --checkpoint 1",
-            "leave it out, or choose the latents' own with aeclust embed{run} --checkpoint 1",
-        ),
-    ],
-)
-def test_how_to_mend_it_is_said_for_the_same_run(
-    cli: Cli, full_run: RunFolder, command: str, mend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert one_error(cli(*command.split())).endswith(f"; {mend.format(run='')}")
-    full_run.path.rename("my run")
-    text = one_error(cli(*command.split(), "--run", "my run"))
-    elsewhere = mend.format(run=" --run 'my run'")
-    assert text.endswith(f"; {elsewhere}")
-    monkeypatch.setenv("AECLUST_RUN", "my run")
-    assert one_error(cli(*command.split())).endswith(f"; {mend.format(run='')}")
-
-
-def test_no_color_switches_colour_off(
-    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = watched(monkeypatch, ["train", data.images, *RECIPE], NO_COLOR="1")
-    assert "images/s" in seen
-    assert not COLOUR.search(seen)
-
-
-def test_quiet_shows_no_progress_on_a_terminal(
-    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert watched(monkeypatch, ["train", data.images, *RECIPE, "-q"]) == ""
+    assert cli(*command).err.endswith(f"{line.format(run='')}\n")
 
 
 def test_markup_in_names_is_shown_as_it_stands(
@@ -367,9 +312,7 @@ def test_what_standard_output_appends_to_is_spared(cli: Cli, full_run: RunFolder
 
 def test_a_folder_in_the_place_of_the_output_is_refused(cli: Cli, full_run: RunFolder) -> None:
     os.mkdir("folder")
-    code, out, err = cli("predict", "-o", "folder")
-    assert (code, out) == (2, "")
-    assert err == "error: folder: is a folder; expected a file; add a name to it\n"
+    check_error(cli("predict", "-o", "folder").error, where="folder", what="is a folder")
     assert os.listdir("folder") == []
 
 
@@ -383,10 +326,10 @@ def test_o_follows_a_link_and_spares_a_device(cli: Cli, full_run: RunFolder) -> 
         place = ("pipe.csv",) if command[0] == "export" else ("-o", "pipe")
         if command[0] == "export":
             os.rename("pipe", "pipe.csv")
-        code, out, err = cli(*command, *place)
-        assert (code, out) == (2, "")
-        assert err.endswith(
-            f"{place[-1]}: is a device, a pipe or an open file; expected a file, or a new name;"
-            " use -o - and redirect standard output, as in > FILE\n"
+        check_error(
+            cli(*command, *place).error,
+            what="is a device, a pipe or an open file",
+            expected="a file, or a new name",
+            mend="use -o - and redirect standard output, as in > FILE",
         )
     assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)

@@ -145,18 +145,10 @@ def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> 
         # the speed moves a tenth of the way from 60 to 20; the last epoch has no successor
         ("epoch 3/3  loss 0.1250  56 images/s", 30, 30),
     ]
-
-
-def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a clock that stands still is no error
     assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
         ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
     ]
-
-
-def test_closing_what_never_opened_is_no_error() -> None:
-    with standard_error(watched=True) as stderr:
-        Terminal(quiet=False).close()
-    assert stderr.getvalue() == ""
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown"])
@@ -196,14 +188,15 @@ def noted_twice(first: signal.Signals, second: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_only_noted(number: signal.Signals) -> None:
+def test_a_signal_is_only_noted_and_forgotten_by_the_next_command(number: signal.Signals) -> None:
     before = handlers()
     with deferred_signals() as asked:
         assert asked.noted() is None
         signal.raise_signal(number)
-        assert asked.noted() == number
-        assert asked.noted() == number
+        assert (asked.noted(), asked.noted()) == (number, number)
     assert handlers() == before
+    with deferred_signals() as again:
+        assert again.noted() is None
 
 
 @pytest.mark.parametrize("first", SIGNALS)
@@ -232,13 +225,6 @@ def test_after_a_rest_signals_wait_again() -> None:
         asked.rest(None)
         signal.raise_signal(signal.SIGINT)
         assert asked.noted() == signal.SIGINT
-
-
-def test_signals_of_one_command_are_not_those_of_the_next() -> None:
-    with deferred_signals() as asked:
-        signal.raise_signal(signal.SIGINT)
-    with deferred_signals() as again:
-        assert (asked.noted(), again.noted()) == (signal.SIGINT, None)
 
 
 def test_termination_is_an_exception_that_nothing_catches_by_accident() -> None:
