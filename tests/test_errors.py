@@ -86,7 +86,3 @@ def test_a_message_is_one_printable_line_whatever_a_file_holds(
     line = str(InputError(what, where=where, expected=expected, mend=mend))
     assert line.isprintable()
     assert len(line.splitlines()) <= 1
-
-
-@FEW
-@given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" ")))
