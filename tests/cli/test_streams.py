@@ -330,6 +330,6 @@ def test_o_follows_a_link_and_spares_a_device(cli: Cli, full_run: RunFolder) -> 
             cli(*command, *place).error,
             what="is a device, a pipe or an open file",
             expected="a file, or a new name",
-            mend="use -o - and redirect standard output, as in > FILE",
+            mend="use `output` - and redirect standard output, as in > FILE",
         )
     assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)
