@@ -37,6 +37,28 @@ _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
 
 
+@contextmanager
+def _argument_errors() -> Iterator[None]:
+    """Errors of the stages as those of arguments, with settings by their names in this class."""
+    try:
+        yield
+    except DivergedError as error:
+        mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
+        raise DivergedError(error.what, mend=_in_python(mend)) from error
+    except InputError as error:
+        where, expected, mend = map(_in_python, (error.where, error.expected, error.mend))
+        raise ArgumentError(error.what, where=where, expected=expected, mend=mend) from error
+
+
+def _in_python(text: str) -> str:
+    if "`layout`" in text:
+        return "reshape it to (n, h, w, c)"
+    if "`range`" in text and text.startswith("state"):
+        return "state value_range, for example (0, 255)"
+    names = {"k": "n_clusters", "range": "value_range"}
+    return name_settings(text, lambda setting: names.get(setting, setting))
+
+
 class AutoencoderClusterer(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
@@ -98,7 +120,8 @@ class AutoencoderClusterer(
 
     Examples
     --------
-    >>> from aeclust import AutoencoderClusterer, demo
+    >>> from aeclust import AutoencoderClusterer
+    >>> from aeclust.images import demo
     >>> images = demo.scenes(200, seed=0).pixels
     >>> model = AutoencoderClusterer(n_clusters=2, settings={"epochs": 1}).fit(images)
     >>> model.labels_.shape
@@ -124,6 +147,7 @@ class AutoencoderClusterer(
         self.random_state = random_state
         self.device = device
 
+    @_argument_errors()
     def fit(self, X: NDArray[Any], y: object = None) -> Self:
         """Train on images, embed and cluster them.
 
@@ -139,55 +163,50 @@ class AutoencoderClusterer(
             See :func:`aeclust.network.training.train` and
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
-        with _argument_errors():
-            pixels = self._pixels(X, reset=True, least=2)
-            settings = {**(self.settings or {}), "k": self.n_clusters}
-            settings = {  # as a search over np.arange gives them
-                name: value.item() if isinstance(value, np.generic) else value
-                for name, value in settings.items()
-            }
-            with at("settings"):
-                recipe = recipes.named(self.recipe).override(settings)
-            with at("X"):
-                check_enough(pixels, recipe.k)
-            seed = self.random_state
-            if not isinstance(seed, (int, np.integer)):
-                seed = check_random_state(seed).randint(2**31 - 1)
-            if not 0 <= seed < 2**32:
-                raise InputError(
-                    f"random_state is {seed}", expected="a whole number from 0 to 2^32 - 1"
-                )
-            source = Source(location=_LOCATION, range=self._range())
-            images = Images(pixels, np.arange(len(pixels)), source)
-            manifest = Manifest(
-                source=source,
-                data_digest=images.digest(),
-                shape=pixels.shape,
-                recipe=recipe,
-                seed=int(seed),
-                flattened=self.image_shape is not None,
+        pixels = self._pixels(X, reset=True, least=2)
+        settings = {**(self.settings or {}), "k": self.n_clusters}
+        settings = {  # as a search over np.arange gives them
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in settings.items()
+        }
+        with at("settings"):
+            recipe = recipes.named(self.recipe).override(settings)
+        with at("X"):
+            check_enough(pixels, recipe.k)
+        seed = self.random_state
+        if not isinstance(seed, (int, np.integer)):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        if not 0 <= seed < 2**32:
+            raise InputError(
+                f"random_state is {seed}", expected="a whole number from 0 to 2^32 - 1"
             )
-            return self._take(models.fit(images, manifest, torch.device(self.device)))
+        source = Source(location=_LOCATION, range=self._range())
+        images = Images(pixels, np.arange(len(pixels)), source)
+        manifest = Manifest(
+            source=source,
+            data_digest=images.digest(),
+            shape=pixels.shape,
+            recipe=recipe,
+            seed=int(seed),
+            flattened=self.image_shape is not None,
+        )
+        return self._take(models.fit(images, manifest, torch.device(self.device)))
 
+    @_argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
-        """Labels (n,) of images: their own if they were in training, else by the vote of their
-        nearest training latents.
-        """
+        """Labels (n,) of images, as in training or by the vote of the nearest training latents."""
         check_is_fitted(self)
-        with _argument_errors():
-            pixels = self._pixels(X)
-            images = Images(pixels, np.arange(len(pixels)), Source(location="X"))
-            model = self._model
-            return label_by_neighbours(
-                images, self._embed(pixels), model.latents, model.labels
-            ).labels
+        pixels = self._pixels(X)
+        latents, model = inference.embed(self.network_, pixels), self._model
+        return label_by_neighbours(pixels, latents, model.latents, model.labels)[0]
 
+    @_argument_errors()
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
         check_is_fitted(self)
-        with _argument_errors():
-            return self._embed(self._pixels(X))
+        return inference.embed(self.network_, self._pixels(X))
 
+    @_argument_errors()
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Images that the decoder draws for latents.
 
@@ -202,22 +221,24 @@ class AutoencoderClusterer(
             was fitted to rows, of images resized to the shape of those.
         """
         check_is_fitted(self)
-        with _argument_errors():
-            latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
-            width = self._n_features_out
-            if latents.shape[1] != width:
-                raise InputError(
-                    f"has latents of {latents.shape[1]} values",
-                    where="X",
-                    expected=f"{width}, as transform gives them",
-                )
-            images = inference.decode(self.network_, latents)
-            low, high = self.value_range or (0.0, 1.0)
-            manifest = self._model.manifest
-            if manifest.flattened:
-                images = _resized(images, manifest.shape[1:3]).reshape(len(images), -1)
-            return (low + (high - low) * images).astype(np.float32, copy=False)
+        latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
+        width = self._n_features_out
+        if latents.shape[1] != width:
+            raise InputError(
+                f"has latents of {latents.shape[1]} values",
+                where="X",
+                expected=f"{width}, as transform gives them",
+            )
+        manifest, size = self._model.manifest, None
+        if manifest.flattened:
+            size = (manifest.shape[1], manifest.shape[2])
+        images = inference.decode(self.network_, latents, size=size)
+        if manifest.flattened:
+            images = images.reshape(len(images), -1)
+        low, high = self.value_range or (0.0, 1.0)
+        return (low + (high - low) * images).astype(np.float32, copy=False)
 
+    @_argument_errors()
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """How well the latents know an image again, without any label.
 
@@ -238,12 +259,11 @@ class AutoencoderClusterer(
             In [0, 1]; higher is better. Compare it on equally many images.
         """
         check_is_fitted(self)
-        with _argument_errors():
-            pixels = self._pixels(X, least=2)
+        pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]
         views = inference.embed_views(self.network_, pixels, seed=_SCORE_SEED)
-        return shared_neighbours(self._embed(pixels), views)
+        return shared_neighbours(inference.embed(self.network_, pixels), views)
 
     def save(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model as a run folder, for :meth:`load` and for the commands.
@@ -280,10 +300,10 @@ class AutoencoderClusterer(
         InputError
             If there is no run, its latents or labels are missing or stale, or a file is damaged.
         """
-        found = models.load(Path(folder))
-        manifest = found.manifest
+        model = models.load(Path(folder))
+        manifest = model.manifest
         _, h, w, c = manifest.shape
-        recipe = Recipe.from_json(found.labels.recipe)
+        recipe = Recipe.from_json(model.labels.recipe)
         base = recipes.named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
         stated = manifest.source.range
@@ -297,8 +317,8 @@ class AutoencoderClusterer(
             device=device,
         )
         loaded.n_features_in_ = h * w * c
-        found.network.to(torch.device(device))
-        return loaded._take(found)
+        model.network.to(torch.device(device))
+        return loaded._take(model)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether a fit came to its end; rows leave their number of features before."""
@@ -327,22 +347,19 @@ class AutoencoderClusterer(
         self._n_features_out = model.latents.arrays["latents"].shape[1]
         return self
 
-    def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        return inference.embed(self.network_, pixels)
-
     def _pixels(self, X: NDArray[Any], *, reset: bool = False, least: int = 1) -> NDArray[Any]:
         """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=reset, **rules)
             shape = self._shape(rows.shape[1])
-            layout = "nhw" if len(shape) == 2 else "nhwc"
-            stated = self._range()
-            with at("X"):
-                pixels = from_array(rows.reshape(-1, *shape), layout=layout, range=stated)
+            layout, images = "nhw" if len(shape) == 2 else "nhwc", rows.reshape(-1, *shape)
         else:
-            images = check_array(
-                X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
+            layout, images = (
+                None,
+                check_array(
+                    X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
+                ),
             )
             if images.ndim == 2:
                 raise InputError(
@@ -351,11 +368,11 @@ class AutoencoderClusterer(
                     expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
                     mend="reshape it, or state the image_shape that its rows were flattened from",
                 )
-            stated = self._range()
-            with at("X"):
-                pixels = from_array(images, range=stated)
-            if reset:
-                self.n_features_in_ = math.prod(pixels.shape[1:])
+        stated = self._range()
+        with at("X"):
+            pixels = from_array(images, layout=layout, range=stated)
+        if reset and self.image_shape is None:
+            self.n_features_in_ = math.prod(pixels.shape[1:])
         if not reset and pixels.shape[3] != self.network_.image_channels:
             raise InputError(
                 f"has {pixels.shape[3]} channels",
@@ -392,34 +409,3 @@ class AutoencoderClusterer(
                 expected="the numbers that mean black and white, for example (0, 255)",
             )
         return f"{low!r}:{high!r}"
-
-
-def _resized(images: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Images (n, s, s, c) with another height and width."""
-    if images.shape[1:3] == size:
-        return images
-    planes = torch.from_numpy(images).permute(0, 3, 1, 2)
-    planes = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True)
-    return planes.permute(0, 2, 3, 1).numpy()
-
-
-@contextmanager
-def _argument_errors() -> Iterator[None]:
-    """Errors of the stages as those of arguments, with settings by their names in this class."""
-    try:
-        yield
-    except DivergedError as error:
-        mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
-        raise DivergedError(error.what, mend=_in_python(mend)) from error
-    except InputError as error:
-        where, expected, mend = map(_in_python, (error.where, error.expected, error.mend))
-        raise ArgumentError(error.what, where=where, expected=expected, mend=mend) from error
-
-
-def _in_python(text: str) -> str:
-    if "`layout`" in text:
-        return "reshape it to (n, h, w, c)"
-    if "`range`" in text and text.startswith("state"):
-        return "state value_range, for example (0, 255)"
-    names = {"k": "n_clusters", "range": "value_range"}
-    return name_settings(text, lambda setting: names.get(setting, setting))

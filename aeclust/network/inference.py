@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from aeclust.clusters.neighbours import viewed
 from aeclust.network.batches import generator, to_input, to_unit
@@ -154,10 +155,18 @@ def mean_squared_error(network: Autoencoder, pixels: NDArray[Any], latents: NDAr
     return total / len(pixels)
 
 
-def decode(network: Autoencoder, latents: NDArray[Any]) -> NDArray[np.float32]:
-    """Images (n, s, s, c) in [0, 1] that the network draws for latents (n, d)."""
+def decode(
+    network: Autoencoder, latents: NDArray[Any], *, size: tuple[int, int] | None = None
+) -> NDArray[np.float32]:
+    """Images (n, h, w, c) in [0, 1] that the network draws for latents (n, d), in another size."""
+    images = []
     with torch.inference_mode():
-        return np.concatenate([to_unit(network.decode(x)) for x in _blocks(network, latents)])
+        for block in _blocks(network, latents):
+            batch = network.decode(block)
+            if size not in (None, batch.shape[2:]):
+                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
+            images.append(to_unit(batch))
+    return np.concatenate(images)
 
 
 def _batches(

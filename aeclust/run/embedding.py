@@ -94,10 +94,9 @@ def _of_others(context: Context, manifest: Manifest, images: Images, seed: int |
         labels = current_labels(context, manifest)
         new = embed_alike(context, manifest, images, int(labels.details["epoch"]))
         known = artifact.read(context.folder.latents_file, "latents", mapped=True)
-        voted = label_by_neighbours(images, new, known, labels)
+        votes = label_by_neighbours(images.pixels, new, known, labels)
         names, way = current_names(context, labels), "labelled by the vote of training neighbours"
-        answer = (voted.ids, voted.labels, voted.confidence, names)
-        return Clustered(*answer, f"t-SNE of the latents; {way}", None, new, way)
+        return Clustered(images.ids, *votes, names, f"t-SNE of the latents; {way}", None, new, way)
     describe_images(context, images, recipe)
     network, _ = load_network(context, manifest, epoch_for(context.folder, manifest, request))
     latents = inference.embed(
@@ -114,8 +113,8 @@ def _of_others(context: Context, manifest: Manifest, images: Images, seed: int |
     points = result.points if result.points.shape[1] == 2 else None
     steps, way = " > ".join((*recipe.reduction, recipe.clusterer)), "clustered by themselves"
     note = f"latents embedded and {way} ({steps})"
-    answer = (images.ids, result.labels, result.confidence, {})
-    return Clustered(*answer, note, points, latents, way)
+    labels, confidence = result.labels, result.confidence
+    return Clustered(images.ids, labels, confidence, {}, note, points, latents, way)
 
 
 def in_two_dimensions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies, label_others
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, fingerprints, truth
+from aeclust.images import Source, fingerprints, truth
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import cluster_count, current_labels, log_epoch
 from aeclust.run.context import Context
@@ -170,15 +171,24 @@ def label_images(
         return Prediction(ids, arrays["labels"], arrays["confidence"])
     new = embed_alike(context, manifest, images, int(labels.details["epoch"]))
     latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
-    return label_by_neighbours(images, new, latents, labels)
+    result, confidence = label_by_neighbours(images.pixels, new, latents, labels)
+    return Prediction(images.ids, result, confidence)
 
 
 def label_by_neighbours(
-    images: Images, new: NDArray[np.float32], latents: Artifact, labels: Artifact
-) -> Prediction:
-    """Labels of other images, whose latents (m, d) are `new`, by the run's images near them.
+    pixels: NDArray[Any], new: NDArray[np.float32], latents: Artifact, labels: Artifact
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels and confidence (m,) of other images, by the run's images whose latents are near.
 
     An exact duplicate of one of the run's images has the label and confidence of that image.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (m, h, w, c)
+    new : ndarray of shape (m, d)
+        Their latents.
+    latents, labels : Artifact
+        Of the run.
     """
     known = labels.arrays
     result, confidence = label_others(
@@ -189,8 +199,8 @@ def label_by_neighbours(
         cluster_count(labels),
         known.get("shares"),
     )
-    rows = copies(fingerprints(images.pixels), latents.arrays["fingerprints"])
+    rows = copies(fingerprints(pixels), latents.arrays["fingerprints"])
     copied = rows >= 0
     result[copied] = known["labels"][rows[copied]]
     confidence[copied] = known["confidence"][rows[copied]]
-    return Prediction(images.ids, result, confidence)
+    return result, confidence
