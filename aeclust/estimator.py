@@ -177,9 +177,8 @@ class AutoencoderClusterer(
         if not isinstance(seed, (int, np.integer)):
             seed = check_random_state(seed).randint(2**31 - 1)
         if not 0 <= seed < 2**32:
-            raise InputError(
-                f"random_state is {seed}", expected="a whole number from 0 to 2^32 - 1"
-            )
+            expected = "a whole number from 0 to 2^32 - 1"
+            raise InputError(f"random_state is {seed}", expected=expected)
         source = Source(location=_LOCATION, range=self._range())
         images = Images(pixels, np.arange(len(pixels)), source)
         manifest = Manifest(
@@ -229,9 +228,8 @@ class AutoencoderClusterer(
                 where="X",
                 expected=f"{width}, as transform gives them",
             )
-        manifest, size = self._model.manifest, None
-        if manifest.flattened:
-            size = (manifest.shape[1], manifest.shape[2])
+        manifest = self._model.manifest
+        size = manifest.shape[1:3] if manifest.flattened else None
         images = inference.decode(self.network_, latents, size=size)
         if manifest.flattened:
             images = images.reshape(len(images), -1)
@@ -279,10 +277,8 @@ class AutoencoderClusterer(
 
         Raises
         ------
-        InputError
-            If there is a run already and `overwrite` is False.
-        BusyError, WriteError
-            If another process works there, or a file cannot be written.
+        InputError, BusyError, WriteError
+            See :func:`aeclust.run.model.save`.
         """
         check_is_fitted(self)
         models.save(self._model, Path(folder), overwrite=overwrite)
@@ -298,7 +294,7 @@ class AutoencoderClusterer(
         Raises
         ------
         InputError
-            If there is no run, its latents or labels are missing or stale, or a file is damaged.
+            See :func:`aeclust.run.model.load`.
         """
         model = models.load(Path(folder))
         manifest = model.manifest

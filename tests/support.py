@@ -45,8 +45,8 @@ BY_COLOUR = (
     "the groups may follow colour, not content"
 )
 BACK = (
-    "the network has labelled itself with 2 clusters: going back to the end of the first phase, "
-    "epoch 2, which knows no k"
+    "latents are made anew: going back to the end of the first phase, epoch 2, because the network"
+    " has learnt 2 clusters since"
 )
 
 

@@ -156,15 +156,15 @@ def mean_squared_error(network: Autoencoder, pixels: NDArray[Any], latents: NDAr
 
 
 def decode(
-    network: Autoencoder, latents: NDArray[Any], *, size: tuple[int, int] | None = None
+    network: Autoencoder, latents: NDArray[Any], *, size: tuple[int, ...] | None = None
 ) -> NDArray[np.float32]:
     """Images (n, h, w, c) in [0, 1] that the network draws for latents (n, d), in another size."""
     images = []
     with torch.inference_mode():
         for block in _blocks(network, latents):
             batch = network.decode(block)
-            if size not in (None, batch.shape[2:]):
-                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
+            if size is not None and size != batch.shape[2:]:
+                batch = F.interpolate(batch, list(size), mode="bilinear", antialias=True)
             images.append(to_unit(batch))
     return np.concatenate(images)
 

@@ -113,8 +113,7 @@ def _of_others(context: Context, manifest: Manifest, images: Images, seed: int |
     points = result.points if result.points.shape[1] == 2 else None
     steps, way = " > ".join((*recipe.reduction, recipe.clusterer)), "clustered by themselves"
     note = f"latents embedded and {way} ({steps})"
-    labels, confidence = result.labels, result.confidence
-    return Clustered(images.ids, labels, confidence, {}, note, points, latents, way)
+    return Clustered(images.ids, result.labels, result.confidence, {}, note, points, latents, way)
 
 
 def in_two_dimensions(
