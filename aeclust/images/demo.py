@@ -61,16 +61,9 @@ PROFILES = (
 
 @dataclass(frozen=True)
 class DemoSet:
-    """Images with their true classes, the classes serving only to score a clustering.
+    """Images (n, h, w, 1 or 3) and their true labels (n,) from 0, which are only to score with.
 
-    Attributes
-    ----------
-    pixels : ndarray of shape (n, h, w, c)
-        uint8; c is 1 (grey) or 3 (RGB).
-    labels : ndarray of shape (n,)
-        int64, from 0.
-    classes : tuple of str
-        The name of each label.
+    `classes` has the name of each label.
     """
 
     pixels: NDArray[np.uint8]
@@ -80,20 +73,18 @@ class DemoSet:
 
 def load(name: str) -> DemoSet:
     """The set with one of the `NAMES`; KeyError for any other."""
-    if name in _SCENES:
-        n, seed = _SCENES[name]
-        return scenes(n, seed=seed)
     if name == "digits":
         return digits()
-    raise KeyError(f"no demo set {name!r}; there are {', '.join(NAMES)}")
+    n, seed = _SCENES[name]
+    return scenes(n, seed=seed)
 
 
 def classes(name: str) -> NDArray[np.int64]:
     """The labels of :func:`load` alone, without painting an image for each."""
-    if name in _SCENES:
-        n, seed = _SCENES[name]
-        return _kinds(n, np.random.default_rng(seed))
-    return load(name).labels
+    if name == "digits":
+        return digits().labels
+    n, seed = _SCENES[name]
+    return _kinds(n, np.random.default_rng(seed))
 
 
 def digits() -> DemoSet:
@@ -396,14 +387,13 @@ def _closeup(rng: Generator, palette: Array) -> Array:
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     size = rng.uniform(0.65, 0.9)
     image = _blend(palette[0], palette[1], _noise(rng, 3, 3, 3))
-    image = _blend(
-        image * (1 - 0.3 * _cover(radius - size, 0.5)), palette[2], _cover(radius - size)
-    )
+    disc = _cover(radius - size)
+    image = _blend(image * (1 - 0.3 * _cover(radius - size, 0.5)), palette[2], disc)
     if kind == 1:
         wedges = np.abs(np.sin(angle * int(rng.integers(6, 12)) / 2)) * radius
         image = _blend(image, 0.7 + 0.3 * palette[3], _cover(radius - 0.9 * size))
         return _blend(image, palette[2], _cover(radius - 0.8 * size) * _cover(0.06 - wedges, 0.1))
     fibres = np.cos(angle * 24) * _noise(rng, 8, 8, 2)
-    image = image * (1 + 0.4 * fibres * _cover(radius - size))
+    image = image * (1 + 0.4 * fibres * disc)
     image = _blend(image, 0.1 * palette[3], _cover(radius - size * rng.uniform(0.3, 0.6), 0.1))
     return _blend(image, 1, _cover(np.hypot(x + 0.25, y + 0.25) - 0.12, 0.1))
