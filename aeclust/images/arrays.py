@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
-from aeclust import memory
+from aeclust import artifact, memory
 from aeclust.errors import AeclustError, InputError, at, near_file, reason
 from aeclust.images.folders import ENDINGS
 from aeclust.images.pixels import blocks
@@ -51,34 +50,28 @@ def read_array(
         If the file is missing, unreadable, or holds no such array.
     """
     ending = os.path.splitext(path)[1].lower()
-    if not os.path.exists(path):
-        raise InputError(
-            "there is no such file or folder",
-            where=path,
-            expected=_SOURCES,
-            mend=near_file(path, "check the path"),
-        )
-    if not os.path.isfile(path):  # a FIFO or a device would hang or never end
-        raise InputError("is not a regular file", where=path, expected="an array in a file")
-    if ending in (".h5", ".hdf5"):
-        key, array = artifacts.read_array(Path(path), key, axes)
-        return f"{path}::{key}", array
-    if ending == ".npz":
-        return _read_npz(path, key, axes)
-    if ending != ".npy":
-        raise InputError(
-            f"is of an unknown kind ({ending or 'no ending'})",
-            where=path,
-            expected=_SOURCES,
-            mend="name the folder it lies in" if ending in ENDINGS else "convert it",
-        )
-    refuse_key(path, key)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy's about odd headers
-            return path, np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # whatever numpy raises on bytes that are no array
-        raise _unreadable(path, error) from error
+    with at(path):
+        if not os.path.exists(path):
+            mend = near_file(path, "check the path")
+            raise InputError("there is no such file or folder", expected=_SOURCES, mend=mend)
+        if not os.path.isfile(path):  # a FIFO or a device would hang or never end
+            raise InputError("is not a regular file", expected="an array in a file")
+        if ending in (".h5", ".hdf5"):
+            key, array = artifact.read_array(Path(path), key, axes)
+            return f"{path}::{key}", array
+        if ending == ".npz":
+            return _read_npz(path, key, axes)
+        if ending != ".npy":
+            what = f"is of an unknown kind ({ending or 'no ending'})"
+            mend = "name the folder it lies in" if ending in ENDINGS else "convert it"
+            raise InputError(what, expected=_SOURCES, mend=mend)
+        refuse_key(key)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # numpy's about odd headers
+                return path, np.lib.format.open_memmap(path, mode="r")
+        except Exception as error:  # whatever numpy raises on bytes that are no array
+            raise _unreadable(error) from error
 
 
 def npz_keys(path: str) -> set[str]:
@@ -92,22 +85,20 @@ def npz_keys(path: str) -> set[str]:
         return set()
 
 
-def refuse_key(path: str, key: str | None) -> None:
+def refuse_key(key: str | None) -> None:
     """Refuse ``PATH::KEY`` where there is nothing to choose from."""
     if key:
-        raise InputError(
-            f"::{key} says nothing about it", where=path, expected="::KEY for .npz and .h5 files"
-        )
+        expected = "::KEY for .npz and .h5 files"
+        raise InputError(f"::{key} says nothing about it", expected=expected)
 
 
 def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:
     try:
-        with at(path), warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # numpy's about odd headers
-            names = _members(archive)
-            headers = {name: _npz_header(archive, name) for name in names}
+            headers = {name: _npz_header(archive, name) for name in _members(archive)}
             dimensions = {name: len(shape) for name, (shape, _) in headers.items()}
-            key = artifacts.choose_key(key, dimensions, axes)
+            key = artifact.choose_key(key, dimensions, axes)
             shape, dtype = headers[key]
             needed = math.prod(shape) * dtype.itemsize
             memory.check(needed, repr(key), "save it as .npy, which is read in parts")
@@ -116,7 +107,7 @@ def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, N
     except AeclustError:
         raise
     except Exception as error:  # whatever numpy and zipfile raise on bytes that are no array
-        raise _unreadable(path, error) from error
+        raise _unreadable(error) from error
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
@@ -132,12 +123,11 @@ def _npz_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], n
         return shape, dtype
 
 
-def _unreadable(path: str, error: Exception) -> InputError:
+def _unreadable(error: Exception) -> InputError:
     why = reason(error)
     objects = "Object arrays" in why or "Python objects" in why
     return InputError(
         "holds Python objects" if objects else f"cannot be read ({why})",
-        where=path,
         expected="a whole file as numpy.save writes it, of numbers",
         mend="save it again",
     )
@@ -185,9 +175,8 @@ def bounds(stated: str) -> tuple[float, float]:
     except ValueError:
         black = white = 0.0
     if not (np.isfinite([black, white]).all() and black < white):
-        raise InputError(
-            f"range is {stated!r}", where="`range`", expected="LOW:HIGH, for example 0:255"
-        )
+        expected = "LOW:HIGH, for example 0:255"
+        raise InputError(f"range is {stated!r}", where="`range`", expected=expected)
     return black, white
 
 
@@ -207,63 +196,50 @@ def _to_nhwc(raw: NDArray[Any], layout: str | None) -> NDArray[Any]:
         return raw[..., np.newaxis]
     shaped = np.moveaxis(raw, 1, 3) if layout == "nchw" else raw
     if shaped.shape[3] not in (1, 3):
-        raise InputError(
-            f"has {shaped.shape[3]} channels (shape {shape}, layout {layout})",
-            expected="1 (grey) or 3 (RGB) channels, first or last",
-            mend="drop or combine channels",
-        )
+        what = f"has {shaped.shape[3]} channels (shape {shape}, layout {layout})"
+        expected = "1 (grey) or 3 (RGB) channels, first or last"
+        raise InputError(what, expected=expected, mend="drop or combine channels")
     return shaped
 
 
 def _recognised_layout(shape: tuple[int, ...]) -> str:
     """The layout of three or four axes; InputError if two are possible."""
-    unambiguous = "an unambiguous shape"
-    if len(shape) == 3:
-        if shape[2] in (1, 3, 4):
-            raise InputError(
-                f"has shape {shape}: one colour image, or grey images {shape[2]} pixels wide",
-                expected=unambiguous,
-                mend="add the missing axis, or state `layout` nhw",
-            )
-        return "nhw"
-    first, last = shape[1] in (1, 3), shape[3] in (1, 3)
-    if first and last:
-        raise InputError(
-            f"has shape {shape}: channels could stand first or last",
-            expected=unambiguous,
-            mend="state `layout` nhwc or `layout` nchw",
-        )
-    return "nchw" if first else "nhwc"
+    what = mend = ""
+    first, last = shape[1] in (1, 3), shape[-1] in (1, 3)
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        what = f"one colour image, or grey images {shape[2]} pixels wide"
+        mend = "add the missing axis, or state `layout` nhw"
+    elif len(shape) == 4 and first and last:
+        what = "channels could stand first or last"
+        mend = "state `layout` nhwc or `layout` nchw"
+    if what:
+        what = f"has shape {shape}: {what}"
+        raise InputError(what, expected="an unambiguous shape", mend=mend)
+    return "nhw" if len(shape) == 3 else "nchw" if first else "nhwc"
 
 
 def _to_pixels(images: NDArray[Any], stated: str | None) -> NDArray[Any]:
     """uint8, or floating in [0, 1]; every value is looked at once."""
     dtype = images.dtype
-    odd = not dtype.isnative or dtype.itemsize > 8  # no network takes these
-    if dtype.kind not in "uif" or (odd and stated is None):
+    unusual = not dtype.isnative or dtype.itemsize > 8  # no network takes these
+    if dtype.kind not in "uif" or (unusual and stated is None):
         raise InputError(f"has dtype {dtype}", expected=_UNIT, mend="convert it")
     low, high = _extremes(images)
     if stated is not None:
         return _rescaled(images, stated, low, high)
     if dtype == np.uint8:
         if high == 1:
-            raise InputError(
-                "has uint8 values 0 and 1 only: nearly black, or black and white",
-                expected="an unambiguous range",
-                mend="state `range` 0:255 or `range` 0:1",
-            )
+            what = "has uint8 values 0 and 1 only: nearly black, or black and white"
+            mend = "state `range` 0:255 or `range` 0:1"
+            raise InputError(what, expected="an unambiguous range", mend=mend)
     elif dtype.kind in "ui":
-        raise InputError(
-            f"has dtype {dtype} with values {low:g} to {high:g}",
-            expected=_UNIT,
-            mend=f"state the range, for example `range` 0:{255 if high < 256 else 65535}",
-        )
+        what = f"has dtype {dtype} with values {low:g} to {high:g}"
+        mend = f"state the range, for example `range` 0:{255 if high < 256 else 65535}"
+        raise InputError(what, expected=_UNIT, mend=mend)
     elif low < 0 or high > 1:
-        raise InputError(
-            f"has {dtype} values {low:g} to {high:g}",
-            expected="float in [0, 1], or uint8",
-            mend="state the range, for example `range` 0:255 or `range`=-1:1",
-        )
+        mend = "state the range, for example `range` 0:255 or `range`=-1:1"
+        what = f"has {dtype} values {low:g} to {high:g}"
+        raise InputError(what, expected="float in [0, 1], or uint8", mend=mend)
     return images
 
 
@@ -273,11 +249,8 @@ def _extremes(images: NDArray[Any]) -> tuple[float, float]:
         flat = block.reshape(len(block), -1)
         if block.dtype.kind == "f" and not np.isfinite(flat).all():
             bad = row + int(np.argmin(np.isfinite(flat).all(1)))
-            raise InputError(
-                f"image {bad} holds NaN or infinity",
-                expected="finite values",
-                mend="repair or remove that image",
-            )
+            what, mend = f"image {bad} holds NaN or infinity", "repair or remove that image"
+            raise InputError(what, expected="finite values", mend=mend)
         low, high, row = min(low, flat.min()), max(high, flat.max()), row + len(block)
     return float(low), float(high)
 
@@ -287,11 +260,8 @@ def _rescaled(images: NDArray[Any], stated: str, low: float, high: float) -> NDA
     slack = _ROUNDING * (white - black) if images.dtype.kind == "f" else 0.0
     if low < black - slack or high > white + slack:
         ends = (str(int(end)) if end.is_integer() else f"{end:g}" for end in (low, high))
-        raise InputError(
-            f"has values {' to '.join(ends)}",
-            expected=f"values within {stated}",
-            mend="change `range`",
-        )
+        what, expected = f"has values {' to '.join(ends)}", f"values within {stated}"
+        raise InputError(what, expected=expected, mend="change `range`")
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
     memory.check(4.0 * images.size, "its copy in [0, 1]", "save it in that range")

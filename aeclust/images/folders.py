@@ -148,30 +148,22 @@ def _left_out(others: list[str], linked: list[str]) -> list[str]:
 
 
 def _no_files(others: list[str], linked: list[str]) -> InputError:
-    but = " and ".join(_left_out(others, linked))
+    but = ", but " * bool(others or linked) + " and ".join(_left_out(others, linked))
     mends = ["convert them"] * bool(others) + ["name what is linked to"] * bool(linked)
-    return InputError(
-        f"holds no PNG or JPEG file{f', but {but}' if but else ''}",
-        expected="images ending in .png or .jpg",
-        mend=" and ".join(mends),
-    )
+    what, expected = f"holds no PNG or JPEG file{but}", "images ending in .png or .jpg"
+    return InputError(what, expected=expected, mend=" and ".join(mends))
 
 
 def _undecodable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"cannot be read ({reason(error)})",
-        where=str(path),
-        expected="a whole PNG or JPEG image",
-        mend="remove it, or leave such files out with `skip_bad`",
-    )
+    what, expected = f"cannot be read ({reason(error)})", "a whole PNG or JPEG image"
+    mend = "remove it, or leave such files out with `skip_bad`"
+    return InputError(what, where=str(path), expected=expected, mend=mend)
 
 
 def _room_for(pixels: NDArray[np.uint8], used: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """A new array that starts with the images so far; grey ones are spread over its channels."""
-    what, mend = (
-        f"{shape[0]} images of {_by(shape[1:])}",
-        "make them smaller, for example `size` 32",
-    )
+    what = f"{shape[0]} images of {_by(shape[1:])}"
+    mend = "make them smaller, for example `size` 32"
     memory.check(math.prod(shape) + pixels.size, what, mend)
     result = np.empty(shape, np.uint8)
     if used:

@@ -130,12 +130,13 @@ def load(
         pixels = demo.load(demo_name(location)).pixels
     elif os.path.isdir(path):
         _refuse_stated(source, *_FOR_ARRAYS)
-        refuse_key(path, key)
+        with at(path):
+            refuse_key(key)
         listed = listing(source)  # before the files: what comes meanwhile makes it another
-        found = read_folder(
+        pixels, names, skipped = read_folder(
             Path(path), size=source.size, skip_bad=source.skip_bad, progress=progress
         )
-        return Images(found.pixels, np.array(found.names), source, tuple(found.skipped), listed)
+        return Images(pixels, np.array(names), source, tuple(skipped), listed)
     else:
         if os.path.exists(path):  # or else a lost folder would be blamed on the settings it needed
             _refuse_stated(source, *_FOR_FOLDERS)
@@ -148,16 +149,7 @@ def load(
 def listing(source: Source) -> str:
     """SHA-256 over names, sizes and times of a folder's images and how they are to be read.
 
-    As long as it is the same, so is what :func:`load` gives.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    str
-        In hexadecimal; empty for what is no folder.
+    As long as it is the same, so is what :func:`load` gives. It is empty for what is no folder.
     """
     folder = Path(source.location)
     if not os.path.isdir(folder):
@@ -182,12 +174,8 @@ def demo_name(location: str) -> str:
     """
     name, known = location.removeprefix("demo:"), [f"demo:{name}" for name in demo.NAMES]
     if name not in demo.NAMES:
-        raise InputError(
-            f"no built-in set is called {name!r}",
-            where=location,
-            expected=" or ".join(known),
-            mend=did_you_mean(location, known),
-        )
+        what, mend = f"no built-in set is called {name!r}", did_you_mean(location, known)
+        raise InputError(what, where=location, expected=" or ".join(known), mend=mend)
     return name
 
 
@@ -195,9 +183,6 @@ def _refuse_stated(source: Source, *settings: str) -> None:
     """Settings that mean nothing for a kind of source must not be stated for it."""
     for name in settings:
         if getattr(source, name):
-            raise InputError(
-                f"does not apply to {source.location}",
-                where=f"`{name}`",
-                expected="an array" if name in _FOR_ARRAYS else "a folder of images",
-                mend="leave it out",
-            )
+            what, where = f"does not apply to {source.location}", f"`{name}`"
+            expected = "an array" if name in _FOR_ARRAYS else "a folder of images"
+            raise InputError(what, where=where, expected=expected, mend="leave it out")
