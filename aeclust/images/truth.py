@@ -8,7 +8,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
+from aeclust import artifact
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import npz_keys, read_array
@@ -26,8 +27,7 @@ from aeclust.images.source import demo_name
 TABLE = "labels.csv"  # of an exported folder
 _MAX_BYTES = 1 << 30
 _MOST = 2**62  # of a label
-_CSV, _JSON = "a CSV of id,label", "one object, as aeclust predict --json writes it"
-_COLUMNS = "lists of one length: ids, whole numbers and, if they are there, names"
+_CSV = "a CSV of id,label"
 _PLAIN = ({int}, {str})
 
 
@@ -61,8 +61,10 @@ class Labels:
     @property
     def called(self) -> dict[int, str]:
         """The name of every label that has one."""
-        names = [] if self.names is None else self.names.tolist()
-        return {label: name for label, name in zip(self.values.tolist(), names) if name}  # noqa: B905
+        if self.names is None:
+            return {}
+        pairs = zip(self.values.tolist(), self.names.tolist(), strict=True)
+        return {label: name for label, name in pairs if name}
 
     def aligned(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
@@ -82,29 +84,23 @@ class Labels:
         InputError
             If labels without ids have another length, or an id is unknown (of files, all are).
         """
-        if self.ids is None:
-            if len(self.values) != len(ids):
-                raise InputError(
-                    f"holds {len(self.values)} labels for {len(ids)} images",
-                    where=self.location,
-                    expected="one label for each image",
-                    mend=f"give the labels of these images, or {_CSV}",
-                )
-            return np.arange(len(ids)), self.values
-        row_of = {str(name): row for row, name in enumerate(ids.tolist())}
-        rows = np.array([row_of.get(str(name), -1) for name in self.ids.tolist()], np.int64)
-        known = rows >= 0
-        unknown = self.ids[~known].tolist()
-        if unknown and not (self.files and known.any()):
-            more = len(unknown) - 1
-            raise InputError(
-                f"id {str(unknown[0])!r} {f'and {more} others are' if more else 'is'} not among"
-                " the images",
-                where=self.location,
-                expected="ids of the clustered images",
-                mend="check that both belong to the same data",
-            )
-        return rows[known], self.values[known]
+        with at(self.location):
+            if self.ids is None:
+                if len(self.values) != len(ids):
+                    what = f"holds {len(self.values)} labels for {len(ids)} images"
+                    mend = f"give the labels of these images, or {_CSV}"
+                    raise InputError(what, expected="one label for each image", mend=mend)
+                return np.arange(len(ids)), self.values
+            row_of = {str(name): row for row, name in enumerate(ids.tolist())}
+            rows = np.array([row_of.get(str(name), -1) for name in self.ids.tolist()], np.int64)
+            known = rows >= 0
+            unknown = self.ids[~known].tolist()
+            if unknown and not (self.files and known.any()):
+                are = f"and {len(unknown) - 1} others are" if len(unknown) > 1 else "is"
+                what = f"id {str(unknown[0])!r} {are} not among the images"
+                mend = "check that both belong to the same data"
+                raise InputError(what, expected="ids of the clustered images", mend=mend)
+            return rows[known], self.values[known]
 
 
 def load(location: str, *, texts: bool = False) -> Labels:
@@ -144,16 +140,13 @@ def load(location: str, *, texts: bool = False) -> Labels:
         return _read_json(path)
     if not key and ending == ".npz" and {"ids", "labels"} <= (keys := npz_keys(path)):
         return _read_npz(path, keys)
-    if not key and ending == ".h5" and artifacts.is_artifact(Path(path)):
-        arrays = artifacts.read(Path(path), "labels").arrays
-        return Labels(arrays["labels"], artifacts.decode_ids(arrays["ids"]), location)
+    if not key and ending == ".h5" and artifact.is_artifact(Path(path)):
+        arrays = artifact.read(Path(path), "labels").arrays
+        return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location)
     if ending not in (".npy", ".npz", ".h5", ".hdf5"):
-        raise InputError(
-            "is no file of labels",
-            where=path,
-            expected=".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME",
-            mend=near_file(path, "check the path"),
-        )
+        expected = ".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME"
+        mend = near_file(path, "check the path")
+        raise InputError("is no file of labels", where=path, expected=expected, mend=mend)
     where, values = read_array(path, key or None, axes=(1,))
     with at(where):
         return Labels(_whole_numbers(values), None, location)
@@ -259,34 +252,30 @@ def read_rows(path: str) -> list[list[str]]:
     InputError
         If it cannot be read, or does not start with the columns id and label.
     """
-    text = _read_text(path, _CSV)
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    except csv.Error as error:
-        raise _unreadable(path, str(error), _CSV) from error
+    with _reading(path, _CSV):
+        rows = [row for row in csv.reader(io.StringIO(_text_of(path), newline="")) if row]
     if not rows or [cell.strip().lower() for cell in rows[0][:2]] != ["id", "label"]:
-        raise InputError(
-            f"starts with {','.join(rows[0])[:60]!r}" if rows else "is empty",
-            where=path,
-            expected="the header id,label",
-            mend="write it as aeclust predict does",
-        )
+        what = f"starts with {','.join(rows[0])[:60]!r}" if rows else "is empty"
+        mend = "write it as aeclust predict does"
+        raise InputError(what, where=path, expected="the header id,label", mend=mend)
     return rows
 
 
-def _read_text(path: str, expected: str) -> str:
+def _text_of(path: str) -> str:
+    if os.path.getsize(path) > _MAX_BYTES or not os.path.isfile(path):
+        raise OSError(f"not a regular file of at most {_MAX_BYTES} bytes")
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return file.read()
+
+
+@contextmanager
+def _reading(path: str, expected: str) -> Iterator[None]:
+    """Within it, a file of text that cannot be decoded is an error of ours."""
     try:
-        if os.path.getsize(path) > _MAX_BYTES or not os.path.isfile(path):
-            raise OSError(f"not a regular file of at most {_MAX_BYTES} bytes")
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, reason(error), expected) from error
-
-
-def _unreadable(path: str, why: str, expected: str) -> InputError:
-    mend = near_file(path, "check the path")
-    return InputError(f"cannot be read ({why})", where=path, expected=expected, mend=mend)
+        yield
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        what, mend = f"cannot be read ({reason(error)[:200]})", near_file(path, "check the path")
+        raise InputError(what, where=path, expected=expected, mend=mend) from error
 
 
 def _read_csv(path: str, *, texts: bool) -> Labels:
@@ -303,13 +292,11 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
     for number, row in enumerate(rows, 2):
         label, place = labels[number - 2], f"{path}, row {number}"
         if not (label if texts else whole[number - 2]):
+            what = f"reads {','.join(row)[:60]!r}"
+            expected = f"{','.join(columns)} with a {'label' if texts else 'whole number'}"
             words = named is None and any(map(str.isalpha, label))
-            raise InputError(
-                f"reads {','.join(row)[:60]!r}",
-                where=place,
-                expected=f"{','.join(columns)} with a {'label' if texts else 'whole number'}",
-                mend=f"correct that row{', or give words to aeclust name' if words else ''}",
-            )
+            mend = "correct that row" + ", or give words to aeclust name" * words
+            raise InputError(what, where=place, expected=expected, mend=mend)
         if row[0] in row_of:
             what = f"id {row[0]!r} stands in row {row_of[row[0]]} already"
             raise InputError(what, where=place, expected="each id once", mend="remove one of them")
@@ -337,22 +324,17 @@ def _read_classes(path: str) -> Labels:
     ids = image_files(Path(path))
     homeless = next((name for name in ids if "/" not in name), None)
     if homeless is not None or not ids:
-        raise InputError(
-            f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file",
-            where=path,
-            expected="images in folders that are named by their classes",
-            mend=f"sort them into folders, or write {_CSV}",
-        )
+        what = f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file"
+        expected = "images in folders that are named by their classes"
+        mend = f"sort them into folders, or write {_CSV}"
+        raise InputError(what, where=path, expected=expected, mend=mend)
     names, values = np.unique([name.partition("/")[0] for name in ids], return_inverse=True)
     return Labels(values.astype(np.int64), _texts(ids), path, names[values], files=True)
 
 
 def _read_json(path: str) -> Labels:
-    text = _read_text(path, _JSON)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(path, f"{type(error).__name__}: {error}"[:100], _JSON) from error
+    with _reading(path, "one object, as aeclust predict --json writes it"):
+        content = json.loads(_text_of(path))
     return _of_columns(content if isinstance(content, dict) else {}, path)
 
 
@@ -378,11 +360,9 @@ def _of_columns(columns: Mapping[str, Any], path: str) -> Labels:
     kinds = "".join(array.dtype.kind for array in arrays)
     with at(path):
         if kinds not in ("ii", "Ui", "iiU", "UiU") or len(set(map(len, arrays))) > 1:
-            raise InputError(
-                "has no columns ids, labels and names that belong together",
-                expected=_COLUMNS,
-                mend="write it as aeclust export does",
-            )
+            what = "has no columns ids, labels and names that belong together"
+            expected = "lists of one length: ids, whole numbers and, if they are there, names"
+            raise InputError(what, expected=expected, mend="write it as aeclust export does")
         if len(np.unique(arrays[0])) < len(arrays[0]):
             mend = "remove one of them"
             raise InputError("has an id twice", expected="each id once", mend=mend)

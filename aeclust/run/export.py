@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact as artifacts
-from aeclust import disk, memory
+from aeclust import artifact, disk, memory
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, WriteError, at, reason
-from aeclust.images import to_png
-from aeclust.images import truth as labels
+from aeclust.images import to_png, truth
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
@@ -33,6 +31,7 @@ from aeclust.run.names import current_names, name_column
 
 TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
+Columns = dict[str, NDArray[Any]]
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave in any folder
 _COLUMNS = ["id", "label", "confidence", "name", "file"]  # of the table in an exported folder
 
@@ -98,9 +97,9 @@ def export(
         content, data = _network(context, manifest, ending, checkpoint)
         disk.write_bytes(place, data)
         return Exported(destination, ending[1:], content)
-    artifact = current_labels(context, manifest)
-    names = current_names(context, artifact)
-    columns = _columns(artifact, names)
+    labels = current_labels(context, manifest)
+    names = current_names(context, labels)
+    columns = _columns(labels, names)
     if ending:
         disk.write_bytes(place, _table(context, columns, ending))
         return Exported(destination, ending[1:], f"{len(columns['ids'])} images")
@@ -114,28 +113,20 @@ def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
     if destination.endswith(("/", os.sep)) or name in ("", ".."):
         ending = ""
     if destination == "-":
-        raise InputError(
-            "an export has a name",
-            where="-",
-            expected="a folder or a file",
-            mend="use aeclust predict for a CSV on standard output",
-        )
+        mend = "use aeclust predict for a CSV on standard output"
+        what, expected = "an export has a name", "a folder or a file"
+        raise InputError(what, where="-", expected=expected, mend=mend)
     if ending not in ("", *TABLES, *NETWORKS):
-        raise InputError(
-            f"ends in {ending!r}",
-            where=destination,
-            expected=f"{', '.join((*TABLES, *NETWORKS))}, or a folder",
-            mend="give a folder no ending, or a slash at its end",
-        )
+        expected = f"{', '.join((*TABLES, *NETWORKS))}, or a folder"
+        mend = "give a folder no ending, or a slash at its end"
+        raise InputError(f"ends in {ending!r}", where=destination, expected=expected, mend=mend)
     if link and ending:
         what, mend = "a file holds no images", "leave it out"
         raise InputError(what, where="`link`", expected="a folder", mend=mend)
     if checkpoint is not None and ending not in NETWORKS:
+        what, mend = "no network is exported", "leave it out, or embed with that `checkpoint` first"
         expected = f"a destination that ends in {' or '.join(NETWORKS)}"
-        mend = "leave it out, or embed with that `checkpoint` first"
-        raise InputError(
-            "no network is exported", where="`checkpoint`", expected=expected, mend=mend
-        )
+        raise InputError(what, where="`checkpoint`", expected=expected, mend=mend)
     return ending
 
 
@@ -151,11 +142,9 @@ def _check_free(place: Path, *, folder: bool, force: bool) -> None:
         return  # what stands there is a file: `meant` refuses the rest
     is_folder = place.is_dir() and not place.is_symlink()
     if foreign := _foreign(place) if is_folder else "a file":
-        raise InputError(
-            f"is or holds what no export like this put there ({foreign})",
-            expected="nothing else where `force` replaces",
-            mend="choose another name, or remove it yourself",
-        )
+        what = f"is or holds what no export like this put there ({foreign})"
+        expected = "nothing else where `force` replaces"
+        raise InputError(what, expected=expected, mend="choose another name, or remove it yourself")
 
 
 def _restore(place: Path) -> None:
@@ -168,14 +157,14 @@ def _restore(place: Path) -> None:
 
 def _foreign(folder: Path) -> str:
     """What a folder holds that did not come from an export, or an empty text."""
-    table = folder / labels.TABLE
+    table = folder / truth.TABLE
     try:
-        header, *rows = labels.read_rows(str(table)) if not table.is_symlink() else [[]]
+        header, *rows = truth.read_rows(str(table)) if not table.is_symlink() else [[]]
     except InputError:
         header, rows = [], []
     if header != _COLUMNS:
-        return f"no {labels.TABLE} of an export"
-    exported = {row[-1] for row in rows} | {labels.TABLE}
+        return f"no {truth.TABLE} of an export"
+    exported = {row[-1] for row in rows} | {truth.TABLE}
     for parent, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         for name in sorted((*files, *links)):
@@ -199,26 +188,26 @@ def _check_apart(manifest: Manifest, place: Path) -> None:
 # -- tables ------------------------------------------------------------------------------------
 
 
-def _columns(artifact: Artifact, names: dict[int, str]) -> dict[str, NDArray[Any]]:
+def _columns(labels: Artifact, names: dict[int, str]) -> Columns:
     """Every image's id, label, confidence and, if any cluster has one, name."""
-    arrays = artifact.arrays
-    columns = {"ids": artifacts.decode_ids(arrays["ids"])}
+    arrays = labels.arrays
+    columns = {"ids": artifact.decode_ids(arrays["ids"])}
     columns |= {name: arrays[name] for name in ("labels", "confidence")}
     return columns | ({"names": name_column(names, arrays["labels"])} if names else {})
 
 
-def _csv(columns: dict[str, NDArray[Any]], **more: NDArray[Any]) -> bytes:
+def _csv(columns: Columns, **more: NDArray[Any]) -> bytes:
     confidence = columns["confidence"].astype(np.float64).round(6)
-    return labels.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
+    return truth.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
 
 
-def _table(context: Context, columns: dict[str, NDArray[Any]], ending: str) -> bytes:
+def _table(context: Context, columns: Columns, ending: str) -> bytes:
     if ending == ".csv":
         return _csv(columns, **({"name": columns["names"]} if "names" in columns else {}))
     if ending == ".json":
-        return labels.to_json(*columns.values()).encode()
+        return truth.to_json(*columns.values()).encode()
     file = context.folder.latents_file
-    latents = artifacts.read(file, "latents", mapped=True).arrays["latents"]
+    latents = artifact.read(file, "latents", mapped=True).arrays["latents"]
     with at(file):
         memory.check(2.0 * latents.nbytes, "a copy of the latents", "read that file instead")
     out = BytesIO()
@@ -251,7 +240,7 @@ def _network(
 def _folder(
     context: Context,
     manifest: Manifest,
-    columns: dict[str, NDArray[Any]],
+    columns: Columns,
     names: dict[int, str],
     place: Path,
     *,
@@ -276,7 +265,7 @@ def _folder(
             context.progress("export", row + 1, n)
         name_of = columns.get("names", np.full(n, ""))
         table = _csv(columns, name=name_of, file=np.array(files, dtype=np.str_))
-        _write(draft / labels.TABLE, table)
+        _write(draft / truth.TABLE, table)
     return f"{n} images in {len(folders)} folders"
 
 
@@ -287,20 +276,14 @@ def _pixels_of_rows(
     if ids.dtype.kind == "U":
         return None
     if link:
-        raise InputError(
-            "the images are rows of an array",
-            where="`link`",
-            expected="images in a folder",
-            mend="leave it out: each row becomes a PNG",
-        )
+        what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
+        raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
     pixels = run_images(context, manifest).pixels
     if not np.array_equal(ids, np.arange(len(pixels))):
-        raise InputError(
-            "the labels have other ids than the images",
-            where=str(context.folder.labels_file),
-            expected="row numbers from 0",
-            mend=f"run {context.folder.command('cluster --force')}",
-        )
+        with at(context.folder.labels_file):
+            mend = f"run {context.folder.command('cluster --force')}"
+            what = "the labels have other ids than the images"
+            raise InputError(what, expected="row numbers from 0", mend=mend)
     return pixels
 
 
@@ -315,12 +298,10 @@ def _checked(name: str, folder: RunFolder) -> PurePath:
     path = PurePath(name)
     leads_out = path.is_absolute() or path.drive or ".." in path.parts
     if leads_out or path.as_posix() != name or "\0" in name or name == ".":
-        raise InputError(
-            f"id {name[:60]!r} leads out of the folder, or is no path of a file",
-            where=str(folder.labels_file),
-            expected="ids as paths below the folder of the images",
-            mend=f"run {folder.command('cluster --force')}",
-        )
+        what = f"id {name[:60]!r} leads out of the folder, or is no path of a file"
+        expected = "ids as paths below the folder of the images"
+        mend = f"run {folder.command('cluster --force')}"
+        raise InputError(what, where=str(folder.labels_file), expected=expected, mend=mend)
     return path
 
 
@@ -328,12 +309,9 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
     try:
         data = b"" if link and source.is_file() else source.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"cannot be read ({reason(error)})",
-            where=str(source),
-            expected="the images that the run was trained on",
-            mend="restore them, or train again with `force`",
-        ) from error
+        what, mend = f"cannot be read ({reason(error)})", "restore them, or train with `force`"
+        expected = "the images that the run was trained on"
+        raise InputError(what, where=str(source), expected=expected, mend=mend) from error
     if link:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source)
@@ -369,11 +347,9 @@ def _whole_folder(place: Path, *, force: bool) -> Iterator[Path]:
                 os.rename(former, place)
             raise
     except OSError as error:
-        raise WriteError(
-            f"could not be written ({reason(error)})",
-            where=str(place),
-            mend="free space or choose another place; what was there before is unharmed",
-        ) from error
+        mend = "free space or choose another place; what was there before is unharmed"
+        what = f"could not be written ({reason(error)})"
+        raise WriteError(what, where=str(place), mend=mend) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         if place.exists():  # or else the former is all there is

@@ -321,7 +321,7 @@ def test_lost_images_are_named(cli: Cli, photos: Path, tmp_path: Path) -> None:
             what="cannot be read (No such file or directory)",
             where=f"{tmp_path}/photos/day 0/deep/é15.png",
             expected="the images that the run was trained on",
-            mend="restore them, or train again with `force`",
+            mend="restore them, or train with `force`",
         )  # fmt: skip
     assert "sorted" not in left()
 
