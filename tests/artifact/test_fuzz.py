@@ -51,7 +51,11 @@ class Kind:
 
 def read_images(path: Path) -> object:
     location = str(path.parent if path.suffix in (".png", ".jpg") else path)
-    return images.load(Source(location=location)).pixels.ndim
+    pixels = images.load(Source(location=location)).pixels
+    assert pixels.ndim == 4
+    assert pixels.dtype.kind in "uf"
+    assert pixels.shape[3] in (1, 3)
+    return pixels.shape
 
 
 def read_labels(path: Path) -> object:

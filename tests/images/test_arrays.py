@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as hnp
 from image_files import (
     GREY,
     RGB,
-    VALID,
     Array,
     Make,
     archive,
@@ -30,7 +29,7 @@ from image_files import (
 from support import check_error, refused, within
 
 from aeclust.errors import InputError
-from aeclust.images import Images, Source, demo, load
+from aeclust.images import Source, demo, load
 from aeclust.images.arrays import from_array, npz_keys, read_array
 
 
@@ -121,50 +120,6 @@ def test_a_fifo_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None
     os.mkfifo(tmp_path / name)
     with within(30), refused(what="is not a regular file", where=str(tmp_path / name)):
         load(Source(location=str(tmp_path / name)))
-
-
-@pytest.mark.parametrize("name", VALID)
-@settings(max_examples=200, deadline=None)
-@given(
-    flips=st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), max_size=4),
-    cut=st.none() | st.integers(0, 2**20),
-)
-def test_a_damaged_file_loads_or_is_refused_and_nothing_else(
-    name: str, flips: list[tuple[int, int]], cut: int | None, shared: Path
-) -> None:
-    damaged = bytearray(VALID[name])
-    for position, mask in flips:
-        damaged[position % len(damaged)] ^= mask
-    if cut is not None:
-        del damaged[cut % len(damaged) :]
-    path = shared / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(damaged)
-    location = str(path.parent if name.startswith("in/") else path)
-    key = "::x" if path.suffix in (".npz", ".h5") and len(flips) % 2 else ""
-    outcome: Images | InputError
-    try:
-        outcome = load(Source(location=location + key))
-    except InputError as error:
-        outcome = error
-    finally:
-        path.unlink()
-    if isinstance(outcome, InputError):
-        assert str(outcome).isprintable()
-    else:
-        assert outcome.pixels.ndim == 4
-        assert outcome.pixels.dtype.kind in "uf"
-        assert outcome.pixels.shape[3] in (1, 3)
-
-
-def test_the_files_to_be_damaged_are_whole(tmp_path: Path) -> None:
-    for name, content in VALID.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        if not name.startswith("in/"):
-            assert np.array_equal(load(Source(location=str(path))).pixels, RGB)
-    assert load(Source(location=str(tmp_path / "in"))).pixels.shape == (2, 6, 5, 3)
 
 
 # -- layouts -----------------------------------------------------------------------------------

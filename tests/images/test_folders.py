@@ -121,13 +121,6 @@ def test_grey_among_rgb_becomes_rgb(tmp_path: Path) -> None:
 # -- turning and resizing ----------------------------------------------------------------------
 
 
-def test_a_jpeg_taken_on_its_side_is_turned_upright(tmp_path: Path) -> None:
-    content = saved(picture([[0] * 16] * 8 + [[255] * 16] * 8), "JPEG", exif=exif(6))
-    pixels = pixels_of(content, tmp_path, "a.jpg")
-    assert pixels[:, :8].min() > 250  # what lay below stands on the left
-    assert pixels[:, 8:].max() < 5
-
-
 @pytest.mark.parametrize(
     ("orientation", "upright"),
     [
