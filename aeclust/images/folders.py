@@ -42,19 +42,8 @@ def read_folder(
 ) -> Decoded:
     """Decode every image below a folder, in the order of :func:`image_files`.
 
-    Parameters
-    ----------
-    folder : Path
-    size : int or None
-        Resize every image to this many pixels a side.
-    skip_bad : bool
-        Leave out what cannot be read.
-    progress : callable
-        Takes (done, total) of the files.
-
-    Returns
-    -------
-    Decoded
+    `size` and `skip_bad` are those of :class:`~aeclust.images.Source`; `progress` takes (done,
+    total) of the files.
 
     Raises
     ------

@@ -69,16 +69,6 @@ class Labels:
     def aligned(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
 
-        Parameters
-        ----------
-        ids : ndarray of shape (m,)
-            Of all images.
-
-        Returns
-        -------
-        (ndarray, ndarray)
-            int64, of one length.
-
         Raises
         ------
         InputError
@@ -158,14 +148,6 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     Names are those of the source, without what has none; or, where nothing has a name, its labels
     as they are written, which in a CSV may be any text.
 
-    Parameters
-    ----------
-    location : str
-
-    Returns
-    -------
-    (Labels, list of str)
-
     Raises
     ------
     InputError
@@ -186,15 +168,6 @@ def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[n
 
     Ids are matched where both have them. Where one has none, its row numbers are its ids; only
     beside ids that are no numbers, such as paths, rows are taken as they stand.
-
-    Parameters
-    ----------
-    predicted, truth : Labels
-
-    Returns
-    -------
-    (ndarray, ndarray)
-        int64, of one length.
 
     Raises
     ------
