@@ -117,6 +117,8 @@ def at(place: object) -> Iterator[None]:
     """
     try:
         yield
+    except Interrupted:  # a signal concerns no place
+        raise
     except AeclustError as error:
         error.where = error.where or str(place)
         raise

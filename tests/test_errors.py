@@ -13,6 +13,7 @@ from aeclust.errors import (
     InputError,
     Interrupted,
     WriteError,
+    at,
     printable,
 )
 
@@ -86,3 +87,17 @@ def test_a_message_is_one_printable_line_whatever_a_file_holds(
     line = str(InputError(what, where=where, expected=expected, mend=mend))
     assert line.isprintable()
     assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        (InputError("is wrong"), "a.npy"),
+        (InputError("is wrong", where="`range`"), "`range`"),
+        (Interrupted(2, "interrupted"), ""),
+    ],
+)
+def test_a_place_is_that_of_errors_that_name_none(error: AeclustError, where: str) -> None:
+    with pytest.raises(type(error)), at("a.npy"):
+        raise error
+    assert error.where == where
