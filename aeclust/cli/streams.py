@@ -1,7 +1,7 @@
 """`-`: standard input as a file to read, standard output as a file to write.
 
-A stream can be read only once and has no name, so it is kept in a temporary file while a command
-works; :func:`with_names` puts the name of the stream in the place of that file's.
+A stream can be read only once and has no name, so a command works with a temporary file;
+:func:`with_names` puts the name of the stream in the place of that file's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def standard_input(*, csv: bool) -> Iterator[str]:
             mend="for example aeclust predict - < images.npy",
         )
     with _temporary() as folder:
-        yield str(_kept(folder, csv=csv))
+        yield str(_saved_input(folder, csv=csv))
 
 
 @contextmanager
@@ -68,21 +68,17 @@ def writable(output: Path | None, ending: str, *, binary: bool = True) -> Iterat
         yield output
         return
     if binary and sys.stdout.isatty():
-        raise InputError(
-            "is a terminal",
-            where="-o -",
-            expected="a pipe or a file for bytes",
-            mend=f"add > FILE{ending}",
-        )
+        expected = "a pipe or a file for bytes"
+        mend = f"add > FILE{ending}"
+        raise InputError("is a terminal", where="`output` -", expected=expected, mend=mend)
     with _temporary() as folder:
         file = folder / f"standard-output{ending}"
         yield file
-        if not file.exists():  # another process of the team has it
-            return
-        with open(file, "rb") as content, standard_output():
-            sys.stdout.flush()
-            shutil.copyfileobj(content, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        if file.exists():  # or else another process of the team has it
+            with open(file, "rb") as content, standard_output():
+                sys.stdout.flush()
+                shutil.copyfileobj(content, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
 
 
 @contextmanager
@@ -95,7 +91,7 @@ def standard_output() -> Iterator[None]:
         If it cannot be written.
     """
     if sys.stdout is None:
-        raise WriteError("is closed", where="standard output", mend="write elsewhere with -o")
+        raise WriteError("is closed", where="standard output", mend="use `output` FILE")
     try:
         yield
     except BrokenPipeError:
@@ -104,9 +100,10 @@ def standard_output() -> Iterator[None]:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise WriteError(
-            f"could not be written ({error.strerror})", where="standard output",
-            mend="free space or write elsewhere with -o",
-        ) from error  # fmt: skip
+            f"could not be written ({error.strerror})",
+            where="standard output",
+            mend="free space or write elsewhere with `output`",
+        ) from error
 
 
 def with_names(text: str) -> str:
@@ -121,7 +118,7 @@ def _temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _kept(folder: Path, *, csv: bool) -> Path:
+def _saved_input(folder: Path, *, csv: bool) -> Path:
     """Standard input in a file whose ending says what it is."""
     stream = sys.stdin.buffer
     start = stream.read(len(b"aeclust "))
