@@ -160,18 +160,12 @@ def curve_text(curve: Curve, validated: int) -> str:
             else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
             f" from epoch {curve.fall[0]} to {curve.fall[1]}"
         )
+        mean = sum(point.accuracy or 0.0 for point in curve.points) / len(curve.points)
+        error = (mean * (1 - mean) / validated) ** 0.5
         lines.append(
-            f"one standard error of an accuracy on {validated} images:"
-            f" {100 * _error(curve, validated):.1f} points"
+            f"one standard error of an accuracy on {validated} images: {100 * error:.1f} points"
         )
     return "\n".join(lines)
-
-
-def _error(curve: Curve, images: int) -> float:
-    """One standard error of the accuracies, by their mean."""
-    accuracies = [point.accuracy or 0.0 for point in curve.points]
-    mean = sum(accuracies) / len(accuracies)
-    return float((mean * (1 - mean) / images) ** 0.5)
 
 
 def plot_answer(drawn: Plotted) -> Answer:

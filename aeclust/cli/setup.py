@@ -23,22 +23,22 @@ from aeclust.errors import InputError
 
 if TYPE_CHECKING:
     from aeclust.run.context import Context
-    from aeclust.run.folder import Manifest, RunFolder
-
-
-def manifest_of(folder: Path) -> Manifest | None:
-    """What the run in a folder was started for, if there is one."""
-    run = run_folder(folder)
-    return run.manifest() if run.exists() else None
+    from aeclust.run.folder import RunFolder
 
 
 @contextmanager
 def surroundings(
-    common: Common, *, together: bool = False, epochs: int = 0, signals: Signals | None = None
+    common: Common,
+    *,
+    output: Path | None = None,
+    together: bool = False,
+    epochs: int = 0,
+    signals: Signals | None = None,
 ) -> Iterator[Context]:
-    """What the stage of a command needs; the terminal is left tidy whatever happens.
+    """The context of a command; the terminal is left tidy whatever happens.
 
-    Only what can be done `together` may be started as several processes, of which one speaks.
+    Only what can be done `together` may be started as several processes, of which one writes to
+    the terminal. `output` may be none of the run's own files.
     """
     from aeclust.run.context import Context, alone, choose_device
 
@@ -54,20 +54,23 @@ def surroundings(
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
     with ExitStack() as stack:
         stack.enter_context(on_threads(common.threads))
-        assemble, speaks = cache(partial(alone, common.device)), True
+        assemble, leads = cache(partial(alone, common.device)), True
         if started > 1:
             from aeclust.network.parallel import joined
 
             place = int(os.environ.get("LOCAL_RANK", "0"))
             joining = joined(choose_device(common.device), size=started, local_rank=place)
             team = stack.enter_context(joining)
-            assemble, speaks = cache(lambda: team), team.leads
+            assemble, leads = cache(lambda: team), team.leads
         elif common.device not in ("auto", "cpu"):
             assemble()  # is it there?
-        terminal = Terminal(quiet=common.quiet or not speaks, epochs=epochs)
+        terminal = Terminal(quiet=common.quiet or not leads, epochs=epochs)
         stack.callback(terminal.close)
+        folder = run_folder(common.run)
+        if output not in (None, STREAM):
+            folder.check_foreign(output)
         yield Context(
-            folder=run_folder(common.run),
+            folder=folder,
             assemble=assemble,
             log=lambda line: terminal.log(streams.with_names(line)),
             observe=terminal.observe,
@@ -130,12 +133,6 @@ def emit(text: str, output: Path | None = None) -> None:
     with streams.standard_output():
         sys.stdout.write(text)
         sys.stdout.flush()
-
-
-def check_foreign(context: Context, output: Path | None) -> None:
-    """What `-o` names may be none of the run's own files."""
-    if output not in (None, STREAM):
-        context.folder.check_foreign(output)
 
 
 def copy_to(file: Path, output: Path | None) -> Path:

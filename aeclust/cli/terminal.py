@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,6 @@ class Terminal:
     def __init__(self, *, quiet: bool, epochs: int = 0) -> None:
         self.quiet = quiet
         self._epochs = epochs
-        self._console: Console | None = None
         self._progress: Progress | None = None
         self._clock = time.monotonic()
         self._speed = 0.0
@@ -43,7 +43,7 @@ class Terminal:
         """One line of plain text, control characters escaped."""
         line = printable(line)
         if self._watched():
-            self._get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         elif not self.quiet:
             write_line(line)
 
@@ -77,17 +77,16 @@ class Terminal:
         dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
         return not self.quiet and not dumb and sys.stderr is not None and sys.stderr.isatty()
 
-    def _get_console(self) -> Console:
-        if self._console is None:
-            from rich.console import Console
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
 
-            self._console = Console(stderr=True)
-        return self._console
+        return Console(stderr=True)
 
     def _show(self, text: str, done: int, total: int) -> None:
         """Bring the one bar there is up to date; what is done leaves it on the screen."""
         if self._progress is None:
-            self._progress = _bar(self._get_console())
+            self._progress = _bar(self._console)
             self._progress.add_task(text, total=total or None, completed=done)
             self._progress.start()
         (task,) = self._progress.task_ids

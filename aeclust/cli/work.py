@@ -22,12 +22,11 @@ from aeclust.cli.options import (
     flag,
 )
 from aeclust.cli.setup import (
-    check_foreign,
     copy_to,
     emit,
     log_next,
-    manifest_of,
     reply,
+    run_folder,
     surroundings,
 )
 from aeclust.cli.streams import STREAM
@@ -58,7 +57,8 @@ def train(
     if resume and force:
         raise exclusive("`resume`, `force`")
     # what is not repeated is as it was when the run began
-    begun = manifest_of(common.run) if resume else None
+    folder = run_folder(common.run)
+    begun = folder.manifest() if resume and folder.exists() else None
     recipe = training.chosen(None if begun is None else begun.recipe)
     if training.write_config:
         reply(answers.recipe_answer(recipe), common.as_json)
@@ -109,11 +109,10 @@ def embed(
     source = images.source()
     with (
         streams.writable(output, ".h5") as target,
-        surroundings(common, together=True) as context,
+        surroundings(common, output=output, together=True) as context,
     ):
         from aeclust.run import latents
 
-        check_foreign(context, output)
         made, file = None, target
         if source is not None:  # None where these are the images of the run
             made = latents.embed_others(context, source, target, checkpoint=checkpoint)
@@ -143,11 +142,13 @@ def cluster(
     aeclust cluster -k auto
     aeclust cluster --reduction pca:50 --clusterer kmeans
     """
-    with streams.writable(output, ".h5") as target, surroundings(common) as context:
+    with (
+        streams.writable(output, ".h5") as target,
+        surroundings(common, output=output) as context,
+    ):
         from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
 
-        check_foreign(context, output)
         made = cluster_run(context, overrides=clustering.given(), seed=seed, force=force)
         file = copy_to(context.folder.labels_file, target)
         reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
@@ -185,10 +186,9 @@ def predict(
             mend="leave out one of them",
         )
     source = images.source()
-    with surroundings(common) as context:
+    with surroundings(common, output=output) as context:
         from aeclust.images.truth import to_csv, to_json
 
-        check_foreign(context, output)
         texts = None
         if names:
             from aeclust.run.names import predict_names
