@@ -7,25 +7,15 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, completion
+from aeclust.cli import answers, completion, options, setup
 from aeclust.cli.app import CHECK, command
-from aeclust.cli.options import (
-    DEFAULT_RUN,
-    Json,
-    LabelsFile,
-    Run,
-    Threads,
-)
-from aeclust.cli.setup import (
-    on_threads,
-    reply,
-    run_folder,
-)
 from aeclust.errors import InputError
 
 
 @command(CHECK)
-def evaluate(*, predicted: LabelsFile, truth: LabelsFile, as_json: Json = False) -> None:
+def evaluate(
+    *, predicted: options.LabelsFile, truth: options.LabelsFile, as_json: options.Json = False
+) -> None:
     """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes.
 
     aeclust evaluate submission.csv demo:scenes
@@ -37,7 +27,7 @@ def evaluate(*, predicted: LabelsFile, truth: LabelsFile, as_json: Json = False)
     ours, known = (labels.load(each, texts=True) for each in (predicted, truth))
     clusters, classes = labels.pair(ours, known)
     result = score(clusters, classes)
-    reply(answers.scores_answer(result, labelled=len(classes), images=len(ours)), as_json)
+    setup.reply(answers.scores_answer(result, labelled=len(classes), images=len(ours)), as_json)
 
 
 @command(CHECK)
@@ -52,8 +42,8 @@ def info(
             autocompletion=completion.paths,
         ),
     ] = None,
-    run: Run = DEFAULT_RUN,
-    as_json: Json = False,
+    run: options.Run = options.DEFAULT_RUN,
+    as_json: options.Json = False,
 ) -> None:
     """Say what a file or a run is, verify it, and list what is stale and why.
 
@@ -64,17 +54,22 @@ def info(
     from aeclust.run.info import file_info, run_info
 
     if target is not None and not target.is_dir():
-        reply(answers.file_answer(file_info(target)), as_json)
+        setup.reply(answers.file_answer(file_info(target)), as_json)
         return
-    folder = run_folder(run if target is None else target)
+    folder = setup.run_folder(run if target is None else target)
     whole = run_info(folder)
-    reply(answers.run_answer(whole, folder.command("train --resume")), as_json)
+    setup.reply(answers.run_answer(whole, folder.command("train --resume")), as_json)
     if whole.damaged:
         raise InputError("; ".join(whole.damaged))
 
 
 @command(CHECK)
-def doctor(*, run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = False) -> None:
+def doctor(
+    *,
+    run: options.Run = options.DEFAULT_RUN,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
     """Say what this machine offers, and what will hurt.
 
     aeclust doctor
@@ -82,8 +77,8 @@ def doctor(*, run: Run = DEFAULT_RUN, threads: Threads = None, as_json: Json = F
     """
     from aeclust.run.doctor import examine
 
-    with on_threads(threads):
+    with setup.on_threads(threads):
         health = examine(run)
-    reply(answers.health_answer(health), as_json)
+    setup.reply(answers.health_answer(health), as_json)
     if health.problems:
         raise typer.Exit(2)

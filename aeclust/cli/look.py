@@ -6,24 +6,8 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, streams
+from aeclust.cli import answers, options, setup, streams
 from aeclust.cli.app import IMAGES, LOOK, OUTPUT, command
-from aeclust.cli.options import (
-    Checkpoint,
-    Common,
-    Images,
-    Output,
-    RunSeed,
-    TrueLabels,
-    Validation,
-    flag,
-    parse_indices,
-)
-from aeclust.cli.setup import (
-    reply,
-    surroundings,
-)
-from aeclust.cli.streams import STREAM
 from aeclust.errors import InputError
 
 
@@ -37,35 +21,39 @@ def reconstruct(
             rich_help_panel=IMAGES,
         ),
     ],
-    checkpoint: Checkpoint = None,
-    images: Images,
-    output: Output = None,
-    common: Common,
+    checkpoint: options.Checkpoint = None,
+    images: options.Images,
+    output: options.Output = None,
+    common: options.Common,
 ) -> None:  # fmt: skip
     """Draw originals above reconstructions (reconstruction.png).
 
     aeclust reconstruct --idx 1,2,3,6,7,9
     aeclust reconstruct demo:scenes-val --idx 0,1 -o unseen.svg
     """
-    source, rows = images.source(), parse_indices(idx)
-    with streams.writable(output, ".png") as target, surroundings(common) as context:
+    source, rows = images.source(), options.parse_indices(idx)
+    with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
         from aeclust.run.pictures import reconstruct as reconstruct_run
 
         drawn = reconstruct_run(context, rows, source, checkpoint=checkpoint, output=target)
         answer = answers.reconstruction_answer(drawn)
-        reply(answer, common.as_json, output, quiet=common.quiet)
+        setup.reply(answer, common.as_json, output, quiet=common.quiet)
 
 
 @command(LOOK, "checkpoint-curve")
 def checkpoint_curve(
-    *, validation: Validation, output: Output = None, seed: RunSeed = None, common: Common
+    *,
+    validation: options.Validation,
+    output: options.Output = None,
+    seed: options.RunSeed = None,
+    common: options.Common,
 ) -> None:
     """Show how reconstruction error and validation accuracy move through training.
 
     aeclust checkpoint-curve
     aeclust checkpoint-curve --val-images demo:scenes-val --val-labels demo:scenes-val
     """
-    with streams.writable(output, ".png") as target, surroundings(common) as context:
+    with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
         from aeclust.run.pictures import checkpoint_curve as curve_run
 
         made = curve_run(
@@ -75,28 +63,28 @@ def checkpoint_curve(
             seed=seed,
             output=target,
         )
-        answer = answers.curve_answer(made, streamed=output == STREAM)
-        reply(answer, common.as_json, output, quiet=common.quiet)
+        answer = answers.curve_answer(made, streamed=output == streams.STREAM)
+        setup.reply(answer, common.as_json, output, quiet=common.quiet)
 
 
 @command(LOOK)
 def plot(
     *,
-    images: Images,
-    labels: TrueLabels = None,
+    images: options.Images,
+    labels: options.TrueLabels = None,
     thumbnails: Annotated[
-        bool, flag("--thumbnails", OUTPUT, "Lay some of the images over their points.")
+        bool, options.flag("--thumbnails", OUTPUT, "Lay some of the images over their points.")
     ] = False,
     gallery: Annotated[
         bool,
-        flag(
+        options.flag(
             "--gallery", OUTPUT,
             "Typical, doubtful and random images of each cluster (gallery.png) instead.",
         ),
     ] = False,
-    output: Output = None,
-    seed: RunSeed = None,
-    common: Common,
+    output: options.Output = None,
+    seed: options.RunSeed = None,
+    common: options.Common,
 ) -> None:  # fmt: skip
     """Draw the 2-D embedding by cluster and by true label (embedding.png), or a gallery.
 
@@ -112,7 +100,7 @@ def plot(
             expected="it without `thumbnails` and `labels`",
             mend="run aeclust plot once for each picture",
         )
-    with streams.writable(output, ".png") as target, surroundings(common) as context:
+    with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
         from aeclust.run import pictures
 
         if gallery:
@@ -123,18 +111,21 @@ def plot(
                 context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=target
             )
             answer = answers.plot_answer(drawn)
-        reply(answer, common.as_json, output, quiet=common.quiet)
+        setup.reply(answer, common.as_json, output, quiet=common.quiet)
 
 
 @command(LOOK)
-def report(*, output: Output = None, common: Common) -> None:
+def report(*, output: options.Output = None, common: options.Common) -> None:
     """Show the run on one HTML page to look through and to send (report.html).
 
     aeclust report
     aeclust report -o clusters.html
     """
-    with streams.writable(output, ".html", binary=False) as target, surroundings(common) as context:
+    with (
+        streams.writable(output, ".html", binary=False) as target,
+        setup.surroundings(common) as context,
+    ):
         from aeclust.run.page import report as report_run
 
         answer = answers.report_answer(report_run(context, output=target))
-        reply(answer, common.as_json, output, quiet=common.quiet)
+        setup.reply(answer, common.as_json, output, quiet=common.quiet)

@@ -6,20 +6,8 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, completion
+from aeclust.cli import answers, completion, options, setup
 from aeclust.cli.app import OUTPUT, SHARE, command
-from aeclust.cli.options import (
-    Checkpoint,
-    Common,
-    KnownLabels,
-    exclusive,
-    flag,
-    parse_names,
-)
-from aeclust.cli.setup import (
-    reply,
-    surroundings,
-)
 
 
 @command(SHARE)
@@ -29,9 +17,9 @@ def name(
         list[str] | None,
         typer.Argument(metavar="[CLUSTER=NAME]...", help="As 0=landscape; 0= removes a name."),
     ] = None,
-    labels: KnownLabels = None,
-    clear: Annotated[bool, flag("--clear", OUTPUT, "Remove all names.")] = False,
-    common: Common,
+    labels: options.KnownLabels = None,
+    clear: Annotated[bool, options.flag("--clear", OUTPUT, "Remove all names.")] = False,
+    common: options.Common,
 ) -> None:
     """Name the clusters (names.json), or list them with their names, sizes and confidence.
 
@@ -40,9 +28,9 @@ def name(
     aeclust name
     """
     if sum([bool(assignments), labels is not None, clear]) > 1:
-        raise exclusive("CLUSTER=NAME, `labels`, `clear`")
-    given = parse_names(assignments or [])
-    with surroundings(common) as context:
+        raise options.exclusive("CLUSTER=NAME, `labels`, `clear`")
+    given = options.parse_names(assignments or [])
+    with setup.surroundings(common) as context:
         from aeclust.run import names
 
         if labels is not None:
@@ -53,7 +41,7 @@ def name(
             named = names.give_names(context, given)
         else:
             named = names.list_clusters(context)
-        reply(answers.names_answer(named), common.as_json)
+        setup.reply(answers.names_answer(named), common.as_json)
 
 
 @command(SHARE)
@@ -69,11 +57,13 @@ def export(
         ),
     ],
     link: Annotated[
-        bool, flag("--link", OUTPUT, "Link to the images instead of copying them.")
+        bool, options.flag("--link", OUTPUT, "Link to the images instead of copying them.")
     ] = False,
-    checkpoint: Checkpoint = None,
-    force: Annotated[bool, flag("--force", OUTPUT, "Replace what an export left there.")] = False,
-    common: Common,
+    checkpoint: options.Checkpoint = None,
+    force: Annotated[
+        bool, options.flag("--force", OUTPUT, "Replace what an export left there.")
+    ] = False,
+    common: options.Common,
 ) -> None:
     """Take clusters, latents or the network elsewhere; what DEST ends in decides.
 
@@ -81,8 +71,8 @@ def export(
     aeclust export clusters.csv
     aeclust export encoder.onnx
     """
-    with surroundings(common) as context:
+    with setup.surroundings(common) as context:
         from aeclust.run.export import export as export_run
 
         made = export_run(context, destination, link=link, checkpoint=checkpoint, force=force)
-        reply(answers.export_answer(made), common.as_json)
+        setup.reply(answers.export_answer(made), common.as_json)

@@ -4,32 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aeclust.cli import answers, streams
+from aeclust.cli import answers, options, setup, streams
 from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
-from aeclust.cli.options import (
-    Checkpoint,
-    Clustering,
-    Common,
-    Force,
-    Images,
-    Output,
-    RunSeed,
-    Seed,
-    TrainImages,
-    Training,
-    Validation,
-    exclusive,
-    flag,
-)
-from aeclust.cli.setup import (
-    copy_to,
-    emit,
-    log_next,
-    reply,
-    run_folder,
-    surroundings,
-)
-from aeclust.cli.streams import STREAM
 from aeclust.cli.terminal import deferred_signals
 from aeclust.errors import InputError
 
@@ -37,15 +13,15 @@ from aeclust.errors import InputError
 @command(WORK)
 def train(
     *,
-    images: TrainImages,
-    training: Training,
-    validation: Validation,
+    images: options.TrainImages,
+    training: options.Training,
+    validation: options.Validation,
     resume: Annotated[
-        bool, flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
+        bool, options.flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
     ] = False,
-    force: Annotated[bool, flag("--force", OUTPUT, "Replace a run that is there.")] = False,
-    seed: Seed = None,
-    common: Common,
+    force: Annotated[bool, options.flag("--force", OUTPUT, "Replace a run that is there.")] = False,
+    seed: options.Seed = None,
+    common: options.Common,
 ) -> None:
     """Learn from unlabelled images; writes checkpoints into the run folder.
 
@@ -55,13 +31,13 @@ def train(
     """
     val_images, val_labels = validation.both()
     if resume and force:
-        raise exclusive("`resume`, `force`")
+        raise options.exclusive("`resume`, `force`")
     # what is not repeated is as it was when the run began
-    folder = run_folder(common.run)
+    folder = setup.run_folder(common.run)
     begun = folder.manifest() if resume and folder.exists() else None
     recipe = training.chosen(None if begun is None else begun.recipe)
     if training.write_config:
-        reply(answers.recipe_answer(recipe), common.as_json)
+        setup.reply(answers.recipe_answer(recipe), common.as_json)
         return
     source = images.source()
     if begun is not None:
@@ -70,7 +46,9 @@ def train(
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
         deferred_signals() as signals,
-        surroundings(common, together=True, epochs=recipe.total_epochs, signals=signals) as context,
+        setup.surroundings(
+            common, together=True, epochs=recipe.total_epochs, signals=signals
+        ) as context,
     ):
         from aeclust.images import Source
         from aeclust.run.train import train as train_run
@@ -86,19 +64,19 @@ def train(
             force=force,
         )
         if context.team.leads:
-            reply(answers.trained_answer(common.run, trained), common.as_json)
+            setup.reply(answers.trained_answer(common.run, trained), common.as_json)
             rows = ",".join(map(str, range(1, min(4, trained.manifest.shape[0])))) or "0"
-            log_next(context, "predict > submission.csv", f"reconstruct --idx {rows}")
+            setup.log_next(context, "predict > submission.csv", f"reconstruct --idx {rows}")
 
 
 @command(WORK)
 def embed(
     *,
-    checkpoint: Checkpoint = None,
-    images: Images,
-    output: Output = None,
-    force: Force = False,
-    common: Common,
+    checkpoint: options.Checkpoint = None,
+    images: options.Images,
+    output: options.Output = None,
+    force: options.Force = False,
+    common: options.Common,
 ) -> None:
     """Turn images into latents (latents.h5).
 
@@ -109,7 +87,7 @@ def embed(
     source = images.source()
     with (
         streams.writable(output, ".h5") as target,
-        surroundings(common, output=output, together=True) as context,
+        setup.surroundings(common, output=output, together=True) as context,
     ):
         from aeclust.run import latents
 
@@ -119,22 +97,22 @@ def embed(
         if made is None or file is None:
             made = made or latents.embed(context, checkpoint=checkpoint, force=force)
             file = context.folder.latents_file
-            file = copy_to(file, target) if context.team.leads else file
+            file = setup.copy_to(file, target) if context.team.leads else file
         if context.team.leads:
             answer = answers.latents_answer(file, made)
-            reply(answer, common.as_json, output, quiet=common.quiet)
+            setup.reply(answer, common.as_json, output, quiet=common.quiet)
             if not made.fresh and source is None:
-                log_next(context, "cluster", "plot")
+                setup.log_next(context, "cluster", "plot")
 
 
 @command(WORK)
 def cluster(
     *,
-    clustering: Clustering,
-    output: Output = None,
-    force: Force = False,
-    seed: RunSeed = None,
-    common: Common,
+    clustering: options.Clustering,
+    output: options.Output = None,
+    force: options.Force = False,
+    seed: options.RunSeed = None,
+    common: options.Common,
 ) -> None:
     """Group the latents (labels.h5).
 
@@ -144,33 +122,35 @@ def cluster(
     """
     with (
         streams.writable(output, ".h5") as target,
-        surroundings(common, output=output) as context,
+        setup.surroundings(common, output=output) as context,
     ):
         from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
 
         made = cluster_run(context, overrides=clustering.given(), seed=seed, force=force)
-        file = copy_to(context.folder.labels_file, target)
-        reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
+        file = setup.copy_to(context.folder.labels_file, target)
+        setup.reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
         if not made.fresh:
             names = read_names(context.folder)
             if names is not None and names.stale(context.folder):
                 anew = context.folder.command("name")
                 context.log(f"the names that clusters had are not theirs any more: {anew}")
-            log_next(context, "plot", "predict > submission.csv")
+            setup.log_next(context, "plot", "predict > submission.csv")
 
 
 @command(WORK)
 def predict(
     *,
-    images: Images,
-    invert: Annotated[bool, flag("--invert", KNOWN, "Swap the names of two clusters.")] = False,
-    names: Annotated[
-        bool, flag("--names", KNOWN, "Print the names that aeclust name gave.")
+    images: options.Images,
+    invert: Annotated[
+        bool, options.flag("--invert", KNOWN, "Swap the names of two clusters.")
     ] = False,
-    validation: Validation,
-    output: Output = None,
-    common: Common,
+    names: Annotated[
+        bool, options.flag("--names", KNOWN, "Print the names that aeclust name gave.")
+    ] = False,
+    validation: options.Validation,
+    output: options.Output = None,
+    common: options.Common,
 ) -> None:
     """Print id,label for every image, making what is missing or stale first.
 
@@ -178,7 +158,7 @@ def predict(
     aeclust predict --names > named.csv
     aeclust predict - < new-images.npy
     """
-    if names and (invert or validation != Validation()):
+    if names and (invert or validation != options.Validation()):
         raise InputError(
             "the clusters have names already",
             where="`names`",
@@ -186,7 +166,7 @@ def predict(
             mend="leave out one of them",
         )
     source = images.source()
-    with surroundings(common, output=output) as context:
+    with setup.surroundings(common, output=output) as context:
         from aeclust.images.truth import to_csv, to_json
 
         texts = None
@@ -209,4 +189,4 @@ def predict(
             text = to_json(ids, labels, prediction.confidence, texts)
         else:
             text = to_csv(ids, labels if texts is None else texts)
-        emit(text, None if output == STREAM else output)
+        setup.emit(text, None if output == streams.STREAM else output)
