@@ -7,18 +7,15 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 
 from aeclust import memory
-from aeclust.artifact.gate import hdf5, inspect, open_regular, place_of, refused
+from aeclust.artifact.gate import inspect, open_regular, place_of, refused
 from aeclust.artifact.schema import Array
 from aeclust.disk import write_errors
 from aeclust.errors import InputError, at
-
-if TYPE_CHECKING:
-    import h5py
 
 _BLOCK = 2**24  # bytes decoded in one go
 _SHARE = 0.25  # of the machine's memory, for what is decoded and can as well lie on disk
@@ -52,14 +49,12 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     WriteError
         If the temporary file cannot be written.
     """
-    expected = "an HDF5 file of plain arrays of numbers"
-    mend = "copy the arrays into a new file"
-    with (
-        at(path),
-        refused("cannot be used", expected=expected, mend=mend),
-        open_regular(path) as source,
-        hdf5(source) as file,
-    ):
+    refusal = refused(
+        "cannot be used",
+        expected="an HDF5 file of plain arrays of numbers",
+        mend="copy the arrays into a new file",
+    )
+    with at(path), refusal, open_regular(path) as source, h5py.File(source, "r") as file:
         sizes = inspect(file, most=os.fstat(source.fileno()).st_size * _GZIP, chunks=True)
         name = choose_key(key, {name: file[name].ndim for name in sizes}, axes)
         item, there = file[name], memory.machine()

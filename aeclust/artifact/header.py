@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+import h5py
 import numpy as np
 
 from aeclust.artifact.schema import Artifact, ContentError, Json
-
-if TYPE_CHECKING:
-    import h5py
 
 FORMAT = 1
 USER_BLOCK = 512  # bytes
@@ -31,17 +28,10 @@ def user_block(digest: str) -> bytes:
 
 
 def write_header(file: h5py.File, artifact: Artifact) -> None:
-    """Set the attributes of a file.
-
-    Raises
-    ------
-    ContentError
-        If the header is larger or nests deeper than a reader allows.
-    ValueError
-        If it holds NaN or infinity.
-    """
+    """Set the attributes of a file (ValueError for what no reader takes, or NaN)."""
     from importlib.metadata import version
 
+    check_header(artifact.seed, artifact.details)
     file.attrs["kind"] = np.bytes_(artifact.kind.encode())
     for name in _TYPES:
         value = getattr(artifact, name)
@@ -54,13 +44,7 @@ def write_header(file: h5py.File, artifact: Artifact) -> None:
 
 
 def read_header(file: h5py.File) -> dict[str, Json]:
-    """All attributes but the kind, each of its type.
-
-    Raises
-    ------
-    ContentError
-        If one is missing, too large, no JSON, or of another type.
-    """
+    """All attributes but the kind, each of its type (ContentError otherwise)."""
     header = {}
     for name, kind in _TYPES.items():
         text = read_text(file, name)
@@ -72,16 +56,12 @@ def read_header(file: h5py.File) -> dict[str, Json]:
             raise ContentError(f"its JSON does not parse ({error})") from None
         if type(header[name]) is not kind:  # True is no seed
             raise ContentError(f"attribute {name!r} has the wrong type")
+    check_header(header["seed"], header["details"])
     return header
 
 
 def read_text(file: h5py.File, name: str) -> str:
-    """A text among the attributes of a file, of bounded length.
-
-    Raises
-    ------
-    ContentError
-    """
+    """A text among the attributes of a file, of bounded length (ContentError otherwise)."""
     if name not in file.attrs:
         raise ContentError(f"attribute {name!r} is missing")
     attribute = file.attrs.get_id(name)
@@ -105,45 +85,40 @@ def nesting(text: str) -> int:
 
 
 def check_header(seed: int, details: Mapping[str, Json]) -> None:
-    """Refuse what no writer puts into a header; details of unknown names may be any.
-
-    Raises
-    ------
-    ContentError
-    """
+    """Refuse what no writer puts into a header; details of unknown names may be any."""
     if not 0 <= seed <= MAX_SEED:
         raise ContentError(f"seed {seed} is not in 0 to 2^32 - 1")
-    for name, is_possible in _DETAILS.items():
-        if name in details and not is_possible(details[name]):
+    for name in _DETAILS.keys() & details.keys():
+        if not _is_a(_DETAILS[name], details[name]):
             raise ContentError(f"'details' has an impossible {name!r}")
 
 
-def _is_count(value: Json) -> bool:
-    return type(value) is int and value >= 0  # True is no number
-
-
-def _is_share(value: Json) -> bool:
-    return value is None or (type(value) in (int, float) and 0 <= value <= 1 + _ROUNDING)
-
-
-def _is_text(value: Json) -> bool:
+def _is_a(kind: str, value: Json) -> bool:
+    if kind.endswith("?") and value is None:
+        return True
+    match kind.rstrip("?"):
+        case "count":
+            return type(value) is int and value >= 0  # True is no number
+        case "share":
+            return type(value) in (int, float) and 0 <= value <= 1 + _ROUNDING
+        case "shares":
+            return isinstance(value, dict) and all(_is_a("share?", v) for v in value.values())
+        case "texts":
+            return isinstance(value, list) and all(isinstance(v, str) for v in value)
     return isinstance(value, str)
 
 
-def _are_texts(value: Json) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-_DETAILS: dict[str, Callable[[Json], bool]] = {
-    "epoch": _is_count,
-    "image_channels": _is_count,
-    "checkpoint": lambda value: value is None or _is_count(value),
-    "run": _is_text,
-    "listing": _is_text,
-    "k": _is_count,
-    "agreement": _is_share,
-    "view_agreement": _is_share,
-    "members": lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),
-    "warnings": _are_texts,
-    "substitutions": _are_texts,
+# A question mark: or null.
+_DETAILS = {
+    "epoch": "count",
+    "image_channels": "count",
+    "checkpoint": "count?",
+    "run": "text",
+    "listing": "text",
+    "k": "count",
+    "agreement": "share?",
+    "view_agreement": "share?",
+    "members": "shares",
+    "warnings": "texts",
+    "substitutions": "texts",
 }

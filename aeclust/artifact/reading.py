@@ -7,25 +7,11 @@ import os
 import re
 from pathlib import Path
 
-from aeclust.artifact.gate import contents, hdf5, inspect, refused, values_of
-from aeclust.artifact.header import (
-    FORMAT,
-    MAGIC,
-    USER_BLOCK,
-    check_header,
-    read_header,
-    read_text,
-    user_block,
-)
-from aeclust.artifact.schema import (
-    KINDS,
-    Artifact,
-    ContentError,
-    Shape,
-    check_numbers,
-    check_shapes,
-    check_values,
-)
+import h5py
+
+from aeclust.artifact.gate import contents, inspect, refused, values_of
+from aeclust.artifact.header import FORMAT, MAGIC, USER_BLOCK, read_header, read_text, user_block
+from aeclust.artifact.schema import KINDS, Artifact, ContentError, check_content
 from aeclust.errors import InputError, at
 
 
@@ -55,26 +41,25 @@ def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifa
         If the file is missing, is no artifact, is damaged, is of a newer format or another kind,
         or holds anything that the format does not have.
     """
-    expected = "a file as aeclust wrote it"
-    mend = "delete it to have it made anew, or restore a copy"
-    with at(path), refused("damaged or not from aeclust", expected=expected, mend=mend):
+    refusal = refused(
+        "damaged or not from aeclust",
+        expected="a file as aeclust wrote it",
+        mend="delete it to have it made anew, or restore a copy",
+    )
+    with at(path), refusal:
         source, data = contents(path, mapped=mapped and os.name != "nt")
         digest = _verify(data)
-        with hdf5(source) as file:
+        with h5py.File(source, "r") as file:
             names = inspect(file, most=len(data), chunks=False)
             stored = read_text(file, "kind")
             if stored not in KINDS:
                 raise ContentError(f"kind {stored!r} is unknown")
             if kind not in (None, stored):
-                what, expected = f"this is a {stored} file", f"a {kind} file"
-                raise InputError(what, expected=expected, mend="name another")
+                expected = f"a {kind} file"
+                raise InputError(f"this is a {stored} file", expected=expected, mend="name another")
             header = read_header(file)
             arrays = {name: values_of(file[name], data) for name in names}
-        shapes = {name: Shape(a.dtype, a.shape) for name, a in arrays.items()}
-        check_header(header["seed"], header["details"])
-        check_shapes(stored, shapes)
-        check_numbers(stored, shapes, arrays)
-        check_values(arrays)
+        check_content(stored, arrays)
     return Artifact(kind=stored, arrays=arrays, digest=digest, **header)
 
 

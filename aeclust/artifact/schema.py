@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Shape = tuple[np.dtype[Any], tuple[int, ...]]
 Json = Any
 
 _CHUNK = 2**20  # bytes looked at in one go
@@ -126,18 +127,8 @@ class Artifact:
 
     def group(self, prefix: str) -> dict[str, Array]:
         """The datasets whose name starts with `prefix`, by the rest of their name."""
-        return {
-            name[len(prefix) :]: value
-            for name, value in self.arrays.items()
-            if name.startswith(prefix)
-        }
-
-
-class Shape(NamedTuple):
-    """A dataset without its values."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+        inside = [name for name in self.arrays if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.arrays[name] for name in inside}
 
 
 def encode_ids(ids: Array) -> Array:
@@ -158,13 +149,29 @@ def is_plain(dtype: np.dtype[Any]) -> bool:
     return sizes is None or dtype.itemsize in sizes
 
 
-def check_shapes(kind: str, shapes: Mapping[str, Shape]) -> None:
-    """Refuse datasets that a file of this kind does not have, or not in these shapes.
+def check_content(
+    kind: str, arrays: Mapping[str, Array], shapes: Mapping[str, Shape] | None = None
+) -> None:
+    """Refuse what a file of this kind does not hold.
+
+    Parameters
+    ----------
+    kind : str
+    arrays : mapping of str to ndarray
+    shapes : mapping of str to Shape, optional
+        Of all datasets, if some of their arrays are not there yet.
 
     Raises
     ------
     ContentError
     """
+    shapes = shapes or {name: (a.dtype, a.shape) for name, a in arrays.items()}
+    _check_shapes(kind, shapes)
+    _check_numbers(kind, shapes, arrays)
+    check_values(arrays)
+
+
+def _check_shapes(kind: str, shapes: Mapping[str, Shape]) -> None:
     schema = _SCHEMAS[kind]
     _check_names(schema, shapes)
     lengths: dict[str, int] = {}
@@ -177,14 +184,14 @@ def check_shapes(kind: str, shapes: Mapping[str, Shape]) -> None:
         fits = dtype.kind == "S" or dtype == np.int64
         if not (fits if expected.dtype == "ids" else dtype == np.dtype(expected.dtype)):
             raise ContentError(f"{name!r} has dtype {dtype} instead of {expected.dtype}")
-        if len(shape) != len(expected.shape):
-            raise ContentError(
-                f"{name!r} has {len(shape)} dimensions instead of {len(expected.shape)}"
-            )
-        for axis, length in zip(expected.shape, shape, strict=True):
-            if lengths.setdefault(axis, length) != length:
+        axes = expected.shape
+        if len(shape) != len(axes):
+            raise ContentError(f"{name!r} has {len(shape)} dimensions instead of {len(axes)}")
+        for axis, length in zip(axes, shape, strict=True):
+            other = lengths.setdefault(axis, length)
+            if length != other:
                 raise ContentError(
-                    f"{name!r} has {length} rows or columns where others have {lengths[axis]}"
+                    f"{name!r} has {length} rows or columns where others have {other}"
                 )
             if length == 0 and axis not in _MAY_BE_EMPTY:
                 raise ContentError(f"{name!r} is empty")
@@ -200,26 +207,13 @@ def _check_names(schema: Mapping[str, _Dataset], names: Mapping[str, Any]) -> No
         raise ContentError(f"missing {lists[0]}, unexpected {lists[1]}")
 
 
-def check_numbers(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> None:
-    """Refuse numbers of clusters and rows that are not there.
-
-    Parameters
-    ----------
-    kind : str
-    shapes : mapping of str to Shape
-        All datasets, which fit the kind.
-    arrays : mapping of str to ndarray
-        Those of them to be checked.
-
-    Raises
-    ------
-    ContentError
-    """
+def _check_numbers(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, Array]) -> None:
+    """Refuse numbers of clusters and rows that are not there."""
     if kind not in _CLUSTERS:
         return
     numbers, columns = _CLUSTERS[kind]
-    rows = shapes[kind].shape[0]
-    k = shapes[columns].shape[1] if columns in shapes else rows
+    rows = shapes[kind][1][0]
+    k = shapes[columns][1][1] if columns in shapes else rows
     if kind == "labels":  # of which every cluster has an image
         used = int(arrays["labels"].max()) + 1
         if columns in shapes and k != used:
@@ -232,12 +226,7 @@ def check_numbers(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, A
 
 
 def check_values(arrays: Mapping[str, Array]) -> None:
-    """Refuse NaN, infinity, and texts that are not UTF-8.
-
-    Raises
-    ------
-    ContentError
-    """
+    """Refuse NaN, infinity, and texts that are not UTF-8 (ContentError)."""
     for name, values in arrays.items():
         flat, step = values.reshape(-1), max(1, _CHUNK // max(1, values.dtype.itemsize))
         for start in range(0, flat.size, step):

@@ -15,17 +15,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from aeclust.artifact.header import USER_BLOCK, check_header, user_block, write_header
-from aeclust.artifact.schema import (
-    Array,
-    Artifact,
-    Shape,
-    check_numbers,
-    check_shapes,
-    check_values,
-)
+from aeclust.artifact.header import USER_BLOCK, user_block, write_header
+from aeclust.artifact.schema import Array, Artifact, Shape, check_content, check_values
 from aeclust.disk import NOT_AS_WRITTEN, replacing, write_errors
 
 _CHUNK = 2**20  # bytes read back in one go
@@ -63,11 +57,8 @@ def write(
     rest = iter(blocks)
     first = next(rest, {})
     arrays = {name: _storable(values) for name, values in artifact.arrays.items()}
-    shapes = {name: Shape(a.dtype, a.shape) for name, a in arrays.items()} | _shapes(first, rows)
-    check_header(artifact.seed, artifact.details)
-    check_shapes(artifact.kind, shapes)
-    check_numbers(artifact.kind, shapes, arrays)
-    check_values(arrays)
+    shapes = {name: (a.dtype, a.shape) for name, a in arrays.items()} | _shapes(first, rows)
+    check_content(artifact.kind, arrays, shapes)
     head, places = _lay_out(artifact, shapes)
     with replacing(path) as file:
         draft = _Draft(file, places)
@@ -95,7 +86,7 @@ def _storable(values: Array) -> Array:
 
 def _shapes(block: Mapping[str, Array], rows: int) -> dict[str, Shape]:
     """The datasets of which a block is a part."""
-    return {name: Shape(a.dtype, (rows, *a.shape[1:])) for name, a in block.items()}
+    return {name: (a.dtype, (rows, *a.shape[1:])) for name, a in block.items()}
 
 
 class _Head(io.BytesIO):
@@ -114,8 +105,6 @@ def _lay_out(artifact: Artifact, shapes: Mapping[str, Shape]) -> tuple[Array, di
 
     The head has the name "".
     """
-    import h5py
-
     head = _Head()
     places = {"": USER_BLOCK}
     with h5py.File(head, "w", userblock_size=USER_BLOCK) as file:
@@ -126,7 +115,7 @@ def _lay_out(artifact: Artifact, shapes: Mapping[str, Shape]) -> tuple[Array, di
         file.flush()
         head.end = len(head.getbuffer())
         # widest first, so that all are aligned and can be mapped
-        for name in sorted(shapes, key=lambda name: (-shapes[name].dtype.alignment, name)):
+        for name in sorted(shapes, key=lambda name: (-shapes[name][0].alignment, name)):
             dataset = file[name]
             if dataset.size:
                 dataset[(0,) * dataset.ndim] = np.zeros((), dataset.dtype)  # gives it its place
@@ -135,14 +124,7 @@ def _lay_out(artifact: Artifact, shapes: Mapping[str, Shape]) -> tuple[Array, di
 
 
 class _Draft:
-    """A temporary file that is filled with values.
-
-    Parameters
-    ----------
-    file : BufferedRandom
-    places : dict of str to int
-        Where the values of each dataset begin, in the order of the file and without gaps.
-    """
+    """A temporary file that is filled with values, which belong side by side at these places."""
 
     def __init__(self, file: io.BufferedRandom, places: Mapping[str, int]) -> None:
         self._file = file
@@ -161,13 +143,7 @@ class _Draft:
                 self._ends[name] += len(values)
 
     def finish(self) -> str:
-        """Force the file to disk, compare it with what was handed over, and write the user block.
-
-        Returns
-        -------
-        str
-            The digest.
-        """
+        """Force it to disk, compare it with what was handed over, sign it; returns the digest."""
         self._sync()
         whole = hashlib.sha256()
         start = USER_BLOCK

@@ -1,4 +1,4 @@
-"""Networks in the files of others: weights as safetensors, both ways, and encoders as ONNX.
+"""Networks for other programs: weights as safetensors, both ways, and encoders as ONNX.
 
 The libraries for it are extras of the installation, imported where they are used.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aeclust.errors import InputError, at
+from aeclust.errors import AeclustError, InputError, at, reason
 from aeclust.network.model import Autoencoder, build, check_state, load_state, state_arrays
 from aeclust.recipe import Recipe
 
@@ -94,56 +94,46 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
     """
     path = Path(file)
     with _extra("safetensors"):
-        from safetensors import SafetensorError, safe_open
-    if not path.is_file():  # a FIFO or a device would hang or never end
-        raise _unfit(path, "it is no file")
-    try:
-        with safe_open(path, framework="np") as content:
-            header = (content.metadata() or {}).get(_HEADER, "")
-            recipe, channels = _read_header(path, header)
-            # before a single value is read, or a network built that its recipe made huge
-            with torch.device("meta"):
-                wanted = Autoencoder(recipe, channels).state_dict()
-            shapes = {
-                name: tuple(content.get_slice(name).get_shape())
-                for name in content.keys()  # noqa: SIM118 - no mapping
-            }
-            with at(path):
-                check_state(wanted, shapes)
-            arrays = {name: np.asarray(content.get_tensor(name)) for name in shapes}
-    except (
-        SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
-    ) as error:  # fmt: skip
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise _unfit(path, reason[:200]) from error
-    for name, array in arrays.items():
-        kind = str(wanted[name].dtype).removeprefix("torch.")
-        if array.dtype != kind or not np.isfinite(array).all():
-            raise _unfit(path, f"{name} is {array.dtype} instead of {kind}, or is not finite")
-    network = build(recipe, channels, seed=0)
+        from safetensors import safe_open
     with at(path):
+        if not path.is_file():  # a FIFO or a device would hang or never end
+            raise _unfit("it is no file")
+        try:
+            with safe_open(path, framework="np") as content:
+                recipe, channels = _read_header((content.metadata() or {}).get(_HEADER, ""))
+                names = list(content.keys())
+                shapes = {name: tuple(content.get_slice(name).get_shape()) for name in names}
+                # before a single value is read, or a network built that its recipe made huge
+                with torch.device("meta"):
+                    state = Autoencoder(recipe, channels).state_dict()
+                check_state(state, shapes)
+                arrays = {name: np.asarray(content.get_tensor(name)) for name in names}
+        except AeclustError:
+            raise
+        except Exception as error:  # the library has several types, and JSON may hold anything
+            raise _unfit(reason(error)[:200]) from error
+        for name, array in arrays.items():
+            dtype = str(state[name].dtype).removeprefix("torch.")
+            if array.dtype != dtype or not np.isfinite(array).all():
+                raise _unfit(f"{name} is {array.dtype} instead of {dtype}, or is not finite")
+        network = build(recipe, channels, seed=0)
         load_state(network, arrays)
     return network.eval()
 
 
-def _read_header(path: Path, text: str) -> tuple[Recipe, int]:
+def _read_header(text: str) -> tuple[Recipe, int]:
     header = json.loads(text) if len(text) < _MAX_HEADER else None
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise _unfit(path, f"its metadata has no entry {_HEADER} of format {_FORMAT}")
+        raise _unfit(f"its metadata has no entry {_HEADER} of format {_FORMAT}")
     channels = header["image_channels"]
     if channels not in (1, 3):
-        raise _unfit(path, f"it is for images of {channels} channels")
-    with at(path):
-        return Recipe.from_json(dict(header["recipe"])), int(channels)
+        raise _unfit(f"it is for images of {channels} channels")
+    return Recipe.from_json(dict(header["recipe"])), int(channels)
 
 
-def _unfit(path: Path, what: str) -> InputError:
-    return InputError(
-        f"cannot be used: {what}",
-        where=str(path),
-        expected="a network as aeclust export wrote it",
-        mend="export it again",
-    )
+def _unfit(what: str) -> InputError:
+    expected = "a network as aeclust export wrote it"
+    return InputError(f"cannot be used: {what}", expected=expected, mend="export it again")
 
 
 # -- ONNX --------------------------------------------------------------------------------------
@@ -198,13 +188,15 @@ def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) ->
         raise RuntimeError("torch.onnx.export gave no program")
     model: ModelProto = program.model_proto
     _strip(model)
-    _add(model, recipe=json.dumps(recipe.to_json(), sort_keys=True), epoch=epoch, weights=digest)
+    text = json.dumps(recipe.to_json(), sort_keys=True)
+    for key, value in {"recipe": text, "epoch": str(epoch), "weights": digest}.items():
+        model.metadata_props.add(key=key, value=value)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """The exporter warns of what it finds in itself and its surroundings, not of the network."""
+    """Within it the exporter keeps to itself what it thinks of its surroundings."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -219,14 +211,8 @@ def _silenced() -> Iterator[None]:
 def _strip(model: Any) -> None:
     """Remove what the exporter notes of its source: stack traces hold paths of this machine."""
     graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     model.ClearField("metadata_props")
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info,
-                 *graph.initializer):  # fmt: skip
+    for part in (graph, *graph.node, *values):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-
-
-def _add(model: Any, **entries: object) -> None:
-    for key, value in entries.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, str(value)

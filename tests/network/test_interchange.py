@@ -50,7 +50,7 @@ def pixels(n: int, channels: int) -> Any:
     return np.random.default_rng(n).integers(0, 256, (n, 8, 8, channels), dtype=np.uint8)
 
 
-def refused(file: Path) -> str:
+def refusal(file: Path) -> str:
     with pytest.raises(InputError) as caught:
         load_safetensors(file)
     assert str(caught.value).isprintable()
@@ -146,19 +146,19 @@ def test_what_does_not_fit_is_one_line(
 ) -> None:
     file = tmp_path / "a.safetensors"
     file.write_bytes(changed(edit))
-    assert text in refused(file)
+    assert text in refusal(file)
 
 
 def test_what_is_no_such_file_is_one_line(tmp_path: Path) -> None:
     end = "; expected a network as aeclust export wrote it; export it again"
     file = tmp_path / "a.safetensors"
-    assert refused(file) == f"{file}: cannot be used: it is no file{end}"
-    assert refused(tmp_path) == f"{tmp_path}: cannot be used: it is no file{end}"
+    assert refusal(file) == f"{file}: cannot be used: it is no file{end}"
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be used: it is no file{end}"
     deep = save({"a": np.zeros(1)}, {"aeclust": "[" * 100_000})
     for content in (b"", b"garbage", struct.pack("<Q", 2**62) + b"{}", save({}), deep):
         file.write_bytes(content)
-        assert refused(file).startswith(f"{file}: cannot be used: ")
-        assert refused(file).endswith(end)
+        assert refusal(file).startswith(f"{file}: cannot be used: ")
+        assert refusal(file).endswith(end)
 
 
 WHOLE = changed(lambda arrays, header: None)
