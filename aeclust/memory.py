@@ -1,7 +1,7 @@
 """How much memory a step will take, known before it is taken.
 
 Every estimate is of the most that a step holds at a time beside what was there before, in bytes;
-``tests/test_memory.py`` compares it with what the system counts.
+``tests/artifact/test_memory.py`` compares it with what the system counts.
 """
 
 from __future__ import annotations
