@@ -42,10 +42,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
         file.seek(0)
-        for start in range(0, len(data), step):
-            if file.read(step) != view[start : start + step]:
-                raise OSError(NOT_AS_WRITTEN)
-        if file.read(1):
+        chunks = range(0, len(data) + 1, step)
+        if any(file.read(step) != view[at : at + step] for at in chunks):
             raise OSError(NOT_AS_WRITTEN)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,63 +19,44 @@ _CHUNK = 2**20  # bytes looked at in one go
 # What a dataset may hold: dtype kinds and sizes in bytes, None for any size.
 _DTYPES = {"f": (4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,), "S": None}
 
-
-@dataclass(frozen=True)
-class _Dataset:
-    dtype: str  # "ids" for int64 or fixed-width UTF-8
-    shape: tuple[str, ...]  # one letter for each axis, equal letters for equal lengths
-    required: bool = True
-
-
+# Datasets by kind. First their names, with a question mark if they may be missing; then dtypes,
+# "ids" for int64 or fixed-width UTF-8; then a letter for each axis, equal ones for equal lengths.
 # A trailing slash is a group whose datasets the network itself checks, name by name.
-_SCHEMAS: dict[str, dict[str, _Dataset]] = {
-    "images": {
-        "pixels": _Dataset("uint8", ("n", "h", "w", "c")),
-        "ids": _Dataset("ids", ("n",)),
-        "skipped": _Dataset("ids", ("s",), required=False),
-    },
-    "weights": {"state_dict/": _Dataset("any", ())},
-    "resume": {
-        "state_dict/": _Dataset("any", ()),
-        "optimizer/": _Dataset("any", (), required=False),
-        "progress": _Dataset("float64", ("p",)),
-        "targets": _Dataset("float32", ("n", "k"), required=False),
-    },
-    "latents": {
-        "latents": _Dataset("float32", ("n", "d")),
-        "ids": _Dataset("ids", ("n",)),
-        "fingerprints": _Dataset("uint64", ("n",)),
-        "colours": _Dataset("float32", ("n", "c"), required=False),
-        "assignments": _Dataset("float32", ("n", "k"), required=False),
-        "view_rows": _Dataset("int64", ("v",), required=False),
-        "view_latents": _Dataset("float32", ("v", "d"), required=False),
-        "view_clusters": _Dataset("int64", ("v",), required=False),
-    },
-    "labels": {
-        "labels": _Dataset("int64", ("n",)),
-        "confidence": _Dataset("float32", ("n",)),
-        "ids": _Dataset("ids", ("n",)),
-        "references": _Dataset("int64", ("m",)),
-        "shares": _Dataset("float32", ("n", "k"), required=False),
-        "embedding": _Dataset("float32", ("n", "e"), required=False),
-    },
-    "embedding": {
-        "embedding": _Dataset("float32", ("n", "e")),
-        "ids": _Dataset("ids", ("n",)),
-    },
-    "curve": {
-        "epochs": _Dataset("int64", ("p",)),
-        "errors": _Dataset("float64", ("p",)),
-        "accuracies": _Dataset("float64", ("p",), required=False),
-        "rank": _Dataset("float64", ("p",)),
-        "view_neighbours": _Dataset("float64", ("p",)),
-        "view_clusters": _Dataset("float64", ("p",)),
-        "information": _Dataset("float64", ("p",)),
-        "half_agreement": _Dataset("float64", ("p",)),
-        "separation": _Dataset("float64", ("p",)),
-    },
+_TABLE = {
+    "images": "pixels uint8 nhwc, ids ids n, skipped? ids s",
+    "weights": "state_dict/ any -",
+    "resume": "state_dict/ any -, optimizer/? any -, progress float64 p, targets? float32 nk",
+    "latents": (
+        "latents float32 nd, ids ids n, fingerprints uint64 n, colours? float32 nc, "
+        "assignments? float32 nk, view_rows? int64 v, view_latents? float32 vd, "
+        "view_clusters? int64 v"
+    ),
+    "labels": (
+        "labels int64 n, confidence float32 n, ids ids n, references int64 m, "
+        "shares? float32 nk, embedding? float32 ne"
+    ),
+    "embedding": "embedding float32 ne, ids ids n",
+    "curve": (
+        "epochs int64 p, errors float64 p, accuracies? float64 p, rank float64 p, "
+        "view_neighbours float64 p, view_clusters float64 p, information float64 p, "
+        "half_agreement float64 p, separation float64 p"
+    ),
 }
-KINDS = tuple(_SCHEMAS)
+KINDS = tuple(_TABLE)
+
+
+class _Dataset(NamedTuple):
+    dtype: str
+    axes: str
+    required: bool
+
+
+def _datasets(text: str) -> dict[str, _Dataset]:
+    rows = map(str.split, text.split(","))
+    return {n.rstrip("?"): _Dataset(dtype, axes, n[-1] != "?") for n, dtype, axes in rows}
+
+
+_SCHEMAS = {kind: _datasets(text) for kind, text in _TABLE.items()}
 
 # Axes that may have length 0: of skipped files and of views.
 _MAY_BE_EMPTY = "sv"
@@ -184,7 +165,7 @@ def _check_shapes(kind: str, shapes: Mapping[str, Shape]) -> None:
         fits = dtype.kind == "S" or dtype == np.int64
         if not (fits if expected.dtype == "ids" else dtype == np.dtype(expected.dtype)):
             raise ContentError(f"{name!r} has dtype {dtype} instead of {expected.dtype}")
-        axes = expected.shape
+        axes = expected.axes
         if len(shape) != len(axes):
             raise ContentError(f"{name!r} has {len(shape)} dimensions instead of {len(axes)}")
         for axis, length in zip(axes, shape, strict=True):
