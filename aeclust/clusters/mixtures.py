@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 _STEPS = 10
 _ROWS = 16_384  # of all points at a time, so that many points take no more room than few
@@ -47,24 +51,51 @@ def settle(
     total = np.zeros((len(points), k))
     count = 0
     for size in sizes:
-        fitted = np.asarray(points[rows][:, :size], np.float64)
-        own = float(fitted.var(0).mean())
-        if own <= _LEAST * spread:  # nothing to see in the first of these dimensions
+        fitted = np.asarray(points[rows, :size], np.float64)
+        variance = float(fitted.var(0).mean())
+        if variance <= _LEAST * spread:  # nothing to see in the first of these dimensions
             continue
-        floor = _FLOOR * own * np.eye(size)
-        for tied in (False, True):
-            shares = np.asarray(start, np.float64)
-            for _ in range(_STEPS):
-                mixture = _maximise(fitted, shares, floor, tied=tied)
-                shares = _expect(fitted, *mixture)
+        for kind in ("full", "tied"):
+            mixture = _fitted(fitted, np.asarray(start, np.float64), _FLOOR * variance, kind)
             for first in range(0, len(points), _ROWS):
                 block = slice(first, first + _ROWS)
-                total[block] += _expect(np.asarray(points[block, :size], np.float64), *mixture)
+                total[block] += mixture.predict_proba(np.asarray(points[block, :size], np.float64))
             count += 1
     total /= count
     if len(np.unique(total[rows].argmax(1))) < k:
         return None
     return total.astype(np.float32)
+
+
+def _fitted(
+    points: NDArray[np.float64], shares: NDArray[np.float64], floor: float, kind: str
+) -> GaussianMixture:
+    """A mixture after ten steps from shares (m, k) of the clusters; scikit-learn takes nine."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    sizes = shares.sum(0) + 1e-9
+    means = shares.T @ points / sizes[:, np.newaxis]
+    covariances = np.empty((len(sizes), points.shape[1], points.shape[1]))
+    for j, mean in enumerate(means):
+        gaps = points - mean
+        covariances[j] = (shares[:, j, np.newaxis] * gaps).T @ gaps / sizes[j]
+    if kind == "tied":
+        covariances = np.average(covariances, axis=0, weights=sizes)
+    precisions = np.linalg.inv(covariances + floor * np.eye(points.shape[1]))
+    mixture = GaussianMixture(
+        len(sizes),
+        covariance_type=kind,
+        tol=0,
+        reg_covar=floor,
+        max_iter=_STEPS - 1,
+        weights_init=sizes / sizes.sum(),
+        means_init=means,
+        precisions_init=(precisions + np.swapaxes(precisions, -1, -2)) / 2,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not to converge
+        return mixture.fit(points)
 
 
 def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32]:
@@ -80,11 +111,17 @@ def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32
         Rows sum to 1.
     confidence : float
         At least 1 / k. Probabilities that are no surer than that are left alone.
+
+    Returns
+    -------
+    ndarray of shape (n, k)
+        float32, rows sum to 1.
     """
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
+    logs -= logs.max(1, keepdims=True)
 
     def at(temperature: float) -> NDArray[np.float64]:
-        heated: NDArray[np.float64] = np.exp((logs - logs.max(1, keepdims=True)) / temperature)
+        heated: NDArray[np.float64] = np.exp(logs / temperature)
         heated /= heated.sum(1, keepdims=True)
         return heated
 
@@ -95,42 +132,3 @@ def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if at(middle).max(1).mean() > confidence else (low, middle)
     return at(high).astype(np.float32)
-
-
-def _maximise(
-    points: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    floor: NDArray[np.float64],
-    *,
-    tied: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (k,), means (k, d) and covariances (k, d, d) of the most likely mixture."""
-    sizes = shares.sum(0) + 1e-9
-    means = shares.T @ points / sizes[:, np.newaxis]
-    covariances = np.empty((len(sizes), *floor.shape))
-    for j, mean in enumerate(means):
-        gaps = points - mean
-        covariances[j] = (shares[:, j, np.newaxis] * gaps).T @ gaps / sizes[j]
-    if tied:
-        covariances[:] = np.average(covariances, axis=0, weights=sizes)
-    return sizes / sizes.sum(), means, covariances + floor
-
-
-def _expect(
-    points: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    covariances: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Posterior probabilities (n, k) of the Gaussians."""
-    from scipy.linalg import solve_triangular
-
-    logs = np.empty((len(points), len(weights)))
-    for j, (weight, mean, covariance) in enumerate(zip(weights, means, covariances, strict=True)):
-        root = np.linalg.cholesky(covariance)
-        scaled = solve_triangular(root, (points - mean).T, lower=True)
-        logs[:, j] = np.log(weight) - np.log(np.diag(root)).sum() - np.square(scaled).sum(0) / 2
-    logs -= logs.max(1, keepdims=True)
-    shares = np.exp(logs)
-    shares /= shares.sum(1, keepdims=True)
-    return shares
