@@ -154,6 +154,23 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> to
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+def far_groups(
+    sizes: Sequence[int], *, seed: int = 0, d: int = 4
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Points in groups of these sizes, far apart and in mixed order, and their groups."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    points = 20.0 * np.eye(len(sizes), d)[labels] + rng.normal(size=(len(labels), d))
+    return points.astype(np.float32), labels
+
+
+def numbered_by_size(labels: NDArray[np.int64]) -> list[int]:
+    """Clusters numbered by falling size, ties by first appearance, in a plain loop."""
+    values = labels.tolist()
+    order = sorted(set(values), key=lambda value: (-values.count(value), values.index(value)))
+    return [order.index(value) for value in values]
+
+
 def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Every file below a folder but locks, with its bytes and the time of its last change."""
     return {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from aeclust.clusters import Array, Callback, Floats, Ints
 from aeclust.clusters.clusterers import cluster, numbers_by_size
 from aeclust.clusters.consensus import Member, agree, information, refine
 from aeclust.clusters.indicators import EstimatedK, estimate_k
@@ -33,20 +31,14 @@ _CHANCE = 0.006
 
 @dataclass(frozen=True)
 class Views:
-    """What a network makes of one random view of some of the images.
+    """One random view of some images: their rows (v,), its latents (v, d) and clusters (v,).
 
-    Attributes
-    ----------
-    rows : ndarray of shape (v,)
-        Of the images.
-    latents : ndarray of shape (v, d) or None
-    clusters : ndarray of shape (v,) or None
-        The likeliest by the network's own assignments, if it knows clusters.
+    The clusters are the likeliest by the network's own assignments, if it knows clusters.
     """
 
-    rows: NDArray[np.int64]
-    latents: NDArray[np.float32] | None = None
-    clusters: NDArray[np.int64] | None = None
+    rows: Ints
+    latents: Floats | None = None
+    clusters: Ints | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,31 +57,30 @@ class Clustering:
         int64, rows of the latents that vote on other images, ascending; see
         :func:`aeclust.clusters.neighbours.label_others`.
     probabilities : ndarray of shape (n, k)
-        float32, of the clusters, by the mixtures that settle a consensus
-        (:func:`aeclust.clusters.mixtures.settle`). Of a single clusterer, the share of the clusters
-        among an image's nearest references, itself not counted.
+        float32, by the mixtures that settle a consensus, see
+        :func:`aeclust.clusters.mixtures.settle`; of a single clusterer the votes of the nearest
+        references.
     shares : ndarray of shape (n, k) or None
         float32, the probabilities of a consensus, made no surer on average than members and views
-        agree. That other clusterers and other views would answer otherwise are two doubts, taken
-        for independent: the product remains, or an even share if that is more.
+        agree. That others would answer otherwise are two doubts, taken for independent: the
+        product remains, or an even share if that is more.
     agreement : float or None
         Of the members of a consensus, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
     view_agreement : float or None
         Share of the views that fall into the cluster of their image; None without views.
     substitutions : tuple of str
-        A sentence for every step that something else stood in for, because there are many points,
-        or too few of them or of their values.
+        A sentence for every step that something else stood in for, for want of time or points.
     estimate : EstimatedK or None
         Where k was asked for.
     """
 
-    labels: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    points: NDArray[np.float32]
-    references: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    shares: NDArray[np.float32] | None = None
+    labels: Ints
+    confidence: Floats
+    points: Floats
+    references: Ints
+    probabilities: Floats
+    shares: Floats | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
     view_agreement: float | None = None
@@ -103,26 +94,24 @@ class Clustering:
 
 
 def cluster_latents(
-    latents: NDArray[Any],
+    latents: Array,
     recipe: Recipe,
     *,
     seed: int,
-    assignments: NDArray[np.float32] | None = None,
+    assignments: Floats | None = None,
     views: Views | None = None,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Callback = lambda step: None,
 ) -> Clustering:
-    """Cluster latents by a recipe's whole chain.
+    """Cluster latents by a recipe's reduction and clusterer.
 
     Parameters
     ----------
     latents : ndarray of shape (n, d)
     recipe : Recipe
-        Its reduction, clusterer and k.
-    seed : int
     assignments : ndarray of shape (n, k), optional
-        The network's own probabilities of k clusters. It learnt them from such a consensus, in
-        many views of every image. So the mixtures start from them, not from the members' outcome,
-        unless a cluster has no image or the members now know clearly better.
+        The network's own probabilities, which it learnt from such a consensus in many views of
+        every image. The mixtures start from them, not from the members' outcome, unless a cluster
+        has no image or the members now know clearly better.
     views : Views, optional
         By the same network; only a consensus asks them.
     progress : callable
@@ -139,7 +128,7 @@ def cluster_latents(
         :func:`aeclust.clusters.clusterers.cluster`.
     """
     notes: list[str] = []
-    points = _reduced(latents, recipe, seed=seed, note=notes.append, progress=progress)
+    points = _reduced(latents, recipe, seed, notes.append, progress)
     estimate = None
     if recipe.k == AUTO_K:
         progress("number of clusters")
@@ -152,33 +141,24 @@ def cluster_latents(
                 f"consensus of {len(points):,} points is that of {len(rows):,} random ones,"
                 " extended by Gaussian mixtures"
             )
-        clustering = _consensus(
-            latents, points, rows, k, seed=seed, assignments=assignments, views=views,
-            progress=progress,
-        )  # fmt: skip
+        members = _members(points[rows], k, seed, progress)
+        progress("consensus")
+        result = _consensus(latents, points, rows, members, k, seed, assignments, views)
     else:
         progress(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
         progress("confidence")
         votes = votes_of_others(latents, labels, rows, k)
-        clustering = Clustering(
-            labels=labels,
-            confidence=_of_labels(votes, labels),
-            points=points,
-            references=rows,
-            probabilities=votes,
+        sure = _of_labels(votes, labels)
+        result = Clustering(
+            labels=labels, confidence=sure, points=points, references=rows, probabilities=votes
         )
-    return replace(clustering, substitutions=tuple(notes), estimate=estimate)
+    return replace(result, substitutions=tuple(notes), estimate=estimate)
 
 
 def _reduced(
-    latents: NDArray[Any],
-    recipe: Recipe,
-    *,
-    seed: int,
-    note: Callable[[str], None],
-    progress: Callable[[str], None],
-) -> NDArray[np.float32]:
+    latents: Array, recipe: Recipe, seed: int, note: Callback, progress: Callback
+) -> Floats:
     """The points to cluster; a consensus does with fewer components than a recipe asks for."""
     steps = recipe.reduction
     if recipe.clusterer == "consensus":
@@ -194,25 +174,46 @@ def _reduced(
     return points
 
 
+def _members(points: Floats, k: int, seed: int, progress: Callback) -> dict[str, Ints]:
+    """Four kinds of clusterer on all and on the first half of the dimensions.
+
+    A clusterer that fails on these points is a collapsed member; the first must not fail.
+    """
+    members: dict[str, Ints] = {}
+    for size in _sizes(points):
+        for clusterer in _MEMBERS:
+            name = f"{clusterer} in {size} dimensions"
+            progress(name)
+            try:
+                labels = cluster(points[:, :size], k, clusterer, seed=seed, member=len(members))
+            except InputError:
+                if not members:
+                    raise
+                labels = np.zeros(len(points), np.int64)
+            members[name] = labels
+    return members
+
+
+def _sizes(points: Floats) -> list[int]:
+    """All dimensions, and the first half of them."""
+    whole = points.shape[1]
+    return sorted({whole, min(whole, max(2, whole // 2))}, reverse=True)
+
+
 def _consensus(
-    latents: NDArray[Any],
-    points: NDArray[np.float32],
-    rows: NDArray[np.int64],
+    latents: Array,
+    points: Floats,
+    rows: Ints,
+    members: dict[str, Ints],
     k: int,
-    *,
     seed: int,
-    assignments: NDArray[np.float32] | None,
+    assignments: Floats | None,
     views: Views | None,
-    progress: Callable[[str], None],
 ) -> Clustering:
-    """The consensus of the references, extended to all points."""
-    members = _members(points[rows], k, seed=seed, progress=progress)
-    progress("consensus")
+    """The consensus of members that clustered the references, extended to all points."""
     near = neighbours(points[rows])
     agreed = agree(members, near, k, seed=seed)
-    if assignments is not None and not _stands(
-        assignments[rows], agreed.labels, near, k, seed=seed
-    ):
+    if assignments is not None and not _stands(assignments[rows], agreed.labels, near, k, seed):
         assignments = None
     start = np.eye(k)[agreed.labels] if assignments is None else assignments[rows]
     probabilities = _extended(points, rows, start)
@@ -220,7 +221,6 @@ def _consensus(
     agreed = agreed.led(labels[rows], k)
     numbers = numbers_by_size(labels, k)
     labels, probabilities = numbers[labels], probabilities[:, np.argsort(numbers)]
-    progress("confidence")
     seen = None
     if views is not None:
         seen = _view_agreement(views, latents, labels, rows, k, assignments)
@@ -239,42 +239,7 @@ def _consensus(
     )
 
 
-def _members(
-    points: NDArray[Any], k: int, *, seed: int, progress: Callable[[str], None]
-) -> dict[str, NDArray[np.int64]]:
-    """Four kinds of clusterer on all and on the first half of the dimensions.
-
-    A clusterer that fails on these points is a collapsed member; k-means must not fail.
-    """
-    members: dict[str, NDArray[np.int64]] = {}
-    for size in _sizes(points):
-        for clusterer in _MEMBERS:
-            name = f"{clusterer} in {size} dimensions"
-            progress(name)
-            try:
-                labels = cluster(points[:, :size], k, clusterer, seed=seed, member=len(members))
-            except InputError:
-                if not members:
-                    raise
-                labels = np.zeros(len(points), np.int64)
-            members[name] = labels
-    return members
-
-
-def _sizes(points: NDArray[Any]) -> list[int]:
-    """All dimensions, and the first half of them."""
-    whole = points.shape[1]
-    return sorted({whole, min(whole, max(2, whole // 2))}, reverse=True)
-
-
-def _stands(
-    assignments: NDArray[Any],
-    rivals: NDArray[np.int64],
-    near: NDArray[np.int64],
-    k: int,
-    *,
-    seed: int,
-) -> bool:
+def _stands(assignments: Array, rivals: Ints, near: Ints, k: int, seed: int) -> bool:
     """Whether the network's clusters (r, m) stand against the members' outcome (r,).
 
     They do if all k of them are in use and, refined as the members are, they tell as much about
@@ -287,30 +252,21 @@ def _stands(
     return information(rivals, near, k) <= known * (1 + _CHANCE)
 
 
-def _extended(
-    points: NDArray[np.float32], rows: NDArray[np.int64], start: NDArray[Any]
-) -> NDArray[np.float32]:
+def _extended(points: Floats, rows: Ints, start: Array) -> Floats:
     """Probabilities (n, k) of the clusters of all points, from those (r, k) of the references.
 
     By mixtures or, where these lose a cluster, by the references' vote.
     """
     probabilities = settle(points, rows, start, _sizes(points))
     if probabilities is None:
-        sure = np.asarray(start, np.float32)
-        _, probabilities = neighbour_vote(
-            points, points[rows], sure.argmax(1), start.shape[1], reference_shares=sure
-        )
+        sure, k = np.asarray(start, np.float32), start.shape[1]
+        _, probabilities = neighbour_vote(points, points[rows], sure.argmax(1), k, shares=sure)
         probabilities[rows] = sure
     return probabilities
 
 
 def _view_agreement(
-    views: Views,
-    latents: NDArray[Any],
-    labels: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    k: int,
-    assignments: NDArray[Any] | None,
+    views: Views, latents: Array, labels: Ints, rows: Ints, k: int, assignments: Array | None
 ) -> float | None:
     """Share of the views that are put where their images' labels are; None if nobody can tell.
 
@@ -326,15 +282,11 @@ def _view_agreement(
         others = np.bincount(labels[rows], minlength=k)[truth] - (itself >= 0)
         voters = np.minimum(others, NEIGHBOURS)
         seen = np.full(len(truth), -1)
-        for count in np.unique(voters[voters > 0]):
+        base = latents[rows]
+        for count in np.unique(voters[voters > 0]).tolist():
             asked = voters == count
             seen[asked], _ = neighbour_vote(
-                views.latents[asked],
-                latents[rows],
-                labels[rows],
-                k,
-                exclude=itself[asked],
-                count=int(count),
+                views.latents[asked], base, labels[rows], k, exclude=itself[asked], count=count
             )
         seen, truth = seen[voters > 0], truth[voters > 0]
     else:
@@ -342,6 +294,6 @@ def _view_agreement(
     return float((seen == truth).mean()) if len(truth) else None
 
 
-def _of_labels(shares: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def _of_labels(shares: Floats, labels: Ints) -> Floats:
     """Each image's share (n,) of its own cluster."""
     return np.take_along_axis(shares, labels[:, np.newaxis], 1)[:, 0]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust import memory, seeds
+from aeclust.clusters import Array, Callback, Doubles, Ints
 from aeclust.clusters.neighbours import MAX_REFERENCES, neighbour_vote, references
 from aeclust.clusters.reduction import check_spread
 from aeclust.errors import InputError
@@ -26,14 +25,14 @@ _ROWS = 16_384  # of many points at a time, so that no step holds another copy o
 
 
 def cluster(
-    points: NDArray[Any],
+    points: Array,
     k: int,
     clusterer: str,
     *,
     seed: int,
     member: int = 0,
-    note: Callable[[str], None] = lambda sentence: None,
-) -> NDArray[np.int64]:
+    note: Callback = lambda sentence: None,
+) -> Ints:
     """Put points into k clusters.
 
     Parameters
@@ -47,7 +46,6 @@ def cluster(
         Beyond 10,000 points the last two, beyond 100,000 all but ``minibatch-kmeans`` are fitted
         to that many random points; the others are labelled by the fitted model, or by the vote of
         their neighbours where there is no model to ask.
-    seed : int
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
     note : callable
@@ -71,38 +69,26 @@ def cluster(
     if len(np.unique(points[: 4 * k], axis=0)) < k:
         check_count(n, k, len(np.unique(points, axis=0)))
     rows = references(n, seed=seed, limit=max(2 * k, MOST.get(clusterer, n)))
-    needed = {
-        "spectral": memory.spectral(len(rows), d, k),
-        "agglomerative": memory.agglomerative(len(rows), d),
-    }
+    m = len(rows)
+    needed = {"spectral": memory.spectral(m, d, k), "agglomerative": memory.agglomerative(m, d)}
     if clusterer in needed:
-        what = f"{clusterer} clustering of {len(rows)} points"
+        what = f"{clusterer} clustering of {m} points"
         memory.check(needed[clusterer], what, "use `clusterer` kmeans")
     if k == n:  # the only way, which spectral and mini-batch clustering miss
         return np.arange(n)
     number = seeds.number(seed, "clusterer", member)
     model, labels = _fit(np.asarray(points[rows], np.float64), k, clusterer, number)
-    if len(rows) < n:
+    if m < n:
         labels = _extend(model, labels, points, rows, k)
         by = "the fitted model" if hasattr(model, "predict") else "the vote of neighbours"
         note(
-            f"{clusterer} clustering of {n:,} points is that of {len(rows):,} random ones, extended"
-            f" by {by}"
+            f"{clusterer} clustering of {n:,} points is that of {m:,} random ones, extended by {by}"
         )
     return numbers_by_size(labels, k)[labels]
 
 
 def check_count(n: int, k: int, different: int | None = None, what: str = "points") -> None:
-    """Refuse too few images, or too few different ones, for k clusters.
-
-    Parameters
-    ----------
-    n, k : int
-        Images and clusters.
-    different : int, optional
-        How many of the images, or of their points, are different.
-    what : str
-        That are counted as different.
+    """Refuse n images, of which so many (or so many of their points) are different, for k clusters.
 
     Raises
     ------
@@ -120,7 +106,7 @@ def check_count(n: int, k: int, different: int | None = None, what: str = "point
         )
 
 
-def numbers_by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def numbers_by_size(labels: Ints, k: int) -> Ints:
     """The new number (k,) of each cluster: by falling size, ties by first appearance."""
     sizes = np.bincount(labels, minlength=k)
     first = np.array([np.argmax(labels == j) for j in range(k)])
@@ -129,9 +115,7 @@ def numbers_by_size(labels: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     return numbers
 
 
-def _fit(
-    points: NDArray[np.float64], k: int, clusterer: str, number: int
-) -> tuple[Any, NDArray[np.int64]]:
+def _fit(points: Doubles, k: int, clusterer: str, number: int) -> tuple[Any, Ints]:
     """The fitted model of scikit-learn, and its labels of the points."""
     from sklearn.exceptions import ConvergenceWarning
 
@@ -186,9 +170,7 @@ def _model(n: int, k: int, clusterer: str, number: int) -> Any:
     return sklearn_cluster.AgglomerativeClustering(k)
 
 
-def _extend(
-    model: Any, labels: NDArray[np.int64], points: NDArray[Any], rows: NDArray[np.int64], k: int
-) -> NDArray[np.int64]:
+def _extend(model: Any, labels: Ints, points: Array, rows: Ints, k: int) -> Ints:
     """Labels (n,) of all points by the model of some rows, or by the labels of these (r,)."""
     if hasattr(model, "predict"):
         starts = range(0, len(points), _ROWS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust import seeds
+from aeclust.clusters import Array, Doubles, Ints
 from aeclust.clusters.scores import best_names
 
 _ROUNDS = 10
@@ -38,49 +37,37 @@ class Member:
 
 @dataclass(frozen=True)
 class Consensus:
-    """What the members say together.
+    """A clustering, and how far the members agree with it.
 
     Attributes
     ----------
     labels : ndarray of shape (n,)
         int64, 0 to k - 1.
-    shares : ndarray of shape (n, k)
-        float32, each cluster's share of the members' weighted votes; rows sum to 1.
     agreement : float
-        Mean over the members that voted of the share of images that they label as the outcome
-        does, in [0, 1]: a score of the run that needs no labels.
+        Mean over the members that voted of the share of images that they label in the same way,
+        in [0, 1]: a score of the run that needs no labels.
     members : list of Member
     votes : ndarray of shape (members, n)
-        Labels of the members that voted.
+        Labels of the members that voted, in the numbers of `labels`.
     """
 
-    labels: NDArray[np.int64]
-    shares: NDArray[np.float32]
+    labels: Ints
     agreement: float
     members: list[Member]
-    votes: NDArray[np.int64] = field(repr=False)
+    votes: Ints = field(repr=False)
 
-    def led(self, labels: NDArray[np.int64], k: int) -> Consensus:
-        """The same members under labels (n,) that decide whatever the vote says."""
-        votes = np.array([best_names(own, labels, k)[own] for own in self.votes])
-        weights = np.array([m.agreement**4 for m in self.members if not m.collapsed])
-        return replace(
-            self,
-            labels=labels,
-            shares=_shares(votes, weights, k).astype(np.float32),
-            agreement=float((votes == labels).mean()),
-            votes=votes,
-        )
+    def led(self, labels: Ints, k: int) -> Consensus:
+        """The same members beside other labels (n,)."""
+        votes = _aligned(self.votes, labels, k)
+        return replace(self, labels=labels, agreement=float((votes == labels).mean()), votes=votes)
 
 
-def agree(
-    members: Mapping[str, NDArray[np.int64]], neighbours: NDArray[np.int64], k: int, *, seed: int
-) -> Consensus:
+def agree(members: Mapping[str, Ints], neighbours: Ints, k: int, *, seed: int) -> Consensus:
     """Of several clusterings the one that tells most about an image's neighbours.
 
     Every member is refined among the neighbours (:func:`refine`), and so is the outcome of their
     :func:`vote`. Whichever of these has the most :func:`information` decides; the members' votes
-    say how far they agree with it.
+    tell how far they agree with it.
 
     Parameters
     ----------
@@ -88,8 +75,10 @@ def agree(
         Labels in 0 to k - 1; at least one member has k clusters.
     neighbours : ndarray of shape (n, m)
         Rows of the nearest images of every image.
-    k : int
-    seed : int
+
+    Returns
+    -------
+    Consensus
     """
     refined = {
         name: refine(labels, neighbours, k, seed=seed, member=i)
@@ -98,10 +87,10 @@ def agree(
     voted = vote(refined, k)
     outcome = refine(voted.labels, neighbours, k, seed=seed, member=len(members))
     candidates = [*voted.votes, outcome]
-    return voted.led(max(candidates, key=lambda own: information(own, neighbours, k)), k)
+    return voted.led(max(candidates, key=lambda labels: information(labels, neighbours, k)), k)
 
 
-def information(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int) -> float:
+def information(labels: Ints, neighbours: Ints, k: int) -> float:
     """Mutual information between the cluster of an image and that of a neighbour, in nats.
 
     At most log k: it asks for neighbours that share a cluster and for clusters that are not a few
@@ -109,6 +98,17 @@ def information(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int
     objective of Ji et al., "Invariant Information Clustering" (2019), equation 3. Between
     clusterings of the same points the higher one was nearly always the more accurate, see
     docs/research.md.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        In 0 to k - 1.
+    neighbours : ndarray of shape (n, m)
+        Rows of the nearest images of every image.
+
+    Returns
+    -------
+    float
     """
     joint = _joint(labels, neighbours, k)
     alone = joint.sum(1)
@@ -116,9 +116,7 @@ def information(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int
     return float((joint[seen] * np.log(joint[seen] / np.outer(alone, alone)[seen])).sum())
 
 
-def refine(
-    labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int, *, seed: int, member: int = 0
-) -> NDArray[np.int64]:
+def refine(labels: Ints, neighbours: Ints, k: int, *, seed: int, member: int = 0) -> Ints:
     """Move images to the clusters that their neighbours point to, in at most thirty sweeps.
 
     A neighbour in cluster b speaks for cluster a with their pointwise mutual information,
@@ -131,8 +129,6 @@ def refine(
         In 0 to k - 1.
     neighbours : ndarray of shape (n, m)
         Rows of the nearest images of every image.
-    k : int
-    seed : int
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
 
@@ -157,14 +153,14 @@ def refine(
     return present if len(np.unique(present)) == len(np.unique(labels)) else labels
 
 
-def _joint(labels: NDArray[np.int64], neighbours: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+def _joint(labels: Ints, neighbours: Ints, k: int) -> Doubles:
     """How often clusters (k, k) meet as neighbours, as shares of all pairs; symmetric."""
     pairs = labels[:, np.newaxis] * k + labels[neighbours]
     joint = np.bincount(pairs.ravel(), minlength=k * k).reshape(k, k).astype(np.float64)
     return (joint + joint.T) / (2 * pairs.size)
 
 
-def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
+def vote(members: Mapping[str, Ints], k: int) -> Consensus:
     """Align clusterings of the same images and let them vote.
 
     Members that lost a cluster are left out. The others vote with the fourth power of their mean
@@ -177,53 +173,44 @@ def vote(members: Mapping[str, NDArray[np.int64]], k: int) -> Consensus:
     ----------
     members : mapping of str to ndarray of shape (n,)
         Labels in 0 to k - 1; at least one member has k clusters.
-    k : int
+
+    Returns
+    -------
+    Consensus
     """
     whole = {name: labels for name, labels in members.items() if len(np.unique(labels)) == k}
-    assignments = np.array(list(whole.values()))
-    agreements = _pairwise(assignments, k)
-    weights = agreements**4
-    outcome = assignments[int(agreements.argmax())]
+    assignments = np.array(list(whole.values()), np.int64)
+    agreements = _agreements(assignments, k)
+    best = assignments[int(agreements.argmax())]
+    outcome = best
     for _ in range(_ROUNDS):
         before = outcome
-        aligned = np.array([best_names(own, before, k)[own] for own in assignments])
-        shares = _shares(aligned, weights, k)
+        shares = np.zeros((len(best), k))
+        for labels, weight in zip(_aligned(assignments, before, k), agreements**4, strict=True):
+            shares[np.arange(len(labels)), labels] += weight
         tied = shares >= shares.max(1, keepdims=True) * (1 - 1e-12)
         stays = np.take_along_axis(tied, before[:, np.newaxis], 1)[:, 0]
         outcome = np.where(stays, before, shares.argmax(1))
         if np.array_equal(outcome, before):
             break
     if len(np.unique(outcome)) < k:
-        outcome = assignments[int(agreements.argmax())]
-        aligned = np.array([best_names(own, outcome, k)[own] for own in assignments])
-        shares = np.eye(k)[outcome]
-    found = dict(zip(whole, agreements.tolist(), strict=True))
-    return Consensus(
-        labels=outcome.astype(np.int64),
-        shares=shares.astype(np.float32),
-        agreement=float((aligned == outcome).mean()),
-        votes=aligned,
-        members=[Member(name, found.get(name, 0.0), name not in found) for name in members],
-    )
+        outcome = best
+    known = dict(zip(whole, agreements.tolist(), strict=True))
+    listed = [Member(name, known.get(name, 0.0), name not in known) for name in members]
+    return Consensus(outcome, 1.0, listed, assignments).led(outcome, k)
 
 
-def _shares(
-    aligned: NDArray[np.int64], weights: NDArray[np.float64], k: int
-) -> NDArray[np.float64]:
-    """Each cluster's share of the weighted votes (n, k)."""
-    shares = np.zeros((aligned.shape[1], k))
-    for own, weight in zip(aligned, weights, strict=True):
-        shares[np.arange(len(own)), own] += weight
-    shares /= shares.sum(1, keepdims=True)
-    return shares
+def _aligned(assignments: Ints, labels: Ints, k: int) -> Ints:
+    """Clusterings (m, n), each in the numbers of labels (n,) that match it best."""
+    return np.array([best_names(row, labels, k)[row] for row in assignments])
 
 
-def agreement(first: NDArray[Any], second: NDArray[Any], k: int) -> float:
+def agreement(first: Array, second: Array, k: int) -> float:
     """Share of images on which two clusterings agree under the best matching, in [0, 1]."""
     return float((best_names(first, second, k)[first] == second).mean())
 
 
-def _pairwise(assignments: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+def _agreements(assignments: Ints, k: int) -> Doubles:
     """Each member's mean agreement with the others; 1 for a member alone."""
     count = len(assignments)
     table = np.ones((count, count))

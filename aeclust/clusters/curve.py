@@ -1,4 +1,4 @@
-"""The checkpoint curve: what every checkpoint of a training says, and what all say together."""
+"""The checkpoint curve: what is known of every checkpoint of a training, and of all together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aeclust.clusters import scores as metrics
+from aeclust.clusters import Array
 from aeclust.clusters.indicators import INDICATORS, Indicators
 
 
@@ -22,7 +22,6 @@ class Point:
     accuracy : float or None
         Of the validation images' clusters, by best matching; None without labels.
     indicators : Indicators
-        What can be known without labels.
     """
 
     epoch: int
@@ -33,12 +32,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """All checkpoints, and what they say together.
+    """All checkpoints.
 
     Attributes
     ----------
     points : list of Point
-        By epoch, ascending.
     correlations : dict of str to float or None
         Spearman's rank correlation with accuracy, of the error (``mse``; -1 would mean that the
         lower error always has the higher accuracy) and of each indicator; empty without labels,
@@ -59,12 +57,20 @@ def summarise(points: list[Point]) -> Curve:
         return Curve(points, {}, None)
     columns = {"mse": [p.error for p in points]}
     columns |= {name: [getattr(p.indicators, name) for p in points] for name in INDICATORS}
-    fall = metrics.largest_fall(accuracies)
-    return Curve(
-        points,
-        {
-            name: metrics.rank_correlation(np.array(values), accuracies)
-            for name, values in columns.items()
-        },
-        None if fall is None else (points[fall[0]].epoch, points[fall[0] + 1].epoch, fall[1]),
-    )
+    correlations = {
+        name: rank_correlation(np.array(values), accuracies) for name, values in columns.items()
+    }
+    falls = accuracies[:-1] - accuracies[1:]
+    if not (falls > 0).any():
+        return Curve(points, correlations, None)
+    i = int(falls.argmax())
+    return Curve(points, correlations, (points[i].epoch, points[i + 1].epoch, float(falls[i])))
+
+
+def rank_correlation(x: Array, y: Array) -> float | None:
+    """Spearman's rho of two curves, or None where it is undefined (constant, or under 3 points)."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    from scipy.stats import spearmanr  # loading it takes longer than most commands
+
+    return float(spearmanr(x, y).statistic)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust import seeds
+from aeclust.clusters import Array, Ints
 from aeclust.clusters.chain import Clustering
 from aeclust.clusters.neighbours import references
 
@@ -20,32 +18,26 @@ BY_COLOUR = 0.9
 _FOLDS = 3
 
 
-def doubts(clustering: Clustering, colours: NDArray[Any] | None = None, *, seed: int) -> list[str]:
+def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -> list[str]:
     """What a user should know before trusting a clustering, a sentence each; none if all is well.
 
     Parameters
     ----------
-    clustering : Clustering
     colours : ndarray of shape (n, c), optional
         Mean colour of the images.
-    seed : int
-
-    Returns
-    -------
-    list of str
     """
+    agreement, views = clustering.agreement, clustering.view_agreement
     sentences = []
     n, k = len(clustering.labels), clustering.k
-    if clustering.agreement is not None and clustering.agreement < LOW_AGREEMENT:
+    if agreement is not None and agreement < LOW_AGREEMENT:
         sentences.append(
-            f"the members of the consensus agree with it on only {clustering.agreement:.0%} of the"
+            f"the members of the consensus agree with it on only {agreement:.0%} of the"
             " images: other seeds or clusterers may group them otherwise"
         )
-    if clustering.view_agreement is not None and clustering.view_agreement < LOW_AGREEMENT:
+    if views is not None and views < LOW_AGREEMENT:
         sentences.append(
-            "a random view of an image tells its cluster for only"
-            f" {clustering.view_agreement:.0%} of the images: what the images of a cluster have in"
-            " common may be hard to see"
+            f"a random view of an image tells its cluster for only {views:.0%} of"
+            " the images: what the images of a cluster have in common may be hard to see"
         )
     if not sentences and clustering.shares is not None:
         sure = float(clustering.shares.max(1).mean())
@@ -54,41 +46,29 @@ def doubts(clustering: Clustering, colours: NDArray[Any] | None = None, *, seed:
                 f"only {sure:.0%} of the labels can be counted on, where guessing gets"
                 f" {1 / k:.0%} right: there may be no such groups"
             )
-    collapsed = [member.name for member in clustering.members if member.collapsed]
+    collapsed = ", ".join(member.name for member in clustering.members if member.collapsed)
     if collapsed:
         sentences.append(
-            f"{', '.join(collapsed)} found fewer than {k} clusters and had no vote:"
-            f" {k} may be too many"
+            f"{collapsed} found fewer than {k} clusters and had no vote: {k} may be too many"
         )
     sizes = np.bincount(clustering.labels, minlength=k)
     small = np.flatnonzero(sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2)))
     if len(small) == 1:
         sentences.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
     elif len(small):
-        names = ", ".join(map(str, small))
+        numbers, count = ", ".join(map(str, small)), sizes[small].sum()
+        sentences.append(f"clusters {numbers} are nearly empty ({count} of {n} images together)")
+    share = None if colours is None else colour_share(colours, clustering.labels, seed=seed)
+    if share is not None and share >= BY_COLOUR:
         sentences.append(
-            f"clusters {names} are nearly empty ({sizes[small].sum()} of {n} images together)"
+            f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"
+            " may follow colour, not content"
         )
-    if colours is not None:
-        share = predicted_by_colour(colours, clustering.labels, seed=seed)
-        if share is not None and share >= BY_COLOUR:
-            sentences.append(
-                f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"
-                " may follow colour, not content"
-            )
     return sentences
 
 
-def predicted_by_colour(
-    colours: NDArray[Any], labels: NDArray[np.int64], *, seed: int
-) -> float | None:
-    """How well a linear model finds the clusters from mean colours alone.
-
-    Parameters
-    ----------
-    colours : ndarray of shape (n, c)
-    labels : ndarray of shape (n,)
-    seed : int
+def colour_share(colours: Array, labels: Ints, *, seed: int) -> float | None:
+    """How well a linear model finds the clusters (n,) from mean colours (n, c) alone.
 
     Returns
     -------
@@ -103,16 +83,14 @@ def predicted_by_colour(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    sample = references(len(labels), seed=seed)
-    colours, labels = colours[sample], labels[sample]
+    rows = references(len(labels), seed=seed)
+    colours, labels = colours[rows], labels[rows]
     _, counts = np.unique(labels, return_counts=True)
     if len(counts) < 2 or counts.min() < _FOLDS:
         return None
-    model = make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000)
-    )
+    linear = LogisticRegression(class_weight="balanced", max_iter=1_000)
     number = seeds.number(seed, "indicators")
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=number)
-    return float(
-        balanced_accuracy_score(labels, cross_val_predict(model, colours, labels, cv=folds))
-    )
+    model = make_pipeline(StandardScaler(), linear)
+    predicted = cross_val_predict(model, colours, labels, cv=folds)
+    return float(balanced_accuracy_score(labels, predicted))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust import seeds
+from aeclust.clusters import Array, Ints
 from aeclust.clusters.consensus import information, refine
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 _MOST, _SAMPLES = 2_000, 5
 _LEAST = 10  # points a cluster
 LARGEST_K = 15
+_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class EstimatedK:
     silhouettes: dict[int, float]
 
 
-def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -> EstimatedK:
+def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> EstimatedK:
     """The smallest number of clusters that is as well separated as any.
 
     k-means is scored by the mean silhouette (Rousseeuw, 1987) for k from 2 to `largest`, on
@@ -45,12 +49,9 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -
     ----------
     points : ndarray of shape (n, d)
         Reduced latents.
-    seed : int
     largest : int, optional
         15 if None, and of few points as many as leave ten to a cluster.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
     generator = seeds.stream(seed, "estimate")
@@ -66,10 +67,7 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -
         if len(points) > _MOST:
             sample = sample[generator.choice(len(points), _MOST, replace=False)]
         for column, k in enumerate(tried):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # too few different points
-                number = seeds.number(seed, "estimate", row, k)
-                labels = KMeans(k, n_init=3, random_state=number).fit_predict(sample)
+            labels = _kmeans(sample, k, seeds.number(seed, "estimate", row, k)).labels_
             if len(np.unique(labels)) == k:
                 scores[row, column] = silhouette_score(sample, labels)
     means = scores.mean(0)
@@ -77,6 +75,15 @@ def estimate_k(points: NDArray[Any], *, seed: int, largest: int | None = None) -
     error = float(scores[:, best].std(ddof=1)) / _SAMPLES**0.5
     k = next(k for k, mean in zip(tried, means, strict=True) if mean >= means[best] - error)
     return EstimatedK(k, dict(zip(tried, means.tolist(), strict=True)))
+
+
+def _kmeans(points: Array, k: int, number: int) -> KMeans:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few different points
+        return KMeans(k, n_init=3, random_state=number).fit(points)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Indicators:
 INDICATORS = tuple(f.name for f in fields(Indicators))
 
 
-def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -> Indicators:
+def indicate(latents: Array, views: Array, k: int, *, seed: int) -> Indicators:
     """Indicators of latents.
 
     Parameters
@@ -121,10 +128,7 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
         Of images, and of one random view of each; a single image agrees with itself.
     k : int
         Of k-means; half the number of images if that is less.
-    seed : int
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import adjusted_rand_score
 
     if len(latents) < 2:
@@ -134,28 +138,24 @@ def indicate(latents: NDArray[Any], views: NDArray[Any], k: int, *, seed: int) -
     centre = latents.mean(0)
     latents, views = latents - centre, views - centre
     order = seeds.stream(seed, "indicators").permutation(len(latents))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # collapsed latents have fewer clusters
-        numbers = [seeds.number(seed, "indicators", i) for i in range(3)]
-        whole = KMeans(k, n_init=3, random_state=numbers[0]).fit(latents)
-        halves = [
-            KMeans(k, n_init=3, random_state=number).fit(latents[part]).predict(latents)
-            for number, part in zip(numbers[1:], np.array_split(order, 2), strict=True)
-        ]
-    near, seen = (_nearest(latents, queries) for queries in (latents, views))
-    refined = refine(whole.labels_.astype(np.int64), near, k, seed=seed)
+    parts = [latents, *(latents[rows] for rows in np.array_split(order, 2))]
+    models = [_kmeans(part, k, seeds.number(seed, "indicators", i)) for i, part in enumerate(parts)]
+    labels = models[0].labels_.astype(np.int64)
+    near = _nearest(latents, latents)
+    refined = refine(labels, near, k, seed=seed)
+    known = information(refined, near, k) / float(np.log(k)) if k > 1 else 0.0
     total = float(np.square(latents).sum())
     return Indicators(
         rank=rank_me(latents),
-        view_neighbours=_shared(near, seen),
-        view_clusters=float((whole.predict(views) == whole.labels_).mean()),
-        information=_share_of_log(information(refined, near, k), k),
-        half_agreement=float(adjusted_rand_score(*halves)),
-        separation=max(0.0, 1 - float(whole.inertia_) / total) if total else 0.0,
+        view_neighbours=_shared(near, _nearest(latents, views)),
+        view_clusters=float((models[0].predict(views) == labels).mean()),
+        information=min(1.0, max(0.0, known)),
+        half_agreement=float(adjusted_rand_score(*(half.predict(latents) for half in models[1:]))),
+        separation=max(0.0, 1 - float(models[0].inertia_) / total) if total else 0.0,
     )
 
 
-def rank_me(latents: NDArray[Any]) -> float:
+def rank_me(latents: Array) -> float:
     """Effective rank of latents (n, d); 1 for latents without spread."""
     values = np.linalg.svd(latents, compute_uv=False)
     if values.sum() <= 0:
@@ -165,27 +165,22 @@ def rank_me(latents: NDArray[Any]) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def _share_of_log(told: float, k: int) -> float:
-    """Information as a share of the most that k clusters can tell; one cluster tells nothing."""
-    return min(1.0, max(0.0, told / float(np.log(k)))) if k > 1 else 0.0
-
-
-def shared_neighbours(latents: NDArray[Any], views: NDArray[Any], count: int = 10) -> float:
+def shared_neighbours(latents: Array, views: Array, count: int = _NEIGHBOURS) -> float:
     """Mean share of the nearest neighbours that an image and its view have in common."""
-    return _shared(*(_nearest(latents, queries, count) for queries in (latents, views)))
+    return _shared(_nearest(latents, latents, count), _nearest(latents, views, count))
 
 
-def _nearest(latents: NDArray[Any], queries: NDArray[Any], count: int = 10) -> NDArray[np.int64]:
+def _nearest(latents: Array, queries: Array, count: int = _NEIGHBOURS) -> Ints:
     """Rows (n, count) of the latents nearest to query i, without latent i itself."""
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, len(latents) - 1)
     index = NearestNeighbors(n_neighbors=count + 1).fit(latents)
-    found = index.kneighbors(queries, return_distance=False)
-    rows = [[row for row in own if row != i][:count] for i, own in enumerate(found.tolist())]
+    nearest = index.kneighbors(queries, return_distance=False).tolist()
+    rows = [[row for row in near if row != i][:count] for i, near in enumerate(nearest)]
     return np.array(rows, np.int64)
 
 
-def _shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+def _shared(first: Ints, second: Ints) -> float:
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     return float(np.mean([len(set(a) & set(b)) for a, b in pairs]) / first.shape[1])

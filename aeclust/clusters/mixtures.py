@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from aeclust.clusters import Array, Doubles, Floats, Ints
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -19,9 +20,7 @@ _LEAST = 1e-12
 _HOTTEST = 1e4
 
 
-def settle(
-    points: NDArray[Any], rows: NDArray[np.int64], start: NDArray[Any], sizes: Iterable[int]
-) -> NDArray[np.float32] | None:
+def settle(points: Array, rows: Ints, start: Array, sizes: Iterable[int]) -> Floats | None:
     """Probabilities of clusters, from mixtures that are moved a little from a start.
 
     For the first `size` dimensions of every given size a mixture with a covariance for each
@@ -67,9 +66,7 @@ def settle(
     return total.astype(np.float32)
 
 
-def _fitted(
-    points: NDArray[np.float64], shares: NDArray[np.float64], floor: float, kind: str
-) -> GaussianMixture:
+def _fitted(points: Doubles, shares: Doubles, floor: float, kind: str) -> GaussianMixture:
     """A mixture after ten steps from shares (m, k) of the clusters; scikit-learn takes nine."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -98,7 +95,7 @@ def _fitted(
         return mixture.fit(points)
 
 
-def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32]:
+def temper(shares: Floats, confidence: float) -> Floats:
     """Probabilities made less sure, until the largest of a row is `confidence` on average.
 
     Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
@@ -120,8 +117,8 @@ def temper(shares: NDArray[np.float32], confidence: float) -> NDArray[np.float32
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
     logs -= logs.max(1, keepdims=True)
 
-    def at(temperature: float) -> NDArray[np.float64]:
-        heated: NDArray[np.float64] = np.exp(logs / temperature)
+    def at(temperature: float) -> Doubles:
+        heated: Doubles = np.exp(logs / temperature)
         heated /= heated.sum(1, keepdims=True)
         return heated
 

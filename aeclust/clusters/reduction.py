@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust import memory, seeds
+from aeclust.clusters import Array, Callback, Floats
 from aeclust.clusters.eigen import leading
 from aeclust.clusters.neighbours import MAX_REFERENCES, place_by_neighbours, references
 from aeclust.errors import InputError
@@ -27,17 +27,18 @@ _FAST_FROM = 5_000  # points that openTSNE is quicker with
 _SMALLEST, _LARGEST = 1e-12, 1e12
 _LEAST_VALUE = 1e-12  # of the largest eigenvalue; what is below is rounding
 _ROWS = 1_024  # of many points at a time, so that no step holds another copy of all
+_SMALLER = "use `reduction` pca:20"
 
 
 def reduce(
-    latents: NDArray[Any],
+    latents: Array,
     steps: Sequence[str],
     *,
     seed: int,
     perplexity: float = 30.0,
-    note: Callable[[str], None] = lambda sentence: None,
-    progress: Callable[[str], None] = lambda step: None,
-) -> NDArray[np.float32]:
+    note: Callback = lambda sentence: None,
+    progress: Callback = lambda step: None,
+) -> Floats:
     """Apply the steps of a chain in order.
 
     Parameters
@@ -51,7 +52,6 @@ def reduce(
         the extra ``tsne`` installed, t-SNE to 1 or 2 dimensions of 5,000 points or more is
         openTSNE's (Linderman et al., 2019; Poličar, Stražar and Zupan, 2024), up to 100,000. None
         at all returns the latents.
-    seed : int
     perplexity : float
         Of t-SNE.
     note : callable
@@ -70,6 +70,11 @@ def reduce(
         If the points are too few for a step, all the same or out of range, or a step needs more
         memory than there is.
     """
+    methods: dict[str, Callable[[Array, int, int], Floats]] = {
+        "pca": _pca,
+        "kpca": partial(_kpca, note=note),
+        "tsne": partial(_tsne, perplexity=perplexity, note=note),
+    }
     points = np.asarray(latents, np.float32)
     for step in steps:
         method, size = parse_reduction(step)
@@ -78,12 +83,7 @@ def reduce(
         if method == SPHERE:
             points = on_sphere(points)
             continue
-        if method == "pca":
-            points = _pca(points, size, seed)
-        elif method == "kpca":
-            points = _kpca(points, size, seed, note)
-        else:
-            points = _tsne(points, size, seed, perplexity, note)
+        points = methods[method](points, size, seed)
         if not np.isfinite(points).all() or points.shape[1] != size:
             raise InputError(
                 f"{step} found only {int(np.isfinite(points).all(0).sum())} components",
@@ -93,16 +93,16 @@ def reduce(
     return points
 
 
-def on_sphere(points: NDArray[Any]) -> NDArray[np.float32]:
+def on_sphere(points: Array) -> Floats:
     """Unit vectors (n, d) from the mean of points (n, d) towards each; a point on it stays 0."""
     centre = points.mean(0, dtype=np.float64)
-    found = np.empty(points.shape, np.float32)
+    result = np.empty(points.shape, np.float32)
     for first in range(0, len(points), _ROWS):
         block = slice(first, first + _ROWS)
         centred = points[block] - centre
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
-        found[block] = centred / np.where(norms > 0, norms, 1)
-    return found
+        result[block] = centred / np.where(norms > 0, norms, 1)
+    return result
 
 
 def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
     )
 
 
-def check_spread(points: NDArray[Any]) -> None:
+def check_spread(points: Array) -> None:
     """Refuse points that no step can work on.
 
     Points that are all the same crash t-SNE and no clusterer can help; squares of huge ones
@@ -138,12 +138,21 @@ def check_spread(points: NDArray[Any]) -> None:
         )
 
 
-def _spread(points: NDArray[Any]) -> float:
+def _spread(points: Array) -> float:
     with np.errstate(over="ignore"):  # beyond the largest number is spread enough
         return float(np.ptp(points, axis=0).max())
 
 
-def _pca(points: NDArray[Any], size: int, seed: int) -> NDArray[np.float32]:
+def _check_size(method: str, size: int, limit: int, of_what: str) -> None:
+    if size > limit:
+        raise InputError(
+            f"{method}:{size} asks for more components than the {limit} {of_what} allow",
+            expected=f"at most {limit}",
+            mend=f"use `reduction` {method}:{limit} or less",
+        )
+
+
+def _pca(points: Array, size: int, seed: int) -> Floats:
     from sklearn.decomposition import PCA
 
     _check_size("pca", size, min(points.shape), "images and latent values")
@@ -151,19 +160,16 @@ def _pca(points: NDArray[Any], size: int, seed: int) -> NDArray[np.float32]:
     return np.asarray(model.fit_transform(points), np.float32)
 
 
-def _kpca(
-    points: NDArray[Any], size: int, seed: int, note: Callable[[str], None]
-) -> NDArray[np.float32]:
+def _kpca(points: Array, size: int, seed: int, note: Callback) -> Floats:
     from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.preprocessing import KernelCenterer
 
     n, d = points.shape
     _check_size("kpca", size, n, "images")
-    kept = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
-    m = len(kept)
-    needed = memory.kernel_pca(m, d)
-    memory.check(needed, f"kernel PCA of {m} points", "use `reduction` pca:20")
-    base = points[kept].astype(np.float64)
+    rows = references(n, seed=seed, limit=n if n <= KERNEL_POINTS else max(LANDMARKS, size))
+    m = len(rows)
+    memory.check(memory.kernel_pca(m, d), f"kernel PCA of {m} points", _SMALLER)
+    base = points[rows].astype(np.float64)
     kernel = rbf_kernel(base)
     centre = KernelCenterer().fit(kernel)
     values, vectors = leading(centre.transform(kernel, copy=False), size, seed=seed)
@@ -180,13 +186,7 @@ def _kpca(
     return placed
 
 
-def _tsne(
-    points: NDArray[Any],
-    size: int,
-    seed: int,
-    perplexity: float,
-    note: Callable[[str], None],
-) -> NDArray[np.float32]:
+def _tsne(points: Array, size: int, seed: int, perplexity: float, note: Callback) -> Floats:
     n, d = points.shape
     if n <= perplexity:
         raise InputError(
@@ -195,19 +195,17 @@ def _tsne(
             mend="lower `perplexity`, or use `reduction` pca:2",
         )
     fast = _have_open_tsne() and n >= _FAST_FROM and n > 3 * perplexity + 1 and size <= 2
-    kept = references(n, seed=seed, limit=FAST_TSNE_POINTS if fast else TSNE_POINTS)
-    needed = memory.tsne(len(kept), d, perplexity)
-    memory.check(needed, f"t-SNE of {len(kept)} points", "use `reduction` pca:20")
+    rows = references(n, seed=seed, limit=FAST_TSNE_POINTS if fast else TSNE_POINTS)
+    m = len(rows)
+    memory.check(memory.tsne(m, d, perplexity), f"t-SNE of {m} points", _SMALLER)
     if fast:
-        note(f"t-SNE of {len(kept):,} points is openTSNE's, by interpolation")
-    drawn = (_draw_fast if fast else _draw)(points[kept], size, seed, perplexity)
-    if len(kept) == n:
+        note(f"t-SNE of {m:,} points is openTSNE's, by interpolation")
+    draw = _draw_fast if fast else _draw
+    drawn = draw(points[rows], size, perplexity, seeds.number(seed, "reduction"))
+    if m == n:
         return drawn
-    note(
-        f"t-SNE of {n:,} points is that of {len(kept):,} random ones, the others amid their three"
-        " nearest"
-    )
-    return place_by_neighbours(points, points[kept], drawn)
+    note(f"t-SNE of {n:,} points is that of {m:,} random ones, the others amid their three nearest")
+    return place_by_neighbours(points, points[rows], drawn)
 
 
 def _have_open_tsne() -> bool:
@@ -215,50 +213,33 @@ def _have_open_tsne() -> bool:
     return importlib.util.find_spec("openTSNE") is not None
 
 
-def _draw(
-    points: NDArray[np.float32], size: int, seed: int, perplexity: float
-) -> NDArray[np.float32]:
+def _draw(points: Array, size: int, perplexity: float, number: int) -> Floats:
     from sklearn.manifold import TSNE
 
     # the PCA start needs as many directions as dimensions asked for
     init = "pca" if min(points.shape) >= size else "random"
-    number = seeds.number(seed, "reduction")
     model = TSNE(size, perplexity=perplexity, init=init, random_state=number, n_jobs=-1)
     return np.asarray(model.fit_transform(points), np.float32)
 
 
-def _draw_fast(
-    points: NDArray[np.float32], size: int, seed: int, perplexity: float
-) -> NDArray[np.float32]:
+def _draw_fast(points: Array, size: int, perplexity: float, number: int) -> Floats:
     from openTSNE import TSNE
 
     init = "pca" if points.shape[1] >= size else "random"
     model = TSNE(
         size, perplexity=perplexity, initialization=init, neighbors="annoy",
-        negative_gradient_method="fft", n_jobs=-1, random_state=seeds.number(seed, "reduction"),
+        negative_gradient_method="fft", random_state=number, n_jobs=-1,
     )  # fmt: skip
     return np.asarray(model.fit(points), np.float32)
 
 
-def _check_size(method: str, size: int, limit: int, of_what: str) -> None:
-    if size > limit:
-        raise InputError(
-            f"{method}:{size} asks for more components than the {limit} {of_what} allow",
-            expected=f"at most {limit}",
-            mend=f"use `reduction` {method}:{limit} or less",
-        )
-
-
-def picture(
-    latents: NDArray[Any], *, seed: int, note: Callable[[str], None] = lambda sentence: None
-) -> NDArray[np.float32]:
+def picture(latents: Array, *, seed: int, note: Callback = lambda sentence: None) -> Floats:
     """Latents in two dimensions for the eye: PCA to at most 50, then t-SNE.
 
     Parameters
     ----------
     latents : ndarray of shape (n, d)
         Few points get a lower perplexity, and fewer than five their first two axes.
-    seed : int
     note : callable
         See :func:`reduce`.
 

@@ -1,16 +1,16 @@
-"""Scores of a clustering, and of two curves against each other.
+"""How well clusters match true classes, and which cluster is which class.
 
 scipy and scikit-learn are imported where they are used: most commands end without them, and loading
-them takes longer than all that these do.
+them takes longer than all that these functions do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from aeclust.clusters import Array, Ints
 
 
 @dataclass(frozen=True)
@@ -36,71 +36,52 @@ class Scores:
     sizes: dict[int, int]
 
 
-def contingency(clusters: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Table of counts: rows the distinct clusters, columns the distinct classes, both ascending."""
-    _, rows = np.unique(clusters, return_inverse=True)
-    _, columns = np.unique(classes, return_inverse=True)
-    table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)
-    np.add.at(table, (rows, columns), 1)
-    return table
-
-
-def score(clusters: NDArray[Any], classes: NDArray[Any]) -> Scores:
-    """Score a clustering against true classes.
-
-    Parameters
-    ----------
-    clusters, classes : ndarray of shape (n,)
-        Integers; the numbers themselves do not matter. n is at least 1.
-    """
+def score(clusters: Array, classes: Array) -> Scores:
+    """Score clusters (n,) against true classes (n,), whatever their numbers; n is at least 1."""
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
 
-    table = contingency(clusters, classes)
+    table = contingency_matrix(clusters, classes)
     rows, columns = linear_sum_assignment(table, maximize=True)
-    names, counts = np.unique(clusters, return_counts=True)
+    numbers, counts = np.unique(clusters, return_counts=True)
     return Scores(
         accuracy=float(table[rows, columns].sum() / len(clusters)),
         # rounding takes equal partitions a little above 1
         nmi=min(1.0, float(normalized_mutual_info_score(classes, clusters))),
         ari=float(adjusted_rand_score(classes, clusters)),
-        sizes=dict(zip(names.tolist(), counts.tolist(), strict=True)),
+        sizes=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
     )
 
 
-def best_names(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray[np.int64]:
+def best_names(clusters: Array, classes: Array, k: int) -> Ints:
     """The class that names each of k clusters, by the best one-to-one matching.
 
     Parameters
     ----------
     clusters, classes : ndarray of shape (m,)
         Of labelled images, both in 0 to k - 1.
-    k : int
 
     Returns
     -------
     ndarray of shape (k,)
-        A permutation of 0 to k - 1; what no label decides keeps its own number where it can.
+        A permutation of 0 to k - 1; what no label decides keeps its number where it can.
     """
     from scipy.optimize import linear_sum_assignment
 
-    table = np.zeros((k, k))
-    np.add.at(table, (clusters, classes), 1.0)
-    # a preference too weak to overrule any label
-    rows, columns = linear_sum_assignment(table + np.eye(k) / (2 * k), maximize=True)
-    names = np.empty(k, np.int64)
-    names[rows] = columns
-    return names
+    # a preference for the number itself, too weak to overrule any label
+    table = np.eye(k) / (2 * k)
+    np.add.at(table, (clusters, classes), 1)
+    return np.asarray(linear_sum_assignment(table, maximize=True)[1], np.int64)
 
 
-def matched_classes(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> NDArray[np.int64]:
+def matched_classes(clusters: Array, classes: Array, k: int) -> Ints:
     """The class of each of k clusters by some known images; classes may be more or fewer.
 
     Parameters
     ----------
     clusters, classes : ndarray of shape (m,)
         Of the known images; clusters in 0 to k - 1, classes 0 or more. m is at least 1.
-    k : int
 
     Returns
     -------
@@ -112,26 +93,8 @@ def matched_classes(clusters: NDArray[Any], classes: NDArray[Any], k: int) -> ND
 
     table = np.zeros((k, int(classes.max()) + 1), np.int64)
     np.add.at(table, (clusters, classes), 1)
-    found = np.where(table.any(1), table.argmax(1), -1)
+    matched = np.where(table.any(1), table.argmax(1), -1)
     rows, columns = linear_sum_assignment(table, maximize=True)
     agreeing = table[rows, columns] > 0  # a pair that shares no image is no match
-    found[rows[agreeing]] = columns[agreeing]
-    return found
-
-
-def rank_correlation(x: NDArray[Any], y: NDArray[Any]) -> float | None:
-    """Spearman's rho of two curves, or None where it is undefined (constant, or under 3 points)."""
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(x, y).statistic)
-
-
-def largest_fall(values: NDArray[Any]) -> tuple[int, float] | None:
-    """The index before the largest fall between neighbours, and its size; None if nothing falls."""
-    if len(values) < 2:
-        return None
-    falls = values[:-1] - values[1:]
-    at = int(np.argmax(falls))
-    return (at, float(falls[at])) if falls[at] > 0 else None
+    matched[rows[agreeing]] = columns[agreeing]
+    return matched
