@@ -22,16 +22,16 @@ def symmetric(values: Array) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize(
-    ("n", "count", "searched"), [(1_000, 5, 0), (1_001, 50, 1), (1_001, 51, 0)]
+    ("n", "count", "calls"), [(1_000, 5, 0), (1_001, 50, 1), (1_001, 51, 0)]
 )
 def test_few_of_many_are_searched(
-    n: int, count: int, searched: int, monkeypatch: pytest.MonkeyPatch
+    n: int, count: int, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr(eigen, "_search", lambda matrix, count, seed: calls.append(count))
+    searched: list[int] = []
+    monkeypatch.setattr(eigen, "_search", lambda matrix, count, seed: searched.append(count))
     values, _ = leading(np.diag(np.arange(float(n))), count, seed=0)
     np.testing.assert_allclose(values, np.arange(float(n))[: -count - 1 : -1])
-    assert len(calls) == searched
+    assert len(searched) == calls
 
 
 @pytest.mark.parametrize("count", [1, 2, 30])
