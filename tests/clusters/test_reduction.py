@@ -29,7 +29,7 @@ def cloud(n: int = 30, d: int = 6, *, seed: int = 0, scale: float = 1.0) -> Poin
 def groups(n: int = 60, d: int = 5) -> tuple[Points, NDArray[np.int64]]:
     """Three groups far enough from each other, and near enough for a kernel."""
     points, labels = far_groups((n // 3,) * 3, d=d)
-    return points / 2, labels
+    return points / np.float32(2), labels
 
 
 def assert_same_axes(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:

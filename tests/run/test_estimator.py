@@ -154,7 +154,7 @@ def test_without_self_labelling_the_network_has_no_say(monkeypatch: pytest.Monke
         given.append(assignments)
         return cluster_latents(*args, **rest)
 
-    monkeypatch.setattr("aeclust.run.caches.cluster_latents", spy)
+    monkeypatch.setattr("aeclust.run.clusters.cluster_latents", spy)
     images, _ = two_kinds()
     hybrid(label_epochs=0).fit(images)
     hybrid().set_params(n_clusters="auto").fit(images)
@@ -314,8 +314,8 @@ def test_the_number_of_clusters_is_called_by_its_parameter(monkeypatch: pytest.M
     def refuse(*arguments: object, **rest: object) -> None:
         raise InputError("only 1 of 2", mend="lower `k` or choose another `clusterer`")
 
-    monkeypatch.setattr("aeclust.run.caches.cluster_latents", refuse)
-    told = r"^latents: only 1 of 2; lower n_clusters or choose another clusterer$"
+    monkeypatch.setattr("aeclust.run.clusters.cluster_latents", refuse)
+    told = r"^only 1 of 2; lower n_clusters or choose another clusterer$"
     with pytest.raises(ArgumentError, match=told):
         model().fit(two_kinds()[0])
 
