@@ -424,11 +424,6 @@ def test_what_is_exported_is_read_wherever_labels_are(
     assert truth.load_named(name)[1] == ["0", "1"]
 
 
-def test_plot_takes_exported_labels(cli: Cli, full_run: RunFolder) -> None:
-    cli("export", "sorted")
-    assert "accuracy 1.0000" in cli("plot", "--labels", "sorted").out
-
-
 def test_equal_runs_export_equal_bytes(cli: Cli, full_run: RunFolder) -> None:
     for name in ("x.npz", "x.json", "x.csv"):
         cli("export", name)
