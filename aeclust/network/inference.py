@@ -61,13 +61,7 @@ def embed(
 def embed_blocks(
     network: Autoencoder, pixels: NDArray[Any], *, team: Team = ALONE
 ) -> Iterator[NDArray[np.float32]]:
-    """The rows of :func:`embed`, so many at a time that only these are in memory.
-
-    Yields
-    ------
-    ndarray of shape (m, d)
-        At most 256 rows of each process.
-    """
+    """The rows of :func:`embed`, 256 of each process at a time: only these are in memory."""
     network.eval()
 
     def encode(images: NDArray[Any]) -> Tensor:
@@ -100,25 +94,11 @@ def assign(network: Autoencoder, latents: NDArray[Any]) -> NDArray[np.float32]:
 def random_views(
     network: Autoencoder, pixels: NDArray[Any], *, seed: int, labelled: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None]:
-    """Random views of some images: rows, latents and clusters.
+    """Random views of some images: rows (v,), latents (v, d) and likeliest clusters (v,).
 
-    Of clusters that are really there, a view shows enough to tell which one it is.
-
-    Parameters
-    ----------
-    network : Autoencoder
-    pixels : ndarray of shape (n, h, w, c)
-    seed : int
-    labelled : bool
-        Whether the network has labelled itself; else it knows no clusters.
-
-    Returns
-    -------
-    rows : ndarray of shape (v,)
-        Those of :func:`aeclust.clusters.neighbours.viewed`.
-    latents : ndarray of shape (v, d)
-    clusters : ndarray of shape (v,) or None
-        The likeliest of each view.
+    Of clusters that are really there, a view shows enough to tell which one it is. The rows are
+    those of :func:`aeclust.clusters.neighbours.viewed`; unless `labelled`, the network knows no
+    clusters yet, and there is None.
     """
     rows = viewed(len(pixels), seed=seed)
     latents = embed_views(network, pixels, seed=seed, rows=rows)

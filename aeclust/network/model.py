@@ -115,14 +115,9 @@ class Autoencoder(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (n, c, s, s)
-            In [-1, 1]; first views, then second ones, if :attr:`views` is 2. First ones are
-            decoded.
+            In [-1, 1]; if :attr:`views` is 2, first views, which are decoded, then second ones.
         noise : Tensor of shape (n, d), optional
             Standard normal, for a variational code; without it the mean is decoded.
-
-        Returns
-        -------
-        Output
         """
         latent, log_variance = self._codes(images)
         code = latent
@@ -148,16 +143,9 @@ class Autoencoder(nn.Module):
 
 
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
-    """A freshly initialised network, on the CPU and in training mode.
+    """A freshly initialised network, whose weights `seed` decides, in any thread.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    image_channels : int
-        1 for grey, 3 for RGB.
-    seed : int
-        Decides all weights, in any thread. Their distribution is that of PyTorch's own
-        initialisation, which draws from a global generator.
+    They have the distribution of PyTorch's own initialisation, which draws from a global generator.
     """
     with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
         network = Autoencoder(recipe, image_channels)
@@ -180,13 +168,7 @@ def state_arrays(network: Autoencoder) -> dict[str, NDArray[Any]]:
 
 
 def load_state(network: Autoencoder, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Fill a network from arrays, strictly.
-
-    Parameters
-    ----------
-    network : Autoencoder
-    arrays : mapping of str to ndarray
-        Its whole state dict; copied.
+    """Fill a network from the arrays of its whole state dict.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,19 +22,6 @@ from aeclust.recipe import Recipe
 # Adam's learning rate as a share of Muon's, for what Muon does not train.
 _ADAM_SHARE = 0.02
 _MOMENTUM, _ADAM = ("momentum_buffer",), ("step", "exp_avg", "exp_avg_sq")
-
-
-class Optimizer(Protocol):
-    """What training needs of an optimiser: that of torch's, and of Muon."""
-
-    param_groups: list[dict[str, Any]]
-
-    @property
-    def state(self) -> Any:
-        """By parameter, its state by name."""
-
-    def step(self) -> Any:
-        """One step along the gradients."""
 
 
 class Muon:
@@ -92,6 +79,9 @@ class Muon:
             if value.grad is not None:
                 lr, decay = others["lr"], others["weight_decay"]
                 adamw_step(value, value.grad, self.state[value], lr=lr, weight_decay=decay)
+
+
+Optimizer = Muon | torch.optim.Optimizer
 
 
 @torch.no_grad()
@@ -157,18 +147,15 @@ def build_optimizer(network: Autoencoder, recipe: Recipe) -> Optimizer:
         chosen = {id(p) for p in kernels}
         others = [p for p in parameters if id(p) not in chosen]
         optimizer = Muon(kernels, others, recipe.lr, momentum=recipe.momentum, weight_decay=decay)
-    elif recipe.optimizer == "sgd":
-        names = _MOMENTUM if recipe.momentum else ()
-        optimizer = torch.optim.SGD(
-            [{"params": parameters, "names": names}],
-            recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=decay,
-        )
     else:
-        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        groups = [{"params": parameters, "names": _ADAM}]
-        optimizer = kind(groups, recipe.lr, weight_decay=decay)
+        kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        names: tuple[str, ...] = _ADAM
+        options: dict[str, Any] = {"weight_decay": decay}
+        if recipe.optimizer == "sgd":
+            names = _MOMENTUM if recipe.momentum else ()
+            options["momentum"] = recipe.momentum
+        groups = [{"params": parameters, "names": names}]
+        optimizer = kind[recipe.optimizer](groups, recipe.lr, **options)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

@@ -25,27 +25,9 @@ _HEAD_STEPS, _HEAD_LR, _HEAD_DECAY = 100, 0.01, 1e-3
 def self_label(
     network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, *, seed: int, team: Team = ALONE
 ) -> NDArray[np.float32]:
-    """Cluster the images; the network's head is set to predict the clusters.
+    """Targets (n, k) of the second phase; the network's head is set to predict them.
 
     A team embeds together, then its leader clusters for all and sets its head.
-
-    Parameters
-    ----------
-    network : Autoencoder
-    pixels : ndarray of shape (n, h, w, c)
-    recipe : Recipe
-    seed : int
-    team : Team
-
-    Returns
-    -------
-    ndarray of shape (n, k)
-        float32; targets of the second phase, see :func:`soft_targets`.
-
-    Raises
-    ------
-    InputError
-        If the latents cannot form k clusters.
     """
     latents = inference.embed(network, pixels, team=team)
     targets = np.empty(0, np.float32)

@@ -137,14 +137,16 @@ def train(
         If there are too few images for the network's batch statistics or for the team, or if the
         snapshot is of another run.
     """
+    # longer than sixty lines, so that the loop is seen as a whole
     check_batches(len(pixels), recipe, team)
     batch_size, row_bytes = recipe.batch_of(len(pixels)), pixels[:1].nbytes
     batches = partial(epoch_batches, len(pixels), batch_size, seed=seed, row_bytes=row_bytes)
     steps = len(batches(epoch=0))
-    state = _State(build(recipe, pixels.shape[3], seed=seed).to(device), recipe, len(pixels), steps)
-    network, optimizer = state.network, state.optimizer
+    network = build(recipe, pixels.shape[3], seed=seed).to(device)
+    optimizer = build_optimizer(network, recipe)
+    state = _State(network, optimizer, recipe, len(pixels), steps)
     if resume is None:
-        observe(state.moment())
+        observe(Moment(0, 0, steps, 0, math.nan, {}, state.snapshot))
     else:
         state.resume(resume)
     parallel = state.parallel(team)
@@ -154,7 +156,7 @@ def train(
             state.targets = self_label(network, pixels, recipe, seed=seed, team=team)
             parallel = state.parallel(team)
         network.train()
-        state.start_clock()
+        state.started, state.seen = time.monotonic(), 0
         for rows in batches(epoch=state.epoch)[state.step :]:
             source = generator(device, seed, "augmentation", state.epoch, state.step)
             images, noise = to_input(pixels[rows], recipe.image_size, device), None
@@ -186,10 +188,10 @@ class _State:
     """What training changes, in a run of `n` images and so many steps an epoch."""
 
     network: Autoencoder
+    optimizer: Optimizer
     recipe: Recipe
     n: int
     steps: int
-    optimizer: Optimizer = field(init=False)
     epoch: int = 0
     step: int = 0
     totals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(TERMS)))
@@ -197,29 +199,24 @@ class _State:
     started: float = 0.0  # when the epoch was begun or resumed
     seen: int = 0  # images since
 
-    def __post_init__(self) -> None:
-        self.optimizer = build_optimizer(self.network, self.recipe)
-
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, if it is of this run."""
         epoch, step, targets = snapshot.epoch, snapshot.step, snapshot.targets
         labelling = (epoch, step) > (self.recipe.epochs, 0)
         shape = None if targets is None else targets.shape
-        checks = {
-            f"epoch {epoch}, step {step}": (
-                0 <= epoch <= self.recipe.total_epochs and 0 <= step < self.steps
-            ),
-            f"{len(snapshot.totals)} sums": len(snapshot.totals) == len(TERMS),
-            f"targets of shape {shape}": shape == ((self.n, self.recipe.k) if labelling else None),
-        }
         with at("the state to resume"):
-            for what, fits in checks.items():
-                if not fits:
-                    raise InputError(
-                        f"{what} cannot be of this run",
-                        expected="the state that this run saved",
-                        mend="restore it, or train again with `force`",
-                    )
+            if not (
+                0 <= epoch <= self.recipe.total_epochs
+                and 0 <= step < self.steps
+                and len(snapshot.totals) == len(TERMS)
+                and shape == ((self.n, self.recipe.k) if labelling else None)
+            ):
+                raise InputError(
+                    f"epoch {epoch}, step {step} with {len(snapshot.totals)} sums and targets of"
+                    f" shape {shape} cannot be of this run",
+                    expected="the state that this run saved",
+                    mend="restore it, or train again with `force`",
+                )
             load_state(self.network, snapshot.weights)
             load_optimizer(self.optimizer, snapshot.optimizer)
         self.epoch, self.step, self.totals = epoch, step, np.array(snapshot.totals)
@@ -250,10 +247,6 @@ class _State:
             self.network.head.requires_grad_(self.targets is not None)
         return team.parallel(self.network)
 
-    def start_clock(self) -> None:
-        """Measure time from now on."""
-        self.started, self.seen = time.monotonic(), 0
-
     def advance(self, images: int, values: NDArray[np.float64]) -> Moment:
         """Count a step, and the epoch that it may end."""
         self.totals += images * values
@@ -265,13 +258,8 @@ class _State:
             metrics = dict(zip(TERMS, (self.totals / self.n).tolist(), strict=True))
             metrics |= {"seconds": seconds, "images_per_second": self.seen / seconds}
             self.epoch, self.step, self.totals = self.epoch + 1, 0, np.zeros(len(TERMS))
-        return self.moment(images, float(values[0]), metrics)
-
-    def moment(
-        self, images: int = 0, loss: float = math.nan, metrics: dict[str, float] | None = None
-    ) -> Moment:
-        """What the observer gets."""
-        return Moment(self.epoch, self.step, self.steps, images, loss, metrics or {}, self.snapshot)
+        loss = float(values[0])
+        return Moment(self.epoch, self.step, self.steps, images, loss, metrics, self.snapshot)
 
 
 def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
@@ -287,16 +275,13 @@ def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
 
 def precision_of(recipe: Recipe, device: torch.device) -> Literal["float32", "bfloat16"]:
     """The precision that a recipe is trained in on a device."""
-    if recipe.precision == "auto":
-        return "bfloat16" if _has_bfloat16(device) else "float32"
-    return recipe.precision
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster here than float32: on CPUs, only with instructions of its own."""
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if recipe.precision != "auto":
+        return recipe.precision
+    if device.type == "cpu":  # faster only with instructions for it
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if fast else "float32"
 
 
 def _schedule(recipe: Recipe, epochs: float) -> float:
