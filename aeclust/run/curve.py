@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters import scores as metrics
 from aeclust.clusters.chain import Views, cluster_latents
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
 from aeclust.clusters.neighbours import label_others, references
-from aeclust.errors import BusyError, InputError, WriteError, at
-from aeclust.images import Source
-from aeclust.images import truth as labels
+from aeclust.clusters.scores import score
+from aeclust.errors import BusyError, InputError, at
+from aeclust.images import Source, truth
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
@@ -56,7 +54,7 @@ def load_validation(
         )
     images = other_images(context, manifest, val_images)
     check_channels(images, manifest.shape[3])
-    rows, classes = labels.load(val_labels, texts=True).aligned(images.ids)
+    rows, classes = truth.load(val_labels, texts=True).aligned(images.ids)
     decisive = hashlib.sha256(images.digest().encode())
     decisive.update(rows.astype("<i8").tobytes() + classes.astype("<i8").tobytes())
     return Validation(images.pixels[rows], classes, decisive.hexdigest())
@@ -83,7 +81,7 @@ def current_curve(
             yield epoch, load_network(context, manifest, epoch)[0]
         context.progress("checkpoints", len(epochs), len(epochs))
 
-    found = checkpoint_curve(
+    curve = checkpoint_curve(
         networks(),
         images.pixels,
         manifest.recipe,
@@ -96,9 +94,9 @@ def current_curve(
         except (BusyError, WriteError) as error:
             # a run that still trains, or is only to be read: its numbers are for everybody
             context.log(f"what was measured is not kept: {error}")
-            return found
-        artifact.write(file, _artifact(manifest, found, seed, wanted))
-    return found
+            return curve
+        artifact.write(file, _artifact(manifest, curve, seed, wanted))
+    return curve
 
 
 def kept_curve(context: Context, manifest: Manifest) -> Curve | None:
@@ -138,15 +136,15 @@ def _weights(folder: RunFolder) -> str:
 
 
 def _artifact(manifest: Manifest, curve: Curve, seed: int, details: dict[str, object]) -> Artifact:
+    points = curve.points
     arrays: dict[str, NDArray[Any]] = {
-        "epochs": np.array([p.epoch for p in curve.points], np.int64),
-        "errors": np.array([p.error for p in curve.points]),
+        "epochs": np.array([p.epoch for p in points], np.int64),
+        "errors": np.array([p.error for p in points]),
     }
     for name in INDICATORS:
-        arrays[name] = np.array([getattr(p.indicators, name) for p in curve.points], np.float64)
-    accuracies = [p.accuracy for p in curve.points if p.accuracy is not None]
-    if accuracies:
-        arrays["accuracies"] = np.array(accuracies)
+        arrays[name] = np.array([getattr(p.indicators, name) for p in points], np.float64)
+    if points[0].accuracy is not None:
+        arrays["accuracies"] = np.array([p.accuracy for p in points], np.float64)
     return Artifact(
         kind="curve",
         arrays=arrays,
@@ -158,20 +156,11 @@ def _artifact(manifest: Manifest, curve: Curve, seed: int, details: dict[str, ob
 
 
 def _curve(kept: Artifact) -> Curve:
-    arrays = {name: values.tolist() for name, values in kept.arrays.items()}
-    accuracies = arrays.get("accuracies", [None] * len(arrays["epochs"]))
-    return summarise(
-        [
-            Point(epoch, error, accuracy, Indicators(*known))
-            for epoch, error, accuracy, *known in zip(
-                arrays["epochs"],
-                arrays["errors"],
-                accuracies,
-                *(arrays[name] for name in INDICATORS),
-                strict=True,
-            )
-        ]
-    )
+    columns = {name: values.tolist() for name, values in kept.arrays.items()}
+    accuracies = columns.get("accuracies", [None] * len(columns["epochs"]))
+    indicators = zip(*(columns[name] for name in INDICATORS), strict=True)
+    rows = zip(columns["epochs"], columns["errors"], accuracies, indicators, strict=True)
+    return summarise([Point(*row[:3], Indicators(*row[3])) for row in rows])
 
 
 # Images on which indicators are taken: a share of neighbours needs no more.
@@ -207,21 +196,20 @@ def checkpoint_curve(
         views = inference.embed_views(network, pixels, seed=seed, rows=sample)
         accuracy = None
         if validation is not None:
-            images, truth = validation
-            others = inference.embed(network, images)
-            labelled, assignments, seen = epoch > recipe.epochs, None, None
-            if labelled and not recipe.transductive:
-                assignments = inference.assign(network, latents)
-            if recipe.contrast and not recipe.transductive:
-                again = inference.random_views(network, pixels, seed=seed, labelled=labelled)
-                seen = Views(*again)
-            clusters = cluster_validation(
-                others, latents, recipe, seed=seed, assignments=assignments, views=seen
-            )
-            accuracy = metrics.score(clusters, truth).accuracy
+            others = inference.embed(network, validation[0])
+            known: dict[str, Any] = {}
+            if not recipe.transductive:
+                labelled = epoch > recipe.epochs
+                known["assignments"] = inference.assign(network, latents) if labelled else None
+                if recipe.contrast:
+                    known["views"] = Views(
+                        *inference.random_views(network, pixels, seed=seed, labelled=labelled)
+                    )
+            clusters = cluster_validation(others, latents, recipe, seed=seed, **known)
+            accuracy = score(clusters, validation[1]).accuracy
         error = inference.mean_squared_error(network, pixels, latents)
-        found = indicate(latents[sample], views, recipe.k or 2, seed=seed)
-        points.append(Point(epoch, error, accuracy, found))
+        indicators = indicate(latents[sample], views, recipe.k or 2, seed=seed)
+        points.append(Point(epoch, error, accuracy, indicators))
     return summarise(points)
 
 
@@ -257,5 +245,5 @@ def cluster_validation(
         with at("validation"):
             return cluster_latents(others, recipe, seed=seed).labels
     with at("training images"):
-        found = cluster_latents(training, recipe, seed=seed, assignments=assignments, views=views)
-    return label_others(others, training, found.labels, found.references, found.k, found.shares)[0]
+        known = cluster_latents(training, recipe, seed=seed, assignments=assignments, views=views)
+    return label_others(others, training, known.labels, known.references, known.k, known.shares)[0]

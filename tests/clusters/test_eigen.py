@@ -21,9 +21,7 @@ def symmetric(values: Array) -> tuple[Array, Array]:
     return (turn * values) @ turn.T, turn[:, np.argsort(-values)]
 
 
-@pytest.mark.parametrize(
-    ("n", "count", "calls"), [(1_000, 5, 0), (1_001, 50, 1), (1_001, 51, 0)]
-)
+@pytest.mark.parametrize(("n", "count", "calls"), [(1_000, 5, 0), (1_001, 50, 1), (1_001, 51, 0)])
 def test_few_of_many_are_searched(
     n: int, count: int, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
