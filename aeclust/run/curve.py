@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
 from aeclust.clusters.neighbours import label_others, references
 from aeclust.clusters.scores import score
-from aeclust.errors import BusyError, InputError, at
+from aeclust.errors import BusyError, InputError, WriteError, at
 from aeclust.images import Source, truth
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
