@@ -32,19 +32,24 @@ INDICATORS = ["rank", "view_neighbours", "view_clusters"]
 INDICATORS += ["information", "half_agreement", "separation"]
 
 
-def rows_of(file: Path) -> list[dict[str, str]]:
+TABLE = Path("aeclust-run/checkpoint-curve.csv")
+NO_LABELS = "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
+
+
+def table_of(file: Path = TABLE) -> dict[str, list[float]]:
+    """The columns of the table; nan stands for an empty cell."""
     with open(file, newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def table_of(file: Path) -> tuple[list[int], list[float], list[float]]:
-    rows = rows_of(file)
+        rows = list(csv.DictReader(handle))
     assert list(rows[0]) == ["epoch", "mse", "validation_accuracy", *INDICATORS]
-    return (
-        [int(row["epoch"]) for row in rows],
-        [float(row["mse"]) for row in rows],
-        [float(row["validation_accuracy"]) for row in rows],
-    )
+    return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
+
+
+def validation(data: Data) -> list[object]:
+    return ["--val-images", data.val_images, "--val-labels", data.val_labels]
+
+
+def noise(data: Data) -> list[object]:
+    return ["--val-images", data.noise, "--val-labels", data.noise_labels]
 
 
 def measured_by_hand(run: RunFolder, data: Data, epoch: int) -> tuple[float, float]:
@@ -68,61 +73,49 @@ def measured_by_hand(run: RunFolder, data: Data, epoch: int) -> tuple[float, flo
     return error, max(agree, 1 - agree)
 
 
-def test_every_checkpoint_is_measured(cli: Cli, run: RunFolder, data: Data) -> None:
+def test_every_checkpoint_is_measured_and_printed(cli: Cli, run: RunFolder, data: Data) -> None:
     before = files_of(run.path)
-    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
-    code, out, err = cli("checkpoint-curve", *flags)
+    code, out, err = cli("checkpoint-curve", *noise(data))
     assert (code, err) == (0, "")
-    epochs, errors, accuracies = table_of(run.path / "checkpoint-curve.csv")
+    table = table_of()
+    epochs, errors, accuracies = table["epoch"], table["mse"], table["validation_accuracy"]
     assert epochs == list(range(12))
     for epoch in (0, 7):
         error, accuracy = measured_by_hand(run, data, epoch)
         assert errors[epoch] == pytest.approx(error, rel=1e-5)
         assert accuracies[epoch] == pytest.approx(accuracy)
 
-    lines = out.splitlines()
-    columns = {"mse": errors, **indicators_of(run.path / "checkpoint-curve.csv")}
-    views = columns["view_neighbours"]
+    lines, views = out.splitlines(), table["view_neighbours"]
     assert lines[0] == "epoch     MSE  accuracy  view_neighbours"
     assert lines[1:13] == [
-        f"{epoch:5d}  {error:.4f}  {accuracy:8.3f}  {view:15.3f}"
+        f"{int(epoch):5d}  {error:.4f}  {accuracy:8.3f}  {view:15.3f}"
         for epoch, error, accuracy, view in zip(epochs, errors, accuracies, views, strict=True)
     ]
     assert lines[13] == (
         f"view_neighbours, which needs no labels, is highest after epoch {int(np.argmax(views))}"
     )
     assert lines[14] == "Spearman correlation with accuracy:"
-    for line, (name, values) in zip(lines[15:22], columns.items(), strict=True):
+    for line, name in zip(lines[15:22], ("mse", *INDICATORS), strict=True):
         assert line.startswith(f"  {name:16s} ")
-        assert said(line.split()[1], values, accuracies)
+        assert is_correlation(line.split()[1], table[name], accuracies)
     falls = -np.diff(accuracies)
     at, mean = int(falls.argmax()), float(np.mean(accuracies))
     error = (mean * (1 - mean) / 40) ** 0.5
-    assert lines[22] == (
-        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
-    )
-    assert lines[23] == f"one standard error of an accuracy on 40 images: {100 * error:.1f} points"
-    assert lines[24] == "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve.csv"
-    assert len(lines) == 25
-
+    assert lines[22:] == [
+        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}",
+        f"one standard error of an accuracy on 40 images: {100 * error:.1f} points",
+        f"aeclust-run/checkpoint-curve.png and {TABLE}",
+    ]
     after = files_of(run.path)
-    assert after.keys() - before.keys() == {
-        "checkpoint-curve.png",
-        "checkpoint-curve.csv",
-        "curve.h5",
-    }
+    names = {"checkpoint-curve.png", "checkpoint-curve.csv", "curve.h5"}
+    assert after.keys() - before.keys() == names
     assert {name: after[name] for name in before} == before
     with Image.open(run.path / "checkpoint-curve.png") as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 500
 
 
-def indicators_of(file: Path) -> dict[str, list[float]]:
-    rows = rows_of(file)
-    return {name: [float(row[name]) for row in rows] for name in INDICATORS}
-
-
-def said(text: str, values: list[float], accuracies: list[float]) -> bool:
+def is_correlation(text: str, values: list[float], accuracies: list[float]) -> bool:
     """Whether a rank correlation is printed right."""
     if len(set(values)) == 1:
         return text == "undefined"
@@ -131,92 +124,88 @@ def said(text: str, values: list[float], accuracies: list[float]) -> bool:
 
 
 def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None:
-    assert cli("checkpoint-curve").code == 0
-    found = indicators_of(run.path / "checkpoint-curve.csv")
+    code, out, err = cli("checkpoint-curve")
+    assert (code, err) == (0, NO_LABELS)
+    assert re.fullmatch(r" {4}0  \d\.\d{4} {22}\d\.\d{3}", out.splitlines()[1])
+    assert "Spearman" not in out
+    table = table_of()
+    assert np.isnan(table["validation_accuracy"]).all()
     images = np.load(data.images)
     for epoch in (0, 7):
         network, _ = load_network(Context(run), run.manifest(), epoch)
         latents = inference.embed(network, images)
         views = inference.embed_views(network, images, seed=0)
-        wanted = indicate(latents, views, 2, seed=0)
+        expected = indicate(latents, views, 2, seed=0)
         for name in INDICATORS:
-            assert found[name][epoch] == pytest.approx(getattr(wanted, name), rel=1e-6), name
-    assert all(1 <= rank <= 32 for rank in found["rank"])
+            assert table[name][epoch] == pytest.approx(getattr(expected, name), rel=1e-6), name
+    assert all(1 <= rank <= 32 for rank in table["rank"])
     for name in ("view_neighbours", "view_clusters", "information", "separation"):
-        assert all(0 <= value <= 1 for value in found[name])
-    labels = ["--val-images", data.noise, "--val-labels", data.noise_labels]
-    assert cli("checkpoint-curve", *labels).code == 0
-    assert indicators_of(run.path / "checkpoint-curve.csv") == found
+        assert all(0 <= value <= 1 for value in table[name])
+    assert cli("checkpoint-curve", *noise(data)).code == 0
+    again = table_of()
+    assert {name: again[name] for name in INDICATORS} == {name: table[name] for name in INDICATORS}
 
 
 def test_both_phases_are_measured(cli: Cli, two_phase_run: RunFolder, data: Data) -> None:
     before = files_of(two_phase_run.path)
-    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
-    assert cli("checkpoint-curve", *flags, "-o", "curve.svg").code == 0
-    epochs, errors, accuracies = table_of(Path("curve.csv"))
-    assert epochs == [0, 1, 2, 3, 4]
+    assert cli("checkpoint-curve", *validation(data), "-o", "curve.svg").code == 0
+    table = table_of(Path("curve.csv"))
+    assert table["epoch"] == [0, 1, 2, 3, 4]
     network, _ = load_network(Context(two_phase_run), two_phase_run.manifest(), 4)
     images = torch.from_numpy(np.load(data.images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         error = float((network.decode(network.encode(images)) - images).square().mean())
-    assert errors[4] == pytest.approx(error, rel=1e-4)
-    assert accuracies[4] == 1.0
+    assert table["mse"][4] == pytest.approx(error, rel=1e-4)
+    assert table["validation_accuracy"][4] == 1.0
     after = files_of(two_phase_run.path)
     assert after.keys() - before.keys() == {"curve.h5"}
     assert {name: after[name] for name in before} == before
 
 
-def test_a_run_whose_k_is_estimated_is_measured(cli: Cli, data: Data) -> None:
-    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
-    assert cli("train", data.images, *TWO_PHASES, "-k", "auto", *flags).code == 0
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [*TWO_PHASES, "-k", "auto"],
+        [*RECIPE, "--epochs", 2],
+        [*RECIPE, "--epochs", 2, "--set", "reduction=kpca:10,tsne:2", "--set", "perplexity=5"],
+    ],
+    ids=["estimated k", "neighbours vote", "clustered by themselves"],
+)
+def test_validation_data_of_training_are_used(cli: Cli, data: Data, flags: list[object]) -> None:
+    assert cli("train", data.images, *flags, *validation(data)).code == 0
     result = cli("checkpoint-curve")
-    assert result.code == 0, result.err
-    epochs, _, accuracies = table_of(Path("aeclust-run/checkpoint-curve.csv"))
-    assert epochs == [0, 1, 2]
-    assert accuracies[2] == 1.0
-
-
-def test_without_labels_the_accuracy_is_left_out(cli: Cli, run: RunFolder) -> None:
-    code, out, err = cli("checkpoint-curve")
-    assert code == 0
-    assert err == ("no validation labels: accuracy is left out (see --val-images, --val-labels)\n")
-    assert re.fullmatch(r" {4}0  \d\.\d{4} {22}\d\.\d{3}", out.splitlines()[1])
-    assert "Spearman" not in out
-    rows = rows_of(run.path / "checkpoint-curve.csv")
-    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(12)]
-    assert {row["validation_accuracy"] for row in rows} == {""}
-    assert all(float(row["rank"]) >= 1 for row in rows)
+    assert (result.code, NO_LABELS in result.err) == (0, False)
+    assert table_of()["epoch"] == [0, 1, 2]
+    assert table_of()["validation_accuracy"][2] == 1.0
 
 
 def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
     cli: Cli, run: RunFolder, data: Data
 ) -> None:
-    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
-    out = cli("checkpoint-curve", *flags).out
-    lines = out.splitlines()
+    lines = cli("checkpoint-curve", *validation(data)).out.splitlines()
     assert lines[14] == "Spearman correlation with accuracy:"
     assert lines[15:22] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
     assert lines[22] == "accuracy never falls"
-    assert table_of(run.path / "checkpoint-curve.csv")[2] == [1.0] * 12
+    assert table_of()["validation_accuracy"] == [1.0] * 12
 
 
 def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data: Data) -> None:
-    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels, "--json"]
-    answer = json.loads(cli("checkpoint-curve", *flags).out)
+    answer = json.loads(cli("checkpoint-curve", *noise(data), "--json").out)
     assert list(answer) == ["picture", "table", "points", "correlations", "fall"]
     assert answer["picture"] == "aeclust-run/checkpoint-curve.png"
-    assert answer["table"] == "aeclust-run/checkpoint-curve.csv"
-    epochs, errors, accuracies = table_of(run.path / "checkpoint-curve.csv")
-    assert [point["epoch"] for point in answer["points"]] == epochs
-    assert [point["error"] for point in answer["points"]] == errors
-    assert [point["accuracy"] for point in answer["points"]] == accuracies
-    columns = indicators_of(run.path / "checkpoint-curve.csv")
-    for i, point in enumerate(answer["points"]):
-        assert point["indicators"] == {name: columns[name][i] for name in INDICATORS}
+    assert answer["table"] == str(TABLE)
+    table, points = table_of(), answer["points"]
+    accuracies = table["validation_accuracy"]
+    assert [point["epoch"] for point in points] == table["epoch"]
+    assert [point["error"] for point in points] == table["mse"]
+    assert [point["accuracy"] for point in points] == accuracies
+    for name in INDICATORS:
+        assert [point["indicators"][name] for point in points] == table[name]
     assert list(answer["correlations"]) == ["mse", *INDICATORS]
-    for name, values in {"mse": errors, **columns}.items():
-        wanted = None if len(set(values)) == 1 else spearmanr(values, accuracies).statistic
-        assert answer["correlations"][name] == pytest.approx(wanted), name
+    for name, rho in answer["correlations"].items():
+        values = table[name]
+        expected = None if len(set(values)) == 1 else spearmanr(values, accuracies).statistic
+        assert rho == pytest.approx(expected), name
     start, end, size = answer["fall"]
     assert end == start + 1
     assert size == pytest.approx(accuracies[start] - accuracies[end])
@@ -225,21 +214,8 @@ def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data:
 def test_o_names_the_picture_and_the_table_lies_beside_it(cli: Cli, run: RunFolder) -> None:
     assert cli("checkpoint-curve", "-o", "plots/curve.svg").code == 0
     assert Path("plots/curve.svg").read_bytes().startswith(b"<?xml")
-    assert (
-        Path("plots/curve.csv")
-        .read_text()
-        .startswith(f"epoch,mse,validation_accuracy,{','.join(INDICATORS)}\n0,")
-    )
+    assert table_of(Path("plots/curve.csv"))["epoch"] == list(range(12))
     assert not (run.path / "checkpoint-curve.csv").exists()
-
-
-def test_validation_data_of_training_are_used(cli: Cli, data: Data) -> None:
-    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
-    assert cli("train", data.images, *RECIPE, "--epochs", 2, *flags).code == 0
-    assert cli("checkpoint-curve").code == 0
-    table = table_of(Path("aeclust-run/checkpoint-curve.csv"))
-    assert table[0] == [0, 1, 2]
-    assert table[2] == [1.0, 1.0, 1.0]
 
 
 def test_a_few_labelled_images_are_enough(cli: Cli, run: RunFolder, data: Data) -> None:
@@ -247,18 +223,7 @@ def test_a_few_labelled_images_are_enough(cli: Cli, run: RunFolder, data: Data) 
     Path("known.csv").write_text(f"id,label\n5,{1 - truth[5]}\n0,{truth[0]}\n1,{truth[1]}\n")
     flags = ["--val-images", data.val_images, "--val-labels", "known.csv"]
     assert cli("checkpoint-curve", *flags).code == 0
-    accuracies = table_of(run.path / "checkpoint-curve.csv")[2]
-    assert accuracies == pytest.approx([2 / 3] * 12)
-
-
-def test_a_chain_with_tsne_clusters_the_validation_images_by_themselves(
-    cli: Cli, data: Data
-) -> None:
-    chain = ["--set", "reduction=kpca:10,tsne:2", "--set", "perplexity=5", "--epochs", 1]
-    flags = ["--val-images", data.val_images, "--val-labels", data.val_labels]
-    assert cli("train", data.images, *RECIPE, *chain, *flags).code == 0
-    assert cli("checkpoint-curve", "-o", "curve.svg").code == 0
-    assert table_of(Path("curve.csv"))[2] == [1.0, 1.0]
+    assert table_of()["validation_accuracy"] == pytest.approx([2 / 3] * 12)
 
 
 # -- the kept measurements ---------------------------------------------------------------------
@@ -278,17 +243,15 @@ def count_measurements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 ANEW = "checkpoints are measured anew: they were measured for something else\n"
-NO_LABELS = "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
 
 
 def test_what_was_measured_is_kept_and_gives_the_same_table_and_picture(
     cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
-    first = cli("checkpoint-curve", *flags)
+    first = cli("checkpoint-curve", *noise(data))
     before = files_of(run.path)
     counted = count_measurements(monkeypatch)
-    again = cli("checkpoint-curve", *flags)
+    again = cli("checkpoint-curve", *noise(data))
     assert counted == []
     assert again == first
     after = files_of(run.path)
@@ -300,8 +263,7 @@ def test_other_labels_or_another_seed_are_measured_anew(
     cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = count_measurements(monkeypatch)
-    flags = ["--val-images", data.noise, "--val-labels", data.noise_labels]
-    assert cli("checkpoint-curve", *flags).err == ""
+    assert cli("checkpoint-curve", *noise(data)).err == ""
     assert cli("checkpoint-curve").err == NO_LABELS + ANEW
     assert cli("checkpoint-curve", "--seed", 1).err == NO_LABELS + ANEW
     truth = np.load(data.noise_labels)
@@ -341,8 +303,9 @@ def test_who_watches_a_run_at_work_sees_the_curve_and_keeps_nothing(
     assert result.code == 0, result.err
     assert Path("now.csv").exists()
     assert not run.curve_file.exists()
-    told = result.err.splitlines()[-1]
-    assert told.startswith("what was measured is not kept: aeclust-run: another process works here")
+    assert result.err.splitlines()[-1].startswith(
+        "what was measured is not kept: aeclust-run: another process works here"
+    )
 
 
 def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:
