@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
-from support import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
+from support import RECIPE, TWO_PHASES, Cli, Data, check_error, files_of
 
 from aeclust.cli.answers import curve_text
 from aeclust.clusters.curve import Curve, Point, summarise
@@ -313,16 +313,19 @@ def test_a_damaged_curve_is_refused(cli: Cli, run: RunFolder) -> None:
     content = bytearray(run.curve_file.read_bytes())
     content[-1] ^= 1
     run.curve_file.write_bytes(content)
-    assert "curve.h5: " in one_error(cli("checkpoint-curve", "-q"))
+    check_error(cli("checkpoint-curve").error, where="aeclust-run/curve.h5")
 
 
 def test_the_table_takes_the_place_of_a_table_alone(cli: Cli, run: RunFolder, data: Data) -> None:
     labels = "id,label\n0,1\n1,0\n"
     Path("known.csv").write_text(labels)
     flags = ["--val-images", data.val_images, "--val-labels", "known.csv", "-o", "known.png"]
-    assert one_error(cli("checkpoint-curve", *flags, "-q")) == (
-        "known.csv: is there already, and is no table of a checkpoint curve; expected a name for"
-        " the picture that leaves its .csv free; change -o, or move that file away"
+    check_error(
+        cli("checkpoint-curve", *flags).error,
+        what="is there already, and is no table of a checkpoint curve",
+        where="known.csv",
+        expected="a name for the picture that leaves its .csv free",
+        mend="change `output`, or move that file away",
     )
     assert Path("known.csv").read_text() == labels
     assert not Path("known.png").exists()

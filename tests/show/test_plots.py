@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
@@ -79,12 +76,6 @@ def test_images_are_shown_unchanged_in_input_order_with_repeats(channels: int) -
             assert axes.images[0].get_clim() == (0, 1)
         assert upper.get_title() == f"id{i}"
         assert lower.get_xlabel() == f"MSE {errors[i]:.4f}"
-
-
-def test_only_the_first_column_has_row_labels() -> None:
-    figure = reconstruction_figure(*images(3))
-    labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels == ["original", "reconstruction", "", "", "", ""]
 
 
 @pytest.mark.parametrize(("count", "bands", "columns"), [(1, 1, 1), (10, 1, 10), (23, 3, 8)])
@@ -401,19 +392,3 @@ def test_no_text_is_below_seven_points_and_a_column_or_a_page_is_wide_enough() -
         texts: Any = figure.findobj(matplotlib.text.Text)
         sizes = [text.get_fontsize() for text in texts if text.get_text()]
         assert min(sizes) == 7.0
-
-
-def test_pyplot_is_never_imported() -> None:
-    code = (
-        "import sys; from aeclust.show.plots import loss_figure; from aeclust.show.style import *;"
-        "encoded(loss_figure([(1, 2.0)], breaks=1), 'svg');"
-        "print('matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "False"
