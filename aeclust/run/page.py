@@ -70,7 +70,7 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
     gathered = gather(context)
     text = pages.page(gathered).encode()
     disk.write_bytes(file, text)
-    return Reported(file, len(text), gathered.shape[0], len(gathered.sizes))
+    return Reported(file, len(text), gathered.shape[0], len(gathered.picks))
 
 
 def gather(context: Context) -> pages.Report:
@@ -84,22 +84,18 @@ def gather(context: Context) -> pages.Report:
     latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
     network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
     labels, confidence = clustered.labels, clustered.confidence
-    details, k, seed = labelled.details, cluster_count(labelled), manifest.seed
-    sizes = np.bincount(labels, minlength=k)
-    sums = np.bincount(labels, confidence.astype(np.float64), minlength=k)
+    details, seed = labelled.details, manifest.seed
     some = np.sort(seeds.stream(seed, "pictures").permutation(len(labels))[: pages.MOST_POINTS])
-    unfinished = context.folder.unfinished(manifest)
-    largest, count = set(pages.largest(sizes)), pages.picks_per_kind(k)
+    count = pages.picks_per_kind(cluster_count(labelled))
     picked = picks.pick(labels, confidence, latents.arrays["latents"], count=count, seed=seed)
-    picked = [pick for pick in picked if pick.cluster in largest]
-    rows = picks.rows_of(picked)
+    shown = pages.shown(picked)
+    rows = picks.rows_of(shown)
+    unfinished = context.folder.unfinished(manifest)
     return pages.Report(
         data=called(manifest.source),
         shape=manifest.shape,
         recipe=recipe,
         seed=seed,
-        sizes=sizes,
-        confidences=sums / np.maximum(sizes, 1),
         agreement=details.get("agreement"),
         view_agreement=details.get("view_agreement"),
         members=details.get("members", {}),
@@ -110,7 +106,7 @@ def gather(context: Context) -> pages.Report:
         note=clustered.note,
         picks=picked,
         gallery=_shown(context, images, clustered, rows, thumbnails.LARGEST_PICTURE),
-        reconstructed=_reconstructed(context, manifest, images, network, picked),
+        reconstructed=_reconstructed(context, manifest, images, network, shown),
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,

@@ -94,10 +94,6 @@ class Report:
         Of all images, (n, h, w, c).
     recipe : Recipe
         That of the labels.
-    sizes : ndarray of shape (k,)
-        Images in each cluster.
-    confidences : ndarray of shape (k,)
-        Their mean confidence, in [0, 1]; of an empty cluster, 0.
     agreement, view_agreement : float or None
         Of the members with the labels, and of the clusters of random views; in [0, 1].
     points : ndarray of shape (m, 2)
@@ -105,9 +101,9 @@ class Report:
     note : str
         How the embedding came to be.
     picks : sequence of Picks
-        By cluster; those beyond the largest `MOST_CLUSTERS` are left out.
+        Of every cluster.
     gallery : Shown
-        All images of `picks`.
+        All images of the picks that are :func:`shown`.
     losses : sequence of (int, float)
         Epochs, ascending, and the loss of each.
     curve : Curve or None
@@ -122,8 +118,6 @@ class Report:
     shape: tuple[int, ...]
     recipe: Recipe
     seed: int
-    sizes: NDArray[np.int64]
-    confidences: NDArray[np.float64]
     agreement: float | None
     view_agreement: float | None
     members: Mapping[str, float]
@@ -171,7 +165,8 @@ def page(report: Report) -> str:
         "script": script,
         "script_hash": _sha256(script),
         "groups": groups,
-        "mean_confidence": float(report.sizes @ report.confidences) / report.shape[0],
+        "sizes": [pick.size for pick in report.picks],
+        "mean_confidence": sum(p.size * p.confidence for p in report.picks) / report.shape[0],
         "gallery": _gallery(report, groups),
         "reconstructions": _reconstructions(report.reconstructed),
         "charts": _charts(report),
@@ -186,9 +181,10 @@ def page(report: Report) -> str:
     return template.render(values, points=_json(points | {"sheets": sheets}))
 
 
-def largest(sizes: NDArray[np.int64]) -> list[int]:
-    """The clusters that have room on the page, by ascending number."""
-    return sorted(np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS].tolist())
+def shown(picks: Sequence[Picks]) -> list[Picks]:
+    """Those of the largest clusters, which alone have room on the page, in their order."""
+    largest = sorted(range(len(picks)), key=lambda i: -picks[i].size)[:MOST_CLUSTERS]
+    return [picks[i] for i in sorted(largest)]
 
 
 def picks_per_kind(k: int) -> int:
@@ -216,16 +212,14 @@ class _Group(NamedTuple):
 
 
 def _groups(report: Report) -> list[_Group]:
-    shown = largest(report.sizes)
     groups = []
-    for i, j in enumerate(shown):
-        name = shortened(report.names.get(j, f"cluster {j}"), 60)
-        size, confidence = int(report.sizes[j]), float(report.confidences[j])
+    for i, pick in enumerate(shown(report.picks)):
+        name = shortened(report.names.get(pick.cluster, f"cluster {pick.cluster}"), 60)
         look = (f"c{i % len(COLOURS)}", SHAPES[marker(i)])
-        groups.append(_Group(j, name, size, confidence, *look))
-    small = len(report.sizes) - len(shown)
+        groups.append(_Group(pick.cluster, name, pick.size, pick.confidence, *look))
+    small = len(report.picks) - len(groups)
     if small:
-        size = int(report.sizes.sum() - report.sizes[shown].sum())
+        size = report.shape[0] - sum(group.size for group in groups)
         groups.append(_Group(None, f"{small:,} smaller clusters", size, 0, "other", SHAPES["o"]))
     return groups
 
@@ -275,16 +269,14 @@ def _pictures(ids: Sequence[str], pixels: NDArray[np.uint8], budget: int) -> lis
 
 def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dict[str, Any]]]:
     """Of each group, pictures with their confidence by kind."""
-    shown = report.gallery
-    pictures = _pictures(shown.ids, shown.pixels, _GALLERY)
-    pairs = zip(pictures, shown.confidence.tolist(), strict=True)
-    by_row = dict(zip(shown.rows.tolist(), pairs, strict=True))
-    by_cluster = {group.cluster: group for group in groups}
-    gallery = []
-    for pick in report.picks:
-        kinds = {kind: [by_row[i] for i in rows.tolist()] for kind, rows in pick.kinds.items()}
-        gallery.append((by_cluster[pick.cluster], kinds))
-    return gallery
+    images, picks = report.gallery, shown(report.picks)
+    pictures = _pictures(images.ids, images.pixels, _GALLERY)
+    pairs = zip(pictures, images.confidence.tolist(), strict=True)
+    by_row = dict(zip(images.rows.tolist(), pairs, strict=True))
+    return [
+        (group, {kind: [by_row[i] for i in rows.tolist()] for kind, rows in pick.kinds.items()})
+        for group, pick in zip(groups, picks, strict=False)  # small clusters come last
+    ]
 
 
 def _reconstructions(made: Reconstructed) -> list[tuple[_Picture, _Picture, float]]:
@@ -309,6 +301,8 @@ def _charts(report: Report) -> list[_Chart]:
     if report.losses:
         figure = plots.loss_figure(report.losses, breaks=report.recipe.epochs)
         words = _words("loss", *zip(*report.losses, strict=True), form="{:.4g}")
+        if report.losses[-1][0] > report.recipe.epochs:
+            words += f"; the second phase, from epoch {report.recipe.epochs + 1}, has other terms"
         charts.append(_Chart("Loss", _svg(figure), words))
     if report.curve is not None:
         points, shares = report.curve.points, plots.curve_shares(report.curve)

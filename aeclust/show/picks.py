@@ -43,9 +43,6 @@ class Picks:
         return {"typical": self.typical, "doubtful": self.doubtful, "random": self.random}
 
 
-_ROWS = 16_384  # of latents at a time
-
-
 def pick(
     labels: NDArray[np.int64],
     confidence: NDArray[np.floating[Any]],
@@ -63,7 +60,7 @@ def pick(
     confidence : ndarray of shape (n,)
         In [0, 1].
     latents : ndarray of shape (n, d)
-        May be memory-mapped; some thousand rows are read at a time.
+        May be memory-mapped; those of one cluster are read at a time.
     count : int
         At least 1.
     seed : int
@@ -79,26 +76,21 @@ def pick(
         rows = np.flatnonzero(labels == cluster)
         by_doubt = np.argsort(confidence[rows], kind="stable")
         # an odd one out belongs to the confident half
-        sure = np.sort(rows[by_doubt[len(rows) // 2 :]])
-        sums = [latents[some].sum(axis=0, dtype=np.float64) for some in _parts(rows)]
-        centre = np.sum(sums, axis=0) / len(rows)
-        gaps = (latents[some] - centre for some in _parts(sure))
-        distances = np.concatenate([np.square(gap).sum(axis=1) for gap in gaps])
+        sure = np.sort(by_doubt[len(rows) // 2 :])
+        values = latents[rows]
+        gaps = values[sure] - values.mean(axis=0, dtype=np.float64)
+        distances = np.square(gaps).sum(axis=1)
         picks.append(
             Picks(
                 cluster=cluster,
                 size=len(rows),
                 confidence=float(confidence[rows].mean(dtype=np.float64)),
-                typical=sure[np.argsort(distances, kind="stable")[:count]],
+                typical=rows[sure[np.argsort(distances, kind="stable")[:count]]],
                 doubtful=rows[by_doubt[:count]],
                 random=np.sort(seeds.stream(seed, "pictures", cluster).permutation(rows)[:count]),
             )
         )
     return picks
-
-
-def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
 
 
 def rows_of(picks: Sequence[Picks]) -> NDArray[np.int64]:

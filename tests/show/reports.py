@@ -34,8 +34,6 @@ def make_report(
     centres = rng.normal(0, 10, (k, 2))
     points = centres[labels] + rng.normal(0, 1, (n, 2))
     confidence = np.round(rng.uniform(0.2, 1, n), 3)
-    sizes = np.bincount(labels, minlength=k)
-    sums = np.bincount(labels, confidence, minlength=k)
     colours = rng.integers(0, 256, (n, 1, 1, channels), np.uint8)
 
     def shown(rows: NDArray[np.int64], longest: int) -> Shown:
@@ -48,14 +46,13 @@ def make_report(
 
     some = np.arange(min(n, pages.MOST_POINTS))
     picks = choice.pick(labels, confidence, points, count=pages.picks_per_kind(k), seed=0)
-    picks = [pick for pick in picks if pick.cluster in pages.largest(sizes)]
-    rows = choice.rows_of(picks)
+    rows = choice.rows_of(pages.shown(picks))
     first = shown(np.arange(min(n, 4)), 64)
     errors = np.arange(len(first.ids)) / 8
     reconstructed = Reconstructed(first.ids, first.pixels / 255, first.pixels / 510, errors)
     made = Report(
         data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
-        sizes=sizes, confidences=sums / np.maximum(sizes, 1), agreement=0.875, view_agreement=0.625,
+        agreement=0.875, view_agreement=0.625,
         members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
         points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
         gallery=shown(rows, 64), reconstructed=reconstructed, losses=[(1, 4.0), (2, 3.0)],
@@ -63,6 +60,10 @@ def make_report(
         commands=["aeclust train photos --recipe hybrid", "aeclust report"],
     )  # fmt: skip
     return dataclasses.replace(made, **changes)
+
+
+def sizes_of(report: Report) -> list[int]:
+    return [pick.size for pick in report.picks]
 
 
 class Parsed(HTMLParser):

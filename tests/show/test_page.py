@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import EVIL, EVIL_SEEN, Parsed, decoded, make_report, tiles
+from reports import EVIL, EVIL_SEEN, Parsed, decoded, make_report, sizes_of, tiles
 
+from aeclust import recipe as recipes
 from aeclust.clusters.curve import Point, summarise
 from aeclust.clusters.indicators import Indicators
 from aeclust.errors import printable
@@ -79,10 +80,11 @@ def test_gallery_stands_in_order_below_its_cluster() -> None:
     captions = [text for _, text in parsed.all("figcaption")]
     assert captions[: len(wanted)] == wanted
     headings = [text for _, text in parsed.all("h3") if "mean confidence" in text]
+    means = [pick.confidence for pick in made.picks]
     assert headings == [
         f"{name} {size} images, mean confidence {mean:.2f}"
         for name, size, mean in zip(
-            ("cluster 0", "red barns", "cluster 2"), made.sizes, made.confidences, strict=True
+            ("cluster 0", "red barns", "cluster 2"), sizes_of(made), means, strict=True
         )
     ]
     kinds = [text for _, text in parsed.all("h4")]
@@ -110,8 +112,9 @@ def test_sizes_warnings_members_and_errors_are_told() -> None:
     ):
         assert piece in parsed.text, piece
     for j, (_, text) in enumerate(parsed.all("tr")[1:]):
-        share = made.sizes[j] / 60
-        assert text == f"cluster {j}{made.sizes[j]}{share:.1%}{made.confidences[j]:.2f}"
+        pick = made.picks[j]
+        share = pick.size / 60
+        assert text == f"cluster {j}{pick.size}{share:.1%}{pick.confidence:.2f}"
     assert "Look twice" not in page(make_report())
 
 
@@ -127,9 +130,9 @@ def test_small_clusters_share_a_line_when_there_are_many() -> None:
     parsed = Parsed(page(made))
     toggles = [a for a, _ in parsed.all("input") if a["type"] == "checkbox"]
     assert [a["data-group"] for a in toggles] == [*map(str, range(60)), "other"]
-    kept = np.sort(np.argsort(-made.sizes, kind="stable")[:60])
+    kept = np.sort(np.argsort(-np.array(sizes_of(made)), kind="stable")[:60])
     assert parsed.points["clusters"] == kept.tolist()
-    rest = 400 - int(made.sizes[kept].sum())
+    rest = 400 - sum(sizes_of(made)[j] for j in kept)
     assert parsed.all("label")[60][1].split() == ["40", "smaller", "clusters", str(rest)]
     assert len(parsed.points["names"]) == 60
     assert len(parsed.all("tr")) == 62
@@ -139,6 +142,12 @@ def test_the_curve_is_drawn_where_there_is_one_and_asked_for_where_not() -> None
     parsed = Parsed(page(make_report()))
     assert "has not been measured: run aeclust checkpoint-curve to add it" in parsed.text
     assert "loss 4 after epoch 1, 3 after epoch 2" in parsed.text
+    first = dataclasses.replace(recipes.named("hybrid"), epochs=1)
+    phases = (
+        "loss 4 after epoch 1, 3 after epoch 2; the second phase, from epoch 2, has other terms"
+    )
+    (alt,) = (str(a["alt"]) for a, _ in Parsed(page(make_report(recipe=first))).all("img")[-1:])
+    assert alt == f"Chart of lines over epochs: {phases}"
     indicators = Indicators(2.0, 0.25, 0.5, 0.5, 0.5, 0.5)
     points = [Point(e, 0.5 - e / 100, 0.5 + e / 100, indicators) for e in (0, 10, 20)]
     text = Parsed(page(make_report(curve=summarise(points)))).text

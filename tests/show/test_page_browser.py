@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from browser import PROGRAM, Browser, browser
-from reports import EVIL, EVIL_SEEN, make_report
+from reports import EVIL, EVIL_SEEN, make_report, sizes_of
 
 from aeclust.show.page import page
 
@@ -58,7 +58,7 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
 
     # a click on a toggle, a key on another one, and the ends of the range
     assert opened.value(COUNT) == "200 of 200 points shown"
-    sizes = MADE.sizes.tolist()
+    sizes = sizes_of(MADE)
     x, y = opened.value(
         "(() => { const box = document.querySelector('[data-group=\"0\"]').getBoundingClientRect();"
         " return [box.x + 5, box.y + 5]; })()"
@@ -153,7 +153,7 @@ def test_every_control_has_a_name(opened: Browser) -> None:
     assert (roles.count("checkbox"), roles.count("slider"), roles.count("application")) == (3, 2, 1)
     assert [name for role, name in found if role == "slider"] == ["from", "to"]
     assert ("application", "Map of the images") in found
-    assert ("checkbox", f"cluster 0 {MADE.sizes[0]}") in found
+    assert ("checkbox", f"cluster 0 {sizes_of(MADE)[0]}") in found
 
 
 def test_the_policy_lets_nothing_out(opened: Browser) -> None:
