@@ -79,6 +79,13 @@ def test_nobody_is_asked_to_delete_a_file_that_aeclust_did_not_write(tmp_path: P
     )
 
 
+def test_an_unknown_filter_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.zeros((3, 2)), compression="lzf")
+    with refused(what="cannot be used: 'x' uses filter 32000"):
+        read_array(tmp_path / "a.h5", None, (2,))
+
+
 def test_more_than_the_memory_holds_is_refused(
     mixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

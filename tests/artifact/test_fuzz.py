@@ -67,26 +67,6 @@ def read_recipe(path: Path) -> object:
     return named(str(fields.pop("recipe", "hybrid"))).override(fields)
 
 
-def read_manifest(path: Path) -> object:
-    return RunFolder(path.parent).manifest()
-
-
-def manifest() -> bytes:
-    run = Manifest(
-        source=Source(location="demo:scenes", range="0:255"),
-        data_digest="ab" * 32,
-        shape=(3, 8, 8, 3),
-        recipe=named("hybrid"),
-        seed=3,
-        val_labels="labels.npy",
-    )
-    return json.dumps(run.to_json(), indent=2).encode()
-
-
-def read_cluster_names(path: Path) -> object:
-    return read_names(RunFolder(path.parent))
-
-
 def read_exported(path: Path) -> object:
     loaded, texts = labels.load_named(str(path))
     return texts if loaded.ids is None else loaded.ids.tolist()
@@ -111,13 +91,8 @@ def picture(kind: str) -> bytes:
     return made(lambda out: Image.fromarray(RGB[0]).save(out, kind, exif=exif))
 
 
-def archive() -> bytes:
-    ids, names = np.array(["a.png", "é"]), np.array(["x", ""])
-    return made(lambda out: np.savez(out, ids=ids, labels=np.arange(2), names=names))
-
-
 RGB = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
-VALID = {
+IMAGES = {
     "a.npy": made(lambda out: np.save(out, RGB)),
     "stored.npz": made(lambda out: np.savez(out, x=RGB)),
     "deflated.npz": made(lambda out: np.savez_compressed(out, x=RGB)),
@@ -126,22 +101,31 @@ VALID = {
     "in/a.png": picture("PNG"),
     "in/a.jpg": picture("JPEG"),
 }
-
-
-def kinds() -> dict[str, Kind]:
-    result = {name: Kind(content, read_images) for name, content in VALID.items()}
-    for kind in SAMPLES:
-        content, _ = encode(artifact(kind))
-        result[f"{kind}.h5"] = Kind(content, artifacts.read, signed=True)
-    result["labels.csv"] = Kind(CSV, read_labels)
-    result["labels.npy"] = Kind(made(lambda out: np.save(out, np.arange(5))), read_labels)
-    result["labels-of-a-run.h5"] = Kind(encode(artifact("labels"))[0], read_labels, signed=True)
-    result["recipe.toml"] = Kind(TOML, read_recipe)
-    result["run/run.json"] = Kind(manifest(), read_manifest)
-    result["run/names.json"] = Kind(NAMES, read_cluster_names)
-    result["exported.json"] = Kind(EXPORTED, read_exported)
-    result["exported.npz"] = Kind(archive(), read_exported)
-    return result
+ARCHIVE = {"ids": np.array(["a.png", "é"]), "labels": np.arange(2), "names": np.array(["x", ""])}
+MANIFEST = Manifest(
+    source=Source(location="demo:scenes", range="0:255"),
+    data_digest="ab" * 32,
+    shape=(3, 8, 8, 3),
+    recipe=named("hybrid"),
+    seed=3,
+    val_labels="labels.npy",
+)
+ARTIFACTS = {kind: encode(artifact(kind))[0] for kind in SAMPLES}
+KINDS = {
+    **{name: Kind(content, read_images) for name, content in IMAGES.items()},
+    **{f"{kind}.h5": Kind(data, artifacts.read, True) for kind, data in ARTIFACTS.items()},
+    "labels.csv": Kind(CSV, read_labels),
+    "labels.npy": Kind(made(lambda out: np.save(out, np.arange(5))), read_labels),
+    "labels-of-a-run.h5": Kind(ARTIFACTS["labels"], read_labels, True),
+    "recipe.toml": Kind(TOML, read_recipe),
+    "run/run.json": Kind(
+        json.dumps(MANIFEST.to_json(), indent=2).encode(),
+        lambda path: RunFolder(path.parent).manifest(),
+    ),
+    "run/names.json": Kind(NAMES, lambda path: read_names(RunFolder(path.parent))),
+    "exported.json": Kind(EXPORTED, read_exported),
+    "exported.npz": Kind(made(lambda out: np.savez(out, **ARCHIVE)), read_exported),  # type: ignore[arg-type]
+}
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
@@ -186,9 +170,6 @@ def feed(name: str, kind: Kind, folder: Path, seed: int) -> bool:
     finally:
         path.unlink()
     return False
-
-
-KINDS = kinds()
 
 
 def feed_all(folder: Path, seeds: range) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -106,10 +107,9 @@ def test_equal_content_gives_equal_bytes_whenever_and_wherever_it_is_written(
 
 
 def test_another_value_or_header_gives_another_digest() -> None:
-    changed = {**LATENTS, "ids": np.array([0, 1, 3])}
-    other_seed = Artifact(kind="latents", arrays=LATENTS, **{**HEADER, "seed": 8})
-    digests = {encode(a)[1] for a in (artifact(), artifact(arrays=changed), other_seed)}
-    assert len(digests) == 3
+    changed = artifact(arrays={**LATENTS, "ids": np.array([0, 1, 3])})
+    reseeded = dataclasses.replace(artifact(), seed=8)
+    assert len({encode(each)[1] for each in (artifact(), changed, reseeded)}) == 3
 
 
 def test_a_group_gives_its_datasets_by_their_inner_names() -> None:
@@ -161,10 +161,10 @@ def test_whatever_fits_comes_back_equal(
     write(folder / "any.h5", Artifact(kind="weights", arrays=stored, **header))
     result = read(folder / "any.h5", "weights")
     back = result.group("state_dict/")
-    assert set(back) == set(arrays)
-    for name, value in arrays.items():
-        assert (back[name].dtype, back[name].shape) == (value.dtype, value.shape)
-        assert back[name].tobytes() == value.tobytes()
+    facts = [
+        {name: (a.dtype, a.shape, a.tobytes()) for name, a in d.items()} for d in (back, arrays)
+    ]
+    assert facts[0] == facts[1]
     for name, value in header.items():  # as text, so that 1, 1.0 and True differ
         back_again = json.dumps(getattr(result, name), sort_keys=True)
         assert back_again == json.dumps(value, sort_keys=True)
