@@ -113,7 +113,7 @@ def _lay_out(artifact: Artifact, shapes: Mapping[str, Shape]) -> tuple[Array, di
             # in one piece and without times: the same arrays, the same bytes
             file.create_dataset(name, shape, dtype, track_times=False)
         file.flush()
-        head.end = len(head.getbuffer())
+        head.end = head.seek(0, io.SEEK_END)
         # widest first, so that all are aligned and can be mapped
         for name in sorted(shapes, key=lambda name: (-shapes[name][0].alignment, name)):
             dataset = file[name]
