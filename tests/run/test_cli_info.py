@@ -138,14 +138,6 @@ def stale(cli: Cli) -> dict[str, str]:
     return reasons
 
 
-def test_another_checkpoint_makes_labels_stale(cli: Cli, full_run: RunFolder) -> None:
-    assert stale(cli) == {}
-    cli("embed", "--checkpoint", 5)
-    assert stale(cli) == {"labels.h5": "the latents have changed"}
-    cli("cluster")
-    assert stale(cli) == {}
-
-
 def test_a_new_training_makes_latents_and_labels_stale(
     cli: Cli, full_run: RunFolder, data: Data
 ) -> None:
@@ -154,38 +146,6 @@ def test_a_new_training_makes_latents_and_labels_stale(
     assert stale(cli) == {"latents.h5": reason, "labels.h5": reason}
     cli("predict")
     assert stale(cli) == {}
-
-
-def test_other_images_make_latents_and_labels_stale(
-    cli: Cli, full_run: RunFolder, data: Data
-) -> None:
-    cli("train", data.other, *RECIPE, "--force")
-    reason = "they are of other images"
-    assert stale(cli) == {"latents.h5": reason, "labels.h5": reason}
-
-
-def test_missing_latents_make_labels_stale(cli: Cli, full_run: RunFolder) -> None:
-    full_run.latents_file.unlink()
-    assert stale(cli) == {"labels.h5": "the latents are missing"}
-
-
-def test_going_back_to_the_first_phase_leaves_nothing_stale(
-    cli: Cli, two_phase_run: RunFolder
-) -> None:
-    cli("cluster", "-k", 3)
-    assert stale(cli) == {}
-    cli("embed")
-    assert stale(cli) == {"labels.h5": "the latents have changed"}
-    cli("predict")
-    assert stale(cli) == {}
-
-
-def test_a_picture_of_old_latents_is_stale(cli: Cli, full_run: RunFolder) -> None:
-    cli("cluster", "--reduction", "none")
-    cli("plot")
-    cli("embed", "--checkpoint", 5)
-    reason = "the latents have changed"
-    assert stale(cli) == {"labels.h5": reason, "embedding.h5": reason}
 
 
 def test_weights_of_another_run_are_named(cli: Cli, full_run: RunFolder, data: Data) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from support import BACK, RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of
+from support import RECIPE, TWO_PHASES, Cli, Data, bytes_of, files_of
 
 from aeclust import artifact as artifacts
 from aeclust.artifact import Artifact
@@ -27,56 +27,6 @@ from aeclust.show import plots
 
 def labels_of(run: RunFolder) -> Artifact:
     return artifacts.read(run.labels_file, "labels")
-
-
-def test_a_request_of_the_run_before_is_void(cli: Cli, full_run: RunFolder, data: Data) -> None:
-    assert cli("embed", "--checkpoint", 5).code == 0
-    assert cli("cluster", "-k", 3).code == 0
-    assert cli("train", data.images, *RECIPE, "-k", 4, "--seed", 1, "--force").code == 0
-    assert cli("predict").code == 0
-    made = labels_of(full_run)
-    assert (made.recipe["k"], made.seed, made.details["epoch"]) == (4, 1, 11)
-
-
-def test_latents_that_are_lost_come_back_from_the_checkpoint_of_the_labels(
-    cli: Cli, full_run: RunFolder
-) -> None:
-    assert cli("embed", "--checkpoint", 5).code == 0
-    assert cli("cluster", "-k", 3).code == 0
-    before = full_run.labels_file.read_bytes()
-    full_run.latents_file.unlink()
-    assert cli("predict").code == 0
-    assert artifacts.read(full_run.latents_file).details["epoch"] == 5
-    assert full_run.labels_file.read_bytes() == before
-
-
-@pytest.mark.parametrize("command", ["embed", "cluster", "predict"])
-def test_images_that_changed_are_noticed_though_everything_is_there(
-    cli: Cli, data: Data, command: str
-) -> None:
-    own = Path("images.npy").absolute()
-    own.write_bytes(data.images.read_bytes())
-    assert cli("train", own, *RECIPE).code == 0
-    assert cli("cluster").code == 0
-    np.save(own, 255 - np.load(data.images))
-    result = cli(command, "-q")
-    assert (result.code, result.out) == (2, "")
-    assert result.err == (
-        f"error: {own}: the images have changed since training; expected the images that the run"
-        " was trained on; restore them, or train again with --force\n"
-    )
-
-
-def test_images_that_are_gone_matter_only_to_what_needs_them(cli: Cli, data: Data) -> None:
-    own = Path("images.npy").absolute()
-    own.write_bytes(data.images.read_bytes())
-    assert cli("train", own, *RECIPE).code == 0
-    first = cli("predict")
-    own.unlink()
-    result = cli("predict")
-    assert (result.code, result.out) == (0, first.out)
-    assert f"{own} is gone; what was made from it is used as it stands" in result.err
-    assert cli("embed", "--force").code == 2
 
 
 def test_a_picture_of_others_follows_what_was_last_asked_for(
@@ -170,15 +120,6 @@ def test_resume_needs_no_flag_repeated(cli: Cli, run: RunFolder) -> None:
     assert "epochs was 11 and is 12" in refused.err
 
 
-def test_resume_without_a_state_starts_over_to_the_same_bytes(cli: Cli, run: RunFolder) -> None:
-    before = bytes_of(run.path / "weights", "*.h5")
-    run.weights_file(11).unlink()
-    result = cli("train", "--resume")
-    assert result.code == 0, result.err
-    assert "no state was saved yet, starting from the first step" in result.err
-    assert bytes_of(run.path / "weights", "*.h5") == before
-
-
 def test_damaged_metrics_are_named(cli: Cli, run: RunFolder) -> None:
     run.metrics_file.write_text("{bad\n")
     result = cli("train", "--resume", "-q")
@@ -270,149 +211,6 @@ def test_info_where_no_run_is_says_how_to_make_one(cli: Cli) -> None:
 
 
 # -- two phases --------------------------------------------------------------------------------
-
-
-def predicted(text: str) -> list[int]:
-    return [int(line.split(",")[1]) for line in text.splitlines()[1:]]
-
-
-def epochs_of(run: RunFolder) -> tuple[int, int]:
-    """After how many epochs the latents and the labels of a run are."""
-    latents = artifacts.read(run.latents_file, "latents")
-    return latents.details["epoch"], labels_of(run).details["epoch"]
-
-
-def test_labels_asked_for_with_another_k_stay_so(
-    cli: Cli, two_phase_run: RunFolder, data: Data
-) -> None:
-    assert BACK in cli("cluster", "-k", 3).err
-    before = files_of(two_phase_run.path)
-    code, out, err = cli("predict")
-    assert (code, err) == (0, "")
-    assert set(predicted(out)) == {0, 1, 2}
-    assert cli("predict", data.val_images, "-o", "val.csv").code == 0
-    assert cli("info").code == 0
-    assert files_of(two_phase_run.path) == before
-
-
-@pytest.mark.parametrize("k", ["3", "auto"])
-def test_an_embedding_between_does_not_forget_the_k_asked_for(
-    cli: Cli, two_phase_run: RunFolder, k: str
-) -> None:
-    cli("cluster", "-k", k)
-    before = files_of(two_phase_run.path)
-    assert cli("embed").out.endswith("after epoch 4\n")
-    result = cli("predict")
-    assert result.err.startswith(f"{BACK}\n")
-    after = files_of(two_phase_run.path)
-    # the latents came back the same, so the labels were fresh after all
-    assert after["latents.h5"][0] == before["latents.h5"][0]
-    assert after["labels.h5"] == before["labels.h5"]
-    assert epochs_of(two_phase_run) == (2, 2)
-
-
-@pytest.mark.parametrize(("flags", "epoch"), [([], 4), (["-k", 3], 2), (["-k", "auto"], 2)])
-def test_lost_latents_come_back_for_the_right_phase(
-    cli: Cli, two_phase_run: RunFolder, flags: list[object], epoch: int
-) -> None:
-    assert cli("cluster", *flags).code == 0
-    before = files_of(two_phase_run.path)
-    two_phase_run.latents_file.unlink()
-    code, _, err = cli("predict")
-    assert code == 0
-    assert err.startswith("latents are missing: embedding first\n")
-    assert "going back" not in err
-    after = files_of(two_phase_run.path)
-    assert after.pop("latents.h5")[0] == before.pop("latents.h5")[0]
-    assert after == before
-    assert epochs_of(two_phase_run) == (epoch, epoch)
-
-
-def test_lost_latents_come_back_for_a_checkpoint_of_the_second_phase(
-    cli: Cli, two_phase_run: RunFolder
-) -> None:
-    cli("embed", "--checkpoint", 3)
-    cli("cluster", "-k", 3)
-    before = two_phase_run.labels_file.read_bytes()
-    two_phase_run.latents_file.unlink()
-    assert cli("predict").code == 0
-    assert epochs_of(two_phase_run) == (3, 3)
-    assert two_phase_run.labels_file.read_bytes() == before
-
-
-def test_lost_labels_are_made_for_the_runs_own_k(cli: Cli, two_phase_run: RunFolder) -> None:
-    first = bytes_of(two_phase_run.path, "*.h5")
-    cli("cluster", "-k", 3)
-    two_phase_run.labels_file.unlink()
-    result = cli("predict")
-    assert "labels are missing: clustering first\n" in result.err
-    assert set(predicted(result.out)) == {0, 1}
-    assert bytes_of(two_phase_run.path, "*.h5") == first
-
-
-def test_a_checkpoint_asked_for_is_respected_by_all_that_follows(
-    cli: Cli, two_phase_run: RunFolder, data: Data
-) -> None:
-    cli("embed", "--checkpoint", 1)
-    latents = files_of(two_phase_run.path)["latents.h5"]
-    for flags in (["-k", 3], [], ["-k", "auto"]):
-        assert "going back" not in cli("cluster", *flags).err
-        assert epochs_of(two_phase_run) == (1, 1)
-    assert cli("predict", data.val_images).code == 0
-    assert cli("plot", data.val_images).code == 0
-    assert files_of(two_phase_run.path)["latents.h5"] == latents
-    # until embed is asked for the last one
-    cli("embed")
-    assert cli("cluster").code == 0
-    assert epochs_of(two_phase_run) == (4, 4)
-
-
-def test_training_anew_voids_another_k_and_its_phase(
-    cli: Cli, two_phase_run: RunFolder, data: Data
-) -> None:
-    cli("cluster", "-k", 3)
-    assert cli("train", data.images, *TWO_PHASES, "--seed", 1, "--force").code == 0
-    result = cli("predict")
-    assert set(predicted(result.out)) == {0, 1}
-    assert "going back" not in result.err
-    made = labels_of(two_phase_run)
-    assert (made.recipe["k"], made.seed, made.details["checkpoint"]) == (2, 1, "last")
-    assert epochs_of(two_phase_run) == (4, 4)
-
-
-def test_training_by_one_phase_leaves_nothing_to_go_back_to(
-    cli: Cli, two_phase_run: RunFolder, data: Data
-) -> None:
-    cli("cluster", "-k", 3)
-    assert cli("train", data.images, *RECIPE, "--epochs", 2, "--force").code == 0
-    result = cli("cluster", "-k", 3)
-    assert result.code == 0
-    assert "latents are made anew: the weights have changed\n" in result.err
-    assert "going back" not in result.err
-    assert labels_of(two_phase_run).details["checkpoint"] == "last"
-
-
-def test_a_run_interrupted_in_the_second_phase_is_used_and_finished(
-    cli: Cli, self_labelled: Path, two_phase_run: RunFolder, data: Data
-) -> None:
-    """Latents follow the last checkpoint there is, whichever phase it is of."""
-    finished = bytes_of(two_phase_run.path, "weights/*")
-    for epoch in (3, 4):
-        two_phase_run.weights_file(epoch).unlink()
-    assert cli("cluster").code == 0
-    assert epochs_of(two_phase_run) == (2, 2)
-    assert "assignments" not in artifacts.read(two_phase_run.latents_file).arrays
-    # without a checkpoint of the second phase there is nothing to go back from
-    assert "going back" not in cli("cluster", "-k", 3).err
-    assert labels_of(two_phase_run).details["checkpoint"] == "last"
-    assert cli("train", "--resume").code == 0
-    assert bytes_of(two_phase_run.path, "weights/*") == finished
-    result = cli("cluster", "-k", 3)
-    assert "latents are made anew: there is a later checkpoint\n" in result.err
-    assert f"{BACK}\n" in result.err
-    assert epochs_of(two_phase_run) == (2, 2)
-    assert cli("cluster").code == 0
-    assert bytes_of(two_phase_run.path, "l*.h5") == bytes_of(self_labelled, "l*.h5")
 
 
 def test_a_picture_of_others_is_of_the_network_that_labels_them(

@@ -1,0 +1,386 @@
+"""aeclust cluster: the labels of any chain, their doubts, and an estimated number of clusters."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support import BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
+
+from aeclust import artifact as artifacts
+from aeclust.clusters import clusterers, reduction
+from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.clusterers import cluster
+from aeclust.clusters.consensus import Member
+from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import score
+from aeclust.recipe import CLUSTERERS, Recipe
+from aeclust.run import clusters
+from aeclust.run.folder import RunFolder
+
+FRESH = " (fresh, nothing to do)\n"
+NEXT = "next: aeclust plot, or aeclust predict > submission.csv"
+
+
+def labels_of(run: RunFolder) -> artifacts.Artifact:
+    return artifacts.read(run.labels_file, "labels")
+
+
+def latents_of(run: RunFolder) -> dict[str, NDArray[Any]]:
+    return artifacts.read(run.latents_file, "latents").arrays
+
+
+def with_latents(run: RunFolder, values: NDArray[Any]) -> None:
+    """Other latents of the same weights."""
+    latents = artifacts.read(run.latents_file)
+    arrays = {**latents.arrays, "latents": values.astype(np.float32)}
+    artifacts.write(run.latents_file, dataclasses.replace(latents, arrays=arrays))
+
+
+# -- what it makes -----------------------------------------------------------------------------
+
+
+def test_what_is_done_is_said_in_order(cli: Cli, run: RunFolder, data: Data) -> None:
+    code, out, err = cli("cluster")
+    assert code == 0
+    assert err.splitlines() == [
+        "latents are missing: embedding first",
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "clustering 60 latents: pca:2 > kmeans, k = 2",
+        f"warning: {BY_COLOUR}",
+        NEXT,
+    ]
+    labels = labels_of(run)
+    sizes = np.bincount(labels.arrays["labels"]).tolist()
+    mean = labels.arrays["confidence"].mean()
+    text = (
+        f"aeclust-run/labels.h5: 60 images in clusters of {sizes[0]}, {sizes[1]};"
+        f" mean confidence {mean:.3f}"
+    )
+    assert out == f"{text}\n"
+    assert cli("cluster") == (0, f"{text}{FRESH}", f"warning: {BY_COLOUR}\n")  # once more
+
+
+def test_labels_are_those_of_the_recipes_chain(full_run: RunFolder, data: Data) -> None:
+    latents, labels = artifacts.read(full_run.latents_file), labels_of(full_run)
+    points = reduce(latents.arrays["latents"], ("pca:2",), seed=0)
+    wanted = cluster(points, 2, "kmeans", seed=0)
+    assert np.array_equal(labels.arrays["labels"], wanted)
+    assert np.array_equal(labels.arrays["embedding"], points)
+    assert labels.arrays["references"].tolist() == list(range(60))
+    assert labels.arrays["ids"].tolist() == list(range(60))
+    assert labels.parents == {**latents.parents, "latents": latents.digest}
+    assert np.allclose(labels.arrays["confidence"], 1.0)
+    truth = np.load(data.labels)
+    assert np.array_equal(wanted, truth) or np.array_equal(wanted, 1 - truth)
+
+
+def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Data) -> None:
+    answer = json.loads(cli("cluster", "--json").out)
+    sizes = sorted(np.bincount(np.load(data.labels)).tolist(), reverse=True)
+    assert answer == {
+        "file": "aeclust-run/labels.h5",
+        "k": 2,
+        "sizes": sizes,
+        "confidence": 1.0,
+        "agreement": None,
+        "view_agreement": None,
+        "members": {},
+        "warnings": [BY_COLOUR],
+        "made": True,
+    }
+    assert json.loads(cli("cluster", "--json").out) == {**answer, "made": False}
+
+
+@pytest.mark.parametrize("clusterer", CLUSTERERS)
+def test_every_clusterer_can_be_asked_for(cli: Cli, full_run: RunFolder, clusterer: str) -> None:
+    assert cli("cluster", "--clusterer", clusterer, "-k", 3).code == 0
+    labels = labels_of(full_run)
+    assert labels.recipe["clusterer"] == clusterer
+    assert set(labels.arrays["labels"].tolist()) == {0, 1, 2}
+    voted = clusterer == "consensus"
+    assert ("shares" in labels.arrays) is voted
+    assert (labels.details["agreement"] is not None) is voted
+    assert bool(labels.details["members"]) is voted
+
+
+@pytest.mark.parametrize(
+    ("reduction", "steps"),
+    [
+        ("none", []),
+        ("pca:5", ["pca:5"]),
+        ("kpca:3", ["kpca:3"]),
+        ("sphere,pca:3", ["sphere", "pca:3"]),
+        ("kpca:20,tsne:2", ["kpca:20", "tsne:2"]),
+    ],
+)
+def test_every_reduction_can_be_asked_for(
+    cli: Cli, full_run: RunFolder, reduction: str, steps: list[str]
+) -> None:
+    result = cli("cluster", "--reduction", reduction, "--perplexity", 7)
+    assert f"clustering 60 latents: {' > '.join([*steps, 'kmeans'])}, k = 2\n" in result.err
+    labels = labels_of(full_run)
+    assert labels.recipe["reduction"] == steps
+    assert labels.recipe["perplexity"] == 7.0
+    assert ("embedding" in labels.arrays) is ("tsne:2" in steps)
+
+
+def test_what_stood_in_for_what_is_printed_and_recorded(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "substitutions" not in labels_of(full_run).details
+    monkeypatch.setattr(reduction, "KERNEL_POINTS", 59)
+    monkeypatch.setattr(reduction, "LANDMARKS", 40)
+    monkeypatch.setitem(clusterers.MOST, "spectral", 50)
+    result = cli("cluster", "--reduction", "kpca:3", "--clusterer", "spectral")
+    assert result.code == 0
+    lines = labels_of(full_run).details["substitutions"]
+    assert len(lines) == 2
+    assert "approximated by Nystroem with 40 landmarks" in lines[0]
+    assert "is that of 50 random ones" in lines[1]
+    assert result.err.splitlines()[2:4] == lines
+    shown = json.loads(cli("info", full_run.labels_file, "--json").out)
+    assert shown["details"]["substitutions"] == lines
+
+
+def test_the_sphere_forgets_how_far_a_latent_lies_from_the_mean(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    assert cli("cluster", "--reduction", "sphere", "--clusterer", "agglomerative").code == 0
+    values = latents_of(full_run)["latents"].astype(np.float64)
+    away = values - values.mean(0)
+    points = (away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
+    wanted = cluster(points, 2, "agglomerative", seed=0)
+    assert np.array_equal(labels_of(full_run).arrays["labels"], wanted)
+
+
+def test_o_copies_the_labels(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("cluster", "-o", "mine.h5").out.startswith("mine.h5: 60 images in clusters of ")
+    assert Path("mine.h5").read_bytes() == full_run.labels_file.read_bytes()
+
+
+# -- members and warnings ----------------------------------------------------------------------
+
+
+def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder) -> None:
+    flags = ["--reduction", "pca:6", "--clusterer", "consensus", "-k", 3]
+    result = cli("cluster", *flags)
+    labels = labels_of(full_run)
+    recipe = Recipe.from_json(labels.recipe)
+    wanted = cluster_latents(latents_of(full_run)["latents"], recipe, seed=0)
+    assert wanted.shares is not None
+    assert np.array_equal(labels.arrays["labels"], wanted.labels)
+    assert np.array_equal(labels.arrays["shares"], wanted.shares)
+    assert np.array_equal(labels.arrays["confidence"], wanted.shares.max(1))
+    kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
+    names = [f"{kind} in {size} dimensions" for size in (6, 3) for kind in kinds]
+    assert labels.details["members"].keys() == set(names)
+    assert labels.details["members"] == {m.name: m.agreement for m in wanted.members}
+    assert (labels.details["agreement"], labels.details["k"]) == (wanted.agreement, 3)
+    assert result.out.endswith(f", agreement of the members {wanted.agreement:.3f}\n")
+    answer = json.loads(cli("cluster", "--json", *flags).out)
+    for name in ("k", "agreement", "members", "warnings"):
+        assert answer[name] == labels.details[name]
+
+
+def test_the_consensus_takes_no_more_axes_than_there_are(cli: Cli, full_run: RunFolder) -> None:
+    assert cli("cluster", "--reduction", "pca:999", "--clusterer", "consensus").code == 0
+    members = labels_of(full_run).details["members"]
+    assert len(members) == 8
+    assert {name.split(" in ")[1] for name in members} == {"32 dimensions", "16 dimensions"}
+
+
+def test_a_nearly_empty_cluster_is_warned_of(cli: Cli, full_run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    with_latents(full_run, rng.normal(0, 1, (60, 4)) + 1000 * np.eye(60)[:, :4] * [1, 1, 0, 0])
+    result = cli("cluster", "--reduction", "none", "-k", 3)
+    text = "clusters 1, 2 are nearly empty (2 of 60 images together)"
+    assert f"warning: {text}\n" in result.err
+    assert labels_of(full_run).details["warnings"] == [text]
+
+
+def test_members_that_do_not_agree_are_warned_of(cli: Cli, full_run: RunFolder) -> None:
+    with_latents(full_run, np.random.default_rng(0).normal(0, 1, (60, 32)))
+    result = cli("cluster", "--reduction", "pca:8", "--clusterer", "consensus", "-k", 5)
+    agreement = labels_of(full_run).details["agreement"]
+    assert agreement < 0.75
+    assert f"the consensus agree with it on only {agreement:.0%} of the images: " in result.err
+
+
+def test_all_doubts_are_had_once_printed_in_order_and_kept(
+    cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Clustering, NDArray[Any]]] = []
+
+    def doubting(result: Clustering, colours: NDArray[Any], *, seed: int) -> list[str]:
+        seen.append((result, colours))
+        return ["one", "two"]
+
+    monkeypatch.setattr(clusters, "doubts", doubting)
+    printed = "warning: one\nwarning: two\n"
+    result = cli("cluster", "--clusterer", "consensus")
+    assert result.err.endswith(f"k = 2\n{printed}{NEXT}\n")
+    assert labels_of(full_run).details["warnings"] == ["one", "two"]
+    fresh = cli("cluster", "--clusterer", "consensus", "--json")
+    assert (json.loads(fresh.out)["warnings"], fresh.err) == (["one", "two"], printed)
+    ((clustering, colours),) = seen
+    assert np.array_equal(clustering.labels, labels_of(full_run).arrays["labels"])
+    assert all(isinstance(member, Member) for member in clustering.members)
+    assert np.array_equal(colours, latents_of(full_run)["colours"])
+
+
+# -- two phases --------------------------------------------------------------------------------
+
+
+def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) -> None:
+    latents, labels = latents_of(two_phase_run), labels_of(two_phase_run)
+    views = Views(latents["view_rows"], latents["view_latents"], latents["view_clusters"])
+    assert views.rows.tolist() == list(range(60))
+    wanted = cluster_latents(
+        latents["latents"],
+        two_phase_run.manifest().recipe,
+        seed=0,
+        assignments=latents["assignments"],
+        views=views,
+    )
+    assert np.array_equal(labels.arrays["labels"], wanted.labels)
+    assert score(wanted.labels, latents["assignments"].argmax(1)).accuracy == 1.0
+    assert labels.details["view_agreement"] == wanted.view_agreement
+    assert wanted.view_agreement == score(latents["view_clusters"], wanted.labels).accuracy
+    assert wanted.shares is not None
+    assert np.array_equal(labels.arrays["shares"], wanted.shares)
+    assert np.array_equal(labels.arrays["confidence"], wanted.shares.max(1))
+    assert labels.details["agreement"] == 1.0
+
+
+def test_what_views_say_is_printed(cli: Cli, two_phase_run: RunFolder) -> None:
+    answer = json.loads(cli("cluster", "--json", "--force").out)
+    assert 0.5 <= answer["view_agreement"] <= 1
+    assert cli("cluster").out.endswith(
+        f"agreement of the members {answer['agreement']:.3f},"
+        f" of random views {answer['view_agreement']:.3f}{FRESH}"
+    )
+    # both doubts together, and nothing else, make the confidence
+    assert answer["confidence"] == pytest.approx(
+        answer["agreement"] * answer["view_agreement"], abs=1e-4
+    )
+
+
+def test_another_k_takes_the_latents_of_the_first_phase(
+    cli: Cli, two_phase_run: RunFolder, data: Data
+) -> None:
+    code, out, err = cli("cluster", "-k", 3)
+    assert code == 0
+    assert err.splitlines()[:4] == [
+        "latents are made anew: the network has learnt 2 clusters of its own, so other numbers take"
+        " the latents of epoch 2, before it did",
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8",
+        "labels are made anew: the latents have changed",
+        "clustering 60 latents: sphere > pca:20 > consensus, k = 3",
+    ]
+    latents, labels = latents_of(two_phase_run), labels_of(two_phase_run)
+    digest = artifacts.read(two_phase_run.weights_file(2)).digest
+    assert labels.parents["weights"] == digest
+    assert not {"assignments", "view_clusters"} & latents.keys()
+    recipe = dataclasses.replace(two_phase_run.manifest().recipe, k=3)
+    views = Views(latents["view_rows"], latents["view_latents"])
+    wanted = cluster_latents(latents["latents"], recipe, seed=0, views=views)
+    assert wanted.view_agreement is not None
+    assert labels.details["view_agreement"] == wanted.view_agreement
+    assert np.array_equal(labels.arrays["labels"], wanted.labels)
+    sizes = ", ".join(map(str, np.bincount(wanted.labels)))
+    assert f" in clusters of {sizes}; " in out
+    cli("embed", "--checkpoint", 2)
+    assert np.array_equal(latents_of(two_phase_run)["latents"], latents["latents"])
+
+
+def test_another_seed_draws_other_members_but_the_network_is_the_same(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
+    first = labels_of(two_phase_run)
+    assert cli("cluster", "--seed", 3).code == 0
+    assert np.array_equal(labels_of(two_phase_run).arrays["shares"], first.arrays["shares"])
+
+
+# -- an estimated number of clusters -----------------------------------------------------------
+
+
+def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder) -> None:
+    wanted = labels_of(full_run).arrays["labels"]
+    code, out, err = cli("cluster", "-k", "auto")
+    assert code == 0
+    assert err.splitlines()[1:3] == [
+        "clustering 60 latents: pca:2 > kmeans, k = estimated",
+        "estimated 2 clusters; state another number with -k",
+    ]
+    labels = labels_of(full_run)
+    assert np.array_equal(labels.arrays["labels"], wanted)
+    assert (labels.recipe["k"], labels.details["k"]) == (0, 2)
+    assert cli("cluster", "-k", "auto").out == out.replace("\n", FRESH)
+    answer = json.loads(cli("cluster", "-k", "auto", "--json").out)
+    assert (answer["k"], len(answer["sizes"]), answer["made"]) == (2, 2, False)
+
+
+def test_auto_says_when_it_tried_no_more(cli: Cli, full_run: RunFolder) -> None:
+    corners = 100 * np.eye(6)[np.arange(60) % 6]  # as many as 60 images allow
+    with_latents(full_run, corners + np.random.default_rng(0).normal(size=(60, 6)))
+    text = "estimated 6 clusters, the most that were tried, so there may be more; state another"
+    assert text in cli("cluster", "-k", "auto", "--reduction", "none").err
+
+
+def test_auto_says_when_the_images_are_too_few(cli: Cli, data: Data) -> None:
+    np.save("few.npy", np.load(data.images)[:29])
+    assert cli("train", "few.npy", *RECIPE, "--epochs", 1).code == 0
+    text = "2 clusters, because the images are too few to estimate it; state another number with -k"
+    assert text in cli("cluster", "-k", "auto").err
+
+
+def test_auto_finds_groups_that_stand_apart(cli: Cli, full_run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.arange(60) % 5
+    with_latents(full_run, 20 * np.eye(5)[groups] + rng.normal(0, 1, (60, 5)))
+    for clusterer in ("kmeans", "consensus"):
+        flags = ["-k", "auto", "--clusterer", clusterer, "--reduction", "pca:4"]
+        answer = json.loads(cli("cluster", *flags, "--json").out)
+        assert (answer["k"], answer["sizes"]) == (5, [12] * 5)
+        labels = labels_of(full_run).arrays["labels"]
+        assert len(set(zip(labels.tolist(), groups.tolist(), strict=True))) == 5
+
+
+def test_auto_says_what_the_network_has_learnt(cli: Cli, two_phase_run: RunFolder) -> None:
+    text = "estimated 2 clusters; the network has learnt 2 of its own, which -k 2 takes\n"
+    assert text in cli("cluster", "-k", "auto").err
+
+
+def test_a_run_trained_with_auto_has_one_phase(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
+    run = RunFolder(Path("aeclust-run"))
+    text = cli("cluster").err
+    assert "estimated 2 clusters; state another number with -k\n" in text
+    assert "pca:20 of 60 latents with 8 values is pca:8\n" in text
+    assert labels_of(run).details.items() >= {"epoch": 2, "k": 2}.items()
+    assert "learnt" not in cli("cluster", "-k", 3).err
+    assert labels_of(run).details.items() >= {"epoch": 2, "k": 3}.items()
+
+
+# -- what it has to work with ------------------------------------------------------------------
+
+
+def test_every_command_says_of_a_training_that_it_stopped(cli: Cli, run: RunFolder) -> None:
+    for epoch in range(4, 12):
+        run.weights_file(epoch).unlink()
+    text = (
+        "warning: training stopped before its end, and these are the weights after epoch 3 of 11; "
+        "go on with aeclust train --resume\n"
+    )
+    for command in ("embed", "cluster", "predict", "plot", "report"):
+        result = cli(command)
+        assert result.code == 0, result.err
+        assert text in result.err
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "training stopped before its end" in page
