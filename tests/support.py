@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
+from aeclust import artifact
 from aeclust.cli import main
 from aeclust.errors import AeclustError, InputError
 from aeclust.recipe import Recipe, named
@@ -38,6 +40,9 @@ RECIPE += ["--epochs", "11", "--batch-size", "16"]
 # the default recipe: 2 epochs that know no k and 2 of self-labelling, four steps each, all kept
 TWO_PHASES = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16"]
 TWO_PHASES += ["--epochs", "2", "--set", "label_epochs=2"]
+
+# three checkpoints, and the state to resume after every step
+SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]
 
 # what is said of clusters of make_images
 BY_COLOUR = (
@@ -183,6 +188,28 @@ def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
 def bytes_of(folder: Path, pattern: str) -> dict[str, bytes]:
     """The bytes of the files that fit a pattern, by name."""
     return {file.name: file.read_bytes() for file in sorted(folder.glob(pattern))}
+
+
+def intact_files(run: Path) -> dict[str, bytes]:
+    """All that readers look at, artifacts verified; times in metrics.jsonl are left out."""
+    found = {}
+    for file in sorted(run.rglob("*")):
+        name = file.relative_to(run).as_posix()
+        if not file.is_file() or file.name.startswith("."):
+            continue
+        found[name] = file.read_bytes()
+        if name.endswith(".h5"):
+            artifact.read(file)
+        if name == "metrics.jsonl":
+            lines = [json.loads(line) for line in file.read_text().splitlines()]
+            found[name] = json.dumps([(line["epoch"], line["loss"]) for line in lines]).encode()
+    return found
+
+
+def left_behind(run: Path) -> list[str]:
+    """What dead writers left; pictures are written without the lock, and theirs may stay."""
+    names = [file.name for file in run.rglob(".*") if file.name != ".lock"]
+    return [name for name in names if ".png." not in name and ".csv." not in name]
 
 
 def one_error(result: Result, code: int = 2) -> str:

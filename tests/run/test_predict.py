@@ -255,6 +255,16 @@ def test_a_picture_of_other_images_has_the_clusters_that_predict_gives_them(
     assert json.loads(result.out)["accuracy"] == scored["accuracy"]
 
 
+def test_a_picture_of_other_images_by_tsne_has_as_many_clusters_as_asked_for(
+    cli: Cli, data: Data
+) -> None:
+    chain = ["--set", "reduction=tsne:2", "--set", "perplexity=5"]
+    assert cli("train", data.images, *RECIPE, *chain).code == 0
+    assert cli("cluster", "-k", 3).code == 0
+    result = cli("plot", data.val_images, "--labels", data.val_labels, "--json")
+    assert list(json.loads(result.out)["sizes"]) == ["0", "1", "2"]
+
+
 # -- folders of images -------------------------------------------------------------------------
 
 

@@ -1,0 +1,374 @@
+"""aeclust train: what it writes, in one phase and in two, and what it replaces."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import threadpoolctl
+import torch
+from numpy.typing import NDArray
+from support import RECIPE, TWO_PHASES, Cli, Data, bytes_of, check_error, files_of
+
+from aeclust import artifact as artifacts
+from aeclust.images import Source, load
+from aeclust.network import training
+from aeclust.network.losses import Loss, objective
+from aeclust.run.folder import RunFolder
+
+RUN = RunFolder(Path("aeclust-run"))
+
+
+def recipe_of(run: Path) -> dict[str, Any]:
+    recipe: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))["recipe"]
+    return recipe
+
+
+def metrics_of(run: RunFolder) -> list[dict[str, float]]:
+    return [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+
+
+# -- what it writes ----------------------------------------------------------------------------
+
+
+def test_a_finished_run_holds_nothing_but_its_files(run: RunFolder) -> None:
+    names = sorted(file.name for file in run.path.iterdir())
+    assert names == [".lock", "metrics.jsonl", "run.json", "weights"]
+    # twelve checkpoints, the untrained and the last included
+    names = sorted(file.name for file in (run.path / "weights").iterdir())
+    assert names == [f"epoch-{epoch:04d}.h5" for epoch in range(12)]
+    for epoch in range(12):
+        weights = artifacts.read(run.weights_file(epoch), "weights")
+        assert weights.details == {"epoch": epoch, "image_channels": 3}
+
+
+def test_metrics_have_one_line_an_epoch(run: RunFolder) -> None:
+    lines = metrics_of(run)
+    assert [line["epoch"] for line in lines] == list(range(1, 12))
+    names = ["epoch", "loss", "reconstruction", "kl", "contrast", "labels"]
+    names += ["seconds", "images_per_second"]
+    assert all(list(line) == names for line in lines)
+    assert all(line["images_per_second"] > 0 for line in lines)
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert run.metrics_file.read_text().endswith("\n")
+
+
+def test_the_manifest_has_data_digest_recipe_and_seed(run: RunFolder, data: Data) -> None:
+    manifest = json.loads(run.manifest_file.read_text())
+    assert manifest["format"] == 1
+    assert manifest["data"] == {
+        "location": str(data.images),
+        "layout": None,
+        "range": None,
+        "size": None,
+        "skip_bad": False,
+        "sha256": load(Source(location=str(data.images))).digest(),
+        "shape": [60, 8, 8, 3],
+    }
+    wanted = {"name": "baseline", "channels": [4, 8], "lr": 1e-3, "reduction": ["pca:2"]}
+    assert manifest["recipe"].items() >= wanted.items()
+    assert manifest["seed"] == 0
+    assert manifest["validation"] == {"images": None, "labels": None}
+
+
+def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(cli: Cli, data: Data) -> None:
+    code, out, err = cli("train", data.images, *RECIPE, "--epochs", 2)
+    assert code == 0
+    loss = metrics_of(RUN)[-1]["loss"]
+    assert out == f"aeclust-run: baseline, 2 epochs, loss {loss:.4f}, 3 checkpoints\n"
+    lines = err.splitlines()
+    assert lines[0] == f"{data.images}: 60 images, 8 x 8 RGB, uint8"
+    assert lines[1].startswith("3 checkpoints of 0.0 MB and the state to resume will take up to")
+    assert lines[2:] == [
+        "next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3"
+    ]
+
+
+def test_images_that_are_few_are_named_as_they_are(cli: Cli, data: Data) -> None:
+    np.save("few.npy", np.load(data.images)[:3])
+    result = cli("train", "few.npy", *RECIPE, "--epochs", 1)
+    assert result.err.endswith("or aeclust reconstruct --idx 1,2\n")
+    assert cli("reconstruct", "--idx", "1,2").code == 0
+
+
+def test_json_names_the_checkpoints_and_the_last_metrics(cli: Cli, data: Data) -> None:
+    answer = json.loads(cli("train", data.images, *RECIPE, "--epochs", 2, "--json").out)
+    metrics = answer.pop("metrics")
+    assert metrics["epoch"] == 2
+    wanted = {"run": "aeclust-run", "recipe": "baseline", "epochs": 2, "checkpoints": [0, 1, 2]}
+    assert answer == {**wanted, "trained": True}
+    again = json.loads(cli("train", "--resume", "--json").out)
+    assert again == {**wanted, "trained": False, "metrics": metrics}
+
+
+def test_resizing_is_said_aloud(cli: Cli, data: Data) -> None:
+    result = cli("train", data.images, *RECIPE, "--set", "image_size=16", "--epochs", 1)
+    assert result.code == 0
+    assert "images are resized to 16 x 16 for recipe baseline\n" in result.err
+
+
+def test_equal_commands_give_equal_bytes_and_another_seed_others(
+    cli: Cli, data: Data, trained: Path
+) -> None:
+    assert cli("train", data.images, *RECIPE).code == 0
+    assert bytes_of(RUN.path, "weights/*.h5") == bytes_of(trained, "weights/*.h5")
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, "--seed", 5, "--force").code == 0
+    ours = artifacts.read(RUN.weights_file(0))
+    theirs = artifacts.read(trained / "weights/epoch-0000.h5")
+    assert ours.seed == 5
+    name = "state_dict/encoder.0.weight"
+    assert not np.array_equal(ours.arrays[name], theirs.arrays[name])
+
+
+# -- the recipe --------------------------------------------------------------------------------
+
+
+def test_a_toml_file_is_a_recipe_and_flags_go_before_it(cli: Cli, data: Data) -> None:
+    Path("own.toml").write_text(
+        'recipe = "baseline"\nchannels = [4, 8]\nimage_size = 8\nlr = 0.5\nepochs = 3\nk = 4\n'
+    )
+    arguments = ["--config", "own.toml", "--set", "epochs=2", "--lr", "1e-3"]
+    assert cli("train", data.images, *arguments).code == 0
+    wanted = {"name": "baseline", "channels": [4, 8], "epochs": 2, "lr": 1e-3, "k": 4}
+    assert recipe_of(RUN.path).items() >= wanted.items()
+
+
+def test_a_config_that_was_written_is_the_recipe_of_its_flags(cli: Cli, data: Data) -> None:
+    flags = [*RECIPE, "--epochs", 1, "-k", "auto", "--set", "beta=0.25"]
+    code, out, err = cli("train", "nowhere.npy", *flags, "--write-config")
+    assert (code, err) == (0, "")
+    assert os.listdir() == []  # nothing was looked for, nothing trained
+    Path("run.toml").write_text(out)
+    assert cli("train", "--config", "run.toml", "--write-config").out == out
+    assert cli("train", data.images, "--config", "run.toml", "--run", "by-file").code == 0
+    assert cli("train", data.images, *flags, "--run", "by-flags").code == 0
+    recipe = recipe_of(Path("by-file"))
+    assert recipe == recipe_of(Path("by-flags"))
+    assert (recipe["k"], recipe["beta"]) == (0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (
+            ["--recipe", "vae", "--set", "latent_size=4", "-k", 3, "--loss", "elbo"],
+            {"name": "vae", "latent_size": 4, "k": 3, "loss": "elbo"},
+        ),
+        (
+            ["--optimizer", "sgd", "--set", "momentum=0.9", "--lr", 1e-4],
+            {"optimizer": "sgd", "momentum": 0.9, "lr": 1e-4, "batch_size": 16},
+        ),
+        (["-k", "auto"], {"k": 0}),
+        (["--precision", "bfloat16"], {"precision": "bfloat16"}),
+    ],
+)
+def test_every_flag_reaches_the_recipe(
+    cli: Cli, data: Data, flags: list[object], wanted: dict[str, object]
+) -> None:
+    result = cli("train", data.images, *RECIPE, "--epochs", 1, *flags)
+    assert result.code == 0, result.err
+    assert "estimate" not in result.err  # nothing is left out of a recipe of one phase
+    assert recipe_of(RUN.path).items() >= wanted.items()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_muon_trains_in_any_precision_and_weights_stay_float32(
+    cli: Cli, data: Data, precision: str
+) -> None:
+    flags = ["--optimizer", "muon", "--lr", 0.05, "--set", "momentum=0.6", "--epochs", 3]
+    flags += ["--set", f"precision={precision}", "--set", "batch_norm=true"]
+    assert cli("train", data.images, *RECIPE, *flags).code == 0
+    losses = [line["loss"] for line in metrics_of(RUN)]
+    assert losses[2] < losses[0]
+    weights = artifacts.read(RUN.weights_file(3)).group("state_dict/")
+    assert {str(v.dtype) for name, v in weights.items() if "num_batches" not in name} == {"float32"}
+
+
+def test_the_environment_names_the_run(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AECLUST_RUN", "elsewhere")
+    assert cli("train", data.images, *RECIPE, "--epochs", 1).code == 0
+    assert Path("elsewhere/run.json").exists()
+    assert not RUN.path.exists()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_are_those_of_all_libraries_for_the_time_of_a_command(
+    cli: Cli, data: Data, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[int]] = []
+    real = training.train
+
+    def watched(*given: Any, **more: Any) -> Any:
+        libraries = {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+        seen.append({torch.get_num_threads()} | libraries)
+        return real(*given, **more)
+
+    monkeypatch.setattr(training, "train", watched)
+    before = threadpoolctl.threadpool_info()
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, "--threads", threads).code == 0
+    assert seen == [{threads}]
+    after = threadpoolctl.threadpool_info()
+    assert [library for library in after if library in before] == before
+
+
+# -- two phases --------------------------------------------------------------------------------
+
+
+def weights_of(file: Path) -> dict[str, NDArray[Any]]:
+    """The state of a network, but for what tells clusters apart."""
+    arrays = artifacts.read(file, "weights").arrays
+    return {name: value for name, value in arrays.items() if "/head." not in name}
+
+
+def test_the_default_recipe_has_two_phases(cli: Cli, data: Data, self_labelled: Path) -> None:
+    code, out, err = cli("train", data.images, *TWO_PHASES)
+    assert code == 0
+    assert "self-labelling" not in err
+    lines = metrics_of(RUN)
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    loss = lines[-1]["loss"]
+    assert out == f"aeclust-run: hybrid, 4 epochs, loss {loss:.4f}, 5 checkpoints\n"
+    assert RUN.checkpoints() == [0, 1, 2, 3, 4]
+    assert [line["labels"] > 0 for line in lines] == [False, False, True, True]
+    assert all(line["contrast"] > 0 and line["reconstruction"] > 0 for line in lines)
+    for line in lines:
+        parts = 10 * line["reconstruction"] + line["contrast"] + line["labels"]
+        assert line["loss"] == pytest.approx(parts, rel=1e-4)
+    wanted = {"name": "hybrid", "epochs": 2, "label_epochs": 2, "k": 2, "optimizer": "muon"}
+    wanted |= {"precision": "auto", "clusterer": "consensus", "reduction": ["sphere", "pca:20"]}
+    assert recipe_of(RUN.path).items() >= wanted.items()
+    # and equal commands give equal bytes in both
+    assert bytes_of(RUN.path, "weights/*") == bytes_of(self_labelled, "weights/*")
+
+
+def test_the_end_of_the_first_phase_is_kept_among_the_dozen(cli: Cli, data: Data) -> None:
+    longer = ["--epochs", 14, "--set", "label_epochs=9", "--batch-size", 30]
+    answer = json.loads(cli("train", data.other, *TWO_PHASES, *longer, "--json").out)
+    assert answer["checkpoints"] == [0, 2, 4, 6, 8, 10, 13, 14, 15, 17, 19, 21, 23]
+
+
+@pytest.mark.parametrize(
+    ("flags", "checkpoints"),
+    [(["-k", "auto"], 3), (["-k", 3], 5), (["--set", "label_epochs=0"], 3)],
+)
+def test_the_first_phase_knows_no_k(
+    cli: Cli, data: Data, self_labelled: Path, flags: list[object], checkpoints: int
+) -> None:
+    result = cli("train", data.images, *TWO_PHASES, *flags)
+    assert result.code == 0
+    assert RUN.checkpoints() == list(range(checkpoints))
+    for epoch in (0, 1, 2):
+        file = RUN.weights_file(epoch)
+        ours, theirs = weights_of(file), weights_of(self_labelled / "weights" / file.name)
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_an_estimated_k_leaves_out_the_second_phase_and_says_so(cli: Cli, data: Data) -> None:
+    _, out, err = cli("train", data.images, *TWO_PHASES, "-k", "auto")
+    text = "k is left to an estimate: no self-labelling, which needs a number of clusters\n"
+    assert text in err
+    last = metrics_of(RUN)[-1]
+    assert (last["epoch"], last["labels"]) == (2, 0)
+    assert recipe_of(RUN.path)["k"] == 0
+    assert not [name for name in artifacts.read(RUN.weights_file(2)).arrays if "head" in name]
+    result = cli("train", data.images, *TWO_PHASES, "-k", "auto", "--resume")
+    assert "aeclust-run: finished already, nothing to do\n" in result.err
+    assert result.out == out
+
+
+# -- forced and refused ------------------------------------------------------------------------
+
+
+def test_force_replaces_all_of_a_run(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    before = bytes_of(full_run.path, "weights/*")
+    assert cli("train", data.other, *RECIPE, "--epochs", 2, "--force", "-q").code == 0
+    assert full_run.checkpoints() == [0, 1, 2]
+    assert full_run.manifest().shape == (30, 8, 8, 3)
+    assert len(metrics_of(full_run)) == 2
+    assert bytes_of(full_run.path, "weights/*")["epoch-0002.h5"] != before["epoch-0002.h5"]
+    assert cli("predict").out.count("\n") == 31
+
+
+@pytest.mark.parametrize("content", ["{", None], ids=["damaged", "missing"])
+def test_force_starts_anew_without_a_good_manifest(
+    cli: Cli, run: RunFolder, data: Data, content: str | None
+) -> None:
+    run.manifest_file.unlink()
+    if content is not None:
+        run.manifest_file.write_text(content)
+    assert cli("train", data.images, *RECIPE, "--epochs", 1, "--force").code == 0
+    assert run.manifest().recipe.epochs == 1
+    assert run.checkpoints() == [0, 1]
+
+
+def test_too_full_a_disk_harms_nothing(
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_of(full_run.path)
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    result = cli("train", data.images, *RECIPE, "--set", "channels=64,128", "--force", "-q")
+    assert result.code == 4
+    what = "0 MB are free and 9 MB will be needed"
+    check_error(result.error, where="aeclust-run", what=what)
+    assert files_of(full_run.path) == before
+
+
+def test_a_place_that_cannot_be_written_exits_4(cli: Cli, data: Data) -> None:
+    Path("file").write_text("in the way")
+    result = cli("train", data.images, *RECIPE, "--run", "file/run", "-q")
+    assert result.code == 4
+    what = "cannot be written to (Not a directory)"
+    check_error(result.error, where="file/run", what=what)
+
+
+def test_what_cannot_be_removed_exits_4(cli: Cli, run: RunFolder, data: Data) -> None:
+    run.weights_file(3).unlink()
+    run.weights_file(3).mkdir()
+    result = cli("train", data.images, *RECIPE, "--force", "-q")
+    assert result.code == 4
+    check_error(result.error, where="aeclust-run", mend="check permissions and space, and repeat")
+
+
+def test_divergence_exits_3_and_keeps_what_was_good(cli: Cli, data: Data) -> None:
+    result = cli("train", data.images, *RECIPE, "--optimizer", "sgd", "--lr", "1e30", "-q")
+    assert (result.code, result.out) == (3, "")
+    text = "error: training diverged: the loss is not finite in epoch 1, step "
+    assert result.err.startswith(text)
+    assert "lower the learning rate (1e+30) with --lr; earlier checkpoints are kept" in result.err
+    assert RUN.checkpoints() == [0]
+    assert artifacts.read(RUN.weights_file(0), "weights").details["epoch"] == 0
+
+
+def test_parts_of_a_loss_that_are_not_finite_are_divergence_too(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The KL term is no part of the squared error, but stored beside it."""
+
+    def with_infinite_kl(*arguments: Any, **options: Any) -> Loss:
+        return dataclasses.replace(objective(*arguments, **options), kl=torch.tensor(torch.inf))
+
+    monkeypatch.setattr(training, "objective", with_infinite_kl)
+    result = cli("train", data.images, *RECIPE, "-q")
+    assert result.code == 3
+    assert "the loss is not finite in epoch 1, step 1" in result.err
+    assert not RUN.metrics_file.exists()
+
+
+def test_one_image_is_too_few_to_compare_views_of_but_not_to_reconstruct(
+    cli: Cli, data: Data
+) -> None:
+    np.save("one.npy", np.load(data.images)[:1])
+    result = cli("train", "one.npy", *TWO_PHASES, "-k", "auto", "-q")
+    assert result.code == 2
+    assert "1 image to train on; expected 2 or more" in result.err
+    assert cli("train", "one.npy", *RECIPE, "-k", "auto", "--force").code == 0
