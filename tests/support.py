@@ -181,7 +181,7 @@ def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != ".lock"
+        if file.is_file() and file.name not in (".lock", ".worker")
     }
 
 
@@ -208,7 +208,7 @@ def intact_files(run: Path) -> dict[str, bytes]:
 
 def left_behind(run: Path) -> list[str]:
     """What dead writers left; pictures are written without the lock, and theirs may stay."""
-    names = [file.name for file in run.rglob(".*") if file.name != ".lock"]
+    names = [file.name for file in run.rglob(".*") if file.name not in (".lock", ".worker")]
     return [name for name in names if ".png." not in name and ".csv." not in name]
 
 

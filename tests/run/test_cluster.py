@@ -277,7 +277,7 @@ def test_another_k_takes_the_latents_of_the_first_phase(
     code, out, err = cli("cluster", "-k", 3)
     assert code == 0
     assert err.splitlines()[:4] == [
-        f"latents are made anew: {BACK}",
+        BACK,
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
         "labels are made anew: the latents have changed",
         "clustering 60 latents: sphere > pca:20 > consensus, k = 3",

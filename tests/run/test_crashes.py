@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -13,13 +12,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support import RECIPE, Data, make_images, run_quietly
+from support import RECIPE, SHORT, Data, intact_files, left_behind, make_images, run_quietly
 
-from aeclust import artifact as artifacts
 from aeclust.run.folder import RunFolder
-
-# three checkpoints, and the state to resume after every step
-SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]
 
 
 class Died(BaseException):
@@ -86,28 +81,6 @@ class Mortal:
         return wrapped
 
 
-def files(run: Path) -> dict[str, bytes]:
-    """All that readers look at; times in metrics.jsonl are left out."""
-    found = {}
-    for file in sorted(run.rglob("*")):
-        name = file.relative_to(run).as_posix()
-        if not file.is_file() or file.name.startswith("."):
-            continue
-        found[name] = file.read_bytes()
-        if name.endswith(".h5"):
-            artifacts.read(file)  # verifies it
-        if name == "metrics.jsonl":
-            lines = [json.loads(line) for line in file.read_text().splitlines()]
-            found[name] = json.dumps([(line["epoch"], line["loss"]) for line in lines]).encode()
-    return found
-
-
-def hidden(run: Path) -> list[str]:
-    """What dead writers left; pictures are written without the lock, and theirs may stay."""
-    found = [file.name for file in run.rglob(".*") if file.name != ".lock"]
-    return [name for name in found if ".png." not in name and ".csv." not in name]
-
-
 def die(arguments: list[object], last: int | None = None) -> tuple[list[str], int | None]:
     """One command that dies in act number `last`, or lives; its acts and its exit code."""
     with pytest.MonkeyPatch.context() as patch:
@@ -138,14 +111,14 @@ def crash_everywhere(
         shutil.rmtree(run, ignore_errors=True)
         if start is not None:
             shutil.copytree(start, run)
-        return files(run) if start is not None else {}
+        return intact_files(run) if start is not None else {}
 
     for _ in range(2):  # the first time, libraries that it loads may write caches of their own
         prepare()
         acts, code = die([*arguments, "--run", run])
         assert code == 0
     assert {"write", "fsync", "replace"} <= set(acts)
-    new = files(run)
+    new = intact_files(run)
     # what is written several times has every state in between as well
     growing = {"metrics.jsonl", "resume.h5", "run.json.next"}
     for last in range(len(acts) - 1, -1, -every):
@@ -153,16 +126,17 @@ def crash_everywhere(
         died, code = die([*arguments, "--run", run], last)
         assert code is None, f"it lived through {acts[last]}"
         assert died[: last + 1] == acts[: last + 1]
-        for name, content in files(run).items():
+        now = intact_files(run)
+        for name, content in now.items():
             if name not in growing:
                 assert content in (old.get(name), new.get(name)), f"{name} after {acts[last]}"
-        assert clears or old.keys() <= files(run).keys(), f"lost by {acts[last]}"
-        if clears and files(run) == old and "--resume" in again:
+        assert clears or old.keys() & new.keys() <= now.keys(), f"lost by {acts[last]}"
+        if clears and now == old and "--resume" in again:
             continue  # nothing has begun, and the former run is not one to resume
         result = run_quietly(*again, "--run", run)
         assert result.code == 0, result.err
-        assert files(run) == new
-        assert not hidden(run), f"left behind by {acts[last]}"
+        assert intact_files(run) == new
+        assert not left_behind(run), f"left behind by {acts[last]}"
     return len(acts)
 
 
@@ -216,25 +190,29 @@ def test_resuming_that_dies_can_be_repeated(
 @pytest.mark.parametrize(
     "command",
     [
-        ["embed", "--force"],
-        ["embed", "--checkpoint", 5],
-        ["cluster", "--force"],
-        ["cluster", "-k", 3],
-        ["predict"],
-        ["reconstruct", "--idx", "0,1"],
-        ["plot"],
-        ["checkpoint-curve"],
+        "embed --checkpoint 5",
+        "predict",
+        "plot",
+        *(
+            pytest.param(command, marks=pytest.mark.endurance)
+            for command in (
+                "embed --force",
+                "cluster --force",
+                "cluster -k 3",
+                "reconstruct --idx 0,1",
+                "checkpoint-curve",
+            )
+        ),
     ],
-    ids=lambda command: " ".join(map(str, command)),
 )
 def test_a_later_stage_that_dies_can_be_repeated(
-    command: list[object], trained: Path, labelled: Path, tmp_path: Path
+    command: str, trained: Path, labelled: Path, tmp_path: Path
 ) -> None:
-    start = trained if command == ["predict"] else labelled
-    again = ["cluster", "-k", 3] if command == ["cluster", "-k", 3] else command
-    # the caches themselves in every act; what takes longer, or shows them, in some
-    every = {"embed": 1, "cluster": 1, "checkpoint-curve": 5}.get(str(command[0]), 2)
-    assert crash_everywhere(start, command, again, tmp_path, every=every) >= 3
+    name, *flags = command.split()
+    start = trained if name == "predict" else labelled
+    # latents and labels in every act; what takes longer, or shows them, in some
+    every = {"embed": 1, "cluster": 1, "checkpoint-curve": 5}.get(name, 2)
+    assert crash_everywhere(start, [name, *flags], [name, *flags], tmp_path, every=every) >= 3
 
 
 def test_keeping_a_decoded_folder_that_dies_can_be_repeated(tmp_path: Path) -> None:
@@ -310,14 +288,14 @@ def test_a_signal_ends_a_later_stage_at_once_and_leaves_nothing_half_written(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     run = tmp_path / "run"
     shutil.copytree(labelled, run)
-    old = files(run)
+    old = intact_files(run)
     arguments = [*command, "--run", run, "-q"]
     try:
         run_quietly(*arguments)  # libraries that it loads may write caches of their own
         shutil.rmtree(run)
         shutil.copytree(labelled, run)
         acts, _ = die(arguments)
-        new = files(run)
+        new = intact_files(run)
         for last in range(len(acts)):
             shutil.rmtree(run)
             shutil.copytree(labelled, run)
@@ -325,9 +303,10 @@ def test_a_signal_ends_a_later_stage_at_once_and_leaves_nothing_half_written(
                 Signalled(patch, last)
                 result = run_quietly(*arguments)
             assert (result.code, result.out, result.err) == (code, "", told)
-            assert old.keys() <= files(run).keys()
-            for name, content in files(run).items():
+            now = intact_files(run)
+            assert old.keys() <= now.keys()
+            for name, content in now.items():
                 assert content in (old.get(name), new.get(name)), f"{name} after {acts[last]}"
-            assert not hidden(run)
+            assert not left_behind(run)
     finally:
         signal.signal(signal.SIGINT, before)

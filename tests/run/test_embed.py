@@ -22,7 +22,7 @@ from aeclust.run.latents import embed_others, load_network
 
 def latents_of(run: RunFolder, images: Path, epoch: int) -> np.ndarray:
     network, _ = load_network(Context(run), run.manifest(), epoch)
-    return inference.embed(network, np.load(images), image_size=8, device=torch.device("cpu"))
+    return inference.embed(network, np.load(images))
 
 
 def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: Data) -> None:

@@ -13,8 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from support import TWO_PHASES, Data, Result, run_quietly
-from test_crashes import SHORT, files, hidden
+from support import SHORT, TWO_PHASES, Data, Result, intact_files, left_behind, run_quietly
 
 from aeclust import artifact as artifacts
 from aeclust.errors import InputError
@@ -70,11 +69,11 @@ def test_a_kill_at_any_moment_breaks_nothing(
         shutil.rmtree(run, ignore_errors=True)
         if source is not None:
             shutil.copytree(source, run)
-        return files(run)
+        return intact_files(run)
 
     old = prepare()
     assert run_quietly(*arguments).code == 0
-    new = files(run)
+    new = intact_files(run)
     prepare()
     clock = time.monotonic()
     started(arguments, answer).join()
@@ -90,14 +89,14 @@ def test_a_kill_at_any_moment_breaks_nothing(
         process.kill()
         process.join()
         killed += not answer.exists()
-        for file, content in files(run).items():
+        for file, content in intact_files(run).items():
             if file not in ("metrics.jsonl", "resume.h5", "run.json.next"):
                 assert content in (old.get(file), new.get(file)), f"kill {i}: {file}"
-        assert old.keys() <= files(run).keys()
+        assert old.keys() <= intact_files(run).keys()
         result = run_quietly(*again)
         assert result.code == 0, f"kill {i}: {result.err}"
-        assert files(run) == new, f"kill {i}"
-        assert not hidden(run)
+        assert intact_files(run) == new, f"kill {i}"
+        assert not left_behind(run)
     assert killed == KILLS, "most of the commands had ended before"
 
 
