@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aeclust import AutoencoderClusterer
-from aeclust.clusters.scores import scores
+from aeclust.clusters.scores import score
 from aeclust.images import demo
 
 
@@ -31,9 +31,11 @@ def main(folder: str) -> None:
         settings = {**quick, "channels": channels} if quick else None
         model = AutoencoderClusterer(2, recipe=recipe, settings=settings, random_state=0)
         model.fit(images)
-        found = scores(model.predict(val_images), val_labels)
+        scores = score(model.predict(val_images), val_labels)
         copies = model.inverse_transform(model.transform(val_images[:6]))
-        print(f"{recipe}: accuracy {found.accuracy:.3f}, ARI {found.ari:.3f}, drew {copies.shape}")
+        print(
+            f"{recipe}: accuracy {scores.accuracy:.3f}, ARI {scores.ari:.3f}, drew {copies.shape}"
+        )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_notebook_runs_from_top_to_bottom(
         exec(compile(cell, "tour.ipynb", "exec"), names)
     said = capsys.readouterr().out
     assert said.startswith("2 clusters, agreement of the members 0.")
-    assert f"accuracy {names['found'].accuracy:.3f}" in said
-    assert names["found"].accuracy > 0.7
+    assert f"accuracy {names['scores'].accuracy:.3f}" in said
+    assert names["scores"].accuracy > 0.7
     assert (names["again"].labels_ == names["model"].labels_).all()
     assert (tmp_path / "tour" / "labels.h5").exists()
