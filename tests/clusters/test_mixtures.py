@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
+from aeclust.clusters import mixtures
 from aeclust.clusters.mixtures import settle, temper
 
 Array = NDArray[Any]
@@ -30,9 +31,9 @@ def everything(points: Array) -> Array:
 
 
 def settled(points: Array, rows: Array, start: Array, sizes: list[int]) -> Array:
-    found = settle(points, rows, start, sizes)
-    assert found is not None
-    return found
+    result = settle(points, rows, start, sizes)
+    assert result is not None
+    return result
 
 
 def slow_posterior(points: Array, start: Array, *, tied: bool, steps: int = 10) -> Array:
@@ -65,30 +66,30 @@ def test_the_mean_of_four_plain_mixtures(k: int) -> None:
     points, truth = blobs((50, 40, 30)[:k], apart=3)
     rng = np.random.default_rng(1)
     start = rng.dirichlet(np.ones(k), len(points)) * 0.3 + 0.7 * np.eye(k)[truth]
-    found = settled(points, everything(points), start, [4, 2])
-    assert found.dtype == np.float32
+    result = settled(points, everything(points), start, [4, 2])
+    assert result.dtype == np.float32
     wanted = np.mean(
         [slow_posterior(points[:, :d], start, tied=tied) for d in (4, 2) for tied in (False, True)],
         axis=0,
     )
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(result, wanted, atol=1e-5)
 
 
 @FEW
 @given(st.integers(2, 4), st.integers(0, 2**20))
 def test_clusters_far_apart_stay_as_they_are_and_are_sure(k: int, seed: int) -> None:
     points, truth = blobs((20, 16, 13, 12)[:k], apart=40, seed=seed)
-    found = settled(points, everything(points), np.eye(k)[truth], [4])
-    np.testing.assert_allclose(found, np.eye(k)[truth], atol=1e-3)
+    result = settled(points, everything(points), np.eye(k)[truth], [4])
+    np.testing.assert_allclose(result, np.eye(k)[truth], atol=1e-3)
 
 
 def test_a_wrong_start_is_mended_where_the_points_say_so() -> None:
     points, truth = blobs((100, 80), apart=6)
     wrong = truth.copy()
     wrong[:25] = 1 - wrong[:25]
-    found = settled(points, everything(points), np.eye(2)[wrong], [4, 2])
+    result = settled(points, everything(points), np.eye(2)[wrong], [4, 2])
     assert (wrong == truth).mean() < 0.9
-    assert (found.argmax(1) == truth).mean() > 0.99
+    assert (result.argmax(1) == truth).mean() > 0.99
 
 
 def test_between_two_clusters_it_is_unsure() -> None:
@@ -96,10 +97,10 @@ def test_between_two_clusters_it_is_unsure() -> None:
     half = np.linspace(1, 3, 41)[:, np.newaxis]
     points = np.concatenate([-half, half, [[0.0]]])
     start = np.concatenate([np.eye(2)[np.repeat([0, 1], 41)], [[0.5, 0.5]]])
-    found = settled(points, everything(points), start, [1])
-    np.testing.assert_allclose(found[-1], [0.5, 0.5], atol=1e-6)
-    assert found[40].max() > 0.99
-    np.testing.assert_allclose(found[:41], found[41:82, ::-1], atol=1e-6)
+    result = settled(points, everything(points), start, [1])
+    np.testing.assert_allclose(result[-1], [0.5, 0.5], atol=1e-6)
+    assert result[40].max() > 0.99
+    np.testing.assert_allclose(result[:41], result[41:82, ::-1], atol=1e-6)
 
 
 @FEW
@@ -118,13 +119,13 @@ def test_probabilities_whatever_the_points(n: int, d: int, k: int, scale: float,
     labels[:k] = np.arange(k)
     start = np.eye(k)[labels]
     before = start.copy()
-    found = settle(points, everything(points), start, sorted({d, max(1, d // 2)}))
-    if found is None:  # a cluster was lost
+    result = settle(points, everything(points), start, sorted({d, max(1, d // 2)}))
+    if result is None:  # a cluster was lost
         return
-    assert found.shape == (n, k)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
-    assert np.unique(found.argmax(1)).tolist() == list(range(k))
+    assert result.shape == (n, k)
+    assert np.isfinite(result).all()
+    np.testing.assert_allclose(result.sum(1), 1, atol=1e-5)
+    assert np.unique(result.argmax(1)).tolist() == list(range(k))
     np.testing.assert_array_equal(start, before)
 
 
@@ -139,13 +140,18 @@ def test_neither_scale_nor_place_matters(scale: float) -> None:
     np.testing.assert_allclose(turned[:, ::-1], plain, atol=1e-6)
 
 
-def test_other_points_are_placed_by_what_the_fitted_ones_say() -> None:
+def test_other_points_are_placed_by_what_the_fitted_ones_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     points, truth = blobs((60, 50), apart=5)
     rows = everything(points)[::2]
-    found = settled(points, rows, np.eye(2)[truth[rows]], [4, 2])
+    result = settled(points, rows, np.eye(2)[truth[rows]], [4, 2])
     alone = settled(points[rows], np.arange(len(rows)), np.eye(2)[truth[rows]], [4, 2])
-    np.testing.assert_allclose(found[rows], alone, atol=1e-6)
-    assert (found.argmax(1) == truth).mean() > 0.97
+    np.testing.assert_allclose(result[rows], alone, atol=1e-6)
+    assert (result.argmax(1) == truth).mean() > 0.97
+    monkeypatch.setattr(mixtures, "_ROWS", 7)
+    blocks = settled(points, rows, np.eye(2)[truth[rows]], [4, 2])
+    np.testing.assert_allclose(blocks, result, atol=1e-6)
 
 
 def test_a_lost_cluster_is_no_answer() -> None:
@@ -163,9 +169,9 @@ def test_dimensions_without_spread_have_no_mixture(size: float) -> None:
     points, truth = blobs((50, 40), apart=6)
     wide = np.concatenate([size * points, points], 1)
     start = np.eye(2)[truth]
-    found = settled(wide, everything(points), start, [8, 4])
-    np.testing.assert_array_equal(found, settled(wide, everything(points), start, [8]))
-    assert (found.argmax(1) == truth).mean() > 0.97
+    result = settled(wide, everything(points), start, [8, 4])
+    np.testing.assert_array_equal(result, settled(wide, everything(points), start, [8]))
+    assert (result.argmax(1) == truth).mean() > 0.97
 
 
 # -- confidence --------------------------------------------------------------------------------
@@ -175,6 +181,8 @@ def test_tempering_by_hand() -> None:
     # at temperature 2 the odds of 16 to 1 become 4 to 1
     sure = np.array([[16 / 17, 1 / 17], [1 / 17, 16 / 17]], np.float32)
     np.testing.assert_allclose(temper(sure, 0.8), [[0.8, 0.2], [0.2, 0.8]], atol=1e-5)
+    # certainty beyond all digits can be tempered
+    np.testing.assert_allclose(temper(np.eye(3, dtype=np.float32), 0.9).max(1), 0.9, atol=1e-5)
 
 
 @FEW
@@ -186,21 +194,16 @@ def test_tempered_probabilities_are_as_sure_as_asked_and_say_the_same(
     shares = rng.dirichlet(np.full(k, 0.3), n).astype(np.float32)
     before = shares.copy()
     wanted = 1 / k + 0.05 + share * (0.9 - 1 / k)
-    found = temper(shares, wanted)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    result = temper(shares, wanted)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result.sum(1), 1, atol=1e-5)
     np.testing.assert_array_equal(shares, before)
-    np.testing.assert_array_equal(found.argmax(1), shares.argmax(1))
+    np.testing.assert_array_equal(result.argmax(1), shares.argmax(1))
     if shares.max(1).mean() <= wanted:
-        np.testing.assert_array_equal(found, shares)
+        np.testing.assert_array_equal(result, shares)
     elif not (np.sort(shares, 1)[:, -2:].min() < 1e-9):
-        assert found.max(1).mean() == pytest.approx(wanted, abs=1e-4)
+        assert result.max(1).mean() == pytest.approx(wanted, abs=1e-4)
     # who was surer stays surer, if there are but two clusters
     if k == 2:
         order = np.argsort(shares.max(1))
-        assert (np.diff(found.max(1)[order]) >= -1e-6).all()
-
-
-def test_certainty_beyond_all_digits_can_be_tempered() -> None:
-    found = temper(np.eye(3, dtype=np.float32), 0.9)
-    np.testing.assert_allclose(found.max(1), 0.9, atol=1e-5)
+        assert (np.diff(result.max(1)[order]) >= -1e-6).all()

@@ -295,7 +295,7 @@ def test_a_stated_range_takes_whole_numbers_and_standardised_values() -> None:
          " no images of shape (-1,); expected (h, w) or (h, w, c) of that many values in all"),
         ({"recipe": "basline"}, lambda x: x, "recipe: no recipe is called 'basline'; expected one"
          " of baseline, vae, deep, hybrid; did you mean baseline?"),
-        ({"settings": {**TINY, "reduction": ("tsne:2",)}}, lambda x: x, "latents: 24 points are too"
+        ({"settings": {**TINY, "reduction": ("tsne:2",)}}, lambda x: x, "24 points are too"
          " few for t-SNE with perplexity 30; expected more than 30;"
          " lower perplexity, or use reduction pca:2"),
     ],
