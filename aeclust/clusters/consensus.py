@@ -20,14 +20,9 @@ _RARE = 1e-9
 class Member:
     """One clustering of an ensemble, refined among neighbours.
 
-    Attributes
-    ----------
-    name : str
-    agreement : float
-        Mean share of images on which the other members agree with it under the best matching, in
-        [0, 1]; 0 for a collapsed member.
-    collapsed : bool
-        Whether it holds fewer clusters than asked for and had no vote.
+    Its agreement is the mean share of images on which the other members agree with it under the
+    best matching, in [0, 1]. A collapsed one holds fewer clusters than asked for; it has no vote
+    and an agreement of 0.
     """
 
     name: str
@@ -75,10 +70,6 @@ def agree(members: Mapping[str, Ints], neighbours: Ints, k: int, *, seed: int) -
         Labels in 0 to k - 1; at least one member has k clusters.
     neighbours : ndarray of shape (n, m)
         Rows of the nearest images of every image.
-
-    Returns
-    -------
-    Consensus
     """
     refined = {
         name: refine(labels, neighbours, k, seed=seed, member=i)
@@ -97,18 +88,7 @@ def information(labels: Ints, neighbours: Ints, k: int) -> float:
     large ones, without fixing their sizes. Over neighbours instead of augmented views it is the
     objective of Ji et al., "Invariant Information Clustering" (2019), equation 3. Between
     clusterings of the same points the higher one was nearly always the more accurate, see
-    docs/research.md.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        In 0 to k - 1.
-    neighbours : ndarray of shape (n, m)
-        Rows of the nearest images of every image.
-
-    Returns
-    -------
-    float
+    docs/research.md. Labels are of shape (n,), the rows of neighbours (n, m).
     """
     joint = _joint(labels, neighbours, k)
     alone = joint.sum(1)
@@ -125,10 +105,8 @@ def refine(labels: Ints, neighbours: Ints, k: int, *, seed: int, member: int = 0
 
     Parameters
     ----------
-    labels : ndarray of shape (n,)
-        In 0 to k - 1.
-    neighbours : ndarray of shape (n, m)
-        Rows of the nearest images of every image.
+    labels, neighbours : ndarray of shape (n,) and (n, m)
+        Clusters in 0 to k - 1, and rows of the nearest images of every image.
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
 
@@ -167,16 +145,8 @@ def vote(members: Mapping[str, Ints], k: int) -> Consensus:
     agreement with each other, so that an outlier counts for little. All are aligned to the member
     that agrees most, then to the outcome until it stays the same; a tied vote changes nothing
     (Dudoit and Fridlyand, "Bagging to improve the accuracy of a clustering procedure", 2003, with
-    weights). Should the vote itself lose a cluster, the member that agrees most decides alone.
-
-    Parameters
-    ----------
-    members : mapping of str to ndarray of shape (n,)
-        Labels in 0 to k - 1; at least one member has k clusters.
-
-    Returns
-    -------
-    Consensus
+    weights). Should the vote itself lose a cluster, the member that agrees most decides alone. At
+    least one member has k clusters.
     """
     whole = {name: labels for name, labels in members.items() if len(np.unique(labels)) == k}
     assignments = np.array(list(whole.values()), np.int64)

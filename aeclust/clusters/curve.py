@@ -14,14 +14,8 @@ from aeclust.clusters.indicators import INDICATORS, Indicators
 class Point:
     """One checkpoint.
 
-    Attributes
-    ----------
-    epoch : int
-    error : float
-        Mean squared error over all training images, in [-1, 1] units.
-    accuracy : float or None
-        Of the validation images' clusters, by best matching; None without labels.
-    indicators : Indicators
+    Its error is the mean square over all training images, in [-1, 1] units; its accuracy that of
+    the validation images' clusters by best matching, or None without labels.
     """
 
     epoch: int

@@ -27,8 +27,6 @@ def leading(matrix: Doubles, count: int, *, seed: int) -> tuple[Doubles, Doubles
     ----------
     matrix : ndarray of shape (n, n)
         Symmetric.
-    count : int
-        1 to n.
 
     Returns
     -------

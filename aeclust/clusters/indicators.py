@@ -23,14 +23,7 @@ _NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class EstimatedK:
-    """How many clusters, and why.
-
-    Attributes
-    ----------
-    k : int
-    silhouettes : dict of int to float
-        Mean silhouette of k-means for every number that was tried, in [-1, 1].
-    """
+    """How many clusters, and the mean silhouette, in [-1, 1], of every number that was tried."""
 
     k: int
     silhouettes: dict[int, float]

@@ -32,11 +32,9 @@ def settle(points: Array, rows: Ints, start: Array, sizes: Iterable[int]) -> Flo
     Parameters
     ----------
     points : ndarray of shape (n, e)
-        Reduced latents; those that matter most first.
-    rows : ndarray of shape (m,)
-        The points that the mixtures are fitted to.
-    start : ndarray of shape (m, k)
-        Probabilities of the clusters of those.
+        Reduced latents, whose dimensions fall in importance.
+    rows, start : ndarray of shape (m,) and (m, k)
+        The points that the mixtures are fitted to, and the probabilities of their clusters.
     sizes : iterable of int
         1 to e.
 
@@ -101,18 +99,7 @@ def temper(shares: Floats, confidence: float) -> Floats:
     Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
     takes that back (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2,
     where labels choose it); which cluster is the likeliest does not change, but for ties.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (n, k)
-        Rows sum to 1.
-    confidence : float
-        At least 1 / k. Probabilities that are no surer than that are left alone.
-
-    Returns
-    -------
-    ndarray of shape (n, k)
-        float32, rows sum to 1.
+    Probabilities (n, k) that are no surer than a confidence of 1 / k or more are left alone.
     """
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
     logs -= logs.max(1, keepdims=True)

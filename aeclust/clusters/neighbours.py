@@ -34,10 +34,8 @@ def neighbour_vote(
     Parameters
     ----------
     queries : ndarray of shape (n, d)
-    base : ndarray of shape (r, d)
-        The points that vote.
-    labels : ndarray of shape (r,)
-        Theirs, in 0 to k - 1.
+    base, labels : ndarray of shape (r, d) and (r,)
+        The points that vote, and their labels in 0 to k - 1.
     shares : ndarray of shape (r, k), optional
         Their probabilities of the clusters, which then are the votes.
     exclude : ndarray of shape (n,), optional
@@ -79,11 +77,7 @@ def neighbour_vote(
 def votes_of_others(latents: Array, labels: Ints, references: Ints, k: int) -> Floats:
     """Shares (n, k) of the clusters among the references nearest to each image, itself not counted.
 
-    Parameters
-    ----------
-    latents, labels : ndarray of shape (n, d) and (n,)
-    references : ndarray of shape (r,)
-        Rows of the images that vote.
+    Latents are of shape (n, d), labels (n,), the rows of the references (r,).
     """
     itself = places(len(latents), references)
     return neighbour_vote(latents, latents[references], labels[references], k, exclude=itself)[1]
@@ -106,7 +100,7 @@ def label_others(
     latents, labels : ndarray of shape (n, d) and (n,)
         Of the images that were clustered.
     references : ndarray of shape (r,)
-        Rows of those that vote.
+        The rows of these that vote.
     shares : ndarray of shape (n, k), optional
         Probabilities of the clusters, which then are the votes.
 
@@ -142,18 +136,9 @@ def neighbours(points: Array) -> Ints:
 
 
 def place_by_neighbours(queries: Array, base: Array, positions: Floats) -> Floats:
-    """Positions of points among others: the mean of their three nearest.
+    """Positions (n, e) of queries (n, d): the mean position (r, e) of the three nearest of a base.
 
-    Parameters
-    ----------
-    queries, base : ndarray of shape (n, d) and (r, d)
-    positions : ndarray of shape (r, e)
-        Of `base`; a query that equals one of these lands on its position.
-
-    Returns
-    -------
-    ndarray of shape (n, e)
-        float32.
+    A query that equals one of the base (r, d) lands on the position of that one.
     """
     placed = np.empty((len(queries), positions.shape[1]), np.float32)
     for start, distances in _distances(queries, base):

@@ -55,17 +55,10 @@ def score(clusters: Array, classes: Array) -> Scores:
 
 
 def best_names(clusters: Array, classes: Array, k: int) -> Ints:
-    """The class that names each of k clusters, by the best one-to-one matching.
+    """The class (k,) that names each of k clusters, by the best one-to-one matching.
 
-    Parameters
-    ----------
-    clusters, classes : ndarray of shape (m,)
-        Of labelled images, both in 0 to k - 1.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-        A permutation of 0 to k - 1; what no label decides keeps its number where it can.
+    It is a permutation of 0 to k - 1, as clusters (m,) and classes (m,) of labelled images are
+    numbers in that range. What no label decides keeps its number where it can.
     """
     from scipy.optimize import linear_sum_assignment
 
