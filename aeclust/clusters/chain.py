@@ -25,7 +25,7 @@ from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K, Recipe
 
 _MEMBERS = ("kmeans", "gmm", "gmm-tied", "spectral")
-# The members overrule the network if they tell more about neighbours, by this share at least.
+# The members overrule the network if they know more about neighbours, by this share at least.
 _CHANCE = 0.006
 
 
@@ -109,9 +109,8 @@ def cluster_latents(
     latents : ndarray of shape (n, d)
     recipe : Recipe
     assignments : ndarray of shape (n, k), optional
-        The network's own probabilities, which it learnt from such a consensus in many views of
-        every image. The mixtures start from them, not from the members' outcome, unless a cluster
-        has no image or the members now know clearly better.
+        By the network, which learnt them from such a consensus in many views of every image. They
+        replace the members' outcome, unless a cluster has no image or that tells clearly more.
     views : Views, optional
         By the same network; only a consensus asks them.
     progress : callable
@@ -242,8 +241,8 @@ def _consensus(
 def _stands(assignments: Array, rivals: Ints, near: Ints, k: int, seed: int) -> bool:
     """Whether the network's clusters (r, m) stand against the members' outcome (r,).
 
-    They do if all k of them are in use and, refined as the members are, they tell as much about
-    the neighbours, but for a little that is chance.
+    They do if all k of them are in use and, refined as the members are, they have as much
+    information about neighbours, but for a little that is chance.
     """
     labels = assignments.argmax(1)
     if assignments.shape[1] != k or len(np.unique(labels)) < k:

@@ -44,8 +44,7 @@ def cluster(
         ``gmm`` is a Gaussian mixture with full covariances, ``gmm-tied`` one whose clusters share
         a covariance, ``spectral`` uses a graph of 10 neighbours, ``agglomerative`` is Ward's.
         Beyond 10,000 points the last two, beyond 100,000 all but ``minibatch-kmeans`` are fitted
-        to that many random points; the others are labelled by the fitted model, or by the vote of
-        their neighbours where there is no model to ask.
+        to so many random ones. The model labels the others, or their neighbours' vote.
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
     note : callable

@@ -50,8 +50,7 @@ def reduce(
         2,048 landmarks; Williams and Seeger, 2001), ``tsne:SIZE`` (Barnes-Hut; van der Maaten,
         2014; beyond 10,000 points of that many, with the others amid their three nearest). With
         the extra ``tsne`` installed, t-SNE to 1 or 2 dimensions of 5,000 points or more is
-        openTSNE's (Linderman et al., 2019; Poličar, Stražar and Zupan, 2024), up to 100,000. None
-        at all returns the latents.
+        openTSNE's (Linderman et al., 2019; Poličar, Stražar and Zupan, 2024), up to 100,000.
     perplexity : float
         Of t-SNE.
     note : callable

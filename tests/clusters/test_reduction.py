@@ -32,10 +32,10 @@ def groups(n: int = 60, d: int = 5) -> tuple[Points, NDArray[np.int64]]:
     return points / np.float32(2), labels
 
 
-def assert_same_axes(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:
+def assert_same_axes(reduced: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> None:
     """Equal columns, where each may be turned round."""
-    signs = np.sign((found * wanted).sum(0))
-    np.testing.assert_allclose(found, wanted * signs, atol=tolerance)
+    signs = np.sign((reduced * wanted).sum(0))
+    np.testing.assert_allclose(reduced, wanted * signs, atol=tolerance)
 
 
 def share_beside_their_own(points: NDArray[Any], labels: NDArray[np.int64]) -> float:
@@ -115,12 +115,12 @@ def test_the_same_seed_gives_the_same_bytes(step: str) -> None:
 def test_the_sphere_by_hand() -> None:
     # the mean is (1, 2); from there the steps are (3, 4), (-3, 4), (0, -8) and none
     points = np.array([[4.0, 6.0], [-2.0, 6.0], [1.0, -6.0], [1.0, 2.0]])
-    found = on_sphere(points)
-    assert found.dtype == np.float32
+    reduced = on_sphere(points)
+    assert reduced.dtype == np.float32
     wanted = np.array([[0.6, 0.8], [-0.6, 0.8], [0, -1], [0, 0]])
-    np.testing.assert_allclose(found, wanted, atol=1e-7)
-    found = on_sphere(np.array([[1.0, 5.0, 2.0], [4.0, 1.0, 2.0]]))
-    np.testing.assert_allclose(found, [[-0.6, 0.8, 0], [0.6, -0.8, 0]], atol=1e-7)
+    np.testing.assert_allclose(reduced, wanted, atol=1e-7)
+    reduced = on_sphere(np.array([[1.0, 5.0, 2.0], [4.0, 1.0, 2.0]]))
+    np.testing.assert_allclose(reduced, [[-0.6, 0.8, 0], [0.6, -0.8, 0]], atol=1e-7)
     np.testing.assert_array_equal(on_sphere(np.full((5, 3), 0.25)), np.zeros((5, 3)))
 
 
@@ -135,18 +135,18 @@ def test_the_sphere_keeps_directions_from_the_mean_alone(
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, d))
     before = points.copy()
-    found = on_sphere(points)
+    reduced = on_sphere(points)
     np.testing.assert_array_equal(points, before)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(reduced, axis=1), 1, atol=1e-6)
     # each is the same way from the mean as before
     steps = points - points.mean(0)
-    lengths = (found * steps).sum(1, keepdims=True)
+    lengths = (reduced * steps).sum(1, keepdims=True)
     assert (lengths > 0).all()
-    np.testing.assert_allclose(lengths * found, steps, atol=1e-5)
+    np.testing.assert_allclose(lengths * reduced, steps, atol=1e-5)
     # neither place nor scale is left, and a turn turns the result
-    np.testing.assert_allclose(on_sphere(scale * (points + shift)), found, atol=1e-4)
+    np.testing.assert_allclose(on_sphere(scale * (points + shift)), reduced, atol=1e-4)
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    np.testing.assert_allclose(on_sphere(points @ turn), found @ turn, atol=1e-4)
+    np.testing.assert_allclose(on_sphere(points @ turn), reduced @ turn, atol=1e-4)
 
 
 def test_the_sphere_is_a_step_of_a_chain() -> None:
@@ -353,32 +353,31 @@ def test_duplicates_stay_together() -> None:
 # -- refusals ----------------------------------------------------------------------------------
 
 
+MORE = "asks for more components than the"
+
+
 @pytest.mark.parametrize(
-    ("n", "step", "what", "expected", "mend"),
+    ("points", "step", "what", "expected", "mend"),
     [
-        (
-            30, "pca:7", "pca:7 asks for more components than the 6 images and latent values allow",
-            "at most 6", "use `reduction` pca:6 or less",
-        ),
-        (
-            4, "pca:5", "pca:5 asks for more components than the 4 images and latent values allow",
-            "at most 4", "use `reduction` pca:4 or less",
-        ),
-        (
-            30, "kpca:31", "kpca:31 asks for more components than the 30 images allow",
-            "at most 30", "use `reduction` kpca:30 or less",
-        ),
-        (
-            30, "tsne:2", "30 points are too few for t-SNE with perplexity 30",
-            "more than 30", "lower `perplexity`, or use `reduction` pca:2",
-        ),
+        (cloud(30), "pca:7", f"pca:7 {MORE} 6 images and latent values allow", "at most 6",
+         "use `reduction` pca:6 or less"),
+        (cloud(4), "pca:5", f"pca:5 {MORE} 4 images and latent values allow", "at most 4",
+         "use `reduction` pca:4 or less"),
+        (cloud(30), "kpca:31", f"kpca:31 {MORE} 30 images allow", "at most 30",
+         "use `reduction` kpca:30 or less"),
+        (cloud(30), "tsne:2", "30 points are too few for t-SNE with perplexity 30", "more than 30",
+         "lower `perplexity`, or use `reduction` pca:2"),
+        # here the kernel is the unit matrix, in which LAPACK finds no leading eigenvectors
+        (cloud(40, 4, scale=1e7), "kpca:2", "kpca:2 found only 0 components",
+         "2 that differ from noise", "ask for fewer, for example `reduction` pca:2"),
     ],
+    ids=["values", "images", "kernel", "perplexity", "far apart"],
 )  # fmt: skip
 def test_steps_that_do_not_fit_are_refused(
-    n: int, step: str, what: str, expected: str, mend: str
+    points: Points, step: str, what: str, expected: str, mend: str
 ) -> None:
     with refused(what=what, expected=expected, mend=mend, where=""):
-        reduce(cloud(n), [step], seed=0)
+        reduce(points, [step], seed=0)
 
 
 def test_thirty_one_points_are_enough_for_perplexity_thirty() -> None:
@@ -389,19 +388,10 @@ def test_thirty_one_points_are_enough_for_perplexity_thirty() -> None:
 def test_a_step_that_comes_back_short_is_refused(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def short(points: Points, *rest: object) -> Points:
-        reduced = points[:, :3].copy()
-        reduced[0, 2] = np.nan
-        return reduced if kind == "NaN" else reduced[:, :2]
-
-    mend = "ask for fewer, for example `reduction` pca:2"
-    # here the kernel is the unit matrix, in which LAPACK finds no leading eigenvectors
-    with refused(what="kpca:2 found only 0 components", mend=mend):
-        reduce(cloud(40, 4, scale=1e7), ["kpca:2"], seed=0)
-    monkeypatch.setattr(reduction, "_pca", short)
-    with refused(
-        what="pca:3 found only 2 components", expected="3 that differ from noise", mend=mend
-    ):
+    short = cloud(30, 3 if kind == "NaN" else 2)
+    short[0, 2:] = np.nan
+    monkeypatch.setattr(reduction, "_pca", lambda *_: short)
+    with refused(what="pca:3 found only 2 components", expected="3 that differ from noise"):
         reduce(cloud(), ["pca:3"], seed=0)
 
 
@@ -426,15 +416,16 @@ def test_steps_ask_before_they_take_memory(
 # -- the picture -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-@pytest.mark.parametrize("d", [1, 2, 7])
-def test_fewer_than_five_points_are_drawn_by_their_first_axes(n: int, d: int) -> None:
-    latents = cloud(n, d)
+@pytest.mark.parametrize(
+    "latents",
+    [*(cloud(n, d) for n in (1, 2, 3, 4) for d in (1, 2, 7)), np.full((10, 3), 2.0, np.float32)],
+    ids=lambda latents: "x".join(map(str, latents.shape)),
+)
+def test_few_or_equal_points_are_drawn_by_their_first_axes(latents: Points) -> None:
     drawn = picture(latents, seed=0)
-    assert drawn.shape == (n, 2)
     assert drawn.dtype == np.float32
     np.testing.assert_array_equal(drawn[:, 0], latents[:, 0])
-    np.testing.assert_array_equal(drawn[:, 1], latents[:, 1] if d > 1 else 0)
+    np.testing.assert_array_equal(drawn[:, 1], latents[:, 1] if latents.shape[1] > 1 else 0)
 
 
 @pytest.mark.parametrize(("n", "d"), [(5, 1), (5, 60), (6, 3), (6, 60), (60, 60)])
@@ -446,8 +437,3 @@ def test_five_points_or_more_are_drawn_by_tsne(n: int, d: int) -> None:
     assert np.isfinite(drawn).all()
     assert len(np.unique(drawn, axis=0)) == n
     assert drawn.tobytes() == picture(latents, seed=0).tobytes()
-
-
-def test_equal_points_are_drawn_where_they_are() -> None:
-    drawn = picture(np.full((10, 3), 2.0, np.float32), seed=0)
-    np.testing.assert_array_equal(drawn, np.full((10, 2), 2.0))
