@@ -28,7 +28,8 @@ class Loss:
 
     def values(self) -> NDArray[np.float64]:
         """The numbers (5,), in the order of :data:`TERMS`."""
-        return np.array([term.item() for term in vars(self).values()])
+        terms = torch.stack(list(vars(self).values())).detach()  # one wait for a GPU
+        return np.asarray(terms.cpu().double().numpy())
 
 
 def objective(
