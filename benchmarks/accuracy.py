@@ -40,9 +40,9 @@ from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 
 from aeclust import AutoencoderClusterer
-from aeclust.clusters import scores as metrics
-from aeclust.clusters.chain import cluster
+from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import best_names, score
 from aeclust.images import demo
 from aeclust.recipe import named
 from aeclust.run import doctor
@@ -240,7 +240,7 @@ def measure(name: str, data: Set, method: str, seed: int) -> None:
     minutes = (time.monotonic() - started) / 60
     scored = data.classes >= 0
     classes = data.classes[scored]
-    found = metrics.scores(outcome.labels[scored], classes)
+    found = score(outcome.labels[scored], classes)
     row = {
         "data": name,
         "method": method,
@@ -264,7 +264,7 @@ def reliability(
     labels: NDArray[np.int64], confidence: NDArray[np.float32], classes: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Accuracy of the more confident half, and confidence against accuracy in tenths."""
-    names = metrics.best_names(labels, classes, int(max(labels.max(), classes.max())) + 1)
+    names = best_names(labels, classes, int(max(labels.max(), classes.max())) + 1)
     right = (names[labels] == classes)[np.argsort(-confidence, kind="stable")]
     sure = np.sort(confidence)[::-1]
     tenths = zip(np.array_split(sure, 10), np.array_split(right, 10), strict=True)

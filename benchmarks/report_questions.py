@@ -25,8 +25,9 @@ import torch
 from numpy.typing import NDArray
 from rows import append_row, read_rows
 
-from aeclust.clusters import scores as metrics
 from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.curve import rank_correlation
+from aeclust.clusters.scores import score
 from aeclust.images import demo
 from aeclust.network import inference, training
 from aeclust.network.model import build, load_state
@@ -94,7 +95,7 @@ def measure(split: Split, recipe: Recipe, seed: int) -> list[dict[str, float]]:
 
         def accuracy(latents: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
             found = cluster_latents(latents, recipe, seed=seed)
-            return metrics.scores(found.labels, classes).accuracy
+            return score(found.labels, classes).accuracy
 
         latents = embed(split.pixels)
         mse = inference.mean_squared_error(network, split.pixels, latents)
@@ -147,7 +148,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         mse, train, val = (np.array([p[c] for p in row["points"]]) for c in ("mse", "train", "val"))
         pairs = ((mse, train), (mse, val), (train, val))
-        rho = [metrics.rank_correlation(a, b) for a, b in pairs]
+        rho = [rank_correlation(a, b) for a, b in pairs]
         cells = [
             row["data"],
             row["variant"],

@@ -35,11 +35,10 @@ SIZES = (10_000, 100_000, MILLION)
 CLUSTER = """
 import sys
 import numpy as np
-from aeclust.clusters.chain import cluster_latents, confidence
+from aeclust.clusters.chain import cluster_latents
 from aeclust.recipe import named
 latents = np.load(sys.argv[1], mmap_mode="r")
 found = cluster_latents(latents, named("hybrid").override({"k": 10}), seed=0)
-confidence(latents, found, seed=0)
 print(np.bincount(found.labels).tolist())
 """
 

@@ -46,8 +46,8 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from aeclust import AutoencoderClusterer
-from aeclust.clusters import scores as metrics
 from aeclust.clusters.reduction import reduce
+from aeclust.clusters.scores import score
 from aeclust.network import inference
 from aeclust.network.batches import generator, to_input
 from aeclust.network.losses import objective
@@ -305,7 +305,7 @@ def accuracy() -> Row:
         started = time.perf_counter()
         model = AutoencoderClusterer(2, recipe=recipe, settings=settings, random_state=0)
         found = model.fit(pixels).labels_[-len(classes) :]
-        return metrics.scores(found, classes).accuracy, time.perf_counter() - started
+        return score(found, classes).accuracy, time.perf_counter() - started
 
     # an epoch of the baseline is the same work each time: a hundred of them would take an hour
     baseline = named("baseline").override({"epochs": 1, "precision": "auto"})
