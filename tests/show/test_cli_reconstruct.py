@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from support import RECIPE, Cli, Data, files_of, one_error
+from support import RECIPE, Cli, Data, check_error, files_of
 
 from aeclust.network import inference
 from aeclust.run.context import Context
@@ -45,57 +45,45 @@ def test_the_picture_and_the_line(cli: Cli, run: RunFolder, data: Data) -> None:
     assert {name: after[name] for name in before} == before
 
 
-def test_order_and_repeats_are_kept(cli: Cli, run: RunFolder, data: Data) -> None:
+def test_order_and_repeats_are_kept_and_the_figure_gets_what_inference_gives(
+    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    draw = plots.reconstruction_figure
+
+    def spy(*arguments: Any) -> Any:
+        drawn.extend(arguments)
+        return draw(*arguments)
+
+    monkeypatch.setattr(plots, "reconstruction_figure", spy)
     rows = [9, 0, 9, 59, 1]
     answer = json.loads(cli("reconstruct", "--idx", " 9, 0,9,59 ,1", "--json").out)
     assert list(answer) == ["file", "epoch", "ids", "mse"]
     assert answer["file"] == "aeclust-run/reconstruction.png"
-    assert answer["epoch"] == 11
-    assert answer["ids"] == rows
-    assert answer["mse"] == pytest.approx(errors_of(run, np.load(data.images)[rows], 11), rel=1e-5)
-    assert answer["mse"][0] == answer["mse"][2]
-
-
-def test_the_figure_gets_what_inference_gives(
-    cli: Cli, run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: dict[str, Any] = {}
-    draw = plots.reconstruction_figure
-
-    def spy(originals: Any, copies: Any, errors: Any, captions: Any) -> Any:
-        drawn["all"] = (originals, copies, errors, captions)
-        return draw(originals, copies, errors, captions)
-
-    monkeypatch.setattr(plots, "reconstruction_figure", spy)
-    answer = json.loads(cli("reconstruct", "--idx", "5,4,5", "--json").out)
+    assert (answer["epoch"], answer["ids"]) == (11, rows)
+    pixels = np.load(data.images)[rows]
+    assert answer["mse"] == pytest.approx(errors_of(run, pixels, 11), rel=1e-5)
     network, _ = load_network(Context(run), run.manifest(), 11)
-    pixels = np.load(data.images)[[5, 4, 5]]
-    wanted = inference.reconstruct(network, pixels)
-    originals, copies, errors, captions = drawn["all"]
-    assert np.array_equal(originals, wanted[0])
-    assert np.array_equal(copies, wanted[1])
-    assert np.array_equal(errors, wanted[2])
-    assert np.allclose(originals, pixels / 255, atol=1e-6)
-    assert captions == ["5", "4", "5"]
-    assert answer["mse"] == wanted[2].tolist()
+    for given, expected in zip(drawn[:3], inference.reconstruct(network, pixels), strict=True):
+        assert np.array_equal(given, expected)
+    assert np.allclose(drawn[0], pixels / 255, atol=1e-6)
+    assert drawn[3] == [str(row) for row in rows]
+    assert answer["mse"] == drawn[2].tolist()
 
 
-def test_any_checkpoint_can_be_asked_for(cli: Cli, run: RunFolder, data: Data) -> None:
-    answer = json.loads(cli("reconstruct", "--idx", "3", "--checkpoint", 0, "--json").out)
-    assert answer["epoch"] == 0
-    assert answer["mse"] == pytest.approx(errors_of(run, np.load(data.images)[[3]], 0), rel=1e-5)
-
-
-def test_other_images_can_be_reconstructed(cli: Cli, run: RunFolder, data: Data) -> None:
-    answer = json.loads(
-        cli("reconstruct", data.val_images, "--idx", "2", "-o", "val.png", "--json").out
-    )
+def test_any_checkpoint_and_other_images_can_be_asked_for(
+    cli: Cli, run: RunFolder, data: Data
+) -> None:
+    for flags, images, epoch in (
+        (["--checkpoint", 0], data.images, 0),
+        ([data.val_images, "-o", "val.png"], data.val_images, 11),
+    ):
+        answer = json.loads(cli("reconstruct", *flags, "--idx", "3", "--json").out)
+        assert answer["epoch"] == epoch
+        expected = errors_of(run, np.load(images)[[3]], epoch)
+        assert answer["mse"] == pytest.approx(expected, rel=1e-5)
     assert answer["file"] == "val.png"
-    assert answer["mse"] == pytest.approx(
-        errors_of(run, np.load(data.val_images)[[2]], 11), rel=1e-5
-    )
     assert Path("val.png").read_bytes().startswith(b"\x89PNG")
-    assert not (run.path / "reconstruction.png").exists()
 
 
 def test_paths_are_the_ids_of_a_folder(cli: Cli, run: RunFolder, data: Data) -> None:
@@ -109,16 +97,34 @@ def test_paths_are_the_ids_of_a_folder(cli: Cli, run: RunFolder, data: Data) -> 
 @pytest.mark.parametrize(
     ("name", "start"), [("r.svg", b"<?xml"), ("r.pdf", b"%PDF"), ("r.PNG", b"\x89PNG")]
 )
-def test_the_ending_decides_the_format(cli: Cli, run: RunFolder, name: str, start: bytes) -> None:
-    assert cli("reconstruct", "--idx", "0", "-o", name).code == 0
-    assert Path(name).read_bytes().startswith(start)
+def test_the_ending_decides_the_format_and_equal_runs_draw_equal_bytes(
+    cli: Cli, run: RunFolder, name: str, start: bytes
+) -> None:
+    drawn = []
+    for _ in range(2):
+        assert cli("reconstruct", "--idx", "0,1", "-o", name).code == 0
+        drawn.append(Path(name).read_bytes())
+    assert drawn[0].startswith(start)
+    assert drawn[0] == drawn[1]
 
 
-def test_equal_runs_draw_equal_bytes(cli: Cli, run: RunFolder) -> None:
-    for ending in ("png", "pdf"):
-        for name in ("one", "two"):
-            assert cli("reconstruct", "--idx", "0,1", "-o", f"{name}.{ending}").code == 0
-        assert Path(f"one.{ending}").read_bytes() == Path(f"two.{ending}").read_bytes()
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (
+            ["--idx", "1,60"],
+            {"what": "there is no image 60", "expected": "numbers from 0 to 59"},
+        ),
+        (
+            ["--idx", "1", "-o", "r.gif"],
+            {"what": "ends in '.gif'", "where": "r.gif", "expected": ".png, .svg or .pdf"},
+        ),
+    ],
+)
+def test_wrong_wishes_are_refused(
+    cli: Cli, run: RunFolder, flags: list[str], parts: dict[str, str]
+) -> None:
+    check_error(cli("reconstruct", *flags).error, **parts)
 
 
 def test_images_changed_since_training_are_refused(cli: Cli, data: Data) -> None:
@@ -126,8 +132,10 @@ def test_images_changed_since_training_are_refused(cli: Cli, data: Data) -> None
     assert cli("train", "mine.npy", *RECIPE, "--epochs", 1).code == 0
     np.save("mine.npy", np.load(data.images)[::-1])
     before = files_of(Path("aeclust-run"))
-    assert one_error(cli("reconstruct", "--idx", "0")) == (
-        f"{Path.cwd()}/mine.npy: the images have changed since training; expected the images that "
-        "the run was trained on; restore them, or train again with --force"
+    check_error(
+        cli("reconstruct", "--idx", "0").error,
+        what="the images have changed since training",
+        where=f"{Path.cwd()}/mine.npy",
+        expected="the images that the run was trained on",
     )
     assert files_of(Path("aeclust-run")) == before
