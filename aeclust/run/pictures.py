@@ -92,7 +92,8 @@ def reconstruct(
     bad = next((i for i in indices if not 0 <= i < len(images)), None)
     if bad is not None:
         expected = f"numbers from 0 to {len(images) - 1}"
-        raise InputError(f"there is no image {bad}", expected=expected, mend="correct `idx`")
+        with at("`idx`"):
+            raise InputError(f"there is no image {bad}", expected=expected, mend="correct it")
     epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)

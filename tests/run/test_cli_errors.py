@@ -358,7 +358,7 @@ REQUESTS = [
     Case("reconstruct --idx ²", "--idx: reads '²'"),
     Case(
         "reconstruct --idx 0,60",
-        "--idx 0,60: there is no image 60; expected numbers from 0 to 59; correct --idx",
+        "--idx: there is no image 60; expected numbers from 0 to 59; correct it",
     ),
     Case("reconstruct --idx 999999999999999", "there is no image 999999999999999"),
     Case(

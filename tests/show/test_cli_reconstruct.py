@@ -113,7 +113,7 @@ def test_the_ending_decides_the_format_and_equal_runs_draw_equal_bytes(
     [
         (
             ["--idx", "1,60"],
-            {"what": "there is no image 60", "expected": "numbers from 0 to 59"},
+            {"what": "there is no image 60", "where": "`idx`", "expected": "numbers from 0 to 59"},
         ),
         (
             ["--idx", "1", "-o", "r.gif"],
