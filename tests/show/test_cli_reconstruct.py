@@ -64,7 +64,8 @@ def test_order_and_repeats_are_kept_and_the_figure_gets_what_inference_gives(
     pixels = np.load(data.images)[rows]
     assert answer["mse"] == pytest.approx(errors_of(run, pixels, 11), rel=1e-5)
     network, _ = load_network(Context(run), run.manifest(), 11)
-    for given, expected in zip(drawn[:3], inference.reconstruct(network, pixels), strict=True):
+    wanted: Any = inference.reconstruct(network, pixels)
+    for given, expected in zip(drawn[:3], wanted, strict=True):
         assert np.array_equal(given, expected)
     assert np.allclose(drawn[0], pixels / 255, atol=1e-6)
     assert drawn[3] == [str(row) for row in rows]
@@ -121,7 +122,7 @@ def test_the_ending_decides_the_format_and_equal_runs_draw_equal_bytes(
         ),
     ],
 )
-def test_wrong_wishes_are_refused(
+def test_wrong_requests_are_refused(
     cli: Cli, run: RunFolder, flags: list[str], parts: dict[str, str]
 ) -> None:
     check_error(cli("reconstruct", *flags).error, **parts)
