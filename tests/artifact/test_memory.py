@@ -52,7 +52,7 @@ def test_images_ask_before_they_take_memory(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 6, 3), dtype=np.uint8)
-    where, told, mend = tmp_path / name, "'x'", "save it as .npy, which is read in parts"
+    where, step, mend = tmp_path / name, "'x'", "save it as .npy, which is read in parts"
     needed = pixels.nbytes
     if name == "x.npz":
         np.savez(where, x=pixels)
@@ -60,14 +60,14 @@ def test_images_ask_before_they_take_memory(
         where.mkdir()
         for i, image in enumerate(pixels):
             Image.fromarray(image).save(where / f"{i}.png")
-        told, mend = "4 images of 8 x 6", "make them smaller, for example size 32"
+        step, mend = "4 images of 8 x 6", "make them smaller, for example size 32"
     give_memory(monkeypatch, needed)
     assert images.load(Source(location=str(where))).pixels.shape == pixels.shape
     give_memory(monkeypatch, needed - 1)
     with pytest.raises(InputError) as caught:
         images.load(Source(location=str(where)))
     assert str(caught.value) == (
-        f"{where}: {told} needs about 0 GB of memory;"
+        f"{where}: {step} needs about 0 GB of memory;"
         f" expected at most 0 GB, all that this machine has; {mend}"
     )
 

@@ -95,9 +95,9 @@ def test_the_command_exports_the_checkpoint_asked_for(cli: Cli, run: RunFolder) 
     for flags, epoch in (([], 11), (["--checkpoint", 4], 4)):
         assert cli("export", "a.safetensors", "--force", *flags).code == 0
         kept = artifacts.read(run.weights_file(epoch))
-        found = state_arrays(load_safetensors("a.safetensors"))
+        exported = state_arrays(load_safetensors("a.safetensors"))
         for key, value in kept.group("state_dict/").items():
-            assert np.array_equal(found[key], value)
+            assert np.array_equal(exported[key], value)
         assert kept.digest.encode() in Path("a.safetensors").read_bytes()
     assert not run.labels_file.exists()
 
@@ -194,13 +194,13 @@ def test_onnxruntime_gives_the_latents_of_embed(name: str) -> None:
     )  # fmt: skip
     for n in (1, 2, 7):
         images = pixels(n, channels)
-        (found,) = session.run(None, {"images": images})
-        wanted = inference.embed(network, images)
-        assert found.dtype == np.float32
-        assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() < 1e-5
+        (latents,) = session.run(None, {"images": images})
+        expected = inference.embed(network, images)
+        assert latents.dtype == np.float32
+        assert latents.shape == expected.shape
+        assert np.abs(latents - expected).max() < 1e-5
     assert (target.name, target.type, target.shape) == (
-        "latents", "tensor(float)", ["n", wanted.shape[1]],
+        "latents", "tensor(float)", ["n", expected.shape[1]],
     )  # fmt: skip
     entries = session.get_modelmeta().custom_metadata_map
     assert json.loads(entries["recipe"]) == recipe.to_json()
@@ -214,9 +214,9 @@ def test_the_command_exports_what_embed_computes(cli: Cli, full_run: RunFolder) 
         0, "a.onnx: the encoder of recipe baseline after epoch 11\n", "",
     )  # fmt: skip
     images = np.load(full_run.manifest().source.location)
-    (found,) = onnxruntime.InferenceSession("a.onnx").run(None, {"images": images})
-    wanted = artifacts.read(full_run.latents_file).arrays["latents"]
-    assert np.abs(found - wanted).max() < 1e-4
+    (latents,) = onnxruntime.InferenceSession("a.onnx").run(None, {"images": images})
+    expected = artifacts.read(full_run.latents_file).arrays["latents"]
+    assert np.abs(latents - expected).max() < 1e-4
     assert cli("export", "b.onnx").code == 0
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
 
