@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from samples import FAULTS, UNHARMED
+from samples import CHANGED, FAULTS, HEADER, UNHARMED, artifact, encode
 from support import raising, refused
 
+from aeclust.artifact import Artifact, write
 from aeclust.disk import output_file, remove_leftovers, write_bytes
 from aeclust.errors import WriteError
 
@@ -116,6 +120,61 @@ def test_a_leftover_that_stays_does_not_keep_the_others(tmp_path: Path) -> None:
     remove_leftovers(tmp_path, re.compile(r"[ab]\.h5"))
     assert sorted(tmp_path.iterdir()) == [stuck, other]
     remove_leftovers(tmp_path / "nowhere", re.compile(".*"))
+
+
+# -- the same for artifacts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", FAULTS)
+@pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])
+def test_a_fault_under_an_artifact_leaves_the_old_file_and_nothing_else(
+    stage: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.h5"
+    path.write_bytes(b"old")
+    target, fault, reason = FAULTS[stage]
+    made = Artifact("embedding", {"ids": np.arange(2 * count)}, **HEADER)
+    blocks = [{"embedding": np.ones((count, 2), np.float32)}] * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(target, fault)
+        with refused(WriteError, what=f"could not be written ({reason})", where=str(path)):
+            write(path, made, 2 * count, blocks)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", [0, 511, 512, 1_500, -1])
+def test_a_byte_that_the_disk_changes_anywhere_is_noticed(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = encode(artifact())
+    where = place % len(whole)
+    other = bytes([whole[where] ^ 1])
+    monkeypatch.setattr("os.fsync", lambda handle: os.pwrite(handle, other, where))
+    with refused(WriteError, what=f"could not be written ({CHANGED})"):
+        write(tmp_path / "a.h5", artifact())
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_byte_that_changes_before_the_file_is_sealed_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest would be right, but it is not what was handed over."""
+
+    points = np.arange(8, dtype=np.float32).reshape(4, 2)
+    made = Artifact("embedding", {"ids": np.arange(4)}, **HEADER)
+
+    class Spoiling(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data).replace(points.tobytes(), points[::-1].tobytes()))
+
+    def opened(handle: int, mode: str) -> io.BufferedRandom:
+        return io.BufferedRandom(Spoiling(handle, mode))
+
+    monkeypatch.setattr("os.fdopen", opened)
+    with refused(WriteError, what=f"could not be written ({CHANGED})"):
+        write(tmp_path / "a.h5", made, 4, [{"embedding": points}])
+    assert os.listdir(tmp_path) == []
 
 
 # -- what a user's name stands for -----------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import re
@@ -20,12 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from samples import CHANGED, FAULTS, HEADER, LATENTS, SAMPLES, artifact, encode
-from support import refused, within
+from samples import HEADER, LATENTS, SAMPLES, artifact, encode
+from support import within
 
 from aeclust.artifact import KINDS, Array, Artifact, decode_ids, encode_ids, read, write
 from aeclust.artifact.header import MAX_ATTRIBUTE, check_header, nesting
-from aeclust.errors import WriteError
 
 POINTS = np.arange(8, dtype=np.float32).reshape(4, 2)
 FOUR = Artifact("embedding", {"ids": np.arange(4)}, **HEADER)
@@ -373,55 +371,3 @@ def test_brackets_nest_but_in_texts() -> None:
         assert nesting(text) == depth
     with within(2):  # a text that never ends costs no time
         assert nesting('"' + '\\"' * (MAX_ATTRIBUTE // 2)) == 0
-
-
-# -- whole or not at all -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("stage", FAULTS)
-@pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])
-def test_a_fault_under_an_artifact_leaves_the_old_file_and_nothing_else(
-    stage: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file.h5"
-    path.write_bytes(b"old")
-    target, fault, reason = FAULTS[stage]
-    made = Artifact("embedding", {"ids": np.arange(2 * count)}, **HEADER)
-    blocks = [{"embedding": np.ones((count, 2), np.float32)}] * 2
-    with monkeypatch.context() as patch:
-        patch.setattr(target, fault)
-        with refused(WriteError, what=f"could not be written ({reason})", where=str(path)):
-            write(path, made, 2 * count, blocks)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("place", [0, 511, 512, 1_500, -1])
-def test_a_byte_that_the_disk_changes_anywhere_is_noticed(
-    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, _ = encode(artifact())
-    where = place % len(whole)
-    other = bytes([whole[where] ^ 1])
-    monkeypatch.setattr("os.fsync", lambda handle: os.pwrite(handle, other, where))
-    with refused(WriteError, what=f"could not be written ({CHANGED})"):
-        write(tmp_path / "a.h5", artifact())
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_byte_that_changes_before_the_file_is_sealed_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its digest would be right, but it is not what was handed over."""
-
-    class Spoiling(io.FileIO):
-        def write(self, data: Any) -> int:
-            return super().write(bytes(data).replace(POINTS.tobytes(), POINTS[::-1].tobytes()))
-
-    def opened(handle: int, mode: str) -> io.BufferedRandom:
-        return io.BufferedRandom(Spoiling(handle, mode))
-
-    monkeypatch.setattr("os.fdopen", opened)
-    with refused(WriteError, what=f"could not be written ({CHANGED})"):
-        write(tmp_path / "a.h5", FOUR, 4, [{"embedding": POINTS}])
-    assert os.listdir(tmp_path) == []
