@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def labels_of(run: RunFolder) -> artifacts.Artifact:
     return artifacts.read(run.labels_file, "labels")
 
 
-def latents_of(run: RunFolder) -> dict[str, NDArray[Any]]:
+def latents_of(run: RunFolder) -> Mapping[str, NDArray[Any]]:
     return artifacts.read(run.latents_file, "latents").arrays
 
 
