@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RECIPE, Cli, Data, files_of, one_error
+from support import RECIPE, Cli, Data, check_error, files_of, one_error, refused
 
 from aeclust.errors import BusyError, InputError, WriteError
 from aeclust.images import Source
@@ -27,6 +27,7 @@ MANIFEST = Manifest(
     val_images="demo:scenes-val",
     val_labels="/data/labels.csv",
 )
+LATIN_1 = os.fsdecode(b"/data/caf\xe9.npy")  # a path that is no text
 
 HOLDER = """
 import sys
@@ -41,96 +42,101 @@ with RunFolder(Path("aeclust-run")).lock():
 # -- manifest ----------------------------------------------------------------------------------
 
 
-def test_a_manifest_comes_back_as_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        MANIFEST,
+        dataclasses.replace(
+            MANIFEST, source=Source(location=LATIN_1), val_images=LATIN_1, val_labels=LATIN_1
+        ),
+        dataclasses.replace(MANIFEST, kept=(2, 4), flattened=True),
+    ],
+    ids=["text", "bytes", "estimator"],
+)
+def test_a_manifest_comes_back_as_written(tmp_path: Path, manifest: Manifest) -> None:
     run = RunFolder(tmp_path)
     assert not run.exists()
-    run.write_manifest(MANIFEST)
+    run.write_manifest(manifest)
     assert run.exists()
-    assert run.manifest() == MANIFEST
-    assert run.manifest_file.read_text(encoding="utf-8").endswith("}\n")
+    assert run.manifest() == manifest
+    written = run.manifest_file.read_bytes()
+    assert os.fsencode(manifest.source.location).split(b"/")[-1].split(b"\n")[0] in written
+    run.manifest_file.write_bytes(b"\xef\xbb\xbf" + written)  # as some editors save it
+    assert run.manifest() == manifest
 
 
-def test_a_path_that_is_no_text_comes_back_as_written(tmp_path: Path) -> None:
-    place = os.fsdecode(b"/data/caf\xe9.npy")  # latin-1
-    manifest = dataclasses.replace(
-        MANIFEST, source=Source(location=place), val_images=place, val_labels=place
-    )
-    RunFolder(tmp_path).write_manifest(manifest)
-    assert b"caf\xe9" in RunFolder(tmp_path).manifest_file.read_bytes()
-    assert RunFolder(tmp_path).manifest() == manifest
-
-
-IMAGES = {"sha256": "", "shape": [1, 8, 8, 3], "location": "x"}
-
-
-def damaged(**changes: Any) -> str:
+def changed(**changes: Any) -> str:
     return json.dumps({**MANIFEST.to_json(), **changes})
 
 
+def other_data(**changes: Any) -> str:
+    return changed(data={"sha256": "", "shape": [1, 8, 8, 3], "location": "x", **changes})
+
+
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
-        ("", "is damaged (JSONDecodeError"),
-        ("[]", "is damaged (TypeError"),
-        ("null", "is damaged (TypeError"),
-        ("[" * 100_000, "is damaged (RecursionError"),
-        ("\xff", "is damaged (JSONDecodeError"),
-        (damaged(format=2), "is of format 2; expected format 1; read it with the aeclust"),
-        (damaged(data=None), "is damaged (TypeError"),
-        (
-            damaged(data={"sha256": "", "shape": [1, 8, 8, 3], "location": "x", "surprise": 1}),
-            "is damaged (TypeError",
-        ),
-        (
-            damaged(data={"sha256": "", "shape": [1, 8, 8], "location": "x"}),
-            "is damaged (ValueError: not enough values to unpack (expected 4, got 3))",
-        ),
-        (
-            damaged(data={"sha256": "", "shape": [1, 8, 8, 3], "location": 5}),
-            "is damaged (TypeError: location, layout, range or validation is no text)",
-        ),
-        *(
-            (
-                damaged(data={**IMAGES, **changed}),
-                f"is damaged ({told})",
-            )
-            for changed, told in (
-                ({"shape": [0, 8, 8, 3]}, "ValueError: no images have such a shape"),
-                ({"shape": [1, 8, 8, 4]}, "ValueError: no images have such a shape"),
-                ({"size": "8"}, "TypeError: size or skip_bad is of another kind"),
-                ({"skip_bad": 1}, "TypeError: size or skip_bad is of another kind"),
-                ({"range": [1]}, "TypeError: location, layout, range or validation is no text"),
-            )
-        ),
-        (damaged(seed=-5), "is damaged (ValueError: seed is not in 0 to 2^32 - 1)"),
-        (damaged(seed=2**32), "is damaged (ValueError: seed is not in 0 to 2^32 - 1)"),
-        (
-            damaged(validation={"images": "demo:digits", "labels": 5}),
-            "is damaged (TypeError: location, layout, range or validation is no text)",
-        ),
-        (damaged(seed=None), "is damaged (TypeError"),
-        (damaged(validation={}), "is damaged (KeyError: 'images')"),
-        (damaged(recipe={}), "the recipe has no name; the file is not aeclust's"),
-        (damaged(recipe={"name": "own", "epoch": 1}), "no recipe field is called 'epoch'"),
-        (damaged(recipe={**RECIPES["deep"].to_json(), "epochs": -1}), "epochs is -1"),
+        ("", "JSONDecodeError: "),
+        ("[]", "TypeError: "),
+        ("null", "TypeError: "),
+        ("[" * 100_000, "RecursionError: "),
+        ("\xff", "JSONDecodeError: "),
+        (changed(data=None), "TypeError: "),
+        (other_data(surprise=1), "TypeError: "),
+        (other_data(shape=[1, 8, 8]), "ValueError: not enough values"),
+        (other_data(shape=[0, 8, 8, 3]), "ValueError: no images have such a shape"),
+        (other_data(shape=[1, 8, 8, 4]), "ValueError: no images have such a shape"),
+        (other_data(location=5), "TypeError: location "),
+        (other_data(size="8"), "TypeError: size "),
+        (other_data(skip_bad=1), "TypeError: location or skip_bad "),
+        (other_data(range=[1]), "TypeError: layout, range or validation "),
+        (changed(seed=-5), "ValueError: seed is not in 0 to 2^32 - 1)"),
+        (changed(seed=2**32), "ValueError: seed is not in 0 to 2^32 - 1)"),
+        (changed(seed=None), "TypeError: "),
+        (changed(validation={}), "KeyError: 'images')"),
+        (changed(validation={"images": "x", "labels": 5}), "TypeError: layout, range or valid"),
+        *((changed(kept=kept), "") for kept in ([], ["x"], 4, [float("inf")])),
     ],
 )
-def test_a_damaged_manifest_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str, reason: str) -> None:
     run = RunFolder(tmp_path)
     run.manifest_file.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         run.manifest()
-    assert str(caught.value).startswith(f"{run.manifest_file}: ")
-    assert told in str(caught.value)
+    assert caught.value.what.startswith(f"is damaged ({reason}")
+    check_error(
+        caught.value,
+        where=str(run.manifest_file),
+        expected="the file as aeclust train wrote it",
+        mend="restore a copy, or train again with --force",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (changed(format=2), "is of format 2"),
+        (changed(recipe={}), "the recipe has no name"),
+        (changed(recipe={"name": "own", "epoch": 1}), "no recipe field is called 'epoch'"),
+        (changed(recipe={**RECIPES["deep"].to_json(), "epochs": -1}), "epochs is -1"),
+    ],
+)
+def test_a_manifest_of_another_version_is_named(tmp_path: Path, text: str, what: str) -> None:
+    run = RunFolder(tmp_path)
+    run.manifest_file.write_text(text, encoding="utf-8")
+    with refused(what=what, where=str(run.manifest_file)):
+        run.manifest()
 
 
 def test_no_manifest_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        RunFolder(tmp_path / "no").manifest()
-    assert str(caught.value) == (
-        f"{tmp_path / 'no'}: there is no run here; expected a folder made by aeclust train; "
-        "run aeclust train first, or name the folder with --run"
-    )
+    run = RunFolder(tmp_path / "no")
+    with refused(
+        what="there is no run here",
+        where=str(run.path),
+        expected="a folder made by aeclust train",
+        mend="run aeclust train first, or name the folder with `run`",
+    ):
+        run.manifest()
 
 
 def test_checkpoints_are_files_of_their_name_alone(tmp_path: Path) -> None:
@@ -147,31 +153,22 @@ def test_checkpoints_are_files_of_their_name_alone(tmp_path: Path) -> None:
 
 
 def test_the_lock_names_its_holder_and_can_be_taken_again_within(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    lock = run.path / ".lock"
-    with run.lock():
-        assert lock.read_text() == str(os.getpid())
-        with run.lock():
-            assert lock.read_text() == str(os.getpid())
-        with pytest.raises(BusyError), RunFolder(run.path).lock():
-            pass
-    assert lock.read_text() == ""
-    with RunFolder(run.path).lock():
-        assert lock.read_text() == str(os.getpid())
-
-
-def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    with pytest.raises(KeyError), run.lock():
-        raise KeyError
-    with RunFolder(tmp_path).lock():
-        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    run, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    for _ in range(2):  # an error inside frees it
+        with pytest.raises(KeyError), run.lock():
+            with run.lock():
+                pass
+            assert other.worker() == os.getpid()
+            with refused(BusyError, what=f"another process works here (process {os.getpid()})"):
+                other.lock().__enter__()
+            raise KeyError
+        assert other.worker() is None
 
 
 def test_a_place_that_cannot_be_a_folder_is_a_write_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(WriteError, match="cannot be written to"),
+        refused(WriteError, where=f"{tmp_path}/file", mend="choose another folder with `run`"),
         RunFolder(tmp_path / "file").lock(),
     ):
         pass
@@ -182,10 +179,7 @@ def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
 ) -> None:
     before = files_of(full_run.path)
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert holder.stdout is not None
@@ -197,33 +191,26 @@ def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
                 f"aeclust-run: another process works here (process {holder.pid}); "
                 "wait for it to end, or use another folder with --run"
             )
-        readers: list[list[object]] = [["embed"], ["cluster"], ["predict"], ["info"]]
-        for reader in (*readers, ["predict", data.val_images]):
+        for reader in (["embed"], ["cluster"], ["predict"], ["info"], ["predict", data.val_images]):
             assert cli(*reader).code == 0
         assert files_of(full_run.path) == before
     finally:
         holder.kill()
         holder.communicate()
-    assert (full_run.path / ".lock").read_text() == str(holder.pid)
+    assert full_run.worker() is None
     assert cli("cluster", "--force").code == 0
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
     (tmp_path / "weights").mkdir()
     left = [".labels.h5.k2j_x9ab.tmp", "weights/.epoch-0003.h5.abcdefgh.tmp"]
     left += [".run.json.00000000.tmp", ".run.json.next.abcdefgh.tmp", ".metrics.jsonl.abcdefgh.tmp"]
-    own = [
-        ".embedding.png.abcdefgh.tmp",
-        ".notes.txt.abcdefgh.tmp",
-        ".labels.h5.tmp",
-        "labels.h5.abcdefgh.tmp",
-        "labels.h5",
-    ]
-    for name in left + own:
+    kept = [".embedding.png.abcdefgh.tmp", ".notes.txt.abcdefgh.tmp", ".labels.h5.tmp"]
+    kept += ["labels.h5", "labels.h5.abcdefgh.tmp"]
+    for name in left + kept:
         (tmp_path / name).write_bytes(b"x")
-    with folder.lock():
-        assert sorted(f.name for f in tmp_path.rglob("*") if f.is_file()) == sorted([*own, ".lock"])
+    with RunFolder(tmp_path).lock():
+        assert sorted(files_of(tmp_path)) == sorted(kept)
 
 
 def test_a_command_line_names_the_folder_where_it_must() -> None:
@@ -231,10 +218,3 @@ def test_a_command_line_names_the_folder_where_it_must() -> None:
     elsewhere = RunFolder(Path("there"), " --run there")
     assert elsewhere.command("cluster") == "aeclust cluster --run there"
     assert elsewhere.command("train --resume") == "aeclust train --run there --resume"
-
-
-def test_a_manifest_saved_by_an_editor_is_read(cli: Cli, full_run: RunFolder) -> None:
-    file = full_run.manifest_file
-    wanted = full_run.manifest()
-    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    assert full_run.manifest() == wanted

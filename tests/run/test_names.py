@@ -1,0 +1,368 @@
+"""aeclust name: names for clusters, by hand or by known labels, and what uses them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from support import Cli, Data, check_error, files_of, one_error, refused
+
+from aeclust import artifact
+from aeclust.errors import BusyError, InputError
+from aeclust.run.folder import RunFolder
+from aeclust.run.names import Names, check_name, read_names
+from aeclust.show import plots
+
+STALE = (
+    "names are left out, because the labels have changed since; "
+    "name the clusters anew with aeclust name 0=NAME\n"
+)
+
+
+def clusters_of(run: RunFolder) -> NDArray[np.int64]:
+    return artifact.read(run.labels_file).arrays["labels"]
+
+
+def names_of(cli: Cli) -> list[str | None]:
+    clusters = json.loads(cli("name", "--json").out)["clusters"]
+    assert [cluster["cluster"] for cluster in clusters] == list(range(len(clusters)))
+    return [cluster["name"] for cluster in clusters]
+
+
+def known(rows: list[tuple[int, str]]) -> None:
+    """Write known.csv."""
+    Path("known.csv").write_text("id,label\n" + "".join(f"{i},{word}\n" for i, word in rows))
+
+
+# -- by hand -----------------------------------------------------------------------------------
+
+
+def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFolder) -> None:
+    before = files_of(full_run.path)
+    labels = clusters_of(full_run)
+    sizes = np.bincount(labels).tolist()
+    confidence = artifact.read(full_run.labels_file).arrays["confidence"]
+    means = [confidence[labels == c].mean() for c in (0, 1)]
+    table = "cluster   images  confidence  name\n" + "".join(
+        f"{c:7d}  {sizes[c]:7d}  {means[c]:10.3f}\n" for c in (0, 1)
+    )
+    assert cli("name") == (0, table, "")
+    assert json.loads(cli("name", "--json").out) == {
+        "clusters": [
+            {"cluster": c, "size": sizes[c], "confidence": pytest.approx(means[c], abs=1e-6),
+             "name": None}
+            for c in (0, 1)
+        ],
+        "known": None,
+        "agree": None,
+    }  # fmt: skip
+    assert files_of(full_run.path) == before
+
+
+def test_names_are_kept_beside_the_digest_of_the_labels(cli: Cli, full_run: RunFolder) -> None:
+    result = cli("name", "0=blue sky", " 1 = Straße ")
+    assert (result.code, result.err) == (0, "")
+    assert [line[30:] for line in result.out.splitlines()] == ["name", "blue sky", "Straße"]
+    digest = artifact.read(full_run.labels_file).digest
+    assert json.loads(full_run.names_file.read_text(encoding="utf-8")) == {
+        "format": 1, "labels": digest, "names": {"0": "blue sky", "1": "Straße"},
+    }  # fmt: skip
+    assert read_names(full_run) == Names(digest, {0: "blue sky", 1: "Straße"})
+
+
+def test_names_are_changed_and_removed_one_by_one(cli: Cli, run: RunFolder) -> None:
+    assert "labels are missing: clustering first\n" in cli("name", "0=sea", "1=sea").err
+    for arguments, names in (
+        ([], ["sea", "sea"]),
+        (["1=a=b"], ["sea", "a=b"]),
+        (["0="], [None, "a=b"]),
+        (["--clear"], [None, None]),
+    ):
+        assert cli("name", *arguments).code == 0
+        assert names_of(cli) == names
+    assert read_names(run) == Names(artifact.read(run.labels_file).digest)
+
+
+def test_names_follow_their_labels_away_and_back(cli: Cli, full_run: RunFolder) -> None:
+    cli("name", "0=sea", "1=shore")
+    lost = "the names that clusters had are not theirs any more: aeclust name\n"
+    assert lost in cli("cluster", "-k", 3).err
+    assert cli("name").err == STALE
+    assert names_of(cli) == [None, None, None]
+    assert cli("predict").err == ""
+    assert cli("plot").err == STALE
+    cli("cluster", "-k", 2)
+    assert names_of(cli) == ["sea", "shore"]
+    cli("cluster", "-k", 3)
+    assert cli("name", "2=new").err == ""
+    assert names_of(cli) == [None, None, "new"]
+
+
+def test_names_are_written_under_the_lock(cli: Cli, full_run: RunFolder) -> None:
+    with full_run.lock():
+        for arguments in (["0=sea"], ["--clear"]):
+            result = cli("name", *arguments)
+            assert isinstance(result.error, BusyError)
+            assert result.code == 5
+        assert cli("name").code == 0
+    assert not full_run.names_file.exists()
+
+
+# -- by known labels ---------------------------------------------------------------------------
+
+
+def test_a_few_known_labels_name_the_clusters(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    truth, words = np.load(data.labels), ["night", "day"]
+    known([(i, words[truth[i]]) for i in (0, 1, 7, 30)] + [(31, words[1 - truth[31]])])
+    result = cli("name", "--labels", "known.csv")
+    assert result.code == 0
+    assert result.out.endswith("\n4 of 5 known labels agree (80.0%)\n")
+    clusters = clusters_of(full_run)
+    assert names_of(cli) == [words[truth[np.argmax(clusters == c)]] for c in (0, 1)]
+    answer = json.loads(cli("name", "--labels", "known.csv", "--json").out)
+    assert (answer["known"], answer["agree"]) == (5, 4)
+    # and whole numbers from any source
+    result = cli("name", "--labels", data.labels)
+    assert result.out.endswith("\n60 of 60 known labels agree (100.0%)\n")
+    named = [int(line.split(",")[1]) for line in cli("predict", "--names").out.splitlines()[1:]]
+    assert named == truth.tolist()
+
+
+def test_a_cluster_left_over_takes_its_own_majority_or_no_name(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    cli("cluster", "-k", 4)
+    clusters = clusters_of(full_run)
+    first = [int(np.argmax(clusters == c)) for c in range(4)]
+    second = int(np.flatnonzero(clusters == 2)[1])
+    known([(first[0], "a"), (first[2], "b"), (second, "b"), (first[1], "b")])
+    assert "4 of 4 known labels agree" in cli("name", "--labels", "known.csv").out
+    assert names_of(cli) == ["a", "b", "b", None]
+
+
+def test_exported_names_come_back_after_clustering_anew(cli: Cli, full_run: RunFolder) -> None:
+    cli("name", "0=sea", "1=shore")
+    before = cli("predict", "--names").out
+    exports = ("old.csv", "old.json", "old.npz", "old")
+    assert [cli("export", name).code for name in exports] == [0] * 4
+    cli("cluster", "--seed", 5, "--force")
+    assert STALE in cli("name").err
+    for name in exports:
+        result = cli("name", "--labels", name)
+        assert result.out.endswith("60 of 60 known labels agree (100.0%)\n")
+        assert cli("predict", "--names").out == before
+        cli("name", "--clear")
+
+
+# -- what uses them ----------------------------------------------------------------------------
+
+
+def test_predict_prints_names_where_asked(cli: Cli, full_run: RunFolder, data: Data) -> None:
+    cli("name", "0=blue, deep", "1=shore")
+    numbers = [line.split(",") for line in cli("predict").out.splitlines()[1:]]
+    words = {"0": '"blue, deep"', "1": "shore"}
+    expected = "id,label\n" + "".join(f"{i},{words[c]}\n" for i, c in numbers)
+    assert cli("predict", "--names") == (0, expected, "")
+    answer = json.loads(cli("predict", data.val_images, "--names", "--json", "-q").out)
+    assert list(answer) == ["ids", "labels", "confidence", "names"]
+    assert answer["names"] == [["blue, deep", "shore"][c] for c in answer["labels"]]
+    assert len(set(answer["names"])) == 2
+
+
+def test_names_keep_the_numbers_that_labels_given_to_train_would_change(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    np.save("flipped.npy", 1 - np.load(data.labels))
+    cli("name", "0=sea", "1=shore")
+    answers, plain, manifest = [], [], full_run.manifest()
+    for labels in (data.labels, Path("flipped.npy").resolve()):
+        full_run.write_manifest(
+            dataclasses.replace(manifest, val_images=str(data.images), val_labels=str(labels))
+        )
+        answers.append(cli("predict", "--names", "--json"))
+        plain.append(cli("predict").out)
+    assert answers[0] == answers[1]
+    assert answers[0].code == 0
+    assert plain[0] != plain[1]
+
+
+def test_plot_prints_names_in_its_legend(
+    cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    draw = plots.embedding_figure
+
+    def spy(points: Any, panels: Any, **options: Any) -> Any:
+        drawn.append(panels[0])
+        return draw(points, panels, **options)
+
+    monkeypatch.setattr(plots, "embedding_figure", spy)
+    clusters = clusters_of(full_run)
+    for assignments, arguments, words in (
+        (["1=shore"], [], ["cluster 0", "1: shore"]),
+        (["0=$a$ b", "1=_c"], [data.val_images], ["0: $a$ b", "1: _c"]),
+        ([], ["--labels", data.labels], ["0: $a$ b", "1: _c"]),
+    ):
+        cli("name", *assignments)
+        assert cli("plot", *arguments).code == 0
+        panel = drawn[-1]
+        assert set(panel.names.values()) == set(words)
+        if data.val_images not in arguments:
+            assert [panel.names[group] for group in panel.groups] == [words[c] for c in clusters]
+
+
+def test_info_lists_the_names_and_whether_they_are_stale(cli: Cli, full_run: RunFolder) -> None:
+    cli("name", "0=sea")
+    assert cli("info").out.splitlines()[-1].startswith("names.json: names, intact, ")
+    cli("cluster", "-k", 3)
+    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels have changed")
+    full_run.labels_file.unlink()
+    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels are missing")
+    last = json.loads(cli("info", "--json").out)["files"][-1]
+    assert (last["kind"], last["details"]) == ("names", {"names": {"0": "sea"}})
+    cli("name", "--clear")
+    assert "STALE" not in cli("info").out
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+UNREAD = {
+    "where": "CLUSTER=NAME",
+    "expected": "the number of a cluster and its name",
+    "mend": "for example aeclust name 0=landscape",
+}
+EXCLUSIVE = {
+    "what": "they exclude each other",
+    "where": "CLUSTER=NAME, `labels`, `clear`",
+    "expected": "one of them",
+}
+BEYOND = {
+    "where": "aeclust-run/labels.h5",
+    "expected": "clusters 0 to 1",
+    "mend": "aeclust name lists them",
+}
+PRINTABLE = {"expected": "1 to 100 printable characters", "mend": "choose another"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table", "fields"),
+    [
+        (["sea"], "", {"what": "reads 'sea'", **UNREAD}),
+        (["x=sea"], "", {"what": "reads 'x=sea'", **UNREAD}),
+        (["²=sea"], "", {"what": "reads '²=sea'", **UNREAD}),
+        (["0=a", "00=b"], "", {"what": "cluster 0 is named twice", "expected": "one name for it"}),
+        (["2=sea"], "", {"what": "there is no cluster 2", **BEYOND}),
+        (["0=a\tb"], "", {"what": r"the name is 'a\tb'", "where": "cluster 0", **PRINTABLE}),
+        ([f"0={'a' * 101}"], "", PRINTABLE),
+        (["0=a", "--clear"], "", EXCLUSIVE),
+        (["--clear", "--labels", "x.csv"], "", EXCLUSIVE),
+        (["--labels", "known.csv"], "99,sea", {"what": "id '99' is not among the images"}),
+        (["--labels", "known.csv"], "0,", {"what": "reads '0,'", "where": "known.csv, row 2"}),
+        (["--labels", "known.csv"], "0,a\x07", {"what": r"the name is 'a\x07'",
+                                                "where": "known.csv", **PRINTABLE}),
+        (["--labels", "nowhere.csv"], "", {"what": "cannot be read (No such file or directory)"}),
+    ],
+)  # fmt: skip
+def test_wrong_names_are_refused(
+    cli: Cli, full_run: RunFolder, arguments: list[str], table: str, fields: dict[str, str]
+) -> None:
+    Path("known.csv").write_text(f"id,label\n{table}\n")
+    before = files_of(full_run.path)
+    result = cli("name", *arguments)
+    check_error(result.error, **fields)
+    one_error(result)
+    assert files_of(full_run.path) == before
+
+
+def test_exclusive_flags_are_named_as_the_command_line_has_them(cli: Cli) -> None:
+    assert one_error(cli("name", "0=a", "--clear")) == (
+        "CLUSTER=NAME, --labels, --clear: they exclude each other; expected one of them"
+    )
+
+
+def test_there_must_be_a_run(cli: Cli) -> None:
+    for arguments in ([], ["0=a"], ["--clear"]):
+        check_error(cli("name", *arguments).error, what="there is no run here", where="aeclust-run")
+    assert not Path("aeclust-run").exists()
+
+
+def test_predict_needs_a_name_for_every_cluster(cli: Cli, full_run: RunFolder) -> None:
+    cli("name", "0=sea")
+    assert one_error(cli("predict", "--names")) == (
+        "--names: cluster 1 has no name; expected a name for every cluster; "
+        "name it with aeclust name 1=NAME"
+    )
+    for other in (["--invert"], ["--val-labels", "x"], ["--val-images", "x"]):
+        assert one_error(cli("predict", "--names", *other)) == (
+            "--names: the clusters have names already; expected neither --invert nor "
+            "--val-images and --val-labels beside it; leave out one of them"
+        )
+
+
+DAMAGED = [
+    "", "[]", "{", "[" * 100_000, '{"format": 1}',
+    '{"format": 2, "labels": "", "names": {}}',
+    '{"format": 1, "labels": "", "names": {"x": "a"}}',
+    '{"format": 1, "labels": "", "names": {"00": "a"}}',
+    '{"format": 1, "labels": "", "names": {"0": 1}}',
+    '{"format": 1, "labels": "", "names": {"0": ""}}',
+    '{"format": 1, "labels": "", "names": {"0": "a\\u0007"}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_names_are_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    run = RunFolder(tmp_path)
+    run.names_file.write_text(text)
+    with refused(
+        where=str(run.names_file),
+        expected="the file as aeclust name wrote it",
+        mend="restore a copy, or delete it and name the clusters again",
+    ):
+        read_names(run)
+
+
+def test_damaged_names_stop_what_uses_them_and_are_cleared_away(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    full_run.names_file.write_text("{")
+    for command in (["name"], ["name", "0=a"], ["plot"], ["predict", "--names"]):
+        assert one_error(cli(*command)).startswith("aeclust-run/names.json: is damaged (")
+    result = cli("info")
+    assert (result.code, result.err.count("names.json: is damaged (")) == (2, 1)
+    assert full_run.names_file.read_text() == "{"
+    assert cli("name", "--clear").code == 0
+    assert names_of(cli) == [None, None]
+
+
+def test_a_name_of_a_cluster_beyond_is_damage(cli: Cli, full_run: RunFolder) -> None:
+    digest = artifact.read(full_run.labels_file).digest
+    full_run.names_file.write_text(json.dumps(Names(digest, {7: "a"}).to_json()))
+    where = "aeclust-run/names.json"
+    check_error(cli("name").error, **{**BEYOND, "what": "there is no cluster 7", "where": where})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.integers(0, 999), st.text(max_size=120), max_size=4))
+def test_any_names_are_refused_or_read_back(
+    tmp_path_factory: pytest.TempPathFactory, names: dict[int, str]
+) -> None:
+    try:
+        for name in names.values():
+            check_name(name)
+    except InputError:
+        assert any(
+            not n or len(n) > 100 or not n.isprintable() or n != n.strip() for n in names.values()
+        )
+        return
+    folder = RunFolder(tmp_path_factory.getbasetemp())
+    stored = Names("0" * 64, names)
+    folder.names_file.write_text(json.dumps(stored.to_json()), encoding="utf-8")
+    assert read_names(folder) == stored
