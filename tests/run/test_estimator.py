@@ -285,7 +285,7 @@ def test_errors_of_a_fit_speak_of_parameters(
 def test_an_error_is_a_value_error_of_one_line_that_can_be_pickled(
     fitted: AutoencoderClusterer,
 ) -> None:
-    with pytest.raises(ValueError, match="^X: has 1 channels; ") as caught:
+    with pytest.raises(ValueError, match=r"^X: has 1 channels; ") as caught:
         fitted.predict(IMAGES[..., 0])
     assert isinstance(caught.value, InputError)
     line = "X: has 1 channels; expected 3, as in training; convert the images"
