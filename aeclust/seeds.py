@@ -40,7 +40,8 @@ def sequence(seed: int, purpose: Purpose, *place: int) -> np.random.SeedSequence
     -------
     SeedSequence
     """
-    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *place])
+    # with their number, because a sequence that ends in zeros is the same without them
+    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), len(place), *place])
 
 
 def stream(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
