@@ -53,7 +53,7 @@ def model(**changes: object) -> AutoencoderClusterer:
 
 def rows_model(**changes: object) -> AutoencoderClusterer:
     stated: dict[str, Any] = {"image_shape": (8, 8, 3), "value_range": (0, 255), **changes}
-    return model().set_params(**stated)
+    return AutoencoderClusterer(**{**model().get_params(), **stated})
 
 
 def hybrid(**changes: object) -> AutoencoderClusterer:
@@ -98,7 +98,8 @@ def test_transform_is_the_encoder_and_inverse_transform_the_decoder(
     fitted: AutoencoderClusterer,
 ) -> None:
     latents = fitted.transform(IMAGES)
-    assert (latents.shape, latents.dtype) == ((24, 8 * 2 * 2), np.float32)
+    assert latents.shape == (24, 8 * 2 * 2)
+    assert latents.dtype == np.float32
     batch = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         np.testing.assert_allclose(latents, fitted.network_.encode(batch).numpy(), atol=1e-5)
@@ -221,7 +222,7 @@ def test_images_come_back_in_the_size_and_range_they_had() -> None:
 def test_a_stated_range_takes_whole_numbers_and_standardised_values(
     fitted: AutoencoderClusterer, scale: float, shift: float, kind: type
 ) -> None:
-    values = (IMAGES * scale + shift).astype(kind)
+    values: NDArray[Any] = (IMAGES * scale + shift).astype(kind)
     made = model().set_params(value_range=(shift, 255 * scale + shift)).fit(values)
     wanted = fitted.transform(IMAGES)
     np.testing.assert_allclose(made.transform(values), wanted, rtol=1e-3, atol=1e-4)
