@@ -21,13 +21,12 @@ from sklearn.base import (
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aeclust import recipe as recipes
 from aeclust.clusters.indicators import shared_neighbours
 from aeclust.clusters.neighbours import references
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
 from aeclust.images import Images, Source, bounds, check_enough, from_array
 from aeclust.network import inference
-from aeclust.recipe import AUTO_K, Recipe
+from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe, named
 from aeclust.run import model as models
 from aeclust.run.curve import SAMPLE
 from aeclust.run.folder import Manifest
@@ -132,7 +131,7 @@ class AutoencoderClusterer(
         self,
         n_clusters: int | Literal["auto"] = 2,
         *,
-        recipe: str = recipes.DEFAULT_RECIPE,
+        recipe: str = DEFAULT_RECIPE,
         settings: Mapping[str, object] | None = None,
         image_shape: tuple[int, int] | tuple[int, int, int] | None = None,
         value_range: tuple[float, float] | None = None,
@@ -164,13 +163,12 @@ class AutoencoderClusterer(
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
         pixels = self._pixels(X, reset=True, least=2)
-        settings = {**(self.settings or {}), "k": self.n_clusters}
-        settings = {  # as a search over np.arange gives them
+        settings = {  # numbers of numpy, as a search over np.arange gives them, become Python's
             name: value.item() if isinstance(value, np.generic) else value
-            for name, value in settings.items()
+            for name, value in {**(self.settings or {}), "k": self.n_clusters}.items()
         }
         with at("settings"):
-            recipe = recipes.named(self.recipe).override(settings)
+            recipe = named(self.recipe).override(settings)
         with at("X"):
             check_enough(pixels, recipe.k)
         seed = self.random_state
@@ -275,10 +273,7 @@ class AutoencoderClusterer(
         overwrite : bool
             Replace the run that may be there.
 
-        Raises
-        ------
-        InputError, BusyError, WriteError
-            See :func:`aeclust.run.model.save`.
+        Errors are those of :func:`aeclust.run.model.save`.
         """
         check_is_fitted(self)
         models.save(self._model, Path(folder), overwrite=overwrite)
@@ -291,16 +286,13 @@ class AutoencoderClusterer(
 
         Clusters have their numbers, not the names that ``predict --val-labels`` gives them.
 
-        Raises
-        ------
-        InputError
-            See :func:`aeclust.run.model.load`.
+        Errors are those of :func:`aeclust.run.model.load`.
         """
         model = models.load(Path(folder))
         manifest = model.manifest
         _, h, w, c = manifest.shape
         recipe = Recipe.from_json(model.labels.recipe)
-        base = recipes.named(recipe.name).to_json()
+        base = named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
         stated = manifest.source.range
         loaded = cls(

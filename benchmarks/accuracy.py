@@ -39,10 +39,10 @@ import torch
 from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 
-from aeclust import AutoencoderClusterer
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import best_names, score
+from aeclust.estimator import AutoencoderClusterer
 from aeclust.images import demo
 from aeclust.recipe import named
 from aeclust.run import doctor

@@ -45,9 +45,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from aeclust import AutoencoderClusterer
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import score
+from aeclust.estimator import AutoencoderClusterer
 from aeclust.network import inference
 from aeclust.network.batches import generator, to_input
 from aeclust.network.losses import objective

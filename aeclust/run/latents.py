@@ -212,12 +212,11 @@ def describe(
 
     Parameters
     ----------
-    network : Autoencoder
+    network, epoch
+        The network as it was after an epoch.
     images : Images
     manifest : Manifest
         Of the run, whose recipe and seed they are made by.
-    epoch : int
-        Of the network.
     team : Team
     progress : callable
         Takes (done, total) of the images.
