@@ -103,10 +103,12 @@ def check_error(error: BaseException | None, **fields: str) -> None:
 
 
 @contextlib.contextmanager
-def refused(kind: type[AeclustError] = InputError, **fields: str) -> Iterator[None]:
+def refused(
+    kind: type[AeclustError] = InputError, **fields: str
+) -> Iterator[pytest.ExceptionInfo[AeclustError]]:
     """Within it, an error of this kind is raised whose parts are these."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     check_error(caught.value, **fields)
 
 

@@ -27,10 +27,10 @@ def test_a_file_is_described(cli: Cli, full_run: RunFolder) -> None:
     assert lines[0] == f"{full_run.labels_file}: labels, intact, sha256 {labels.digest}"
     assert "  labels: int64 (60,)" in lines
     assert "  confidence: float32 (60,)" in lines
-    assert "  reference_latents: float32 (60, 32)" in lines
+    assert "  references: int64 (60,)" in lines
     parents = ", ".join(f"{name}={digest}" for name, digest in labels.parents.items())
     assert f"  parents: {parents}" in lines
-    details = "  details: agreement=None, checkpoint=last, epoch=11, k=2, members={}, run="
+    details = "  details: agreement=None, checkpoint=None, epoch=11, k=2, members={}, run="
     assert any(line.startswith(details) for line in lines)
     assert any(line.startswith("  recipe: ") and "name=baseline" in line for line in lines)
     assert any(line.startswith("  versions: aeclust=") for line in lines)
@@ -92,19 +92,14 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     assert files_of(full_run.path) == before
 
 
-def test_a_run_of_two_phases_counts_the_epochs_of_both_as_train_does(
-    cli: Cli, two_phase_run: RunFolder
+@pytest.mark.parametrize(("k", "epochs"), [("2", 4), ("auto", 2)])
+def test_a_run_counts_the_epochs_of_all_its_phases(
+    cli: Cli, data: Data, k: str, epochs: int
 ) -> None:
+    assert cli("train", data.images, *TWO_PHASES, "-k", k).code == 0
     code, out, _ = cli("info")
     assert code == 0
-    assert out.startswith("aeclust-run: hybrid, 4 epochs, seed 0, finished\n")
-
-
-def test_a_run_whose_k_is_estimated_is_finished_after_the_first_phase(cli: Cli, data: Data) -> None:
-    assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
-    code, out, _ = cli("info")
-    assert code == 0
-    assert out.startswith("aeclust-run: hybrid, 2 epochs, seed 0, finished\n")
+    assert out.startswith(f"aeclust-run: hybrid, {epochs} epochs, seed 0, finished\n")
     assert json.loads(cli("info", "--json").out)["damaged"] == []
 
 
