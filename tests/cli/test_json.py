@@ -116,21 +116,3 @@ def test_a_config_is_an_object_too(cli: Cli) -> None:
 def test_an_error_is_the_same_with_json(cli: Cli) -> None:
     text = "aeclust-run: there is no run here; expected a folder made by aeclust train"
     assert text in one_error(cli("predict", "--json"))
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "right"),
-    [
-        (1, "whole number", True),
-        (True, "whole number", False),
-        (1.5, "number or null", True),
-        (None, "number or null", True),
-        ([1, "a"], "list of whole number or text", True),
-        ([1, None], "list of whole number or text", False),
-        (None, "list of number or null", True),
-        ([0, 1.5], "list of number or null", True),
-        ("x", "list of text", False),
-    ],
-)
-def test_the_reader_of_kinds(value: object, kind: str, right: bool) -> None:
-    assert fits(value, kind) == right

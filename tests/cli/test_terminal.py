@@ -90,22 +90,28 @@ def test_a_watched_line_obeys_no_file() -> None:
     assert r"cats\x1b[2J.npy" in stderr.getvalue()
 
 
-@pytest.mark.parametrize("watched", [True, False])
-def test_quiet_shows_nothing(watched: bool) -> None:
-    with standard_error(watched=watched) as stderr:
-        terminal = Terminal(quiet=True, epochs=3)
-        terminal.log("a line")
-        work(terminal)
-    assert stderr.getvalue() == ""
-
-
 # -- bars --------------------------------------------------------------------------------------
 
 
-def test_nobody_watching_sees_no_bars() -> None:
-    with standard_error(watched=False) as stderr:
-        work(Terminal(quiet=False, epochs=3))
-    assert stderr.getvalue() == ""
+@pytest.mark.parametrize(
+    ("watched", "quiet", "term"),
+    [
+        (False, False, "xterm"),
+        (True, True, "xterm"),
+        (False, True, "xterm"),
+        (True, False, "dumb"),
+        (True, False, "unknown"),
+    ],
+)
+def test_who_cannot_watch_or_will_not_sees_no_bars(
+    watched: bool, quiet: bool, term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    with standard_error(watched=watched) as stderr:
+        terminal = Terminal(quiet=quiet, epochs=3)
+        terminal.log("a line")
+        work(terminal)
+    assert stderr.getvalue() == "a line\n" * (not quiet)
 
 
 def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
@@ -149,16 +155,6 @@ def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> 
     assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
         ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
     ]
-
-
-@pytest.mark.parametrize("term", ["dumb", "unknown"])
-def test_a_terminal_that_cannot_move_its_cursor_sees_nothing(
-    term: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TERM", term)
-    with standard_error(watched=True) as stderr:
-        work(Terminal(quiet=False, epochs=3))
-    assert stderr.getvalue() == ""
 
 
 def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:
