@@ -53,9 +53,9 @@ def section(name: str, command: Any) -> str:
     for param in command.get_params(context):
         if not param.hidden:
             rows[param.rich_help_panel or "Arguments"].append(row(param, context))
-    for panel, found in rows.items():
+    for panel, cells in rows.items():
         lines += [f"| {panel} | value | what it is | default |", "| --- | --- | --- | --- |"]
-        lines += [*found, ""]
+        lines += [*cells, ""]
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from aeclust.errors import InputError, WriteError
 
 STREAM = Path("-")
 _PREFIX = "aeclust-"
-# how the files begin that can be told apart; labels may be a CSV, which begins as it likes
+# how files of each kind begin; a CSV begins as it likes
 _KINDS = {
     b"\x93NUMPY": ".npy",
     b"PK\x03\x04": ".npz",
@@ -35,7 +35,11 @@ def standard_input(*, csv: bool) -> Iterator[str]:
     Parameters
     ----------
     csv : bool
-        Whether it is a CSV if it is none of the kinds that can be told by their beginning.
+        Whether what is of no known kind is a CSV.
+
+    Yields
+    ------
+    str
 
     Raises
     ------

@@ -84,10 +84,10 @@ def test_images_from_a_stream_are_those_of_the_file(
     before = left_behind()
     expected = cli("predict", data.val_images).out.encode()
     for content in (data.val_images.read_bytes(), npz(data.val_images)):
-        found = pipe("predict", "-", stdin=content)
-        assert (found.code, found.out) == (0, expected)
-        assert "standard input" in found.err.splitlines()[0]
-        assert tempfile.gettempdir() not in found.err
+        answer = pipe("predict", "-", stdin=content)
+        assert (answer.code, answer.out) == (0, expected)
+        assert "standard input" in answer.err.splitlines()[0]
+        assert tempfile.gettempdir() not in answer.err
     assert left_behind() == before
 
 
@@ -142,18 +142,18 @@ def test_what_a_stream_cannot_give_is_one_line(
 ) -> None:
     before = left_behind()
     command = [argument.format(labels=data.labels) for argument in arguments]
-    found = pipe(*command, stdin=content)
-    assert (found.code, found.out, found.err.count("\n")) == (2, b"", 1)
-    assert found.err.startswith(f"error: {text}" if text[0] in "-s" else "error: ")
-    assert text in found.err
-    assert tempfile.gettempdir() not in found.err
+    answer = pipe(*command, stdin=content)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, b"", 1)
+    assert answer.err.startswith(f"error: {text}" if text[0] in "-s" else "error: ")
+    assert text in answer.err
+    assert tempfile.gettempdir() not in answer.err
     assert left_behind() == before
 
 
 def test_a_terminal_is_not_waited_for(full_run: RunFolder, pipe: Pipe) -> None:
-    found = pipe("predict", "-", terminal=True)
-    assert (found.code, found.out) == (2, b"")
-    assert TERMINAL in found.err
+    answer = pipe("predict", "-", terminal=True)
+    assert (answer.code, answer.out) == (2, b"")
+    assert TERMINAL in answer.err
 
 
 def test_no_room_for_a_stream_exits_4(
@@ -163,9 +163,9 @@ def test_no_room_for_a_stream_exits_4(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
-    found = pipe("predict", "-", stdin=b"\x93NUMPY-and-so-on")
-    assert found.code == 4
-    assert found.err == (
+    answer = pipe("predict", "-", stdin=b"\x93NUMPY-and-so-on")
+    assert answer.code == 4
+    assert answer.err == (
         "error: standard input: could not be kept (No space left on device); "
         "free space in the folder for temporary files, or change TMPDIR\n"
     )
@@ -180,10 +180,10 @@ def test_a_picture_goes_to_a_stream_as_it_goes_to_a_file(
     commands = (["reconstruct", "--idx", "1,2"], ["plot"], ["checkpoint-curve"])
     for command in commands:
         assert cli(*command, "-o", "expected.png").code == 0
-        found = pipe(*command, "-o", "-")
-        assert found.out == Path("expected.png").read_bytes()
-        assert "standard output" in found.err.splitlines()[-1]
-        with Image.open(io.BytesIO(found.out)) as picture:
+        answer = pipe(*command, "-o", "-")
+        assert answer.out == Path("expected.png").read_bytes()
+        assert "standard output" in answer.err.splitlines()[-1]
+        with Image.open(io.BytesIO(answer.out)) as picture:
             assert picture.format == "PNG"
     assert not Path("-").exists()
 
@@ -212,10 +212,10 @@ def test_predict_writes_its_csv_either_way(cli: Cli, full_run: RunFolder, pipe: 
 
 @pytest.mark.parametrize("command", ["embed", "cluster", "plot", "checkpoint-curve"])
 def test_bytes_never_go_to_a_terminal(full_run: RunFolder, pipe: Pipe, command: str) -> None:
-    found = pipe(command, "-o", "-", terminal=True)
-    assert (found.code, found.out) == (2, b"")
+    answer = pipe(command, "-o", "-", terminal=True)
+    assert (answer.code, answer.out) == (2, b"")
     ending = ".h5" if command in ("embed", "cluster") else ".png"
-    assert found.err == (
+    assert answer.err == (
         f"error: -o -: is a terminal; expected a pipe or a file for bytes; add > FILE{ending}\n"
     )
 

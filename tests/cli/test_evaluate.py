@@ -26,9 +26,9 @@ def write_csv(name: str, rows: Sequence[tuple[object, int]]) -> None:
 def answer(cli: Cli, *arguments: object) -> dict[str, object]:
     result = cli("evaluate", *arguments, "--json")
     assert (result.code, result.err) == (0, "")
-    found = json.loads(result.out)
-    assert isinstance(found, dict)
-    return found
+    scores = json.loads(result.out)
+    assert isinstance(scores, dict)
+    return scores
 
 
 def test_the_scores_of_a_small_case(cli: Cli) -> None:
