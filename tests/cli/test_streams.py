@@ -215,7 +215,7 @@ def test_a_clustering_names_its_steps(
     assert cli("cluster", *flags).code == 0
     kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
     members = [f"{kind} in {size} dimensions" for size in (4, 2) for kind in kinds]
-    steps = ["sphere", "pca:4", "number of clusters", *members, "consensus", "confidence"]
+    steps = ["sphere", "pca:4", "number of clusters", *members, "consensus"]
     assert named == [*(f"clustering: {step}" for step in steps), "clustering"]
 
 
