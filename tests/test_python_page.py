@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,3 +66,12 @@ def test_the_parameters_of_a_docstring_are_those_of_its_function() -> None:
         listed = ", ".join(re.findall(r"^(\w+(?:, \w+)*) :", section, flags=re.MULTILINE))
         taken = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
         assert set(filter(None, listed.split(", "))) <= taken, name
+
+
+def test_the_examples_of_docstrings_are_right() -> None:
+    files = [f for f in sorted(PACKAGE.rglob("*.py")) if ">>>" in f.read_text(encoding="utf-8")]
+    assert len(files) > 5
+    for file in files:
+        name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+        module = importlib.import_module(name.removesuffix(".__init__"))
+        assert doctest.testmod(module).failed == 0, name
