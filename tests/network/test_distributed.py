@@ -243,9 +243,9 @@ TINY += ["--lr", "0.001"]
 def torchrun(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     """A command as two processes, started as docs/distributed.md says."""
     page = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text("utf-8")
-    found = re.search(r"^(torchrun .* aeclust) train images.npy --run shared-run$", page, re.M)
-    assert found, "the page has lost its first command"
-    start = found[1].replace("torchrun", f"{sys.executable} -m torch.distributed.run").split()
+    command = re.search(r"^(torchrun .* aeclust) train images.npy --run shared-run$", page, re.M)
+    assert command, "the page has lost its first command"
+    start = command[1].replace("torchrun", f"{sys.executable} -m torch.distributed.run").split()
     return subprocess.Popen(
         [*start, *map(str, arguments)],
         cwd=folder,
@@ -368,9 +368,9 @@ def test_a_killed_worker_ends_the_job_and_resume_goes_on(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "aeclust/" not in err, "no traceback through the package"
-    found = cli("info", "two")
-    assert found.code == 0
-    assert "interrupted: continue with aeclust train --run two --resume" in found.out
+    info = cli("info", "two")
+    assert info.code == 0
+    assert "interrupted: continue with aeclust train --run two --resume" in info.out
     assert cli("train", "--resume", "--run", "two").code == 0
     assert cli("train", data.images, *longer, "--run", "one").code == 0
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-3)

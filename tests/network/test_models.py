@@ -337,12 +337,12 @@ def test_the_head_reads_probabilities_from_latents(k: int) -> None:
     assert network.head is not None
     with torch.no_grad():
         output = network(images(6))
-        found = network.assign(network.encode(images(6)))
+        result = network.assign(network.encode(images(6)))
     weight, bias = (p.detach().double().numpy() for p in network.head.parameters())
     scores = np.exp(output.latent.double().numpy() @ weight.T + bias)
     expected = scores / scores.sum(1, keepdims=True)
-    assert found.shape == (6, k)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert result.shape == (6, k)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(output.logits.softmax(1).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -98,11 +98,11 @@ def test_orthogonalised_keeps_the_vectors_and_levels_the_values(data: st.DataObj
     least = min(rows, columns)
     values = data.draw(st.lists(st.floats(0.02, 1), min_size=least, max_size=least))
     matrix = of_values(values, rows, columns, data.draw(st.integers(0, 10**6)))
-    found = orthogonalised(matrix)
-    assert found.shape == matrix.shape
-    assert found.dtype == torch.float32
+    result = orthogonalised(matrix)
+    assert result.shape == matrix.shape
+    assert result.dtype == torch.float32
     left, _, right = np.linalg.svd(matrix.double().numpy(), full_matrices=False)
-    inner = left.T @ found.double().numpy() @ right.T
+    inner = left.T @ result.double().numpy() @ right.T
     levels = np.diag(inner)
     assert np.abs(inner - np.diag(levels)).max() < BFLOAT16, "the vectors are the matrix's"
     assert levels.min() > 0.6
@@ -147,9 +147,9 @@ def test_three_steps_of_a_kernel_by_hand(shape: tuple[int, ...], momentum: float
         ahead = slope + momentum * average
         expected = expected * math.sqrt(shape[0]) / np.linalg.norm(expected)
         expected = expected - 0.2 * newton_schulz(ahead)
-        found = kernel.numpy().reshape(expected.shape)
+        result = kernel.numpy().reshape(expected.shape)
         turn = 0.2 * math.sqrt(min(expected.shape))
-        assert np.linalg.norm(found - expected) < 0.1 * turn * (step + 1)
+        assert np.linalg.norm(result - expected) < 0.1 * turn * (step + 1)
     stored = optimizer.state[kernel]["momentum_buffer"].numpy().reshape(average.shape)
     np.testing.assert_allclose(stored, average, rtol=1e-5, atol=1e-6)
 

@@ -103,12 +103,12 @@ def test_targets_against_a_plain_count(k: int, size: int, seed: int) -> None:
     targets = soft_targets(latents, recipe, seed=seed)
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-6)
     assert targets.min() >= 0
-    found = cluster_latents(latents, recipe, seed=seed).labels
+    labels = cluster_latents(latents, recipe, seed=seed).labels
     points = latents.astype(np.float64)
     for row, target in enumerate(targets):
         far = ((points - points[row]) ** 2).sum(1)
         far[row] = math.inf
-        nearest = found[np.argsort(far)[:15]]
+        nearest = labels[np.argsort(far)[:15]]
         np.testing.assert_allclose(target, np.bincount(nearest, minlength=k) / 15, rtol=1e-6)
 
 
@@ -152,8 +152,8 @@ def test_the_head_starts_as_a_logistic_regression(k: int) -> None:
     latents, targets = labelled(k)
     fit_head(network, latents, targets)
     expected = logistic_regression(latents.astype(np.float64), targets.astype(np.float64))
-    for found, wanted in zip(head_of(network), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-2, atol=2e-3)
+    for result, wanted in zip(head_of(network), expected, strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=1e-2, atol=2e-3)
 
 
 @pytest.mark.parametrize("k", [2, 5])
@@ -161,11 +161,11 @@ def test_the_head_predicts_its_targets(k: int) -> None:
     network = network_of(tiny(k=k))
     latents, targets = labelled(k)
     fit_head(network, latents, targets)
-    found = inference.assign(network, latents)
-    np.testing.assert_array_equal(found.argmax(1), targets.argmax(1))
-    assert np.abs(found - targets).max() < 0.2
+    result = inference.assign(network, latents)
+    np.testing.assert_array_equal(result.argmax(1), targets.argmax(1))
+    assert np.abs(result - targets).max() < 0.2
     entropy = -(targets * np.log(targets)).sum(1).mean()
-    assert entropy <= -(targets * np.log(found)).sum(1).mean() < entropy + 0.1 < math.log(k)
+    assert entropy <= -(targets * np.log(result)).sum(1).mean() < entropy + 0.1 < math.log(k)
 
 
 def test_what_the_head_was_before_does_not_count() -> None:
@@ -176,8 +176,8 @@ def test_what_the_head_was_before_does_not_count() -> None:
     latents, targets = labelled(3)
     for one in (network, other):
         fit_head(one, latents, targets)
-    for found, wanted in zip(head_of(network), head_of(other), strict=True):
-        assert found.tobytes() == wanted.tobytes()
+    for result, wanted in zip(head_of(network), head_of(other), strict=True):
+        assert result.tobytes() == wanted.tobytes()
 
 
 def test_nothing_but_the_head_is_fitted() -> None:
@@ -213,5 +213,5 @@ def test_self_labelling_knows_two_kinds_of_images() -> None:
     np.testing.assert_array_equal(targets, soft_targets(latents, recipe, seed=0))
     first = int(kinds.sum() > 30)  # the larger kind
     np.testing.assert_array_equal(targets.argmax(1), kinds if first == 0 else 1 - kinds)
-    found = inference.assign(network, latents)
-    np.testing.assert_array_equal(found.argmax(1), targets.argmax(1))
+    result = inference.assign(network, latents)
+    np.testing.assert_array_equal(result.argmax(1), targets.argmax(1))

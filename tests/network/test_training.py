@@ -1,4 +1,4 @@
-"""The loop: what a step does, what observers are told, and that stopping leaves no trace."""
+"""The loop: what a step does, what observers get, and that stopping leaves no trace."""
 
 from __future__ import annotations
 
@@ -394,8 +394,8 @@ def test_labels_cost_nothing_before_the_second_phase_and_fall_within_it() -> Non
     assert labels[-1] < labels[2] < math.log(2)
     network = fit(recipe, data=data)
     latents = inference.embed(network, data)
-    found = inference.assign(network, latents).argmax(1)
-    assert max((found == kinds).mean(), (found != kinds).mean()) == 1
+    clusters = inference.assign(network, latents).argmax(1)
+    assert max((clusters == kinds).mean(), (clusters != kinds).mean()) == 1
 
 
 def test_the_optimiser_counts_the_heads_steps_from_its_first() -> None:
@@ -470,7 +470,7 @@ def test_a_snapshot_does_not_follow_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "place"),
     [
         ({"epoch": 3}, "epoch 3, step 2 with 5 sums"),
         ({"epoch": -1}, "epoch -1, step 2 with 5 sums"),
@@ -478,10 +478,10 @@ def test_a_snapshot_does_not_follow_the_run() -> None:
         ({"totals": (1.0,) * 6}, "epoch 0, step 2 with 6 sums"),
     ],
 )
-def test_a_snapshot_that_no_run_saved_is_refused(changes: dict[str, Any], found: str) -> None:
+def test_a_snapshot_that_no_run_saved_is_refused(changes: dict[str, Any], place: str) -> None:
     snapshot = dataclasses.replace(stopped(RECIPES["adam"], 2), **changes)
     with refused(
-        what=f"{found} and targets of shape None cannot be of this run",
+        what=f"{place} and targets of shape None cannot be of this run",
         where="the state to resume",
         expected="the state that this run saved",
     ):
