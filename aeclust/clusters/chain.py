@@ -49,8 +49,6 @@ class Clustering:
     ----------
     labels : ndarray of shape (n,)
         int64, 0 to k - 1, numbered by falling size, ties by first appearance.
-    confidence : ndarray of shape (n,)
-        float32 in [0, 1]: the probability of an image's cluster, from `shares` if there are any.
     points : ndarray of shape (n, e)
         float32, the reduced latents that were clustered.
     references : ndarray of shape (r,)
@@ -76,7 +74,6 @@ class Clustering:
     """
 
     labels: Ints
-    confidence: Floats
     points: Floats
     references: Ints
     probabilities: Floats
@@ -91,6 +88,12 @@ class Clustering:
     def k(self) -> int:
         """Number of clusters."""
         return int(self.probabilities.shape[1])
+
+    @property
+    def confidence(self) -> Floats:
+        """The share (n,) of each image's cluster in [0, 1]; without shares its probability."""
+        shares = self.probabilities if self.shares is None else self.shares
+        return np.take_along_axis(shares, self.labels[:, np.newaxis], 1)[:, 0]
 
 
 def cluster_latents(
@@ -148,10 +151,7 @@ def cluster_latents(
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
         progress("confidence")
         votes = votes_of_others(latents, labels, rows, k)
-        sure = _of_labels(votes, labels)
-        result = Clustering(
-            labels=labels, confidence=sure, points=points, references=rows, probabilities=votes
-        )
+        result = Clustering(labels=labels, points=points, references=rows, probabilities=votes)
     return replace(result, substitutions=tuple(notes), estimate=estimate)
 
 
@@ -161,11 +161,7 @@ def _reduced(
     """The points to cluster; a consensus does with fewer components than a recipe asks for."""
     steps = recipe.reduction
     if recipe.clusterer == "consensus":
-        steps = limited(steps, latents.shape)
-        n, d = latents.shape
-        for wanted, step in zip(recipe.reduction, steps, strict=True):
-            if wanted != step:
-                note(f"{wanted} of {n:,} latents with {d:,} values is {step}")
+        steps = limited(steps, latents.shape, note)
     points = reduce(
         latents, steps, seed=seed, perplexity=recipe.perplexity, note=note, progress=progress
     )
@@ -224,14 +220,12 @@ def _consensus(
     if views is not None:
         seen = _view_agreement(views, latents, labels, rows, k, assignments)
     trust = agreed.agreement * (1.0 if seen is None else seen)
-    shares = temper(probabilities, max(trust, 1 / k))
     return Clustering(
         labels=labels,
-        confidence=_of_labels(shares, labels),
         points=points,
         references=rows,
         probabilities=probabilities,
-        shares=shares,
+        shares=temper(probabilities, max(trust, 1 / k)),
         agreement=agreed.agreement,
         members=agreed.members,
         view_agreement=seen,
@@ -291,8 +285,3 @@ def _view_agreement(
     else:
         return None
     return float((seen == truth).mean()) if len(truth) else None
-
-
-def _of_labels(shares: Floats, labels: Ints) -> Floats:
-    """Each image's share (n,) of its own cluster."""
-    return np.take_along_axis(shares, labels[:, np.newaxis], 1)[:, 0]

@@ -104,17 +104,21 @@ def on_sphere(points: Array) -> Floats:
     return result
 
 
-def limited(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
-    """The steps of a chain with no PCA larger than points of this shape (n, d) allow.
+def limited(
+    steps: Sequence[str], shape: tuple[int, ...], note: Callback = lambda sentence: None
+) -> tuple[str, ...]:
+    """The steps of a chain with no PCA larger than latents of this shape (n, d) allow.
 
     >>> limited(("pca:20",), (8, 256))
     ('pca:8',)
     """
-    parsed = [(step, *parse_reduction(step)) for step in steps]
-    most = min(shape)
-    return tuple(
-        f"pca:{most}" if method == "pca" and size > most else step for step, method, size in parsed
-    )
+    result = []
+    for step in steps:
+        method, size = parse_reduction(step)
+        result.append(f"pca:{min(shape)}" if method == "pca" and size > min(shape) else step)
+        if result[-1] != step:
+            note(f"{step} of {shape[0]:,} latents with {shape[1]:,} values is {result[-1]}")
+    return tuple(result)
 
 
 def check_spread(points: Array) -> None:

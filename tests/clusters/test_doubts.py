@@ -35,7 +35,6 @@ def clustering(
     points = np.zeros((len(labels), 2), np.float32)
     return Clustering(
         labels=labels,
-        confidence=points[:, 0],
         points=points,
         references=np.arange(len(labels)),
         probabilities=np.eye(len(sizes), dtype=np.float32)[labels],
