@@ -11,6 +11,7 @@ import numpy as np
 from aeclust import seeds
 from aeclust.clusters import Array, Ints
 from aeclust.clusters.consensus import information, refine
+from aeclust.clusters.neighbours import neighbours
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
@@ -134,13 +135,13 @@ def indicate(latents: Array, views: Array, k: int, *, seed: int) -> Indicators:
     parts = [latents, *(latents[rows] for rows in np.array_split(order, 2))]
     models = [_kmeans(part, k, seeds.number(seed, "indicators", i)) for i, part in enumerate(parts)]
     labels = models[0].labels_.astype(np.int64)
-    near = _nearest(latents, latents)
+    near = neighbours(latents, count=_NEIGHBOURS)
     refined = refine(labels, near, k, seed=seed)
     known = information(refined, near, k) / float(np.log(k)) if k > 1 else 0.0
     total = float(np.square(latents).sum())
     return Indicators(
         rank=rank_me(latents),
-        view_neighbours=_shared(near, _nearest(latents, views)),
+        view_neighbours=_shared(near, neighbours(latents, views, _NEIGHBOURS)),
         view_clusters=float((models[0].predict(views) == labels).mean()),
         information=min(1.0, max(0.0, known)),
         half_agreement=float(adjusted_rand_score(*(half.predict(latents) for half in models[1:]))),
@@ -160,18 +161,7 @@ def rank_me(latents: Array) -> float:
 
 def shared_neighbours(latents: Array, views: Array, count: int = _NEIGHBOURS) -> float:
     """Mean share of the nearest neighbours that an image and its view have in common."""
-    return _shared(_nearest(latents, latents, count), _nearest(latents, views, count))
-
-
-def _nearest(latents: Array, queries: Array, count: int = _NEIGHBOURS) -> Ints:
-    """Rows (n, count) of the latents nearest to query i, without latent i itself."""
-    from sklearn.neighbors import NearestNeighbors
-
-    count = min(count, len(latents) - 1)
-    index = NearestNeighbors(n_neighbors=count + 1).fit(latents)
-    nearest = index.kneighbors(queries, return_distance=False).tolist()
-    rows = [[row for row in near if row != i][:count] for i, near in enumerate(nearest)]
-    return np.array(rows, np.int64)
+    return _shared(neighbours(latents, count=count), neighbours(latents, views, count))
 
 
 def _shared(first: Ints, second: Ints) -> float:

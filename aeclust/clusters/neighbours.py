@@ -124,13 +124,15 @@ def copies(fingerprints: Array, known: Array) -> Ints:
     return np.array([row_of.get(mark, -1) for mark in fingerprints.tolist()], np.int64)
 
 
-def neighbours(points: Array) -> Ints:
-    """Rows (n, 15) of the points nearest to each point, itself not among them."""
-    rows = []
-    for start, distances in _distances(points, points):
+def neighbours(points: Array, queries: Array | None = None, count: int = NEIGHBOURS) -> Ints:
+    """Rows (n, count) of the points nearest to each point, or to each query (n, d).
+
+    A point is none of its own neighbours, nor of those of the query in the same row.
+    """
+    rows, count = [], min(count, len(points) - 1)
+    for start, distances in _distances(points if queries is None else queries, points):
         block = np.arange(len(distances))
         distances[block, start + block] = np.inf
-        count = min(NEIGHBOURS, len(points) - 1)
         rows.append(distances.topk(count, largest=False).indices.numpy())
     return np.concatenate(rows)
 
