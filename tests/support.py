@@ -162,12 +162,12 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> to
 
 
 def far_groups(
-    sizes: Sequence[int], *, seed: int = 0, d: int = 4
+    sizes: Sequence[int], *, seed: int = 0, d: int = 4, apart: float = 20.0
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Points in groups of these sizes, far apart and in mixed order, and their groups."""
+    """Points in groups of these sizes, `apart` on each axis, mixed, and their groups."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    points = 20.0 * np.eye(len(sizes), d)[labels] + rng.normal(size=(len(labels), d))
+    points = apart * np.eye(len(sizes), d)[labels] + rng.normal(size=(len(labels), d))
     return points.astype(np.float32), labels
 
 

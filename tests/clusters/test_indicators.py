@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
+from support import far_groups
 
 from aeclust import seeds
 from aeclust.clusters import indicators as module
@@ -29,10 +30,8 @@ Array = NDArray[Any]
 
 
 def blobs(k: int, *, seed: int, n: int = 80, apart: float = 12.0) -> tuple[Array, Array]:
-    """Groups of points around corners that are equally far from each other."""
-    rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(n) % k)
-    return apart * np.eye(k)[labels] + rng.normal(size=(n, k)), labels
+    """Even groups of points around corners that are equally far from each other."""
+    return far_groups(np.bincount(np.arange(n) % k).tolist(), seed=seed, d=k, apart=apart)
 
 
 def turned(d: int, seed: int) -> Array:
