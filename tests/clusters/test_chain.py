@@ -384,17 +384,16 @@ def test_views_vote_where_the_networks_clusters_do_not_count() -> None:
 def test_no_more_neighbours_vote_on_a_view_than_its_cluster_has_others() -> None:
     latents, _ = three_kinds()
     latents = latents[np.r_[0:90:3, 1:90:3, 2:12:3]]  # 30, 30 and 4 of them
-    last = np.arange(60, 64)
-    ask = partial(cluster_latents, recipe=recipe_of(k=3), seed=0)
-    result = ask(latents, views=Views(last, latents[last]))
-    assert result.labels[last].tolist() == [2] * 4
-    assert result.view_agreement == 1.0  # by the three others
+    labels = np.arange(64) // 30
+
+    def agreement(n: int, rows: Array) -> float | None:
+        views = Views(rows, latents[rows])
+        return chain._view_agreement(views, latents[:n], labels[:n], np.arange(n), 3, None)
+
+    assert agreement(64, np.arange(60, 64)) == 1.0  # by the three others
     # one alone has nobody to ask
-    latents, everyone = latents[:61], np.arange(61)
-    result = ask(latents, views=Views(everyone, latents))
-    assert np.bincount(result.labels).tolist() == [30, 30, 1]
-    assert result.view_agreement == 1.0
-    assert ask(latents, views=Views(everyone[60:], latents[60:])).view_agreement is None
+    assert agreement(61, np.arange(61)) == 1.0
+    assert agreement(61, np.arange(60, 61)) is None
 
 
 @pytest.mark.parametrize("clusters", [None, 2, 4])
