@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from aeclust.cli import main
+from aeclust.images import demo
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,6 +49,19 @@ def type_line(line: str, *, train: Sequence[str] = ()) -> str:
     if target:
         Path(target).write_bytes(content)
     return content.decode(errors="replace")
+
+
+def have_few(patch: pytest.MonkeyPatch, scenes: int, others: int) -> None:
+    """The built-in sets with this many images, which are made in no time."""
+
+    def few(name: str) -> demo.DemoSet:
+        if name == "digits":
+            whole = demo.digits()
+            return demo.DemoSet(whole.pixels[:scenes], whole.labels[:scenes], whole.classes)
+        return demo.scenes(scenes if name == "scenes" else others, seed=0)
+
+    patch.setattr(demo, "load", few)
+    patch.setattr(demo, "classes", lambda name: few(name).labels)
 
 
 def _run(arguments: list[str], given: bytes) -> bytes:

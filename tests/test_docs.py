@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import ROOT, blocks, lines_of, type_line
+from pages import ROOT, blocks, have_few, lines_of, type_line
 from PIL import Image
 from support import COMMANDS, make_images
 
@@ -21,6 +21,8 @@ from aeclust.images.truth import load
 
 # networks that take a second: what is shown is that the commands work
 QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16", "--epochs", "1"]
+
+NARROW = ["--set", "channels=8,8,16"]
 
 
 def save_photos(folder: Path, n: int, seed: int) -> None:
@@ -49,7 +51,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with open("new-labels.csv", "w", newline="") as file:
             csv.writer(file).writerows([["id", "label"], *enumerate(kinds.tolist())])
         for line in lines_of("docs/howto.md"):
-            type_line(line, train=[] if "--recipe" in line else QUICK)
+            type_line(line, train=NARROW if "--recipe" in line else QUICK)
         (code,) = blocks("docs/howto.md", "python")
         names: dict[str, np.ndarray] = {}
         exec(compile(code, "docs/howto.md", "exec"), names)
@@ -90,27 +92,14 @@ EXAMPLES = lines_of("docs/cli.md")
 SMALL = ["--set", "channels=8,64", "--set", "label_epochs=1", "--batch-size", "16"]
 
 
-def few(name: str) -> demo.DemoSet:
-    """The built-in sets with fewer images."""
-    if name == "digits":
-        found = demo.digits()
-        return demo.DemoSet(found.pixels[:60], found.labels[:60], found.classes)
-    return demo.scenes(60 if name == "scenes" else 24, seed=0)
-
-
-def have_few(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(demo, "load", few)
-    patch.setattr(demo, "classes", lambda name: few(name).labels)
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run on a few scenes, clustered and named, and what the examples read."""
     folder = tmp_path_factory.mktemp("examples")
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        have_few(patch)
+        have_few(patch, 60, 24)
         save_photos(Path("photos"), 30, seed=1)
-        np.save("new-images.npy", few("scenes-val").pixels)
+        np.save("new-images.npy", demo.load("scenes-val").pixels)
         Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
         for line in ("train --epochs 5", "cluster", "name 0=landscape 1=other"):
             type_line(f"aeclust {line}", train=SMALL)
@@ -127,7 +116,7 @@ def test_every_command_has_examples() -> None:
 def test_examples_of_the_help_run(
     line: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have_few(monkeypatch)
+    have_few(monkeypatch, 60, 24)
     place = shutil.copytree(prepared, tmp_path / "here")
     monkeypatch.chdir(place)
     if line.startswith("aeclust train"):

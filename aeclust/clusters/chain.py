@@ -111,6 +111,7 @@ def cluster_latents(
     ----------
     latents : ndarray of shape (n, d)
     recipe : Recipe
+    seed : int
     assignments : ndarray of shape (n, k), optional
         By the network, which learnt them from such a consensus in many views of every image. They
         replace the members' outcome, unless a cluster has no image or that tells clearly more.

@@ -45,6 +45,7 @@ def cluster(
         a covariance, ``spectral`` uses a graph of 10 neighbours, ``agglomerative`` is Ward's.
         Beyond 10,000 points the last two, beyond 100,000 all but ``minibatch-kmeans`` are fitted
         to so many random ones. The model labels the others, or their neighbours' vote.
+    seed : int
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
     note : callable

@@ -70,6 +70,7 @@ def agree(members: Mapping[str, Ints], neighbours: Ints, k: int, *, seed: int) -
         Labels in 0 to k - 1; at least one member has k clusters.
     neighbours : ndarray of shape (n, m)
         Rows of the nearest images of every image.
+    k, seed : int
     """
     refined = {
         name: refine(labels, neighbours, k, seed=seed, member=i)
@@ -107,6 +108,7 @@ def refine(labels: Ints, neighbours: Ints, k: int, *, seed: int, member: int = 0
     ----------
     labels, neighbours : ndarray of shape (n,) and (n, m)
         Clusters in 0 to k - 1, and rows of the nearest images of every image.
+    k, seed : int
     member : int
         Of an ensemble: members of different numbers draw different random numbers.
 

@@ -23,8 +23,10 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
 
     Parameters
     ----------
+    clustering : Clustering
     colours : ndarray of shape (n, c), optional
         Mean colour of the images.
+    seed : int
     """
     agreement, views = clustering.agreement, clustering.view_agreement
     sentences = []

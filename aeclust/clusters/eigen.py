@@ -27,6 +27,7 @@ def leading(matrix: Doubles, count: int, *, seed: int) -> tuple[Doubles, Doubles
     ----------
     matrix : ndarray of shape (n, n)
         Symmetric.
+    count, seed : int
 
     Returns
     -------

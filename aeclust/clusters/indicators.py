@@ -43,6 +43,7 @@ def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> Estim
     ----------
     points : ndarray of shape (n, d)
         Reduced latents.
+    seed : int
     largest : int, optional
         15 if None, and of few points as many as leave ten to a cluster.
     """
@@ -122,6 +123,7 @@ def indicate(latents: Array, views: Array, k: int, *, seed: int) -> Indicators:
         Of images, and of one random view of each; a single image agrees with itself.
     k : int
         Of k-means; half the number of images if that is less.
+    seed : int
     """
     from sklearn.metrics import adjusted_rand_score
 

@@ -51,6 +51,7 @@ def reduce(
         2014; beyond 10,000 points of that many, with the others amid their three nearest). With
         the extra ``tsne`` installed, t-SNE to 1 or 2 dimensions of 5,000 points or more is
         openTSNE's (Linderman et al., 2019; Poličar, Stražar and Zupan, 2024), up to 100,000.
+    seed : int
     perplexity : float
         Of t-SNE.
     note : callable
@@ -243,6 +244,7 @@ def picture(latents: Array, *, seed: int, note: Callback = lambda sentence: None
     ----------
     latents : ndarray of shape (n, d)
         Few points get a lower perplexity, and fewer than five their first two axes.
+    seed : int
     note : callable
         See :func:`reduce`.
 

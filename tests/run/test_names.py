@@ -281,18 +281,6 @@ def test_wrong_names_are_refused(
     assert files_of(full_run.path) == before
 
 
-def test_exclusive_flags_are_named_as_the_command_line_has_them(cli: Cli) -> None:
-    assert one_error(cli("name", "0=a", "--clear")) == (
-        "CLUSTER=NAME, --labels, --clear: they exclude each other; expected one of them"
-    )
-
-
-def test_there_must_be_a_run(cli: Cli) -> None:
-    for arguments in ([], ["0=a"], ["--clear"]):
-        check_error(cli("name", *arguments).error, what="there is no run here", where="aeclust-run")
-    assert not Path("aeclust-run").exists()
-
-
 def test_predict_needs_a_name_for_every_cluster(cli: Cli, full_run: RunFolder) -> None:
     cli("name", "0=sea")
     assert one_error(cli("predict", "--names")) == (
