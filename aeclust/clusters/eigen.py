@@ -1,7 +1,7 @@
 """The largest eigenvalues of a symmetric matrix.
 
-For 200 of 8,500, as kernel PCA of the largest recipe needs them, :func:`_search` takes 10 seconds
-of one core where scipy's ``eigsh`` takes 17, and LAPACK minutes.
+For 200 of 8,500, the kernel PCA of the report's recipes, :func:`_search` took 10 seconds of one
+core where scipy's ``eigsh`` took 17 for the same values, see docs/performance.md.
 """
 
 from __future__ import annotations
