@@ -94,7 +94,7 @@ def current_curve(
             stack.enter_context(context.folder.lock())
         except (BusyError, WriteError) as error:
             # a run that still trains, or is only to be read: its numbers are for everybody
-            context.log(f"what was measured is not kept: {error}")
+            context.log(f"what was measured is not kept: {error.where}: {error.what}")
             return curve
         artifact.write(file, _artifact(manifest, curve, seed, wanted))
     return curve
