@@ -94,15 +94,16 @@ def test_names_follow_their_labels_away_and_back(cli: Cli, full_run: RunFolder) 
     cli("name", "0=sea", "1=shore")
     lost = "the names that clusters had are not theirs any more: aeclust name\n"
     assert lost in cli("cluster", "-k", 3).err
-    assert cli("name").err == STALE
+    assert [cli(command).err for command in ("name", "predict", "plot")] == [STALE, "", STALE]
     assert names_of(cli) == [None, None, None]
-    assert cli("predict").err == ""
-    assert cli("plot").err == STALE
+    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels have changed")
     cli("cluster", "-k", 2)
     assert names_of(cli) == ["sea", "shore"]
-    cli("cluster", "-k", 3)
-    assert cli("name", "2=new").err == ""
-    assert names_of(cli) == [None, None, "new"]
+    assert cli("info").out.splitlines()[-1].startswith("names.json: names, intact, ")
+    full_run.labels_file.unlink()
+    last = json.loads(cli("info", "--json").out)["files"][-1]
+    assert (last["kind"], last["stale"]) == ("names", "the labels are missing")
+    assert last["details"] == {"names": {"0": "sea", "1": "shore"}}
 
 
 def test_names_are_written_under_the_lock(cli: Cli, full_run: RunFolder) -> None:
@@ -218,19 +219,6 @@ def test_plot_prints_names_in_its_legend(
             assert [panel.names[group] for group in panel.groups] == [words[c] for c in clusters]
 
 
-def test_info_lists_the_names_and_whether_they_are_stale(cli: Cli, full_run: RunFolder) -> None:
-    cli("name", "0=sea")
-    assert cli("info").out.splitlines()[-1].startswith("names.json: names, intact, ")
-    cli("cluster", "-k", 3)
-    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels have changed")
-    full_run.labels_file.unlink()
-    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels are missing")
-    last = json.loads(cli("info", "--json").out)["files"][-1]
-    assert (last["kind"], last["details"]) == ("names", {"names": {"0": "sea"}})
-    cli("name", "--clear")
-    assert "STALE" not in cli("info").out
-
-
 # -- refusals ----------------------------------------------------------------------------------
 
 UNREAD = {
@@ -288,9 +276,10 @@ def test_predict_needs_a_name_for_every_cluster(cli: Cli, full_run: RunFolder) -
         "name it with aeclust name 1=NAME"
     )
     for other in (["--invert"], ["--val-labels", "x"], ["--val-images", "x"]):
-        assert one_error(cli("predict", "--names", *other)) == (
-            "--names: the clusters have names already; expected neither --invert nor "
-            "--val-images and --val-labels beside it; leave out one of them"
+        check_error(
+            cli("predict", "--names", *other).error,
+            what="the clusters have names already",
+            expected="neither `invert` nor `val_images` and `val_labels` beside it",
         )
 
 
