@@ -2,74 +2,65 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import RECIPE, TWO_PHASES, Cli, Data, files_of
+from support import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
 
-from aeclust import artifact as artifacts
+from aeclust import artifact
 from aeclust.cli.terminal import Terminal
 from aeclust.network.training import Moment
+from aeclust.recipe import named
 from aeclust.run.folder import RunFolder
 
 # -- one file ----------------------------------------------------------------------------------
 
 
 def test_a_file_is_described(cli: Cli, full_run: RunFolder) -> None:
-    labels = artifacts.read(full_run.labels_file)
+    labels = artifact.read(full_run.labels_file)
     code, out, err = cli("info", full_run.labels_file)
     assert (code, err) == (0, "")
-    lines = out.splitlines()
-    assert lines[0] == f"{full_run.labels_file}: labels, intact, sha256 {labels.digest}"
-    assert "  labels: int64 (60,)" in lines
-    assert "  confidence: float32 (60,)" in lines
-    assert "  references: int64 (60,)" in lines
+    first, *lines = out.splitlines()
+    assert first == f"{full_run.labels_file}: labels, intact, sha256 {labels.digest}"
+    arrays = {"labels: int64 (60,)", "confidence: float32 (60,)", "references: int64 (60,)"}
     parents = ", ".join(f"{name}={digest}" for name, digest in labels.parents.items())
-    assert f"  parents: {parents}" in lines
+    assert {f"  {line}" for line in (*arrays, f"parents: {parents}")} <= set(lines)
     details = "  details: agreement=None, checkpoint=None, epoch=11, k=2, members={}, run="
-    assert any(line.startswith(details) for line in lines)
-    assert any(line.startswith("  recipe: ") and "name=baseline" in line for line in lines)
-    assert any(line.startswith("  versions: aeclust=") for line in lines)
+    for start in (details, "  recipe: ", "  versions: aeclust="):
+        assert any(line.startswith(start) for line in lines)
+    assert ", name=baseline" in out
     assert lines[-1] == "  seed: 0"
 
 
 @pytest.mark.parametrize("name", ["weights/epoch-0011.h5", "latents.h5", "labels.h5"])
 def test_json_of_a_file_says_all_of_it(cli: Cli, full_run: RunFolder, name: str) -> None:
-    artifact = artifacts.read(full_run.path / name)
-    answer = json.loads(cli("info", full_run.path / name, "--json").out)
-    assert list(answer) == [
-        "file", "kind", "digest", "arrays", "recipe", "seed", "parents", "versions", "details",
-        "stale",
-    ]  # fmt: skip
-    assert answer["kind"] == artifact.kind
-    assert answer["digest"] == artifact.digest
-    assert answer["parents"] == artifact.parents
-    assert answer["recipe"] == artifact.recipe
-    assert answer["versions"] == artifact.versions
-    assert answer["arrays"] == {
-        key: [str(value.dtype), list(value.shape)] for key, value in artifact.arrays.items()
+    file = full_run.path / name
+    stored = dataclasses.asdict(artifact.read(file))
+    arrays = {key: [str(a.dtype), list(a.shape)] for key, a in stored["arrays"].items()}
+    assert json.loads(cli("info", file, "--json").out) == {
+        **{"file": str(file), "stale": ""},
+        **{key: stored[key] for key in ("kind", "digest", "recipe", "seed", "parents")},
+        **{key: stored[key] for key in ("versions", "details")},
+        "arrays": arrays,
     }
-    assert answer["stale"] == ""
 
 
 def test_what_two_phases_leave_beside_latents_and_labels(
     cli: Cli, two_phase_run: RunFolder
 ) -> None:
     lines = cli("info", two_phase_run.latents_file).out.splitlines()
-    assert "  assignments: float32 (60, 2)" in lines
-    assert "  colours: float32 (60, 3)" in lines
-    assert "  shares: float32 (60, 2)" in cli("info", two_phase_run.labels_file).out.splitlines()
-    details = json.loads(cli("info", two_phase_run.labels_file, "--json").out)["details"]
-    assert (details["k"], details["agreement"]) == (2, 1.0)
-    assert set(details["members"]) == {
-        f"{kind} in {size} dimensions"
-        for kind in ("kmeans", "gmm", "gmm-tied", "spectral")
-        for size in (4, 8)
-    }
+    assert {"  assignments: float32 (60, 2)", "  colours: float32 (60, 3)"} <= set(lines)
+    labels = json.loads(cli("info", two_phase_run.labels_file, "--json").out)
+    assert labels["arrays"]["shares"] == ["float32", [60, 2]]
+    assert (labels["details"]["k"], labels["details"]["agreement"]) == (2, 1.0)
+    kinds = ("kmeans", "gmm", "gmm-tied", "spectral")
+    members = {f"{kind} in {size} dimensions" for kind in kinds for size in (4, 8)}
+    assert set(labels["details"]["members"]) == members
 
 
 # -- a whole run -------------------------------------------------------------------------------
@@ -77,18 +68,26 @@ def test_what_two_phases_leave_beside_latents_and_labels(
 
 def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     before = files_of(full_run.path)
-    code, out, err = cli("info")
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
     manifest = full_run.manifest()
-    assert lines[0] == "aeclust-run: baseline, 11 epochs, seed 0, finished"
-    assert lines[1] == (f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}")
-    names = [f"weights/epoch-{epoch:04d}.h5" for epoch in range(12)]
-    kinds = ["weights"] * 12 + ["latents", "labels"]
-    assert lines[2:] == [
-        f"{name}: {kind}, intact, sha256 {artifacts.read(full_run.path / name).digest[:12]}"
-        for name, kind in zip([*names, "latents.h5", "labels.h5"], kinds, strict=True)
+    kinds = {f"weights/epoch-{epoch:04d}.h5": "weights" for epoch in range(12)}
+    kinds |= {"latents.h5": "latents", "labels.h5": "labels"}
+    lines = [
+        "aeclust-run: baseline, 11 epochs, seed 0, finished",
+        f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}",
+        *(
+            f"{name}: {kind}, intact, sha256 {artifact.read(full_run.path / name).digest[:12]}"
+            for name, kind in kinds.items()
+        ),
     ]
+    assert cli("info") == (0, "".join(f"{line}\n" for line in lines), "")
+    answer = json.loads(cli("info", "--json").out)
+    files = answer.pop("files")
+    assert [file["file"] for file in files] == [f"aeclust-run/{name}" for name in kinds]
+    assert {file["stale"] for file in files} == {""}
+    assert answer == {
+        "folder": "aeclust-run", "manifest": json.loads(full_run.manifest_file.read_text()),
+        "finished": True, "process": None, "damaged": [],
+    }  # fmt: skip
     assert files_of(full_run.path) == before
 
 
@@ -97,59 +96,39 @@ def test_a_run_counts_the_epochs_of_all_its_phases(
     cli: Cli, data: Data, k: str, epochs: int
 ) -> None:
     assert cli("train", data.images, *TWO_PHASES, "-k", k).code == 0
-    code, out, _ = cli("info")
-    assert code == 0
-    assert out.startswith(f"aeclust-run: hybrid, {epochs} epochs, seed 0, finished\n")
-    assert json.loads(cli("info", "--json").out)["damaged"] == []
+    result = cli("info")
+    assert result.code == 0
+    assert result.out.startswith(f"aeclust-run: hybrid, {epochs} epochs, seed 0, finished\n")
 
 
-@pytest.mark.parametrize("by_flag", [True, False])
-def test_any_run_can_be_named(cli: Cli, labelled: Path, by_flag: bool) -> None:
-    arguments = ["--run", labelled] if by_flag else [labelled]
-    result = cli("info", *arguments)
+@pytest.mark.parametrize("flag", [["--run"], []])
+def test_any_run_can_be_named(cli: Cli, labelled: Path, flag: list[str]) -> None:
+    result = cli("info", *flag, labelled)
     assert result.code == 0
     assert result.out.startswith(f"{labelled}: baseline, 11 epochs, seed 0, finished\n")
 
 
-def test_json_of_a_run_says_all_of_it(cli: Cli, full_run: RunFolder) -> None:
-    answer = json.loads(cli("info", "--json").out)
-    assert list(answer) == ["folder", "manifest", "finished", "process", "files", "damaged"]
-    assert answer["folder"] == "aeclust-run"
-    assert answer["manifest"] == json.loads(full_run.manifest_file.read_text())
-    assert answer["finished"] is True
-    assert answer["damaged"] == []
-    assert len(answer["files"]) == 14
-    assert {file["stale"] for file in answer["files"]} == {""}
-
-
-def stale(cli: Cli) -> dict[str, str]:
-    """The reason for each stale file, after looking that the text says the same."""
-    code, out, _ = cli("info", "--json")
-    assert code == 0
-    files = json.loads(out)["files"]
-    reasons = {Path(file["file"]).name: file["stale"] for file in files if file["stale"]}
-    said = [line.split(", STALE: ")[1] for line in cli("info").out.splitlines() if "STALE" in line]
-    assert said == list(reasons.values())
-    return reasons
-
-
-def test_a_new_training_makes_latents_and_labels_stale(
-    cli: Cli, full_run: RunFolder, data: Data
+@pytest.mark.parametrize(
+    ("epoch", "change", "reasons"),
+    [
+        (3, {"recipe": named("vae").to_json()},
+         {"epoch-0003.h5": "it is of another recipe than the run"}),
+        (3, {"parents": {"data": "0" * 64}},
+         {"epoch-0003.h5": "it is of other images than the run's"}),
+        (11, {"seed": 1}, dict.fromkeys(("latents.h5", "labels.h5"), "the weights have changed")),
+    ],
+)  # fmt: skip
+def test_what_is_stale_says_why(
+    cli: Cli, full_run: RunFolder, epoch: int, change: dict[str, Any], reasons: dict[str, str]
 ) -> None:
-    cli("train", data.images, *RECIPE, "--seed", 1, "--force")
-    reason = "the weights have changed"
-    assert stale(cli) == {"latents.h5": reason, "labels.h5": reason}
-    cli("predict")
-    assert stale(cli) == {}
-
-
-def test_weights_of_another_run_are_named(cli: Cli, full_run: RunFolder, data: Data) -> None:
-    cli("train", data.images, *RECIPE, "--lr", "0.5", "--epochs", 1, "--run", "other")
-    shutil.copy("other/weights/epoch-0001.h5", full_run.weights_file(3))
-    assert stale(cli) == {"epoch-0003.h5": "it is of another recipe than the run"}
-    cli("train", data.other, *RECIPE, "--run", "third")
-    shutil.copy("third/weights/epoch-0003.h5", full_run.weights_file(3))
-    assert stale(cli) == {"epoch-0003.h5": "it is of other images than the run's"}
+    file = full_run.weights_file(epoch)
+    artifact.write(file, dataclasses.replace(artifact.read(file), **change))
+    files = json.loads(cli("info", "--json").out)["files"]
+    assert {Path(file["file"]).name: file["stale"] for file in files if file["stale"]} == reasons
+    result = cli("info")
+    assert result.code == 0
+    lines = [line for line in result.out.splitlines() if "STALE" in line]
+    assert [line.split(", STALE: ")[1] for line in lines] == list(reasons.values())
 
 
 def test_an_interrupted_run_says_how_to_go_on(
@@ -164,34 +143,43 @@ def test_an_interrupted_run_says_how_to_go_on(
         assert cli("train", data.images, *RECIPE).code == 130
     code, out, err = cli("info")
     assert (code, err) == (0, "")
-    lines = out.splitlines()
-    assert lines[0] == (
+    first, _, *files = out.splitlines()
+    assert first == (
         "aeclust-run: baseline, 11 epochs, seed 0,"
         " interrupted: continue with aeclust train --resume"
     )
-    assert [line.split(":")[0] for line in lines[2:]] == [
-        "weights/epoch-0000.h5", "weights/epoch-0001.h5", "weights/epoch-0002.h5", "resume.h5",
-    ]  # fmt: skip
+    weights = [f"weights/epoch-{epoch:04d}.h5" for epoch in range(3)]
+    assert [line.split(":")[0] for line in files] == [*weights, "resume.h5"]
     assert json.loads(cli("info", "--json").out)["finished"] is False
+
+
+def test_a_run_at_work_is_not_called_interrupted(cli: Cli, full_run: RunFolder) -> None:
+    with RunFolder(full_run.path).lock():
+        first = cli("info").out.splitlines()[0]
+        assert first.endswith(f", process {os.getpid()} works here")
+        assert json.loads(cli("info", "--json").out)["process"] == os.getpid()
+    assert cli("info").out.splitlines()[0].endswith(", finished")
+    (full_run.path / ".worker").write_text("999999999")  # of a process that was killed
+    assert json.loads(cli("info", "--json").out)["process"] is None
 
 
 # -- damage ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["weights/epoch-0004.h5", "latents.h5", "labels.h5"])
-@pytest.mark.parametrize("at", [0, 30, 600, -1])
-def test_any_flipped_bit_is_found(cli: Cli, full_run: RunFolder, name: str, at: int) -> None:
+@pytest.mark.parametrize("place", [0, 30, 600, -1])
+def test_any_flipped_bit_is_found(cli: Cli, full_run: RunFolder, name: str, place: int) -> None:
     file = full_run.path / name
     content = bytearray(file.read_bytes())
-    content[at] ^= 4
+    content[place] ^= 4
     file.write_bytes(content)
     before = files_of(full_run.path)
-    for target in ([], [file]):
+    for target, shown in (([], f"aeclust-run/{name}"), ([file], str(file))):
         code, out, err = cli("info", *target)
         assert code == 2
-        assert err.startswith(f"error: {Path('aeclust-run', name) if not target else file}: ")
+        assert err.startswith(f"error: {shown}: ")
         assert err.count("\n") == 1
-        assert (f"{name}: " in out) is False
+        assert f"{name}: " not in out
     assert files_of(full_run.path) == before
 
 
@@ -203,26 +191,14 @@ def test_all_damage_is_listed_beside_what_is_intact(cli: Cli, full_run: RunFolde
     assert code == 2
     answer = json.loads(out)
     assert len(answer["files"]) == 11
+    names = ("weights/epoch-0004.h5", "labels.h5", "weights/epoch-0007.h5")
     assert [line.split(": ")[0] for line in answer["damaged"]] == [
-        "aeclust-run/weights/epoch-0004.h5",
-        "aeclust-run/labels.h5",
-        "aeclust-run/weights/epoch-0007.h5",
+        f"aeclust-run/{name}" for name in names
     ]
     assert "is missing; expected a checkpoint for each of 0, 1, 2" in answer["damaged"][2]
     assert err == f"error: {'; '.join(answer['damaged'])}\n"
 
 
 def test_a_missing_file_is_an_error(cli: Cli) -> None:
-    code, out, err = cli("info", "nowhere.h5")
-    assert (code, out) == (2, "")
-    assert err == "error: nowhere.h5: cannot be read (No such file or directory); check the path\n"
-
-
-def test_a_run_at_work_is_not_called_interrupted(cli: Cli, full_run: RunFolder) -> None:
-    with RunFolder(full_run.path).lock():
-        first = cli("info").out.splitlines()[0]
-        assert first.endswith(f", process {os.getpid()} works here")
-        assert json.loads(cli("info", "--json").out)["process"] == os.getpid()
-    assert cli("info").out.splitlines()[0].endswith(", finished")
-    (full_run.path / ".lock").write_text("999999999")  # of a process that was killed
-    assert json.loads(cli("info", "--json").out)["process"] is None
+    missing = "nowhere.h5: cannot be read (No such file or directory); check the path"
+    assert one_error(cli("info", "nowhere.h5")) == missing
