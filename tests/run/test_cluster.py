@@ -149,17 +149,6 @@ def test_what_stood_in_for_what_is_printed_and_recorded(
     assert shown["details"]["substitutions"] == lines
 
 
-def test_the_sphere_forgets_how_far_a_latent_lies_from_the_mean(
-    cli: Cli, full_run: RunFolder
-) -> None:
-    assert cli("cluster", "--reduction", "sphere", "--clusterer", "agglomerative").code == 0
-    values = latents_of(full_run)["latents"].astype(np.float64)
-    away = values - values.mean(0)
-    points = (away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
-    wanted = cluster(points, 2, "agglomerative", seed=0)
-    assert np.array_equal(labels_of(full_run).arrays["labels"], wanted)
-
-
 def test_o_copies_the_labels(cli: Cli, full_run: RunFolder) -> None:
     assert cli("cluster", "-o", "mine.h5").out.startswith("mine.h5: 60 images in clusters of ")
     assert Path("mine.h5").read_bytes() == full_run.labels_file.read_bytes()
@@ -187,30 +176,6 @@ def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder
     answer = json.loads(cli("cluster", "--json", *flags).out)
     for name in ("k", "agreement", "members", "warnings"):
         assert answer[name] == labels.details[name]
-
-
-def test_the_consensus_takes_no_more_axes_than_there_are(cli: Cli, full_run: RunFolder) -> None:
-    assert cli("cluster", "--reduction", "pca:999", "--clusterer", "consensus").code == 0
-    members = labels_of(full_run).details["members"]
-    assert len(members) == 8
-    assert {name.split(" in ")[1] for name in members} == {"32 dimensions", "16 dimensions"}
-
-
-def test_a_nearly_empty_cluster_is_warned_of(cli: Cli, full_run: RunFolder) -> None:
-    rng = np.random.default_rng(0)
-    with_latents(full_run, rng.normal(0, 1, (60, 4)) + 1000 * np.eye(60)[:, :4] * [1, 1, 0, 0])
-    result = cli("cluster", "--reduction", "none", "-k", 3)
-    text = "clusters 1, 2 are nearly empty (2 of 60 images together)"
-    assert f"warning: {text}\n" in result.err
-    assert labels_of(full_run).details["warnings"] == [text]
-
-
-def test_members_that_do_not_agree_are_warned_of(cli: Cli, full_run: RunFolder) -> None:
-    with_latents(full_run, np.random.default_rng(0).normal(0, 1, (60, 32)))
-    result = cli("cluster", "--reduction", "pca:8", "--clusterer", "consensus", "-k", 5)
-    agreement = labels_of(full_run).details["agreement"]
-    assert agreement < 0.75
-    assert f"the consensus agree with it on only {agreement:.0%} of the images: " in result.err
 
 
 def test_all_doubts_are_had_once_printed_in_order_and_kept(

@@ -219,14 +219,6 @@ def test_exact_duplicates_keep_their_label(cli: Cli, full_run: RunFolder, data: 
     assert [answer["confidence"][i] for i in (0, 2, 3)] == known
 
 
-def test_unseen_images_of_noise_are_less_sure(cli: Cli, full_run: RunFolder, data: Data) -> None:
-    answer = json.loads(cli("predict", data.noise, "--json").out)
-    confidence = np.array(answer["confidence"])
-    assert len(confidence) == 40
-    assert ((confidence >= 0.5) & (confidence <= 1)).all()
-    assert np.allclose(confidence * 15, np.round(confidence * 15), atol=1e-4)
-
-
 def test_unseen_images_get_the_clusters_of_the_first_phase_where_the_runs_have_them(
     cli: Cli, two_phase_run: RunFolder, data: Data
 ) -> None:

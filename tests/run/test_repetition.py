@@ -35,7 +35,7 @@ def hashes(run: Path) -> dict[str, str]:
         pytest.param([*RECIPE, "--epochs", "2"], id="baseline", marks=pytest.mark.endurance),
     ],
 )
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.endurance)])
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.endurance)])
 def test_repetitions_of_every_stage_give_one_hash(
     cli: Cli, data: Data, recipe: list[str], times: int
 ) -> None:

@@ -198,13 +198,6 @@ def test_the_state_is_never_older_than_a_minute(
     assert now[-2] - saves[-1] <= 60  # at the last step, whose checkpoint replaces the state
 
 
-def test_an_interrupted_run_can_be_used(cli: Cli, data: Data, interrupted: RunFolder) -> None:
-    assert json.loads(cli("embed", "--json").out)["epoch"] == 1
-    assert cli("train", data.images, *RECIPE, "--resume").code == 0
-    assert cli("cluster").code == 0
-    assert artifacts.read(interrupted.latents_file).details["epoch"] == 11
-
-
 # -- refused -----------------------------------------------------------------------------------
 
 
