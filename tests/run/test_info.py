@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RECIPE, TWO_PHASES, Cli, Data, files_of, one_error
+from support import RECIPE, TWO_PHASES, Cli, Data, files_of
 
 from aeclust import artifact
 from aeclust.cli.terminal import Terminal
@@ -197,8 +197,3 @@ def test_all_damage_is_listed_beside_what_is_intact(cli: Cli, full_run: RunFolde
     ]
     assert "is missing; expected a checkpoint for each of 0, 1, 2" in answer["damaged"][2]
     assert err == f"error: {'; '.join(answer['damaged'])}\n"
-
-
-def test_a_missing_file_is_an_error(cli: Cli) -> None:
-    missing = "nowhere.h5: cannot be read (No such file or directory); check the path"
-    assert one_error(cli("info", "nowhere.h5")) == missing

@@ -221,51 +221,51 @@ def test_plot_prints_names_in_its_legend(
 
 # -- refusals ----------------------------------------------------------------------------------
 
-UNREAD = {
-    "where": "CLUSTER=NAME",
-    "expected": "the number of a cluster and its name",
-    "mend": "for example aeclust name 0=landscape",
-}
-EXCLUSIVE = {
-    "what": "they exclude each other",
-    "where": "CLUSTER=NAME, `labels`, `clear`",
-    "expected": "one of them",
-}
-BEYOND = {
-    "where": "aeclust-run/labels.h5",
-    "expected": "clusters 0 to 1",
-    "mend": "aeclust name lists them",
-}
-PRINTABLE = {"expected": "1 to 100 printable characters", "mend": "choose another"}
+NUMBER = "the number of a cluster and its name"
+PRINTABLE = "1 to 100 printable characters"
+WAYS = "CLUSTER=NAME, `labels`, `clear`"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "table", "fields"),
+    ("arguments", "where", "what", "expected"),
     [
-        (["sea"], "", {"what": "reads 'sea'", **UNREAD}),
-        (["x=sea"], "", {"what": "reads 'x=sea'", **UNREAD}),
-        (["²=sea"], "", {"what": "reads '²=sea'", **UNREAD}),
-        (["0=a", "00=b"], "", {"what": "cluster 0 is named twice", "expected": "one name for it"}),
-        (["2=sea"], "", {"what": "there is no cluster 2", **BEYOND}),
-        (["0=a\tb"], "", {"what": r"the name is 'a\tb'", "where": "cluster 0", **PRINTABLE}),
-        ([f"0={'a' * 101}"], "", PRINTABLE),
-        (["0=a", "--clear"], "", EXCLUSIVE),
-        (["--clear", "--labels", "x.csv"], "", EXCLUSIVE),
-        (["--labels", "known.csv"], "99,sea", {"what": "id '99' is not among the images"}),
-        (["--labels", "known.csv"], "0,", {"what": "reads '0,'", "where": "known.csv, row 2"}),
-        (["--labels", "known.csv"], "0,a\x07", {"what": r"the name is 'a\x07'",
-                                                "where": "known.csv", **PRINTABLE}),
-        (["--labels", "nowhere.csv"], "", {"what": "cannot be read (No such file or directory)"}),
+        (["sea"], "CLUSTER=NAME", "reads 'sea'", NUMBER),
+        (["x=sea"], "CLUSTER=NAME", "reads 'x=sea'", NUMBER),
+        (["²=sea"], "CLUSTER=NAME", "reads '²=sea'", NUMBER),
+        (["0=a", "00=b"], "CLUSTER=NAME", "cluster 0 is named twice", "one name for it"),
+        (["2=a"], "aeclust-run/labels.h5", "there is no cluster 2", "clusters 0 to 1"),
+        (["0=a\tb"], "cluster 0", r"the name is 'a\tb'", PRINTABLE),
+        ([f"0={'a' * 102}"], "cluster 0", f"the name is '{'a' * 101}'", PRINTABLE),
+        (["0=a", "--clear"], WAYS, "they exclude each other", "one of them"),
+        (["--clear", "--labels", "x.csv"], WAYS, "they exclude each other", "one of them"),
     ],
-)  # fmt: skip
+)
 def test_wrong_names_are_refused(
-    cli: Cli, full_run: RunFolder, arguments: list[str], table: str, fields: dict[str, str]
+    cli: Cli, full_run: RunFolder, arguments: list[str], where: str, what: str, expected: str
 ) -> None:
-    Path("known.csv").write_text(f"id,label\n{table}\n")
     before = files_of(full_run.path)
     result = cli("name", *arguments)
-    check_error(result.error, **fields)
+    check_error(result.error, where=where, what=what, expected=expected)
     one_error(result)
+    assert files_of(full_run.path) == before
+
+
+@pytest.mark.parametrize(
+    ("row", "where", "what"),
+    [
+        ("99,sea", "known.csv", "id '99' is not among the images"),
+        ("0,", "known.csv, row 2", "reads '0,'"),
+        ("0,a\x07", "known.csv", r"the name is 'a\x07'"),
+        (None, "known.csv", "cannot be read (No such file or directory)"),
+    ],
+)
+def test_wrong_known_labels_are_refused(
+    cli: Cli, full_run: RunFolder, row: str | None, where: str, what: str
+) -> None:
+    if row is not None:
+        Path("known.csv").write_text(f"id,label\n{row}\n")
+    before = files_of(full_run.path)
+    check_error(cli("name", "--labels", "known.csv").error, where=where, what=what)
     assert files_of(full_run.path) == before
 
 
@@ -322,8 +322,10 @@ def test_damaged_names_stop_what_uses_them_and_are_cleared_away(
 def test_a_name_of_a_cluster_beyond_is_damage(cli: Cli, full_run: RunFolder) -> None:
     digest = artifact.read(full_run.labels_file).digest
     full_run.names_file.write_text(json.dumps(Names(digest, {7: "a"}).to_json()))
-    where = "aeclust-run/names.json"
-    check_error(cli("name").error, **{**BEYOND, "what": "there is no cluster 7", "where": where})
+    check_error(
+        cli("name").error, where="aeclust-run/names.json", what="there is no cluster 7",
+        expected="clusters 0 to 1", mend="aeclust name lists them",
+    )  # fmt: skip
 
 
 @settings(max_examples=30, deadline=None)
