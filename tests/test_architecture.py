@@ -109,11 +109,11 @@ def imports_of(node: ast.AST, typing_only: bool = False) -> Iterator[Import]:
 IMPORTS = {name: list(imports_of(tree)) for name, tree in TREES.items()}
 
 
-def own(found: Import) -> str:
+def ours(imported: Import) -> str:
     """The module of aeclust that an import names, or an empty text."""
-    if found.name == "aeclust":
+    if imported.name == "aeclust":
         return "__init__"
-    return found.name.removeprefix("aeclust.") if found.name.startswith("aeclust.") else ""
+    return imported.name.removeprefix("aeclust.") if imported.name.startswith("aeclust.") else ""
 
 
 def in_rooms(*rooms: str) -> list[str]:
@@ -140,8 +140,8 @@ def f():
     except ImportError:
         from . import g
 """
-    found = [(one.name, one.typing_only) for one in imports_of(ast.parse(text))]
-    assert found == [
+    parsed = [(entry.name, entry.typing_only) for entry in imports_of(ast.parse(text))]
+    assert parsed == [
         ("a.b", False), ("c", False), ("aeclust.errors", False), ("aeclust", False), ("d", True),
         ("e", False), ("aeclust.run.folder", False), (".", False),
     ]  # fmt: skip
@@ -151,17 +151,20 @@ def f():
 def test_arrows_point_down_only(module: str) -> None:
     allowed = {room_of(module), *ARROWS[room_of(module)]}
     wrong = [
-        f"{module}:{found.line} imports {found.name}"
-        for found in IMPORTS[module]
-        if found.name.startswith(".") or (own(found) and room_of(own(found)) not in allowed)
+        f"{module}:{imported.line} imports {imported.name}"
+        for imported in IMPORTS[module]
+        if imported.name.startswith(".")
+        or (ours(imported) and room_of(ours(imported)) not in allowed)
     ]
     assert wrong == []
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
     ahead = {
-        name: {own(found) for found in found_here if own(found) and not found.typing_only}
-        for name, found_here in IMPORTS.items()
+        name: {
+            ours(imported) for imported in imports if ours(imported) and not imported.typing_only
+        }
+        for name, imports in IMPORTS.items()
     }
     # a package's __init__ only gathers what its modules offer
     packages = {name for name, file in FILES.items() if file.name == "__init__.py"}
@@ -177,16 +180,17 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 def test_libraries_stay_in_their_rooms(library: str) -> None:
     users = {
         room_of(module)
-        for module, found_here in IMPORTS.items()
-        for found in found_here
-        if found.name.partition(".")[0] == library and (library == "h5py" or not found.typing_only)
+        for module, imports in IMPORTS.items()
+        for imported in imports
+        if imported.name.partition(".")[0] == library
+        and (library == "h5py" or not imported.typing_only)
     }
     assert users <= KEEPERS[library]
 
 
 @pytest.mark.parametrize("module", in_rooms("artifact", "disk", "images", "show"))
 def test_files_and_figures_need_no_torch(module: str) -> None:
-    names = {found.name.partition(".")[0] for found in IMPORTS[module]}
+    names = {imported.name.partition(".")[0] for imported in IMPORTS[module]}
     assert "torch" not in names
 
 

@@ -60,19 +60,19 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_howto_finds_the_two_kinds_of_photographs(reader: Path) -> None:
-    found = load(str(reader / "all.csv"))
-    assert found.ids is not None
-    truth = np.array([name.startswith("coast") for name in found.ids.tolist()]).astype(int)
+    labels = load(str(reader / "all.csv"))
+    assert labels.ids is not None
+    truth = np.array([name.startswith("coast") for name in labels.ids.tolist()]).astype(int)
     assert len(truth) == 60
-    assert score(found.values, truth).accuracy > 0.9
+    assert score(labels.values, truth).accuracy > 0.9
     assert len(list((reader / "sorted").rglob("*.png"))) == 60
 
 
 def test_howto_names_clusters_by_known_labels(reader: Path) -> None:
     known = load(str(reader / "twenty.csv"))
-    rows, truth = known.aligned(np.asarray(load(str(reader / "submission.csv")).ids))
-    values = load(str(reader / "submission.csv")).values
-    assert (values[rows] == truth).mean() > 0.9
+    submitted = load(str(reader / "submission.csv"))
+    rows, truth = known.aligned(np.asarray(submitted.ids))
+    assert (submitted.values[rows] == truth).mean() > 0.9
     # the other way round, unless the labels of the run happen to be so already
     inverted = load(str(reader / "inverted.csv")).values
     assert (inverted == 1 - load(str(reader / "all.csv")).values).all()
@@ -123,9 +123,8 @@ def test_examples_of_the_help_run(
         shutil.rmtree("aeclust-run")
         line += " --epochs 1"  # the last one counts
     before = {file for file in place.rglob("*") if file.is_file()}
-    said = type_line(line, train=SMALL)
-    made = {file for file in place.rglob("*") if file.is_file()} - before
-    assert said or made
+    printed = type_line(line, train=SMALL)
+    assert printed or {file for file in place.rglob("*") if file.is_file()} - before
 
 
 # -- links ---------------------------------------------------------------------------------------

@@ -27,12 +27,12 @@ def test_every_block_of_the_page_runs(
     assert len(codes) >= 6
     for code in codes:
         exec(compile(code, "docs/python.md", "exec"), names)
-    said = capsys.readouterr().out.splitlines()
-    assert "(50, 32)" in said
-    assert "(50, 16, 16, 3)" in said
-    assert "True" in said  # the loaded model predicts what the saved one did
+    printed = capsys.readouterr().out.splitlines()
+    assert "(50, 32)" in printed
+    assert "(50, 16, 16, 3)" in printed
+    assert "True" in printed  # the loaded model predicts what the saved one did
     assert RunFolder(tmp_path / "scenes-run").checkpoints() == [4]
-    assert [line.split()[0] for line in said[-5:]] == ["0", "1", "2", "3", "4"]
+    assert [line.split()[0] for line in printed[-5:]] == ["0", "1", "2", "3", "4"]
     # the stages give the labels of the estimator
     model: Any = names["model"]
     result: Any = names["result"]

@@ -126,14 +126,14 @@ def test_others_are_labelled_by_their_neighbours_in_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     others, training = latents()
-    found = cluster_validation(others, training, PLAIN, seed=0)
+    clusters = cluster_validation(others, training, PLAIN, seed=0)
     labels = cluster(reduce(training, ("pca:2",), seed=0), 2, "kmeans", seed=0)
-    np.testing.assert_array_equal(found, neighbour_vote(others, training, labels, 2)[0])
-    assert score(found, TRUTH).accuracy == 1.0
+    np.testing.assert_array_equal(clusters, neighbour_vote(others, training, labels, 2)[0])
+    assert score(clusters, TRUTH).accuracy == 1.0
     # of the references alone: of three dark ones and a light one, dark wins everywhere
     monkeypatch.setattr(chain, "references", lambda n, *, seed: np.array([0, 2, 4, 5]))
-    found = cluster_validation(others, training, PLAIN, seed=0)
-    assert set(found.tolist()) == {int(labels[0])}
+    clusters = cluster_validation(others, training, PLAIN, seed=0)
+    assert set(clusters.tolist()) == {int(labels[0])}
 
 
 def test_a_network_that_labelled_itself_has_its_say() -> None:
@@ -145,10 +145,10 @@ def test_a_network_that_labelled_itself_has_its_say() -> None:
     recipe = named("hybrid").override({"reduction": "none"})
     upright = (0.2 + 0.6 * np.eye(2)[quarter[:120] % 2]).astype(np.float32)
     for assignments, truth in ((upright, quarter % 2), (None, quarter // 2)):
-        found = cluster_validation(
+        clusters = cluster_validation(
             points[120:], points[:120], recipe, seed=0, assignments=assignments
         )
-        assert score(found, truth[120:]).accuracy == 1.0
+        assert score(clusters, truth[120:]).accuracy == 1.0
 
 
 def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,10 +184,10 @@ def test_only_in_the_second_phase_has_the_network_a_say(monkeypatch: pytest.Monk
 def test_a_chain_with_tsne_clusters_the_others_by_themselves() -> None:
     others, training = latents()
     # the training images have no part in it
-    found = cluster_validation(others, np.zeros_like(training), TRANSDUCTIVE, seed=3)
+    clusters = cluster_validation(others, np.zeros_like(training), TRANSDUCTIVE, seed=3)
     wanted = reduce(others, TRANSDUCTIVE.reduction, seed=3, perplexity=5.0)
     assert wanted.shape == (24, 2)
-    np.testing.assert_array_equal(found, cluster(wanted, 2, "kmeans", seed=3))
+    np.testing.assert_array_equal(clusters, cluster(wanted, 2, "kmeans", seed=3))
 
 
 def test_errors_say_which_images_they_are_about() -> None:
@@ -212,24 +212,24 @@ def test_errors_say_which_images_they_are_about() -> None:
 )
 def test_every_checkpoint_is_measured(recipe: Recipe, labelled: bool) -> None:
     validation = (OTHERS, TRUTH) if labelled else None
-    found = checkpoint_curve(networks(0, 3), TRAINING, recipe, seed=1, validation=validation)
-    assert [point.epoch for point in found.points] == [0, 3]
-    for point, (_, network) in zip(found.points, networks(0, 3), strict=True):
+    measured = checkpoint_curve(networks(0, 3), TRAINING, recipe, seed=1, validation=validation)
+    assert [point.epoch for point in measured.points] == [0, 3]
+    for point, (_, network) in zip(measured.points, networks(0, 3), strict=True):
         training = embed(network, TRAINING)
         assert point.error == mean_squared_error(network, TRAINING, training)
         assert point.indicators == indicators_of(network, TRAINING, k=2, seed=1)
         clusters = cluster_validation(embed(network, OTHERS), training, recipe, seed=1)
         assert point.accuracy == (score(clusters, TRUTH).accuracy if labelled else None)
-    assert found == summarise(found.points)
+    assert measured == summarise(measured.points)
 
 
 @pytest.mark.parametrize(("k", "clusters"), [("2", 2), ("5", 5), ("auto", 2)])
 def test_indicators_are_those_of_the_latents_and_of_views(k: str, clusters: int) -> None:
-    (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN.override({"k": k}), seed=4).points
+    (measured,) = checkpoint_curve(networks(0), TRAINING, PLAIN.override({"k": k}), seed=4).points
     network = build(PLAIN, 3, seed=0)
-    assert found.indicators == indicators_of(network, TRAINING, k=clusters, seed=4)
+    assert measured.indicators == indicators_of(network, TRAINING, k=clusters, seed=4)
     of_two = indicators_of(network, TRAINING, k=2, seed=4)
-    assert (found.indicators == of_two) == (clusters == 2)
+    assert (measured.indicators == of_two) == (clusters == 2)
     # dark and light images show, and even a view of another brightness stays on its side
     assert of_two.half_agreement == 1.0
     assert of_two.separation > 0.5
@@ -238,12 +238,12 @@ def test_indicators_are_those_of_the_latents_and_of_views(k: str, clusters: int)
 
 def test_indicators_are_taken_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve, "SAMPLE", 30)
-    (found,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3).points
+    (measured,) = checkpoint_curve(networks(0), TRAINING, PLAIN, seed=3).points
     network = build(PLAIN, 3, seed=0)
     kept = references(40, seed=3, limit=30, purpose="indicators")
-    assert found.indicators == indicators_of(network, TRAINING[kept], k=2, seed=3)
+    assert measured.indicators == indicators_of(network, TRAINING[kept], k=2, seed=3)
     # the error is that of all images
-    assert found.error == mean_squared_error(network, TRAINING, embed(network, TRAINING))
+    assert measured.error == mean_squared_error(network, TRAINING, embed(network, TRAINING))
 
 
 def test_labels_are_used_for_the_score_alone() -> None:
