@@ -265,31 +265,35 @@ class Signalled(Mortal):
             signal.raise_signal(self.number)
 
 
+INTERRUPT = (signal.SIGINT, 130, "interrupted\n")
+TERMINATE = (signal.SIGTERM, 143, "terminated\n")
+
+
 @pytest.mark.parametrize(
-    ("number", "code", "told"),
-    [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "terminated\n")],
-)
-@pytest.mark.parametrize(
-    "command",
-    [["embed", "--force"], ["cluster", "-k", 3], ["plot"]],
-    ids=lambda command: command[0],
+    ("command", "answer"),
+    [
+        ("embed --force", INTERRUPT),
+        ("embed --force", TERMINATE),
+        ("cluster -k 3", TERMINATE),
+        ("plot", INTERRUPT),
+    ],
+    ids=["embed, SIGINT", "embed, SIGTERM", "cluster, SIGTERM", "plot, SIGINT"],
 )
 def test_a_signal_ends_a_later_stage_at_once_and_leaves_nothing_half_written(
-    command: list[object],
-    number: signal.Signals,
-    code: int,
-    told: str,
+    command: str,
+    answer: tuple[signal.Signals, int, str],
     labelled: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    number, code, text = answer
     monkeypatch.setattr(Signalled, "number", number)
     # a shell starts background jobs with Ctrl-C ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     run = tmp_path / "run"
     shutil.copytree(labelled, run)
     old = intact_files(run)
-    arguments = [*command, "--run", run, "-q"]
+    arguments: list[object] = [*command.split(), "--run", run, "-q"]
     try:
         run_quietly(*arguments)  # libraries that it loads may write caches of their own
         shutil.rmtree(run)
@@ -302,7 +306,7 @@ def test_a_signal_ends_a_later_stage_at_once_and_leaves_nothing_half_written(
             with pytest.MonkeyPatch.context() as patch:
                 Signalled(patch, last)
                 result = run_quietly(*arguments)
-            assert (result.code, result.out, result.err) == (code, "", told)
+            assert (result.code, result.out, result.err) == (code, "", text)
             now = intact_files(run)
             assert old.keys() <= now.keys()
             for name, content in now.items():

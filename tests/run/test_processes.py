@@ -136,11 +136,11 @@ def compete(data: Data, labelled: Path, folder: Path, rounds: int) -> None:
                         look(file)
             results = []
             for j, other in enumerate(reversed(processes)):
-                code, _, told = (folder / str(j)).read_text().partition("\n")
-                results.append(Result(int(code), "", told))
+                code, _, text = (folder / str(j)).read_text().partition("\n")
+                results.append(Result(int(code), "", text))
                 if int(code) == 5:
                     busy += 1
-                    assert f"another process works here (process {other.pid})" in told
+                    assert f"another process works here (process {other.pid})" in text
         assert {result.code for result in results} <= {0, 5}, results
         assert 0 in {result.code for result in results}
         for file in run.rglob("*.h5"):

@@ -40,13 +40,13 @@ def test_repetitions_of_every_stage_give_one_hash(
     cli: Cli, data: Data, recipe: list[str], times: int
 ) -> None:
     run = Path("aeclust-run")
-    found = []
+    repetitions = []
     for _ in range(times):
         shutil.rmtree(run, ignore_errors=True)
         for command in (["train", data.images, *recipe], *STAGES):
             result = cli(*command, "-q")
             assert result.code == 0, result.err
-        found.append(hashes(run))
-    assert found == [found[0]] * times
-    endings = {Path(name).suffix for name in found[0]}
+        repetitions.append(hashes(run))
+    assert repetitions == [repetitions[0]] * times
+    endings = {Path(name).suffix for name in repetitions[0]}
     assert endings == {".h5", ".json", ".csv", ".png"}
