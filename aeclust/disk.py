@@ -43,7 +43,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
         file.seek(0)
         chunks = range(0, len(data) + 1, step)
-        if any(file.read(step) != view[at : at + step] for at in chunks):
+        if any(file.read(step) != view[start : start + step] for start in chunks):
             raise OSError(NOT_AS_WRITTEN)
 
 

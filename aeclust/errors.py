@@ -54,8 +54,11 @@ class AeclustError(Exception):
         -------
         str
         """
-        texts = (self.where, self.expected, self.mend)
-        where, expected, mend = (name_settings(text, setting) for text in texts)
+        # a place that is no setting is somebody's path, which may hold anything
+        where = (
+            self.where if re.search(r"[/\\.]", self.where) else name_settings(self.where, setting)
+        )
+        expected, mend = (name_settings(text, setting) for text in (self.expected, self.mend))
         parts = [self.what, f"expected {expected}" if expected else "", mend]
         line = "; ".join(filter(None, parts))
         return printable(f"{where}: {line}" if where else line)

@@ -167,8 +167,10 @@ class AutoencoderClusterer(
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in {**(self.settings or {}), "k": self.n_clusters}.items()
         }
+        with at("recipe"):
+            base = named(self.recipe)
         with at("settings"):
-            recipe = named(self.recipe).override(settings)
+            recipe = base.override(settings)
         with at("X"):
             check_enough(pixels, recipe.k)
         seed = self.random_state

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from aeclust.errors import InputError, at, did_you_mean, near_file, reason
+from aeclust.errors import InputError, did_you_mean, near_file, reason
 
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
@@ -20,7 +20,6 @@ Precision = Literal["float32", "bfloat16", "auto"]
 Clusterer = Literal[
     "consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"
 ]
-CLUSTERERS: tuple[str, ...] = typing.get_args(Clusterer)
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
 AUTO_K = 0
@@ -172,7 +171,11 @@ class Recipe:
             if name not in values:
                 raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
         fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-        return cls(**fields)  # type: ignore[arg-type] # which construction checks
+        try:
+            return cls(**fields)  # type: ignore[arg-type] # which construction checks
+        except InputError as error:
+            mend = "restore the file, or make it anew"
+            raise InputError(error.what, expected=error.expected, mend=mend) from None
 
 
 # fields that must fit others
@@ -263,7 +266,7 @@ def parse_reduction(text: str) -> tuple[str, int]:
 
 def _unknown(thing: str, name: str, known: Collection[str]) -> InputError:
     expected = f"one of {', '.join(known)}"
-    mend = did_you_mean(name, known)
+    mend = did_you_mean(name, known, "choose one of these")
     return InputError(f"no {thing} is called {name!r}", expected=expected, mend=mend)
 
 
@@ -368,8 +371,7 @@ DEFAULT_RECIPE = "hybrid"
 def named(name: str) -> Recipe:
     """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
     if name not in RECIPES:
-        with at("`recipe`"):
-            raise _unknown("recipe", name, RECIPES)
+        raise _unknown("recipe", name, RECIPES)
     return RECIPES[name]
 
 

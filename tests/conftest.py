@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_main, run_quietly
 
-from aeclust.run.folder import RunFolder
+pytest.register_assert_rewrite("support")
+
+from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_main, run_quietly  # noqa: E402
+
+from aeclust.run.folder import RunFolder  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,6 @@ from support import refused
 from aeclust.errors import InputError
 from aeclust.recipe import (
     AUTO_K,
-    CLUSTERERS,
     DEFAULT_RECIPE,
     FIELDS,
     RECIPES,
@@ -153,7 +152,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "k": draw(st.just(AUTO_K) | st.integers(2, 10**6)),
         "reduction": tuple(steps),
         "perplexity": draw(positive(1e6)),
-        "clusterer": draw(st.sampled_from(CLUSTERERS)),
+        "clusterer": draw(st.sampled_from(choices("clusterer"))),
     }
     assert fields.keys() == FIELDS.keys(), "a new field wants a strategy"
     return Recipe(**fields)
@@ -347,7 +346,7 @@ WHOLE, FINITE, TRUTH = "a whole number", "a finite number", "true or false"
 POSITIVE, FROM_0, FROM_1 = "a number above 0", "0 or more", "1 or more"
 CLUSTERS = "2 clusters or more, or auto"
 STAGES = "one positive number for each of 1 to 16 encoder stages"
-CLUSTERINGS = "one of " + ", ".join(CLUSTERERS)
+CLUSTERINGS = "one of " + ", ".join(choices("clusterer"))
 METHODS = "sphere, or METHOD:SIZE with METHOD one of pca, kpca, tsne"
 RECIPE_NAMES = "one of baseline, vae, deep, hybrid"
 FIELD_NAMES = "one of " + ", ".join(name for name in BASELINE if name != "name")
@@ -429,10 +428,9 @@ def halving(stages: int) -> str:
 def test_a_value_that_does_not_fit_is_refused(
     make: Callable[[], Recipe], field: str, value: object, expected: str
 ) -> None:
-    with refused(
-        what=f"{field} is {value!r}", where="", expected=expected, mend=f"change `{field}`"
-    ):
+    with refused(what=f"{field} is {value!r}", where="", expected=expected) as caught:
         make()
+    assert caught.value.mend in (f"change `{field}`", "restore the file, or make it anew")
 
 
 @pytest.mark.parametrize(
@@ -451,6 +449,9 @@ def test_tsne_takes_few_dimensions() -> None:
         overriding(reduction="pca:20,tsne:4")()
 
 
+OTHERWISE = "choose one of these"
+
+
 @pytest.mark.parametrize(
     ("make", "what", "expected", "near"),
     [
@@ -466,7 +467,7 @@ def test_tsne_takes_few_dimensions() -> None:
 def test_a_near_name_is_offered(
     make: Callable[[], object], what: str, expected: str, near: str
 ) -> None:
-    with refused(what=what, expected=expected, mend=f"did you mean {near}?" if near else ""):
+    with refused(what=what, expected=expected, mend=f"did you mean {near}?" if near else OTHERWISE):
         make()
 
 

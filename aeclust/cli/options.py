@@ -285,7 +285,8 @@ class Training:
         values = {} if self.config is None else recipes.read_toml(self.config)
         configured = values.pop("recipe", None)
         name = self.recipe or (None if configured is None else str(configured))
-        base = recipes.named(name or recipes.DEFAULT_RECIPE)
+        with at("`recipe`" if self.recipe or self.config is None else self.config):
+            base = recipes.named(name or recipes.DEFAULT_RECIPE)
         if begun is not None and name in (None, begun.name):
             base = begun
         for setting in self.set_ or []:

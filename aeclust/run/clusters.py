@@ -18,7 +18,7 @@ from aeclust.errors import at
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
-from aeclust.run.freshness import Request, last_request, stale_labels
+from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
 from aeclust.run.images import check_images
 from aeclust.run.latents import Made, current_latents, log_unfinished
 
@@ -113,8 +113,8 @@ def labels_of(
 ) -> Artifact:
     """Labels of latents by a recipe's chain, not yet written anywhere.
 
-    `log` takes one line for the user, `progress` what is done next. Errors are those of
-    :func:`aeclust.clusters.chain.cluster_latents`.
+    `log` takes one line for the user, `progress` what is done next. Beside errors of
+    :func:`aeclust.clusters.chain.cluster_latents`, too few different images are one.
     """
     arrays, recipe = latents.arrays, request.recipe
     # latents of equal images may differ by what rounding does in a batch
@@ -179,7 +179,7 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
     if result.estimate is None:
         return lines
     k, other = result.estimate.k, "state another number with -k"
-    recipe, epoch = Recipe.from_json(latents.recipe), latents.details["epoch"]
+    recipe, epoch = recipe_of(latents), latents.details["epoch"]
     learnt = recipe.k == k and epoch == recipe.epochs < recipe.total_epochs
     if len(result.estimate.silhouettes) < 2:
         estimate = f"{k} clusters, because the images are too few to estimate it; {other}"

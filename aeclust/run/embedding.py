@@ -16,11 +16,10 @@ from aeclust.clusters.chain import cluster_latents
 from aeclust.errors import at
 from aeclust.images import Images
 from aeclust.network import inference
-from aeclust.recipe import Recipe
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
-from aeclust.run.freshness import epoch_for, last_request
+from aeclust.run.freshness import epoch_for, last_request, recipe_of
 from aeclust.run.images import check_channels, describe_images
 from aeclust.run.latents import current_latents, embed_alike, load_network
 from aeclust.run.names import current_names
@@ -73,7 +72,7 @@ def clustered(
 
 def of_run(context: Context, labels: Artifact) -> Clustered:
     """The run's images by its current labels."""
-    recipe, arrays = Recipe.from_json(labels.recipe), labels.arrays
+    recipe, arrays = recipe_of(labels), labels.arrays
     ids, names = artifact.decode_ids(arrays["ids"]), current_names(context, labels)
     steps, points = " > ".join(recipe.reduction), arrays.get("embedding")
     note = f"{steps}, as clustered"
@@ -113,6 +112,8 @@ def _of_others(context: Context, manifest: Manifest, images: Images, seed: int |
     points = result.points if result.points.shape[1] == 2 else None
     steps, way = " > ".join((*recipe.reduction, recipe.clusterer)), "clustered by themselves"
     note = f"latents embedded and {way} ({steps})"
+    if points is None:
+        note = f"t-SNE of the latents; {way} ({steps})"
     return Clustered(images.ids, result.labels, result.confidence, {}, note, points, latents, way)
 
 

@@ -139,7 +139,7 @@ def _check_free(place: Path, *, folder: bool, force: bool) -> None:
         mend = "choose another, or replace it with `force`"
         raise InputError("is there already", expected="a new name", mend=mend)
     if not folder:
-        return  # what stands there is a file: `meant` refuses the rest
+        return  # what stands there is a file: `disk.output_file` refuses the rest
     is_folder = place.is_dir() and not place.is_symlink()
     if foreign := _foreign(place) if is_folder else "a file":
         what = f"is or holds what no export like this put there ({foreign})"

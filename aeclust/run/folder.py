@@ -260,7 +260,7 @@ class RunFolder:
                 raise InputError(
                     f"is damaged ({type(error).__name__}: {reason(error)})",
                     expected="the file as aeclust train wrote it",
-                    mend="restore a copy, or train again with --force",
+                    mend="restore a copy, or train again with `force`",
                 ) from error
 
     def begin(self, manifest: Manifest) -> None:
@@ -361,13 +361,13 @@ class RunFolder:
             raise BusyError(
                 f"another process works here (process {self.worker() or 'unknown'})",
                 where=str(self.path),
-                mend="wait for it to end, or use another folder with `run`",
+                mend="wait for it to end, or use another folder",
             ) from error
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter where nothing can be locked
             raise WriteError(
                 f"cannot be written to ({reason(error)})",
                 where=str(self.path),
-                mend="choose another folder with `run`",
+                mend="choose another folder",
             ) from error
         try:
             if first:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError
+from aeclust.errors import InputError, at
 from aeclust.recipe import Recipe
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -36,6 +36,12 @@ class Request:
     checkpoint: int | None = None
 
 
+def recipe_of(made: Artifact) -> Recipe:
+    """The recipe that an artifact was made by; errors name the kind of file."""
+    with at(f"{made.kind}.h5"):
+        return Recipe.from_json(made.recipe)
+
+
 def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = True) -> Request:
     """What was last asked for, by the files that were made; at first, what the recipe asks for.
 
@@ -45,7 +51,7 @@ def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = Tru
     if by_labels and folder.labels_file.exists():
         labels = artifact.read(folder.labels_file, "labels")
         if labels.details.get("run") == manifest.identity:
-            recipe, seed = Recipe.from_json(labels.recipe), labels.seed
+            recipe, seed = recipe_of(labels), labels.seed
             checkpoint, known = labels.details.get("checkpoint"), labels.parents.get("latents")
     # latents that were made after the labels know better
     if folder.latents_file.exists() and artifact.claimed_digest(folder.latents_file) != known:
@@ -74,11 +80,11 @@ def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
         return last
     if first_phase not in folder.checkpoints():
         raise InputError(
-            f"the end of the first phase, epoch {first_phase}, was not kept, and after it the"
+            f"the end of the first phase, epoch {first_phase}, is not kept, and after it the"
             f" network labelled itself with {manifest.recipe.k} clusters",
             where=str(folder.path),
             expected=f"`k` {manifest.recipe.k}",
-            mend="train or fit again with the other number",
+            mend="restore it, or train or fit again with the other number",
         )
     return first_phase
 
@@ -116,12 +122,9 @@ def stale_latents(
 
 def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, request: Request) -> str:
     """Why labels are not what is asked for, without reading the latents; empty if they are."""
-    epoch = epoch_for(folder, manifest, request)
-    reason = stale_ancestry(folder, manifest, labels, epoch)
-    asked = (request.recipe, request.seed)
-    if not reason and (Recipe.from_json(labels.recipe), labels.seed) != asked:
+    if (recipe_of(labels), labels.seed) != (request.recipe, request.seed):
         return "they were asked for with other flags"
-    return reason
+    return stale_ancestry(folder, manifest, labels, epoch_for(folder, manifest, request))
 
 
 def stale_ancestry(folder: RunFolder, manifest: Manifest, made: Artifact, epoch: int) -> str:

@@ -43,8 +43,7 @@ def _kept_images(context: Context, source: Source) -> Images | None:
         for name in ("ids", "skipped")
     )
     # the file is whole, and says which images it holds: they need not be hashed again
-    digest = kept.parents["data"]
-    pixels = kept.arrays["pixels"]
+    digest, pixels = kept.parents.get("data", ""), kept.arrays["pixels"]
     return Images(pixels, ids, source, tuple(skipped.tolist()), known_digest=digest)
 
 
@@ -78,7 +77,7 @@ def run_images(context: Context, manifest: Manifest) -> Images:
             "the images have changed since training",
             where=source.location,
             expected="the images that the run was trained on",
-            mend="restore them, or train again with --force",
+            mend="restore them, or train again with `force`",
         )
     return images
 
@@ -86,7 +85,7 @@ def run_images(context: Context, manifest: Manifest) -> Images:
 def check_images(context: Context, manifest: Manifest) -> None:
     """Notice that the run's images changed; that they are gone matters only to what needs them."""
     source = manifest.source
-    if source.location.startswith("demo:") or source in context.loaded:
+    if source.location.startswith("demo:"):
         return
     if os.path.exists(source.location.partition("::")[0]):
         run_images(context, manifest)

@@ -11,13 +11,13 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.images import listing
-from aeclust.recipe import Recipe
 from aeclust.run.curve import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import (
     Request,
     epoch_for,
     last_request,
+    recipe_of,
     stale_ancestry,
     stale_labels,
     stale_latents,
@@ -107,9 +107,12 @@ def run_info(folder: RunFolder) -> RunInfo:
         request = last_request(folder, manifest)
     except InputError:  # of a damaged file, which is listed
         request = Request(recipe=manifest.recipe, seed=manifest.seed)
-    infos = [
-        _describe(file, made, _stale(folder, manifest, made, request)) for file, made in intact
-    ]
+    infos = []
+    for file, made in intact:
+        try:
+            infos.append(_describe(file, made, _stale(folder, manifest, made, request)))
+        except InputError as error:  # of what it says of itself, or of a checkpoint that it needs
+            infos.append(_describe(file, made, error.what))
     try:
         names = read_names(folder)
         infos += [] if names is None else [_describe_names(folder, manifest, names)]
@@ -145,7 +148,7 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
     if made.kind == "images" and made.parents.get("data") == manifest.data_digest:
         now = listing(manifest.source)
         return "the folder has changed" if now not in ("", made.details.get("listing")) else ""
-    if Recipe.from_json(made.recipe) != manifest.recipe:
+    if recipe_of(made) != manifest.recipe:
         return "it is of another recipe than the run"
     if made.parents.get("data") != manifest.data_digest:
         return "it is of other images than the run's"

@@ -56,7 +56,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
     file = folder.weights_file(epoch)
     weights = artifact.read(file, "weights")
     with at(file):
-        mend = "restore the run's file, or train again with --force"
+        mend = "restore the run's file, or train again with `force`"
         if Recipe.from_json(weights.recipe) != manifest.recipe:
             raise InputError(
                 f"these weights are of recipe {weights.recipe.get('name')!r} or of other settings",

@@ -21,9 +21,10 @@ from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.folder import Manifest
+from aeclust.run.freshness import recipe_of
 from aeclust.run.images import run_images
 from aeclust.run.latents import load_network
-from aeclust.run.pictures import output_file
+from aeclust.run.pictures import with_ending
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 
@@ -66,7 +67,7 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
         If `output` does not end in .html, which is looked at before any work, or as for the
         commands that make what is missing.
     """
-    file = output_file(context.folder.path / "report.html", output, (".html",))
+    file = with_ending(context.folder.path / "report.html", output, (".html",))
     gathered = gather(context)
     text = pages.page(gathered).encode()
     disk.write_bytes(file, text)
@@ -77,7 +78,7 @@ def gather(context: Context) -> pages.Report:
     """What the page shows; of the images only those that are on it are read."""
     manifest = context.folder.manifest()
     labelled = current_labels(context, manifest)
-    recipe = Recipe.from_json(labelled.recipe)
+    recipe = recipe_of(labelled)
     clustered = embedding.of_run(context, labelled)
     points = embedding.in_two_dimensions(context, manifest, clustered)
     images = run_images(context, manifest)

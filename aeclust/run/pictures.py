@@ -86,7 +86,7 @@ def reconstruct(
     InputError
         If there is no image of such a number, or `output` ends in no format of pictures.
     """
-    file = output_file(context.folder.path / "reconstruction.png", output)
+    file = with_ending(context.folder.path / "reconstruction.png", output)
     manifest = context.folder.manifest()
     images = _images(context, manifest, source)
     bad = next((i for i in indices if not 0 <= i < len(images)), None)
@@ -149,7 +149,7 @@ def checkpoint_curve(
     -------
     CurveFiles
     """
-    file = output_file(context.folder.path / "checkpoint-curve.png", output)
+    file = with_ending(context.folder.path / "checkpoint-curve.png", output)
     table = disk.output_file(file.with_suffix(".csv"))
     _check_table(table)
     manifest = context.folder.manifest()
@@ -237,7 +237,7 @@ def plot(
     -------
     Plotted
     """
-    file = output_file(context.folder.path / "embedding.png", output)
+    file = with_ending(context.folder.path / "embedding.png", output)
     manifest = context.folder.manifest()
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
@@ -332,7 +332,7 @@ def gallery(
     -------
     Shown
     """
-    file = output_file(context.folder.path / "gallery.png", output)
+    file = with_ending(context.folder.path / "gallery.png", output)
     manifest = context.folder.manifest()
     if source is None:
         images = run_images(context, manifest)
@@ -365,7 +365,7 @@ def gallery(
 # -- files -------------------------------------------------------------------------------------
 
 
-def output_file(
+def with_ending(
     default: Path, output: Path | None, endings: Sequence[str] = (".png", ".svg", ".pdf")
 ) -> Path:
     """Where something goes, looked at before any work.

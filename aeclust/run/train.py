@@ -24,6 +24,7 @@ from aeclust.network.training import Moment, Snapshot
 from aeclust.recipe import AUTO_K, Recipe, checkpoint_epochs
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.freshness import recipe_of
 from aeclust.run.images import (
     check_channels,
     describe_images,
@@ -92,8 +93,8 @@ def train(
     with at(source.location):
         check_enough(images.pixels, recipe.k)
         training.check_batches(len(images), recipe, team)
+        _check_validation(manifest)  # before all agree: one that fails here ends all of them
         context.check_same(manifest.identity)
-    _check_validation(manifest)
     if not team.leads:
         context.rest(None)  # from here on the leader changes files: all of them end together
     with folder.lock() if team.leads else contextlib.nullcontext():
@@ -148,14 +149,14 @@ def _prepare(
                 "a run is here already",
                 where=str(folder.path),
                 expected="an empty or new folder",
-                mend="continue it with `resume`, replace it with --force, or change `run`",
+                mend="continue it with `resume`, replace it with `force`, or change `run`",
             )
     elif folder.checkpoints() and not force:
         raise InputError(
             "there are checkpoints here, but no run.json",
             where=str(folder.path),
             expected="an empty or new folder, or a whole run",
-            mend="restore run.json, replace all with --force, or change `run`",
+            mend="restore run.json, replace all with `force`, or change `run`",
         )
     _check_disk(context, manifest, images)  # before anything is removed
     stop = context.signal()
@@ -264,7 +265,7 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
             f"this run was started otherwise: {'; '.join(changes[:4])}",
             where=str(folder.path),
             expected="the flags of its start",
-            mend="repeat those, or replace the run with --force",
+            mend="repeat those, or replace the run with `force`",
         )
 
 
@@ -324,12 +325,12 @@ def _read_snapshot(folder: RunFolder, manifest: Manifest) -> Snapshot | None:
         return None
     state = artifact.read(folder.resume_file, "resume")
     ours = (manifest.recipe, manifest.seed, manifest.data_digest)
-    if (Recipe.from_json(state.recipe), state.seed, state.parents.get("data")) != ours:
+    if (recipe_of(state), state.seed, state.parents.get("data")) != ours:
         raise InputError(
             "it is of another run",
             where=str(folder.resume_file),
             expected="the state of this run",
-            mend="restore the run's file, or train again with --force",
+            mend="restore the run's file, or train again with `force`",
         )
     epoch, step, *totals = state.arrays["progress"].tolist()
     return Snapshot(

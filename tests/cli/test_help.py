@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from aeclust.cli import main
 from aeclust.cli.app import COMMAND_PANELS, app
-from aeclust.recipe import CLUSTERERS, RECIPES
+from aeclust.recipe import RECIPES, choices
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROUP: Any = get_command(app)
@@ -168,7 +168,7 @@ FISH = {"_AECLUST_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "ge
         ("aeclust train --set schedule=", ["schedule=constant", "schedule=one-cycle"]),
         ("aeclust train --set batch_norm=t", ["batch_norm=true"]),
         ("aeclust train --device c", ["cpu", "cuda"]),
-        ("aeclust cluster --clusterer ", list(CLUSTERERS)),
+        ("aeclust cluster --clusterer ", list(choices("clusterer"))),
         ("aeclust train demo:", ["demo:scenes", "demo:scenes-val", "demo:digits"]),
         ("aeclust plot --labels demo:d", ["demo:digits"]),
         ("aeclust predict im", ["images.npy", "imported/"]),

@@ -20,10 +20,10 @@ from aeclust.clusters.mixtures import settle
 from aeclust.clusters.neighbours import neighbours, references
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import best_names, score
-from aeclust.recipe import CLUSTERERS, Recipe, named
+from aeclust.recipe import Recipe, choices, named
 
 Array = NDArray[Any]
-SINGLE = [name for name in CLUSTERERS if name != "consensus"]
+SINGLE = [name for name in choices("clusterer") if name != "consensus"]
 KINDS = ("kmeans", "gmm", "gmm-tied", "spectral")
 
 

@@ -230,7 +230,7 @@ def test_another_request_is_refused(
         what=f"this run was started otherwise: {change}",
         where="aeclust-run",
         expected="the flags of its start",
-        mend="repeat those, or replace the run with --force",
+        mend="repeat those, or replace the run with `force`",
     )
     assert files_of(run.path) == before
 

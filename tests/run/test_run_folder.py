@@ -109,7 +109,7 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, text: str, reason: str) -> 
         caught.value,
         where=str(run.manifest_file),
         expected="the file as aeclust train wrote it",
-        mend="restore a copy, or train again with --force",
+        mend="restore a copy, or train again with `force`",
     )
 
 
@@ -169,7 +169,7 @@ def test_the_lock_names_its_holder_and_can_be_taken_again_within(tmp_path: Path)
 def test_a_place_that_cannot_be_a_folder_is_a_write_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        refused(WriteError, where=f"{tmp_path}/file", mend="choose another folder with `run`"),
+        refused(WriteError, where=f"{tmp_path}/file", mend="choose another folder"),
         RunFolder(tmp_path / "file").lock(),
     ):
         pass
@@ -190,7 +190,7 @@ def test_a_held_folder_refuses_writers_serves_readers_and_is_free_after_a_kill(
         for writer in writers:
             assert one_error(cli(*writer, "-q"), 5) == (
                 f"aeclust-run: another process works here (process {holder.pid}); "
-                "wait for it to end, or use another folder with --run"
+                "wait for it to end, or use another folder"
             )
         for reader in (["embed"], ["cluster"], ["predict"], ["info"], ["predict", data.val_images]):
             assert cli(*reader).code == 0
