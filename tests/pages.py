@@ -58,7 +58,9 @@ def have_few(patch: pytest.MonkeyPatch, scenes: int, others: int) -> None:
         if name == "digits":
             whole = demo.digits()
             return demo.DemoSet(whole.pixels[:scenes], whole.labels[:scenes], whole.classes)
-        return demo.scenes(scenes if name == "scenes" else others, seed=0)
+        if name == "scenes":
+            return demo.scenes(scenes, seed=0)
+        return demo.scenes(others, seed=1)
 
     patch.setattr(demo, "load", few)
     patch.setattr(demo, "classes", lambda name: few(name).labels)
