@@ -31,11 +31,18 @@ def refused(what: str, *, expected: str, mend: str) -> Iterator[None]:
         yield
     except AeclustError:
         raise
+    except MemoryError as error:  # says nothing about the file
+        raise too_large() from error
     except ContentError as error:
         raise InputError(f"{what}: {error}", expected=expected, mend=mend) from error
     except Exception as error:  # h5py has no error type: a damaged file may raise any
         what = f"{what}: HDF5 cannot read it ({reason(error)})"
         raise InputError(what, expected=expected, mend=mend) from error
+
+
+def too_large() -> InputError:
+    """What a file is for which no memory is left."""
+    return InputError("does not fit into the memory that is left", mend="close other programs")
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -55,13 +62,20 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 def contents(path: Path, *, mapped: bool) -> tuple[io.BytesIO | mmap.mmap, memoryview]:
     """A whole file as a file object and as its bytes, which are the same memory; never written."""
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if mapped and size:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-            return mapping, memoryview(mapping)
-        copy = io.BytesIO(file.read(size + 1))
-        return copy, copy.getbuffer()
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if mapped and size:
+                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+                return mapping, memoryview(mapping)
+            copy = io.BytesIO(file.read(size + 1))
+            return copy, copy.getbuffer()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({reason(error)})", mend="check its permissions"
+        ) from error
+    except MemoryError as error:
+        raise too_large() from error
 
 
 def inspect(file: h5py.File, *, most: int, chunks: bool) -> dict[str, int]:

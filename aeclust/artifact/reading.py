@@ -46,8 +46,9 @@ def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifa
         expected="a file as aeclust wrote it",
         mend="delete it to have it made anew, or restore a copy",
     )
-    with at(path), refusal:
+    with at(path):
         source, data = contents(path, mapped=mapped and os.name != "nt")
+    with at(path), refusal:
         digest = _verify(data)
         with h5py.File(source, "r") as file:
             names = inspect(file, most=len(data), chunks=False)

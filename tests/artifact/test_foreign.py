@@ -90,7 +90,7 @@ def test_more_than_the_memory_holds_is_refused(
     mixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h5py.Dataset, "__getitem__", raising(MemoryError()))
-    with refused(what="cannot be used: HDF5 cannot read it (MemoryError)"):
+    with refused(what="does not fit into the memory that is left"):
         read_array(mixed, "more", (1,))
 
 

@@ -36,6 +36,26 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     assert not is_artifact(tmp_path / "a.h5")
 
 
+@pytest.mark.parametrize(
+    ("error", "what", "mend"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "cannot be read (Input/output error)", "check"),
+        (MemoryError(), "does not fit into the memory that is left", "close other programs"),
+    ],
+)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_sound_file_that_the_machine_cannot_read_is_not_called_damaged(
+    error: Exception, what: str, mend: str, mapped: bool, *, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    write(tmp_path / "a.h5", artifact())
+    call = "mmap.mmap" if mapped else "io.BytesIO"
+    monkeypatch.setattr(f"aeclust.artifact.gate.{call}", raising(error))
+    with refused(what=what, where=str(tmp_path / "a.h5")) as caught:
+        read(tmp_path / "a.h5", mapped=mapped)
+    assert caught.value.mend.startswith(mend)
+
+
 def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe.h5"
     os.mkfifo(path)
