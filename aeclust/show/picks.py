@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from aeclust import seeds
 
+_ROWS = 16_384  # of latents at a time
+
 
 @dataclass(frozen=True)
 class Picks:
@@ -60,7 +62,7 @@ def pick(
     confidence : ndarray of shape (n,)
         In [0, 1].
     latents : ndarray of shape (n, d)
-        May be memory-mapped; those of one cluster are read at a time.
+        May be memory-mapped; some thousand rows are read at a time.
     count : int
         At least 1.
     seed : int
@@ -76,21 +78,26 @@ def pick(
         rows = np.flatnonzero(labels == cluster)
         by_doubt = np.argsort(confidence[rows], kind="stable")
         # an odd one out belongs to the confident half
-        sure = np.sort(by_doubt[len(rows) // 2 :])
-        values = latents[rows]
-        gaps = values[sure] - values.mean(axis=0, dtype=np.float64)
-        distances = np.square(gaps).sum(axis=1)
+        sure = np.sort(rows[by_doubt[len(rows) // 2 :]])
+        sums = [latents[part].sum(axis=0, dtype=np.float64) for part in _parts(rows)]
+        centre = np.sum(sums, axis=0) / len(rows)
+        gaps = (latents[part] - centre for part in _parts(sure))
+        distances = np.concatenate([np.square(gap).sum(axis=1) for gap in gaps])
         picks.append(
             Picks(
                 cluster=cluster,
                 size=len(rows),
                 confidence=float(confidence[rows].mean(dtype=np.float64)),
-                typical=rows[sure[np.argsort(distances, kind="stable")[:count]]],
+                typical=sure[np.argsort(distances, kind="stable")[:count]],
                 doubtful=rows[by_doubt[:count]],
                 random=np.sort(seeds.stream(seed, "pictures", cluster).permutation(rows)[:count]),
             )
         )
     return picks
+
+
+def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
 
 
 def rows_of(picks: Sequence[Picks]) -> NDArray[np.int64]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from aeclust.show import picks
 from aeclust.show.picks import apart, pick
 
 
@@ -22,6 +27,26 @@ def test_a_case_worked_out_by_hand() -> None:
     assert (one.cluster, one.size) == (1, 3)
     assert one.typical.tolist() == [5, 3]
     assert one.doubtful.tolist() == [1, 5]
+
+
+def test_clusters_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels, confidence = rng.integers(0, 2, 50), rng.random(50)
+    values, latents = rng.normal(size=(50, 3)), mock.MagicMock()
+    read: list[int] = []
+
+    def part(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        read.append(len(rows))
+        return values[rows]
+
+    latents.__getitem__.side_effect = part
+    wanted = pick(labels, confidence, values, count=5, seed=0)
+    monkeypatch.setattr(picks, "_ROWS", 7)
+    found = pick(labels, confidence, latents, count=5, seed=0)
+    assert max(read) == 7
+    for one, other in zip(found, wanted, strict=True):
+        for kind, rows in one.kinds.items():
+            assert rows.tolist() == other.kinds[kind].tolist()
 
 
 def test_equals_are_taken_in_the_order_of_their_rows() -> None:
