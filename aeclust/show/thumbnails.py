@@ -65,17 +65,19 @@ def shrunk(pixels: NDArray[Any], side: int) -> NDArray[np.uint8]:
     ndarray of shape (m, height, width, c)
         uint8, with the proportions of the images as far as whole pixels allow.
     """
-    if pixels.dtype != np.uint8:
-        pixels = np.rint(255 * pixels.astype(np.float64)).astype(np.uint8)
     m, h, w, c = pixels.shape
-    scale = side / max(h, w)
-    if scale >= 1:
+    scale = min(1, side / max(h, w))
+    if scale == 1 and pixels.dtype == np.uint8:
         return pixels
     height, width = (max(1, round(scale * length)) for length in (h, w))
     result = np.empty((m, height, width, c), np.uint8)
-    for i, image in enumerate(pixels):
-        small = _picture(image).resize((width, height), Image.Resampling.LANCZOS)
-        result[i] = np.asarray(small).reshape(height, width, c)
+    for i, image in enumerate(pixels):  # one at a time: a map of floats may exceed the memory
+        if image.dtype != np.uint8:
+            image = np.rint(255 * image.astype(np.float64)).astype(np.uint8)
+        if scale < 1:
+            small = _picture(image).resize((width, height), Image.Resampling.LANCZOS)
+            image = np.asarray(small).reshape(height, width, c)
+        result[i] = image
     return result
 
 

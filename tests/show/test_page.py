@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import re
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -286,6 +287,16 @@ def test_shrunk_images_fit_and_keep_their_proportions(h: int, w: int, c: int, si
 def test_floats_become_bytes_as_they_are_seen() -> None:
     pixels = np.array([0.0, 0.5, 1.0]).reshape(1, 1, 3, 1)
     assert thumbnails.shrunk(pixels, 8).ravel().tolist() == [0, 128, 255]
+
+
+def test_floats_are_read_one_image_at_a_time() -> None:
+    pixels = np.full((500, 32, 32, 3), 0.5, np.float32)
+    for side, size in ((8, 500 * 8 * 8 * 3), (32, pixels.size)):
+        tracemalloc.start()
+        thumbnails.shrunk(pixels, side)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < size + 500_000  # all as float64 take 12 MB
 
 
 def test_tighter_budgets_are_kept_by_smaller_and_poorer_pictures() -> None:
