@@ -41,22 +41,28 @@ def settle(points: Array, rows: Ints, start: Array, sizes: Iterable[int]) -> Flo
     Returns
     -------
     ndarray of shape (n, k) or None
-        float32, rows sum to 1; None if the mixtures lose a cluster among the fitted points.
+        float32, rows sum to 1; None if the mixtures lose a cluster among the fitted points
+        or cannot be fitted.
     """
     k = start.shape[1]
     spread = float(points[rows].var(0, dtype=np.float64).mean())
+    # far from 0 the digits that tell points apart would be lost in squares
+    centre = points[rows].mean(0, dtype=np.float64)
     total = np.zeros((len(points), k))
     count = 0
     for size in sizes:
-        fitted = np.asarray(points[rows, :size], np.float64)
+        fitted = points[rows, :size] - centre[:size]
         variance = float(fitted.var(0).mean())
         if variance <= _LEAST * spread:  # nothing to see in the first of these dimensions
             continue
         for kind in ("full", "tied"):
-            mixture = _fitted(fitted, np.asarray(start, np.float64), _FLOOR * variance, kind)
+            try:
+                mixture = _fitted(fitted, np.asarray(start, np.float64), _FLOOR * variance, kind)
+            except ValueError:  # scikit-learn's, of a Gaussian without volume
+                return None
             for first in range(0, len(points), _ROWS):
                 block = slice(first, first + _ROWS)
-                total[block] += mixture.predict_proba(np.asarray(points[block, :size], np.float64))
+                total[block] += mixture.predict_proba(points[block, :size] - centre[:size])
             count += 1
     total /= count
     if len(np.unique(total[rows].argmax(1))) < k:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
-from support import far_groups
+from sklearn.mixture import GaussianMixture
+from support import far_groups, raising
 
 from aeclust.clusters import mixtures
 from aeclust.clusters.mixtures import settle, temper
@@ -119,12 +120,12 @@ def test_probabilities_whatever_the_points(n: int, d: int, k: int, scale: float,
     np.testing.assert_array_equal(start, before)
 
 
-@pytest.mark.parametrize("scale", [1e-5, 1e5])
-def test_neither_scale_nor_place_matters(scale: float) -> None:
+@pytest.mark.parametrize(("scale", "place"), [(1e-5, 3), (1e5, 3), (1, 1e7), (1, 1e8)])
+def test_neither_scale_nor_place_matters(scale: float, place: float) -> None:
     points, truth = far_groups((50, 40), apart=3)
     start = np.eye(2)[truth]
     plain = settled(points, everything(points), start, [4, 2])
-    moved = settled(scale * (points + 3), everything(points), start, [4, 2])
+    moved = settled(scale * (points.astype(float) + place), everything(points), start, [4, 2])
     np.testing.assert_allclose(moved, plain, atol=1e-5)
     turned = settled(points, everything(points), start[:, ::-1], [4, 2])
     np.testing.assert_allclose(turned[:, ::-1], plain, atol=1e-6)
@@ -142,6 +143,12 @@ def test_other_points_are_placed_by_what_the_fitted_ones_say(
     monkeypatch.setattr(mixtures, "_ROWS", 7)
     blocks = settled(points, rows, np.eye(2)[truth[rows]], [4, 2])
     np.testing.assert_allclose(blocks, result, atol=1e-6)
+
+
+def test_mixtures_that_cannot_be_fitted_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, truth = far_groups((50, 40), apart=3)
+    monkeypatch.setattr(GaussianMixture, "fit", raising(ValueError("ill-defined covariance")))
+    assert settle(points, everything(points), np.eye(2)[truth], [2]) is None
 
 
 def test_a_lost_cluster_is_no_answer() -> None:
