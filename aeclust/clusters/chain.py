@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -54,10 +55,13 @@ class Clustering:
     references : ndarray of shape (r,)
         int64, rows of the latents that vote on other images, ascending; see
         :func:`aeclust.clusters.neighbours.label_others`.
-    probabilities : ndarray of shape (n, k)
+    latents : ndarray of shape (n, d)
+        Those that were clustered.
+    k : int
+        Number of clusters.
+    posteriors : ndarray of shape (n, k) or None
         float32, by the mixtures that settle a consensus, see
-        :func:`aeclust.clusters.mixtures.settle`; of a single clusterer the votes of the nearest
-        references.
+        :func:`aeclust.clusters.mixtures.settle`; None of a single clusterer.
     shares : ndarray of shape (n, k) or None
         float32, the probabilities of a consensus, made no surer on average than members and views
         agree. That others would answer otherwise are two doubts, taken for independent: the
@@ -76,7 +80,9 @@ class Clustering:
     labels: Ints
     points: Floats
     references: Ints
-    probabilities: Floats
+    latents: Array
+    k: int
+    posteriors: Floats | None = None
     shares: Floats | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
@@ -84,10 +90,12 @@ class Clustering:
     substitutions: tuple[str, ...] = ()
     estimate: EstimatedK | None = None
 
-    @property
-    def k(self) -> int:
-        """Number of clusters."""
-        return int(self.probabilities.shape[1])
+    @cached_property
+    def probabilities(self) -> Floats:
+        """The posteriors, or the votes (n, k) of the nearest references, counted when asked for."""
+        if self.posteriors is not None:
+            return self.posteriors
+        return votes_of_others(self.latents, self.labels, self.references, self.k)
 
     @property
     def confidence(self) -> Floats:
@@ -150,9 +158,7 @@ def cluster_latents(
     else:
         progress(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
-        progress("confidence")
-        votes = votes_of_others(latents, labels, rows, k)
-        result = Clustering(labels=labels, points=points, references=rows, probabilities=votes)
+        result = Clustering(labels=labels, points=points, references=rows, latents=latents, k=k)
     return replace(result, substitutions=tuple(notes), estimate=estimate)
 
 
@@ -225,7 +231,9 @@ def _consensus(
         labels=labels,
         points=points,
         references=rows,
-        probabilities=probabilities,
+        latents=latents,
+        k=k,
+        posteriors=probabilities,
         shares=temper(probabilities, max(trust, 1 / k)),
         agreement=agreed.agreement,
         members=agreed.members,

@@ -131,6 +131,8 @@ def labels_of(
         views=_views(latents),
         progress=progress,
     )
+    if result.shares is None:
+        progress("confidence")
     warnings = doubts(result, arrays.get("colours"), seed=request.seed)
     for line in _remarks(result, latents, warnings):
         log(line)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -88,6 +89,17 @@ def test_one_clusterer_is_as_sure_as_the_references_nearby(monkeypatch: pytest.M
     assert result.confidence.dtype == np.float32
     np.testing.assert_allclose(result.confidence, wanted, atol=1e-6)
     np.testing.assert_allclose(result.probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_who_wants_only_labels_waits_for_no_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = mock.Mock(wraps=chain.votes_of_others)
+    monkeypatch.setattr(chain, "votes_of_others", votes)
+    points, _ = far_groups((14, 24, 18))
+    result = cluster_latents(points, recipe_of(clusterer="kmeans", reduction="none", k=3), seed=0)
+    assert (result.k, len(result.labels), votes.call_count) == (3, 56, 0)
+    assert result.confidence.shape == (56,)
+    assert result.probabilities.shape == (56, 3)
+    votes.assert_called_once()
 
 
 # -- consensus ---------------------------------------------------------------------------------
