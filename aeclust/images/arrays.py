@@ -70,6 +70,8 @@ def read_array(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # numpy's about odd headers
                 return path, np.lib.format.open_memmap(path, mode="r")
+        except AeclustError:
+            raise
         except Exception as error:  # whatever numpy raises on bytes that are no array
             raise _unreadable(error) from error
 
@@ -81,6 +83,8 @@ def npz_keys(path: str) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return set(_members(archive))
+    except AeclustError:
+        raise
     except Exception:  # whatever zipfile raises on bytes that are no archive
         return set()
 
@@ -96,8 +100,10 @@ def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, N
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # numpy's about odd headers
-            headers = {name: _npz_header(archive, name) for name in _members(archive)}
-            dimensions = {name: len(shape) for name, (shape, _) in headers.items()}
+            names = _members(archive)
+            # an array that is named has nothing to do with what lies beside it
+            headers = {name: _npz_header(archive, name) for name in names if key in (None, name)}
+            dimensions = {name: len(headers[name][0]) if name in headers else 0 for name in names}
             key = artifact.choose_key(key, dimensions, axes)
             shape, dtype = headers[key]
             needed = math.prod(shape) * dtype.itemsize

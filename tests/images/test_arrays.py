@@ -26,9 +26,9 @@ from image_files import (
     raw_file,
     zipped,
 )
-from support import check_error, refused, within
+from support import check_error, raising, refused, within
 
-from aeclust.errors import InputError
+from aeclust.errors import InputError, Interrupted
 from aeclust.images import Source, demo, load
 from aeclust.images.arrays import from_array, npz_keys, read_array
 
@@ -261,6 +261,27 @@ def test_files_that_hold_no_array_are_refused(
     assert str(caught.value).isprintable()
     expected = "a whole file as numpy.save writes it, of numbers"
     check_error(caught.value, where=str(tmp_path / path), expected=expected, mend="save it again")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_signal_while_a_file_is_read_passes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", RGB)
+    (tmp_path / "a.npz").write_bytes(zipped(x_npy=npy(RGB)))
+    stop = raising(Interrupted(15, "stopped"))
+    monkeypatch.setattr("numpy.lib.format.open_memmap", stop)
+    monkeypatch.setattr("zipfile.ZipFile", stop)
+    for reader in (lambda path: read_array(path, None), npz_keys)[: 1 + (name == "a.npz")]:
+        with pytest.raises(Interrupted):
+            reader(str(tmp_path / name))
+
+
+def test_what_lies_beside_a_named_array_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(zipped(x_npy=npy(RGB), junk_npy=b"hello, world"))
+    np.testing.assert_array_equal(read_array(str(tmp_path / "a.npz"), "x")[1], RGB)
+    with refused(what="no array is called 'y'", expected="one of x, junk"):
+        read_array(str(tmp_path / "a.npz"), "y")
 
 
 def test_an_archive_that_claims_more_than_there_is_memory_is_refused(tmp_path: Path) -> None:
