@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact
+from aeclust import artifact, memory
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import npz_keys, read_array
@@ -274,11 +274,13 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
             what = f"id {row[0]!r} stands in row {row_of[row[0]]} already"
             raise InputError(what, where=place, expected="each id once", mend="remove one of them")
         row_of[row[0]] = number
-    ids = _texts(list(row_of))
-    if not all(whole):
-        values = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-        return Labels(values, ids, path, _texts(labels))
-    names = None if named is None else _texts([row[named].strip() for row in rows])
+    with at(path):
+        ids = _texts(list(row_of))
+        if not all(whole):
+            words = _texts(labels)
+            values = np.unique(words, return_inverse=True)[1].astype(np.int64)
+            return Labels(values, ids, path, words)
+        names = None if named is None else _texts([row[named].strip() for row in rows])
     return Labels(np.array([*map(int, labels)], np.int64), ids, path, names)
 
 
@@ -289,6 +291,12 @@ def _is_whole(label: str) -> bool:
 
 
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:
+    longest = max(map(len, values))
+    memory.check(
+        4.0 * longest * len(values),  # numpy gives every text the room of the longest
+        f"a column of {len(values)} texts, one of {longest} characters,",
+        "shorten the longest",
+    )
     return np.array(values, dtype=np.str_)
 
 
@@ -312,26 +320,36 @@ def _read_json(path: str) -> Labels:
 
 
 def _read_npz(path: str, names: set[str]) -> Labels:
-    columns = {}
-    for name in {"ids", "labels", "names"} & names:
-        column = read_array(path, name)[1]
-        if column.dtype.kind == "U" and column.dtype.itemsize and column.size:
-            points = np.ascontiguousarray(column).view(np.uint32)
-            if points.max() > sys.maxunicode:  # of which numpy would make broken texts
-                column = column[:0]
-        columns[name] = column.tolist()
-    return _of_columns(columns, path)
+    columns = {"ids", "labels", "names"} & names
+    return _of_columns({name: read_array(path, name)[1] for name in columns}, path)
+
+
+def _column(cells: Any) -> NDArray[Any]:
+    """A list or an array as whole numbers or texts (n,); empty if it is neither."""
+    neither = np.array([])
+    if isinstance(cells, list):
+        types = set(map(type, cells))
+        if types not in _PLAIN:  # numpy would write a mixed list as text
+            return neither
+        cells = _texts(cells) if types == {str} else np.array(cells)
+    if not isinstance(cells, np.ndarray) or cells.ndim != 1 or not cells.size:
+        return neither
+    if cells.dtype.kind in "iu" and cells.max() <= np.iinfo(np.int64).max:
+        return cells.astype(np.int64)
+    if cells.dtype.kind == "U" and cells.itemsize:
+        points = np.ascontiguousarray(cells).view(np.uint32)
+        if points.max() > sys.maxunicode:  # of which numpy would make broken texts
+            return neither
+    return cells
 
 
 def _of_columns(columns: Mapping[str, Any], path: str) -> Labels:
-    """Labels of lists from a file; of ids, labels and names the last may be absent."""
-    lists = [columns.get("ids"), columns.get("labels")]
-    lists += [] if columns.get("names") is None else [columns["names"]]
-    # numpy would write a mixed list as text
-    plain = all(isinstance(cells, list) and set(map(type, cells)) in _PLAIN for cells in lists)
-    arrays = [np.array(cells) for cells in lists if plain]
-    kinds = "".join(array.dtype.kind for array in arrays)
+    """Labels of columns from a file; of ids, labels and names the last may be absent."""
+    given = [columns.get("ids"), columns.get("labels")]
+    given += [] if columns.get("names") is None else [columns["names"]]
     with at(path):
+        arrays = [_column(cells) for cells in given]
+        kinds = "".join(array.dtype.kind for array in arrays)
         if kinds not in ("ii", "Ui", "iiU", "UiU") or len(set(map(len, arrays))) > 1:
             what = "has no columns ids, labels and names that belong together"
             expected = "lists of one length: ids, whole numbers and, if they are there, names"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -446,6 +448,55 @@ def test_broken_json_is_refused(tmp_path: Path, text: str) -> None:
     assert caught.value.where == str(file)
     assert caught.value.expected == "one object, as aeclust predict --json writes it"
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_a_text_that_makes_a_column_too_large_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aeclust.memory.machine", lambda: 3_999)
+    ids = [*"abcdefghi", "j" * 100]
+    text = json.dumps({"ids": ids, "labels": [0] * 10})
+    if name == "a.csv":
+        text = "id,label\n" + "".join(f"{i},0\n" for i in ids)
+    (tmp_path / name).write_text(text)
+    what = "a column of 10 texts, one of 100 characters, needs about 0 GB of memory"
+    with refused(what=what, mend="shorten the longest", where=str(tmp_path / name)):
+        load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int16])
+def test_columns_of_an_archive_are_whole_numbers_of_any_kind(tmp_path: Path, dtype: type) -> None:
+    np.savez(tmp_path / "a.npz", ids=np.arange(3, dtype=dtype), labels=np.array([1, 0, 1], dtype))
+    read = load(str(tmp_path / "a.npz"))
+    assert read.ids is not None
+    assert (read.ids.dtype, read.values.dtype) == (np.int64, np.int64)
+    assert (read.ids.tolist(), read.values.tolist()) == ([0, 1, 2], [1, 0, 1])
+
+
+def test_columns_of_an_archive_never_become_lists(tmp_path: Path) -> None:
+    values = np.arange(100_000)
+    np.savez(tmp_path / "a.npz", ids=values, labels=values)
+    load(str(tmp_path / "a.npz"))  # what is imported late does not count
+    tracemalloc.start()
+    load(str(tmp_path / "a.npz"))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * values.nbytes  # lists take 15 times as much
+
+
+@pytest.mark.parametrize(
+    "column",
+    [np.array([[0], [1]]), np.array(5), np.array([0.0, 1.0]), np.array([True, False]),
+     np.array([2**63, 1], np.uint64), np.array([], np.int64)],
+    ids=["2d", "0d", "float", "bool", "huge", "none"],
+)  # fmt: skip
+def test_columns_of_an_archive_that_are_no_labels_are_refused(
+    tmp_path: Path, column: NDArray[Any]
+) -> None:
+    np.savez(tmp_path / "a.npz", ids=np.array(["a", "b"]), labels=column)
+    with refused(what=BELONG, expected=LISTS, where=f"{tmp_path}/a.npz"):
+        load(f"{tmp_path}/a.npz")
 
 
 @pytest.mark.parametrize("point", [0x110000, 2**31])
