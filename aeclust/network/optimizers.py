@@ -195,7 +195,11 @@ def load_optimizer(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> 
     given = {key: array.shape for key, array in arrays.items()}
     for key in wanted | given:
         if wanted.get(key) != given.get(key):
-            raise InputError(f"optimizer state {key!r} is {given.get(key, 'missing')}")
+            raise InputError(
+                f"optimizer state {key!r} is {given.get(key, 'missing')}",
+                expected="the state that this run saved",
+                mend="restore it, or train again with `force`",
+            )
     for key, (parameter, name) in slots.items():
         device = torch.device("cpu") if name == "step" else parameter.device
         optimizer.state[parameter][name] = torch.from_numpy(np.array(arrays[key])).to(device)

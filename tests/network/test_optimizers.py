@@ -362,7 +362,8 @@ def test_a_state_that_does_not_fit_is_named(
     stored |= {key: np.zeros(shape) for key, shape in added.items()}
     stored.pop(gone, None)
     before = bytes_of(optimizer_arrays(optimizer))
-    with refused(what=f"optimizer state {problem}"):
+    expected, mend = "the state that this run saved", "restore it, or train again with `force`"
+    with refused(what=f"optimizer state {problem}", expected=expected, mend=mend):
         load_optimizer(optimizer, stored)
     assert bytes_of(optimizer_arrays(optimizer)) == before, "nothing is loaded in part"
 
