@@ -277,9 +277,9 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
     with at(path):
         ids = _texts(list(row_of))
         if not all(whole):
-            words = _texts(labels)
-            values = np.unique(words, return_inverse=True)[1].astype(np.int64)
-            return Labels(values, ids, path, words)
+            written = _texts(labels)
+            values = np.unique(written, return_inverse=True)[1].astype(np.int64)
+            return Labels(values, ids, path, written)
         names = None if named is None else _texts([row[named].strip() for row in rows])
     return Labels(np.array([*map(int, labels)], np.int64), ids, path, names)
 

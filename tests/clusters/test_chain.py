@@ -18,7 +18,7 @@ from aeclust.clusters.chain import Views, cluster_latents
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.consensus import Consensus, agree
 from aeclust.clusters.mixtures import settle
-from aeclust.clusters.neighbours import neighbours, references
+from aeclust.clusters.neighbours import neighbours, references, votes_of_others
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import best_names, score
 from aeclust.recipe import Recipe, choices, named
@@ -92,7 +92,7 @@ def test_one_clusterer_is_as_sure_as_the_references_nearby(monkeypatch: pytest.M
 
 
 def test_who_wants_only_labels_waits_for_no_votes(monkeypatch: pytest.MonkeyPatch) -> None:
-    votes = mock.Mock(wraps=chain.votes_of_others)
+    votes = mock.Mock(wraps=votes_of_others)
     monkeypatch.setattr(chain, "votes_of_others", votes)
     points, _ = far_groups((14, 24, 18))
     result = cluster_latents(points, recipe_of(clusterer="kmeans", reduction="none", k=3), seed=0)

@@ -470,7 +470,7 @@ def test_columns_of_an_archive_are_whole_numbers_of_any_kind(tmp_path: Path, dty
     np.savez(tmp_path / "a.npz", ids=np.arange(3, dtype=dtype), labels=np.array([1, 0, 1], dtype))
     read = load(str(tmp_path / "a.npz"))
     assert read.ids is not None
-    assert (read.ids.dtype, read.values.dtype) == (np.int64, np.int64)
+    assert read.ids.dtype == read.values.dtype == np.int64
     assert (read.ids.tolist(), read.values.tolist()) == ([0, 1, 2], [1, 0, 1])
 
 
