@@ -317,6 +317,8 @@ class RunFolder:
                 raise ValueError("an epoch is no whole number")
             if not all(abs(float(line["loss"])) < float("inf") for line in lines):
                 raise ValueError("a loss is not finite")
+        except AeclustError:
+            raise
         except Exception as error:  # whatever a damaged line stumbles over
             raise InputError(
                 f"is damaged ({type(error).__name__}: {reason(error)})",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aeclust import artifact, disk
 from aeclust.artifact import Artifact
 from aeclust.clusters.scores import matched_classes
-from aeclust.errors import InputError, at, reason
+from aeclust.errors import InputError, Interrupted, at, reason
 from aeclust.images import Source, truth
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
@@ -99,6 +99,8 @@ def read_names(folder: RunFolder) -> Names | None:
             raise ValueError("not as it would be written")
         for name in names.values():
             check_name(name)
+    except Interrupted:
+        raise
     except Exception as error:  # whatever a damaged file stumbles over
         raise InputError(
             f"is damaged ({type(error).__name__}: {reason(error)})",

@@ -207,8 +207,7 @@ def test_a_disk_that_is_really_full_and_one_that_is_read_only(data: Data, tmp_pa
         line = one_error(result, 4)
         if arguments[0] in ("embed", "cluster"):  # which lock the folder first
             assert line == (
-                "disk/run: cannot be written to (Read-only file system); "
-                "choose another folder with --run"
+                "disk/run: cannot be written to (Read-only file system); choose another folder"
             )
         else:
             assert "could not be written (Read-only file system)" in line
