@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# Two processes test side by side, each on one core. Libraries read this when they are loaded.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest

@@ -118,7 +118,10 @@ def test_format_page_opens_an_artifact_with_any_reader(
         assert str(file["labels"][:10]) in capsys.readouterr().out
 
 
-def test_readme_python_block_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_python_block_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    have_few(monkeypatch, *FEW)
     (code,) = blocks("README.md", "python")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
