@@ -54,8 +54,7 @@ def _in_python(text: str) -> str:
         return "reshape it to (n, h, w, c)"
     if "`range`" in text and text.startswith("state"):
         return "state value_range, for example (0, 255)"
-    names = {"k": "n_clusters", "range": "value_range"}
-    return name_settings(text, lambda setting: names.get(setting, setting))
+    return name_settings(text, lambda s: {"k": "n_clusters", "range": "value_range"}.get(s, s))
 
 
 class AutoencoderClusterer(

@@ -59,8 +59,7 @@ def cluster(
     Raises
     ------
     InputError
-        If there are fewer (different) points than clusters, the clusterer fails on them, or there
-        is too little memory.
+        If (different) points or memory are too few, or the clusterer fails on the points.
     """
     n, d = len(points), points.shape[1]
     check_count(n, k)

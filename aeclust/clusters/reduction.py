@@ -67,8 +67,7 @@ def reduce(
     Raises
     ------
     InputError
-        If the points are too few for a step, all the same or out of range, or a step needs more
-        memory than there is.
+        If points are too few, all the same or out of range, or a step needs too much memory.
     """
     methods: dict[str, Callable[[Array, int, int], Floats]] = {
         "pca": _pca,

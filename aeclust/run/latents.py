@@ -214,10 +214,8 @@ def describe(
     ----------
     network, epoch
         The network as it was after an epoch.
-    images : Images
-    manifest : Manifest
-        Of the run, whose recipe and seed they are made by.
-    team : Team
+    images, manifest, team
+        Of the run, by whose recipe and seed they are made.
     progress : callable
         Takes (done, total) of the images.
 
