@@ -358,7 +358,13 @@ class RunFolder:
         first = not self._lock.is_locked
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            try:
+                self._lock.acquire()
+            except Timeout:
+                if self.worker() is not None:
+                    raise
+                # whoever holds it is about to write its number, or to end
+                self._lock.acquire(timeout=0.5, poll_interval=0.01)
         except Timeout as error:
             raise BusyError(
                 f"another process works here (process {self.worker() or 'unknown'})",
