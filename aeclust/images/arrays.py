@@ -70,7 +70,7 @@ def read_array(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # numpy's about odd headers
                 return path, np.lib.format.open_memmap(path, mode="r")
-        except AeclustError:
+        except AeclustError:  # a signal that ends the command
             raise
         except Exception as error:  # whatever numpy raises on bytes that are no array
             raise _unreadable(error) from error

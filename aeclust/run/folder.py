@@ -317,7 +317,7 @@ class RunFolder:
                 raise ValueError("an epoch is no whole number")
             if not all(abs(float(line["loss"])) < float("inf") for line in lines):
                 raise ValueError("a loss is not finite")
-        except AeclustError:
+        except AeclustError:  # a signal that ends the command
             raise
         except Exception as error:  # whatever a damaged line stumbles over
             raise InputError(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RECIPE, Cli, Data, check_error, files_of, one_error, refused
+from support import RECIPE, Cli, Data, check_error, files_of, one_error, raising, refused
 
-from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.errors import BusyError, InputError, Interrupted, WriteError
 from aeclust.images import Source
 from aeclust.recipe import RECIPES
 from aeclust.run.folder import Manifest, RunFolder
@@ -72,6 +72,18 @@ def changed(**changes: Any) -> str:
 
 def other_data(**changes: Any) -> str:
     return changed(data={"sha256": "", "shape": [1, 8, 8, 3], "location": "x", **changes})
+
+
+def test_a_signal_while_a_file_is_read_does_not_make_it_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path)
+    run.manifest_file.write_text("{}", encoding="utf-8")
+    run.metrics_file.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr("json.loads", raising(Interrupted(15, "stopped")))
+    for reader in (run.manifest, run.metrics):
+        with pytest.raises(Interrupted):
+            reader()
 
 
 @pytest.mark.parametrize(
