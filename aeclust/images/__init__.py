@@ -1,25 +1,35 @@
 """Any source of images as one array and its ids.
 
-:func:`load` reads a :class:`Source`: a folder of image files (:mod:`~aeclust.images.folders`), an
-array in a file (:mod:`~aeclust.images.arrays`) or a built-in set (:mod:`~aeclust.images.demo`).
+:func:`load` reads a :class:`Source`: image files (:mod:`~aeclust.images.files`, decoded by
+:mod:`~aeclust.images.reading`), an array in a file (:mod:`~aeclust.images.arrays`) or a built-in set
+(:mod:`~aeclust.images.demo`).
 :mod:`~aeclust.images.pixels` has what is worked out from pixels; :mod:`~aeclust.images.truth`
 reads labels that others gave.
 """
 
 from aeclust.images.arrays import bounds, from_array
+from aeclust.images.decoding import preview_side
+from aeclust.images.files import Listing, is_files, look, mark_of
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
-from aeclust.images.source import Images, Source, listing, load
+from aeclust.images.reading import LeftOut
+from aeclust.images.source import Images, Source, load, of_files
 
 __all__ = [
     "Images",
+    "LeftOut",
+    "Listing",
     "Source",
     "blocks",
     "bounds",
     "check_enough",
     "fingerprints",
     "from_array",
-    "listing",
+    "is_files",
     "load",
+    "look",
+    "mark_of",
     "mean_colours",
+    "of_files",
+    "preview_side",
     "to_png",
 ]

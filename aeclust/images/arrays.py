@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifact, memory
 from aeclust.errors import AeclustError, InputError, at, near_file, reason
-from aeclust.images.folders import ENDINGS
+from aeclust.images.decoding import ENDINGS
 from aeclust.images.pixels import blocks
 
 LAYOUTS = ("nhw", "nhwc", "nchw")

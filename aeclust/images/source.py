@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,13 @@ from numpy.typing import NDArray
 from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import demo
 from aeclust.images.arrays import from_array, read_array, refuse_key
-from aeclust.images.folders import image_files, read_folder
+from aeclust.images.decoding import Fit, How, preview_side
+from aeclust.images.files import Listing, look, mark_of
 from aeclust.images.pixels import blocks
+from aeclust.images.reading import LeftOut, in_words, no_images, read_files
 
 _IDS_AT_ONCE = 4_096
-_FOR_ARRAYS, _FOR_FOLDERS = ("layout", "range"), ("size", "skip_bad")
+_FOR_ARRAYS, _FOR_FILES = ("layout", "range"), ("skip_bad",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +38,28 @@ class Source:
     range : str or None
         ``LOW:HIGH``, the values that mean black and white; None recognises uint8 and [0, 1].
     size : int or None
-        Resize every image of a folder to this many pixels a side.
+        Resize images in files to this many pixels a side; of arrays it says nothing.
+    fit : {"squash", "crop", "pad"}
+        What becomes of images in files that are no squares, if they are resized.
     skip_bad : bool
-        Leave out the images of a folder that cannot be read.
+        Leave out the images in files that cannot be read.
     """
 
     location: str
     layout: str | None = None
     range: str | None = None
     size: int | None = None
+    fit: Fit = "squash"
     skip_bad: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+    @property
+    def way(self) -> str:
+        """How images in files are read, as one text: another way gives other pixels."""
+        return json.dumps([self.range, self.size, self.fit])
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,15 @@ class Images:
     ids : ndarray of shape (n,)
         int64 row numbers, or relative POSIX paths (str) sorted bytewise.
     source : Source
-    skipped : tuple of str
-        What ``skip_bad`` left out, with the reason.
-    listing : str
-        Of a folder that was decoded just now, what :func:`listing` was before; else empty.
+    marks : ndarray of shape (n,) or (1,) or (0,)
+        uint64 of every file, or of the one that holds the array: as long as they are the same, so
+        are the images. None of a built-in set.
+    left_out : tuple of LeftOut
+        Files that gave no image.
+    notes : tuple of str
+        What was passed over, in words.
+    previews : tuple of bytes
+        JPEG, one for each image in a file, if they were asked for.
     known_digest : str
         What :meth:`digest` gives, if a file whose bytes were verified says so; else empty.
     """
@@ -75,12 +89,19 @@ class Images:
     pixels: NDArray[Any]
     ids: NDArray[Any]
     source: Source
-    skipped: tuple[str, ...] = ()
-    listing: str = ""
+    marks: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    previews: tuple[bytes, ...] = ()
     known_digest: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was left out, in words."""
+        return [*in_words(self.left_out), *self.notes]
 
     def describe(self) -> str:
         """One line: number, size, colour and dtype."""
@@ -104,15 +125,20 @@ class Images:
 
 
 def load(
-    source: Source, *, progress: Callable[[int, int], None] = lambda done, total: None
+    source: Source,
+    *,
+    preview: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Images:
     """Read images from wherever `source` says.
 
     Parameters
     ----------
     source : Source
+    preview : bool
+        Make previews of images in files.
     progress : callable
-        Takes (done, total) of the files of a folder.
+        Takes (done, total) of the files.
 
     Returns
     -------
@@ -126,42 +152,72 @@ def load(
     location = source.location
     path, _, key = location.partition("::")
     if location.startswith("demo:"):
-        _refuse_stated(source, *_FOR_ARRAYS, *_FOR_FOLDERS)
+        _refuse_stated(source, *_FOR_ARRAYS, *_FOR_FILES)
         pixels = demo.load(demo_name(location)).pixels
-    elif os.path.isdir(path):
-        _refuse_stated(source, *_FOR_ARRAYS)
-        with at(path):
-            refuse_key(key)
-        listed = listing(source)  # before the files: what comes meanwhile makes it another
-        pixels, names, skipped = read_folder(
-            Path(path), size=source.size, skip_bad=source.skip_bad, progress=progress
-        )
-        return Images(pixels, np.array(names), source, tuple(skipped), listed)
-    else:
+        return Images(pixels, np.arange(len(pixels)), source)
+    listing = look(path)  # before the files: what comes meanwhile makes it another
+    if listing is None:
         if os.path.exists(path):  # or else a lost folder would be blamed on the settings it needed
-            _refuse_stated(source, *_FOR_FOLDERS)
+            _refuse_stated(source, *_FOR_FILES)
+        marks = np.array([mark_of(path)], np.uint64)
         place, raw = read_array(path, key or None)
         with at(place):
             pixels = from_array(raw, layout=source.layout, range=source.range)
-    return Images(pixels, np.arange(len(pixels)), source)
+        return Images(pixels, np.arange(len(pixels)), source, marks)
+    _refuse_stated(source, *_FOR_ARRAYS)
+    with at(path):
+        refuse_key(key)
+        every = range(len(listing.names))
+        return of_files(source, listing, every, preview=preview, progress=progress)
 
 
-def listing(source: Source) -> str:
-    """SHA-256 over names, sizes and times of a folder's images and how they are to be read.
+def of_files(
+    source: Source,
+    listing: Listing,
+    which: Sequence[int],
+    *,
+    channels: int | None = None,
+    preview: bool = False,
+    may_be_none: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Images:
+    """The images in some files of a listing, by their numbers in it.
 
-    As long as it is the same, so is what :func:`load` gives. It is empty for what is no folder.
+    Parameters
+    ----------
+    source, listing, which
+    channels : {1, 3} or None
+        None takes 3 as soon as one image has colours.
+    preview, progress
+        As for :func:`load`.
+    may_be_none : bool
+        Leave out whatever cannot be read, even if nothing remains.
+
+    Raises
+    ------
+    InputError
+        If there is no image among them, or one cannot be read.
     """
-    folder = Path(source.location)
-    if not os.path.isdir(folder):
-        return ""
-    sha = hashlib.sha256(json.dumps({**source.to_json(), "location": ""}).encode())
-    for name in image_files(folder):
-        try:
-            state = os.stat(folder / name)
-        except OSError:  # a broken link, say; decoding it will fail and name it
-            return ""
-        sha.update(f"\0{name}\0{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}".encode())
-    return sha.hexdigest()
+    how = How(source.size, source.fit, preview_side(len(listing.names)) if preview else 0)
+    decoded = read_files(
+        listing,
+        which,
+        how,
+        channels=channels,
+        skip_bad=source.skip_bad or may_be_none,
+        progress=progress,
+    )
+    if not (decoded.names or may_be_none):
+        raise no_images(listing, decoded.left_out)
+    return Images(
+        decoded.pixels,
+        np.array(decoded.names, np.str_),
+        source,
+        decoded.marks,
+        decoded.left_out,
+        listing.notes,
+        tuple(decoded.previews) if preview else (),
+    )
 
 
 def demo_name(location: str) -> str:

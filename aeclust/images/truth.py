@@ -21,7 +21,8 @@ from aeclust import artifact, memory
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import npz_keys, read_array
-from aeclust.images.folders import image_files
+from aeclust.images.decoding import ENDINGS
+from aeclust.images.files import look
 from aeclust.images.source import demo_name
 
 TABLE = "labels.csv"  # of an exported folder
@@ -302,7 +303,8 @@ def _texts(values: Sequence[str]) -> NDArray[np.str_]:
 
 def _read_classes(path: str) -> Labels:
     """Images in folders that are named by their classes."""
-    ids = image_files(Path(path))
+    listing = look(path)
+    ids = [n for n in (listing.names if listing else ()) if n.lower().endswith(ENDINGS)]
     homeless = next((name for name in ids if "/" not in name), None)
     if homeless is not None or not ids:
         what = f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file"
