@@ -23,7 +23,11 @@ _DTYPES = {"f": (4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,), "S": No
 # "ids" for int64 or fixed-width UTF-8; then a letter for each axis, equal ones for equal lengths.
 # A trailing slash is a group whose datasets the network itself checks, name by name.
 _TABLE = {
-    "images": "pixels uint8 nhwc, ids ids n, skipped? ids s",
+    "images": (
+        "pixels? uint8 nhwc, ids ids n, fingerprints? uint64 n, marks? uint64 m, skipped? ids s, "
+        "left_out? ids l, left_out_marks? uint64 l, left_out_kinds? ids l, left_out_reasons? ids l"
+    ),
+    "previews": "previews uint8 b, ends int64 n",
     "weights": "state_dict/ any -",
     "resume": "state_dict/ any -, optimizer/? any -, progress float64 p, targets? float32 nk",
     "latents": (
@@ -58,8 +62,8 @@ def _datasets(text: str) -> dict[str, _Dataset]:
 
 _SCHEMAS = {kind: _datasets(text) for kind, text in _TABLE.items()}
 
-# Axes that may have length 0: of skipped files and of views.
-_MAY_BE_EMPTY = "sv"
+# Axes that may have length 0: of skipped files, of files left out, and of views.
+_MAY_BE_EMPTY = "slv"
 
 # Datasets of row numbers, and of cluster numbers with the one that has a column for each cluster.
 _ROW_NUMBERS = ("references", "view_rows")

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
     from aeclust.run.latents import Made
-    from aeclust.run.names import Named
+    from aeclust.run.naming import Named
     from aeclust.run.page import Reported
     from aeclust.run.pictures import CurveFiles, Plotted, Reconstructed, Shown
     from aeclust.run.train import Trained
+    from aeclust.run.update import Updated
 
 # Checkpoints below which a rank correlation of one may well be chance (p > 0.01).
 _FEW = 6
@@ -95,6 +96,29 @@ def clusters_answer(file: Path, made: Made) -> Answer:
             "made": not made.fresh,
         },
     )
+
+
+def updated_answer(run: Path, updated: Updated) -> Answer:
+    """What a run took in, and what became of its clusters."""
+    counts = [
+        f"{count:,} {what}"
+        for count, what in (
+            (updated.added, "new"),
+            (updated.removed, "gone"),
+            (updated.edited, "with other content"),
+            (updated.renamed, "renamed"),
+        )
+        if count
+    ]
+    text = f"{run}: {updated.images:,} images"
+    if counts:
+        text += f", {', '.join(counts)}"
+    text += f", in clusters of {', '.join(map(str, updated.sizes))}"
+    if counts and updated.moved is not None:
+        text += f"; {updated.moved:,} of those that were there are in another cluster now"
+    if not counts:
+        text += _FRESH
+    return Answer(text, {"run": str(run), **asdict(updated)})
 
 
 def names_answer(named: Named) -> Answer:

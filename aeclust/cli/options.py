@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -163,7 +163,6 @@ class Images:
     range_: str | None = _image(
         "Values of black and white, for example 0:255.", "LOW:HIGH", "--range"
     )
-    size: int | None = _image("Resize the images of a folder to SIZE x SIZE.", "SIZE")
     skip_bad: bool = _image(
         "Leave out unreadable images, listed.", None, "--skip-bad", default=False
     )
@@ -177,10 +176,9 @@ class Images:
                 location=absolute(self.data),
                 layout=self.layout,
                 range=self.range_,
-                size=self.size,
                 skip_bad=self.skip_bad,
             )
-        for name in ("layout", "range_", "size", "skip_bad"):
+        for name in ("layout", "range_", "skip_bad"):
             if getattr(self, name):
                 raise InputError(
                     "it describes DATA, and none is given",
@@ -196,6 +194,26 @@ class TrainImages(Images):
     """The images of a run."""
 
     data: str | None = _data(f"{DATA}.", "demo:scenes")
+    fit: Literal["squash", "crop", "pad"] | None = _image(
+        "Make squares of photographs by squeezing them, cutting to the centre, or adding a border.",
+        show_default="squash",
+    )
+
+    def chosen(self, recipe: recipes.Recipe, begun: Source | None = None) -> Source:
+        """The images of a run; what is not repeated is as it was when the run began."""
+        from aeclust.images import Source, is_files
+
+        base, given = begun or Source(location="demo:scenes"), self.source()
+        if given is not None:
+            base = replace(
+                base,
+                location=given.location,
+                layout=given.layout or base.layout,
+                range=given.range or base.range,
+                skip_bad=given.skip_bad or base.skip_bad,
+            )
+        size = recipe.image_size if is_files(base.location) else base.size
+        return replace(base, size=size, fit=self.fit or base.fit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +273,9 @@ class Training:
     )
     epochs: int | None = _training(
         "Passes over the images; hybrid adds its label_epochs to them.", "N"
+    )
+    image_size: int | None = _training(
+        "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
     )
     batch_size: int | None = _training("Images in a step.", "N")
     optimizer: recipes.Optimizer | None = _training("adam, adamw, sgd or muon.", "NAME")

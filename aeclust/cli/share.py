@@ -31,16 +31,16 @@ def name(
         raise options.exclusive("CLUSTER=NAME, `labels`, `clear`")
     given = options.parse_names(assignments or [])
     with setup.surroundings(common) as context:
-        from aeclust.run import names
+        from aeclust.run import naming
 
         if labels is not None:
-            named = names.names_by_labels(context, labels)
+            named = naming.names_by_labels(context, labels)
         elif clear:
-            named = names.clear_names(context)
+            named = naming.clear_names(context)
         elif given:
-            named = names.give_names(context, given)
+            named = naming.give_names(context, given)
         else:
-            named = names.list_clusters(context)
+            named = naming.list_clusters(context)
         setup.reply(answers.names_answer(named), common.as_json)
 
 

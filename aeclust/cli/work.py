@@ -8,6 +8,7 @@ from aeclust.cli import answers, options, setup, streams
 from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
 from aeclust.cli.terminal import deferred_signals
 from aeclust.errors import InputError
+from aeclust.recipe import further
 
 
 @command(WORK)
@@ -19,6 +20,12 @@ def train(
     resume: Annotated[
         bool, options.flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
     ] = False,
+    continue_: Annotated[
+        bool,
+        options.flag(
+            "--continue", OUTPUT, "Learn on from a finished run, with its images as they are now."
+        ),
+    ] = False,
     force: Annotated[bool, options.flag("--force", OUTPUT, "Replace a run that is there.")] = False,
     seed: options.Seed = None,
     common: options.Common,
@@ -26,22 +33,23 @@ def train(
     """Learn from unlabelled images; writes checkpoints into the run folder.
 
     aeclust train
-    aeclust train photos/ --size 32 -k 5
+    aeclust train photos/ -k 5
     aeclust train demo:digits -k 10 --epochs 20 --run digits
     """
     val_images, val_labels = validation.both()
-    if resume and force:
-        raise options.exclusive("`resume`, `force`")
+    if resume + continue_ + force > 1:
+        raise options.exclusive("`resume`, `continue`, `force`")
     # what is not repeated is as it was when the run began
     folder = setup.run_folder(common.run)
-    begun = folder.manifest() if resume and folder.exists() else None
+    begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
     recipe = training.chosen(None if begun is None else begun.recipe)
+    if begun is not None and continue_ and training.epochs is None:
+        recipe = further(recipe)
     if training.write_config:
         setup.reply(answers.recipe_answer(recipe), common.as_json)
         return
-    source = images.source()
+    source = images.chosen(recipe, None if begun is None else begun.source)
     if begun is not None:
-        source = source or begun.source
         seed = begun.seed if seed is None else seed
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
     with (
@@ -50,17 +58,17 @@ def train(
             common, together=True, epochs=recipe.total_epochs, signals=signals
         ) as context,
     ):
-        from aeclust.images import Source
         from aeclust.run.train import train as train_run
 
         trained = train_run(
             context,
-            source or Source(location="demo:scenes"),
+            source,
             recipe,
             seed=seed or 0,
             val_images=val_images,
             val_labels=val_labels,
             resume=resume,
+            learn_on=continue_,
             force=force,
         )
         if context.team.leads:
@@ -139,6 +147,22 @@ def cluster(
 
 
 @command(WORK)
+def update(*, images: options.Images, common: options.Common) -> None:
+    """Take the images in as they are now: embed what is new, cluster all anew, keep the names.
+
+    aeclust update
+    aeclust update /new/place/of/photos
+    """
+    source = images.source()
+    with setup.surroundings(common) as context:
+        from aeclust.run.update import update as update_run
+
+        updated = update_run(context, source)
+        setup.reply(answers.updated_answer(common.run, updated), common.as_json)
+        setup.log_next(context, "report", "predict > submission.csv")
+
+
+@command(WORK)
 def predict(
     *,
     images: options.Images,
@@ -171,7 +195,7 @@ def predict(
 
         texts = None
         if names:
-            from aeclust.run.names import predict_names
+            from aeclust.run.naming import predict_names
 
             prediction, texts = predict_names(context, source)
         else:

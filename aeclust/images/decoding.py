@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from aeclust.errors import AeclustError, InputError, reason
+
 Fit = Literal["squash", "crop", "pad"]
 ENDINGS = (".png", ".jpg", ".jpeg")
 FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
 _MAX_IMAGE_PIXELS = 64_000_000
-_PREVIEW_QUALITY = 80
+_PREVIEW_QUALITY, _MAX_PREVIEW = 80, 1_024
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class How:
 
 
 class Picture(NamedTuple):
-    """An image: pixels (h, w, 1 or 3) uint8, and a preview as a JPEG, empty if none was asked for."""
+    """An image: pixels (h, w, 1 or 3) uint8, and a JPEG to look at, empty if none was wanted."""
 
     pixels: NDArray[np.uint8]
     preview: bytes
@@ -113,6 +115,27 @@ def _preview(image: Image.Image, side: int) -> bytes:
     out = io.BytesIO()
     small.save(out, "JPEG", quality=_PREVIEW_QUALITY)
     return out.getvalue()
+
+
+def from_preview(data: bytes) -> NDArray[np.uint8]:
+    """A preview (h, w, 1 or 3) from its JPEG.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            if max(image.size) > _MAX_PREVIEW:
+                raise ValueError(f"{image.width} x {image.height} pixels")
+            array = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+    except AeclustError:  # a signal that ends the command
+        raise
+    except Exception as error:  # whatever Pillow raises on bytes that are no image
+        what, mend = f"holds a broken preview ({reason(error)})", "delete it"
+        raise InputError(what, expected="a file as aeclust wrote it", mend=mend) from error
+    return array[..., np.newaxis] if array.ndim == 2 else array
 
 
 def preview_side(n: int) -> int:

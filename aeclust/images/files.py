@@ -65,7 +65,8 @@ def look(location: str) -> Listing | None:
     """
     if not is_files(location):
         return None
-    names, links = [], []
+    names: list[str] = []
+    links: list[str] = []
     folder = Path(location)
     with at(folder):
         for parent, name, is_link in _walk(folder):
@@ -126,7 +127,7 @@ def _linked(links: list[str]) -> tuple[str, ...]:
 
 
 def mark_of(path: str | Path) -> int:
-    """A number that a file has as long as nobody writes, replaces or touches it; 0 if it is gone."""
+    """A number that a file keeps until somebody writes, replaces or touches it; 0 if it is gone."""
     try:
         state = os.stat(path)
     except OSError:  # a broken link, say; opening it says why

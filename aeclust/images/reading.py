@@ -163,7 +163,8 @@ def _in_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     if channels == 3:
         return np.repeat(image, 3, axis=2)
     weights = np.array([299, 587, 114])
-    return ((image @ weights + 500) // 1000).astype(np.uint8)[..., np.newaxis]
+    grey: NDArray[np.uint8] = ((image @ weights + 500) // 1000).astype(np.uint8)
+    return grey[..., np.newaxis]
 
 
 def _room_for(pixels: NDArray[np.uint8], used: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from aeclust.images import demo
 from aeclust.images.arrays import from_array, read_array, refuse_key
 from aeclust.images.decoding import Fit, How, preview_side
 from aeclust.images.files import Listing, look, mark_of
-from aeclust.images.pixels import blocks
+from aeclust.images.pixels import blocks, fingerprints
 from aeclust.images.reading import LeftOut, in_words, no_images, read_files
 
 _IDS_AT_ONCE = 4_096
@@ -84,6 +84,8 @@ class Images:
         JPEG, one for each image in a file, if they were asked for.
     known_digest : str
         What :meth:`digest` gives, if a file whose bytes were verified says so; else empty.
+    known_fingerprints : ndarray of shape (n,) or None
+        What :attr:`fingerprints` is, if such a file says so.
     """
 
     pixels: NDArray[Any]
@@ -94,6 +96,7 @@ class Images:
     notes: tuple[str, ...] = ()
     previews: tuple[bytes, ...] = ()
     known_digest: str = ""
+    known_fingerprints: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -112,6 +115,12 @@ class Images:
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
         return self.known_digest or self._digest
+
+    @cached_property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """A number (n,) for the content of each image, see :func:`aeclust.images.fingerprints`."""
+        known = self.known_fingerprints
+        return fingerprints(self.pixels) if known is None else known
 
     @cached_property  # it reads all of them
     def _digest(self) -> str:

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,16 @@ class Labels:
         pairs = zip(self.values.tolist(), self.names.tolist(), strict=True)
         return {label: name for label, name in pairs if name}
 
-    def aligned(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def aligned(
+        self, ids: NDArray[Any], *, gone: Collection[str] = ()
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n,)
+        gone : collection of str
+            Ids of images that were there once: they may have a label.
 
         Raises
         ------
@@ -85,7 +93,7 @@ class Labels:
             row_of = {str(name): row for row, name in enumerate(ids.tolist())}
             rows = np.array([row_of.get(str(name), -1) for name in self.ids.tolist()], np.int64)
             known = rows >= 0
-            unknown = self.ids[~known].tolist()
+            unknown = [name for name in self.ids[~known].tolist() if str(name) not in set(gone)]
             if unknown and not (self.files and known.any()):
                 are = f"and {len(unknown) - 1} others are" if len(unknown) > 1 else "is"
                 what = f"id {str(unknown[0])!r} {are} not among the images"

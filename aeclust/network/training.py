@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -97,6 +97,7 @@ def train(
     seed: int,
     device: torch.device,
     resume: Snapshot | None = None,
+    initial: Mapping[str, NDArray[Any]] | None = None,
     team: Team = ALONE,
     observe: Callable[[Moment], None] = lambda moment: None,
 ) -> Autoencoder:
@@ -118,6 +119,8 @@ def train(
     device : torch.device
     resume : Snapshot, optional
         Where to go on.
+    initial : mapping of str to ndarray, optional
+        The state dict to begin with, instead of random weights.
     team : Team
         The processes that train together, all with the same images and settings; the weights
         become those of one process but for rounding.
@@ -143,6 +146,8 @@ def train(
     batches = partial(epoch_batches, len(pixels), batch_size, seed=seed, row_bytes=row_bytes)
     steps = len(batches(epoch=0))
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
+    if initial is not None:
+        load_state(network, initial)
     optimizer = build_optimizer(network, recipe)
     state = _State(network, optimizer, recipe, len(pixels), steps)
     if resume is None:

@@ -14,13 +14,15 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
+from aeclust.clusters.scores import best_names
 from aeclust.errors import at
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
+from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
-from aeclust.run.images import check_images
 from aeclust.run.latents import Made, current_latents, log_unfinished
+from aeclust.run.names import read_names, write_names
+from aeclust.run.present import present_images
 
 
 def cluster(
@@ -71,7 +73,7 @@ def _labels(context: Context, manifest: Manifest, request: Request, *, force: bo
     folder, file = context.folder, context.folder.labels_file
     labels = artifact.read(file, "labels") if file.exists() and not force else None
     if labels is not None and not stale_labels(folder, manifest, labels, request):
-        check_images(context, manifest)
+        present_images(context, manifest)
         return Made(labels, fresh=True)
     with at(folder.latents_file):
         # before latents are made for it
@@ -83,10 +85,59 @@ def _labels(context: Context, manifest: Manifest, request: Request, *, force: bo
         if not reason:
             return Made(labels, fresh=True)
         context.log(f"labels are made anew: {reason}")
+    former = labels if labels is not None and _grown(manifest, labels) else None
     with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
         labels = labels_of(latents, request, log=context.log, progress=context.step)
         context.progress("clustering", 1, 1)
-        return Made(labels.with_digest(artifact.write(file, labels)), fresh=False)
+        heirs: dict[int, int] = {}
+        if former is not None:
+            labels, heirs = numbered_as(former, labels)
+        labels = labels.with_digest(artifact.write(file, labels))
+        if former is not None:
+            _keep_names(folder, former, labels, heirs)
+        return Made(labels, fresh=False)
+
+
+def _grown(manifest: Manifest, labels: Artifact) -> bool:
+    """Whether the run has taken in other images, or learnt on, since labels were made."""
+    run, data = labels.details.get("run"), labels.parents.get("data")
+    return run == manifest.former or (run == manifest.identity and data != manifest.data_digest)
+
+
+def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int, int]]:
+    """Labels whose clusters have the numbers of former ones, as far as their images are the same.
+
+    Returns
+    -------
+    labels : Artifact
+        With other numbers, if there are as many clusters as before; else as they were.
+    heirs : dict of int to int
+        The cluster that each former cluster has become, by the best one-to-one matching of the
+        images that both have.
+    """
+    before, now = (artifact.decode_ids(each.arrays["ids"]) for each in (former, labels))
+    _, old, new = np.intersect1d(before, now, assume_unique=True, return_indices=True)
+    was, values = former.arrays["labels"][old], labels.arrays["labels"]
+    counts = cluster_count(former), cluster_count(labels)
+    number = best_names(values[new], was, max(counts))
+    shared = set(zip(was.tolist(), values[new].tolist(), strict=True))
+    heirs = {int(number[j]): j for j in range(counts[1]) if (int(number[j]), j) in shared}
+    if counts[0] != counts[1]:
+        return labels, heirs
+    arrays = {**labels.arrays, "labels": number[values]}
+    if "shares" in arrays:
+        arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
+    return replace(labels, arrays=arrays), {each: each for each in heirs}
+
+
+def _keep_names(
+    folder: RunFolder, former: Artifact, labels: Artifact, heirs: Mapping[int, int]
+) -> None:
+    """Names of former clusters for what these have become."""
+    stored = read_names(folder)
+    if stored is not None and stored.labels == former.digest:
+        names = {heirs[old]: name for old, name in stored.names.items() if old in heirs}
+        write_names(folder, labels.digest, dict(sorted(names.items())))
 
 
 def log_epoch(context: Context, labels: Artifact) -> None:

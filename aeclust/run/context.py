@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from aeclust.network.parallel import Team
     from aeclust.network.training import Moment
+    from aeclust.run.present import Present
 
 
 def alone(device: str = "cpu") -> Team:
@@ -44,8 +45,9 @@ class Context:
     rest : callable
         Takes what to print if a signal ends the command from now on, because nothing would be
         lost; None if a signal must wait again until training asks for it.
-    loaded : dict
-        Images that the command has read already, by their source.
+    loaded, kept, present : dict
+        What the command knows already: images by their source, and by the digest of the run's
+        images what it keeps of them and what has become of them.
     """
 
     folder: RunFolder
@@ -56,6 +58,8 @@ class Context:
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
     loaded: dict[Source, Images] = field(default_factory=dict, repr=False, compare=False)
+    kept: dict[str, Images | None] = field(default_factory=dict, repr=False, compare=False)
+    present: dict[str, Present] = field(default_factory=dict, repr=False, compare=False)
 
     def step(self, name: str) -> None:
         """Show the step that a clustering is at."""

@@ -25,8 +25,9 @@ from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
-from aeclust.run.images import check_channels, check_images, other_images, run_images
+from aeclust.run.images import check_channels, other_images, run_images
 from aeclust.run.latents import load_network
+from aeclust.run.present import present_images
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def current_curve(
     if file.exists():
         kept = artifact.read(file, "curve")
         if kept.details == wanted:
-            check_images(context, manifest)
+            present_images(context, manifest)
             return _curve(kept)
         context.log("checkpoints are measured anew: they were measured for something else")
     images = run_images(context, manifest)

@@ -17,17 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, disk, memory
-from aeclust.artifact import Artifact
+from aeclust import disk, memory
 from aeclust.errors import InputError, WriteError, at, reason
-from aeclust.images import to_png, truth
+from aeclust.images import Listing, look, to_png, truth
+from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import epoch_for, last_request
-from aeclust.run.images import run_images
 from aeclust.run.latents import load_network
-from aeclust.run.names import current_names, name_column
+from aeclust.run.naming import current_names, name_column
+from aeclust.run.predict import Prediction, label_present
+from aeclust.run.present import pixels_at
 
 TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
@@ -99,11 +100,12 @@ def export(
         return Exported(destination, ending[1:], content)
     labels = current_labels(context, manifest)
     names = current_names(context, labels)
-    columns = _columns(labels, names)
+    images = label_present(context, manifest, labels)
+    columns = _columns(images, names)
     if ending:
-        disk.write_bytes(place, _table(context, columns, ending))
-        return Exported(destination, ending[1:], f"{len(columns['ids'])} images")
-    content = _folder(context, manifest, columns, names, place, link=link, force=force)
+        disk.write_bytes(place, _table(context, images, columns, ending))
+        return Exported(destination, ending[1:], f"{len(images.ids)} images")
+    content = _folder(context, manifest, images, columns, names, place, link=link, force=force)
     return Exported(destination, "folder", content)
 
 
@@ -175,25 +177,24 @@ def _foreign(folder: Path) -> str:
 
 
 def _check_apart(manifest: Manifest, place: Path) -> None:
-    """An export among the images would change them, or replace them."""
+    """An export in the place of the images would replace them; below them, it is none of them."""
     source = manifest.source.location.partition("::")[0]
     if manifest.source.location.startswith("demo:") or not os.path.isdir(source):
         return
     images, target = Path(os.path.realpath(source)), Path(os.path.realpath(place))
-    if target.is_relative_to(images) or images.is_relative_to(target):
-        what = "is, holds or lies in the folder of the run's images"
+    if images.is_relative_to(target):
+        what = "is or holds the folder of the run's images"
         raise InputError(what, expected="a place apart from it", mend="choose another")
 
 
 # -- tables ------------------------------------------------------------------------------------
 
 
-def _columns(labels: Artifact, names: dict[int, str]) -> Columns:
+def _columns(images: Prediction, names: dict[int, str]) -> Columns:
     """Every image's id, label, confidence and, if any cluster has one, name."""
-    arrays = labels.arrays
-    columns = {"ids": artifact.decode_ids(arrays["ids"])}
-    columns |= {name: arrays[name] for name in ("labels", "confidence")}
-    return columns | ({"names": name_column(names, arrays["labels"])} if names else {})
+    columns: Columns = {"ids": images.ids, "labels": images.labels}
+    columns["confidence"] = images.confidence
+    return columns | ({"names": name_column(names, images.labels)} if names else {})
 
 
 def _csv(columns: Columns, **more: NDArray[Any]) -> bytes:
@@ -201,14 +202,13 @@ def _csv(columns: Columns, **more: NDArray[Any]) -> bytes:
     return truth.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
 
 
-def _table(context: Context, columns: Columns, ending: str) -> bytes:
+def _table(context: Context, images: Prediction, columns: Columns, ending: str) -> bytes:
     if ending == ".csv":
         return _csv(columns, **({"name": columns["names"]} if "names" in columns else {}))
     if ending == ".json":
         return truth.to_json(*columns.values()).encode()
-    file = context.folder.latents_file
-    latents = artifact.read(file, "latents", mapped=True).arrays["latents"]
-    with at(file):
+    latents = latents_of(context, images)
+    with at(context.folder.latents_file):
         memory.check(2.0 * latents.nbytes, "a copy of the latents", "read that file instead")
     out = BytesIO()
     # plain numbers and texts: no pickle; older numpy would store the flag that says so
@@ -240,6 +240,7 @@ def _network(
 def _folder(
     context: Context,
     manifest: Manifest,
+    images: Prediction,
     columns: Columns,
     names: dict[int, str],
     place: Path,
@@ -249,42 +250,28 @@ def _folder(
 ) -> str:
     """A folder of images for each cluster and the table of all, put in place when it is whole."""
     ids, clusters = columns["ids"], columns["labels"].tolist()
-    pixels = _pixels_of_rows(context, manifest, ids, link=link)
+    listing = None if ids.dtype.kind != "U" else look(manifest.source.location)
+    if listing is None and link:
+        what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
+        raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
     n, digits = len(ids), len(str(len(ids) - 1))
     folders = {cluster: _folder_name(cluster, names.get(cluster, "")) for cluster in set(clusters)}
     files: list[str] = []
     with _whole_folder(place, force=force) as draft:
         for row, (name, cluster) in enumerate(zip(ids.tolist(), clusters, strict=True)):
-            if pixels is None:
+            if isinstance(name, str):
                 path = folders[cluster] / _checked(name, context.folder)
-                _place(Path(manifest.source.location) / name, draft / path, link=link)
+                _place(manifest.source.location, listing, name, draft / path, link=link)
             else:
                 path = PurePath(folders[cluster], f"{row:0{digits}d}.png")
-                _write(draft / path, to_png(np.asarray(pixels[row])))
+                pixels = pixels_at(context, manifest, images.present, np.array([row]))
+                _write(draft / path, to_png(pixels[0]))
             files.append(path.as_posix())
             context.progress("export", row + 1, n)
         name_of = columns.get("names", np.full(n, ""))
         table = _csv(columns, name=name_of, file=np.array(files, dtype=np.str_))
         _write(draft / truth.TABLE, table)
     return f"{n} images in {len(folders)} folders"
-
-
-def _pixels_of_rows(
-    context: Context, manifest: Manifest, ids: NDArray[Any], *, link: bool
-) -> NDArray[Any] | None:
-    """The pixels of images that are rows of an array; None if they are files."""
-    if ids.dtype.kind == "U":
-        return None
-    if link:
-        what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
-        raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
-    pixels = run_images(context, manifest).pixels
-    if not np.array_equal(ids, np.arange(len(pixels))):
-        with at(context.folder.labels_file):
-            mend = f"run {context.folder.command('cluster --force')}"
-            what = "the labels have other ids than the images"
-            raise InputError(what, expected="row numbers from 0", mend=mend)
-    return pixels
 
 
 def _folder_name(cluster: int, name: str) -> PurePath:
@@ -305,16 +292,20 @@ def _checked(name: str, folder: RunFolder) -> PurePath:
     return path
 
 
-def _place(source: Path, target: Path, *, link: bool) -> None:
+def _place(location: str, listing: Listing | None, name: str, target: Path, *, link: bool) -> None:
+    """Put a copy of an image's file, or a link to it, at `target`."""
     try:
-        data = b"" if link and source.is_file() else source.read_bytes()
+        if listing is None:
+            raise OSError("it is gone")
+        with listing.open(name) as file:
+            data = b"" if link else file.read()
     except OSError as error:
-        what, mend = f"cannot be read ({reason(error)})", "restore them, or train with `force`"
-        expected = "the images that the run was trained on"
-        raise InputError(what, where=str(source), expected=expected, mend=mend) from error
+        what, mend = f"cannot be read ({reason(error)})", "restore it, or train with `force`"
+        expected, where = "the images that the run was trained on", f"{location}{os.sep}{name}"
+        raise InputError(what, where=where, expected=expected, mend=mend) from error
     if link:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(source)
+        target.symlink_to(Path(location) / name)
     else:
         _write(target, data)
 

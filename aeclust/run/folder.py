@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from aeclust import disk
 from aeclust.artifact import MAX_SEED
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
-from aeclust.images import Source
+from aeclust.images import FITS, Source
 from aeclust.recipe import Recipe, checkpoint_epochs
 
 _FORMAT = 1
@@ -27,7 +27,7 @@ _MAX_BYTES = 1 << 20
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
-    r"|(resume|images|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
+    r"|(resume|start|images|previews|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
 
 
@@ -40,7 +40,7 @@ class Manifest:
     source : Source
         The training images.
     data_digest : str
-        Their SHA-256, see :meth:`aeclust.images.Images.digest`.
+        SHA-256 of the images that the run has now, see :meth:`aeclust.images.Images.digest`.
     shape : tuple of int
         Their shape (n, h, w, c).
     recipe : Recipe
@@ -52,6 +52,11 @@ class Manifest:
         :func:`~aeclust.recipe.checkpoint_epochs`, as ``aeclust train`` keeps them.
     flattened : bool
         Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
+    trained_on : str
+        SHA-256 of the images that the weights learnt from, if ``aeclust update`` has taken in
+        others since; else empty.
+    former : str
+        The :attr:`identity` of the run whose weights this one began with; else empty.
     """
 
     source: Source
@@ -63,11 +68,19 @@ class Manifest:
     val_labels: str | None = None
     kept: tuple[int, ...] | None = None
     flattened: bool = False
+    trained_on: str = ""
+    former: str = ""
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 of the images that the weights learnt from."""
+        return self.trained_on or self.data_digest
 
     @property
     def identity(self) -> str:
         """What the weights depend on, as one SHA-256: requests made of another run are void."""
-        decisive = [self.recipe.to_json(), self.seed, self.data_digest]
+        decisive = [self.recipe.to_json(), self.seed, self.weights_digest]
+        decisive += [self.former] if self.former else []
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -86,6 +99,8 @@ class Manifest:
             # most runs have neither
             **({} if self.kept is None else {"kept": list(self.kept)}),
             **({"flattened": True} if self.flattened else {}),
+            **({"trained_on": self.trained_on} if self.trained_on else {}),
+            **({"former": self.former} if self.former else {}),
         }
 
     @classmethod
@@ -105,7 +120,7 @@ class Manifest:
                 expected=f"format {_FORMAT}",
                 mend="read it with the aeclust that wrote it",
             )
-        data, validation = dict(values["data"]), values["validation"]
+        data, validation = dict(values["data"]), dict(values["validation"])
         n, height, width, channels = map(int, data.pop("shape"))
         if min(n, height, width) < 1 or channels not in (1, 3):
             raise ValueError("no images have such a shape")
@@ -118,6 +133,8 @@ class Manifest:
         texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
         if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
             raise TypeError("location or skip_bad is of another kind")
+        if data.get("fit", FITS[0]) not in FITS:
+            raise ValueError("fit is of another kind")
         if not all(text is None or isinstance(text, str) for text in texts):
             raise TypeError("layout, range or validation is no text")
         return cls(
@@ -130,6 +147,8 @@ class Manifest:
             val_labels=validation["labels"],
             kept=tuple(map(int, values["kept"])) if "kept" in values else None,
             flattened=values.get("flattened", False) is True,
+            trained_on=str(values.get("trained_on", "")),
+            former=str(values.get("former", "")),
         )
 
 
@@ -151,6 +170,8 @@ class RunFolder:
         self.resume_file = path / "resume.h5"
         self.metrics_file = path / "metrics.jsonl"
         self.images_file = path / "images.h5"
+        self.previews_file = path / "previews.h5"
+        self.start_file = path / "start.h5"
         self.latents_file = path / "latents.h5"
         self.labels_file = path / "labels.h5"
         self.embedding_file = path / "embedding.h5"
@@ -253,7 +274,7 @@ class RunFolder:
                 with open(file, "rb") as handle:
                     # a path may hold bytes that are no text
                     text = handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
-                return Manifest.from_json(json.loads(text))
+                return Manifest.from_json(_found(self.path, json.loads(text)))
             except AeclustError:
                 raise
             except Exception as error:  # whatever the values of a stranger's file stumble over
@@ -269,7 +290,7 @@ class RunFolder:
         What a former run left is removed once the new manifest is safe in ``run.json.next``, which
         takes its place at last: whenever the process dies, the folder belongs to one of the two.
         """
-        _write(self.next_file, manifest)
+        self._write(self.next_file, manifest)
         self.finish_replacing()
 
     def finish_replacing(self) -> None:
@@ -288,14 +309,13 @@ class RunFolder:
             ) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """The same run from now on with this manifest, whose images may lie elsewhere."""
-        _write(self.manifest_file, manifest)
+        """The same run from now on with this manifest, whose images may be or lie elsewhere."""
+        self._write(self.manifest_file, manifest)
 
-    def forget_images(self, manifest: Manifest) -> None:
-        """Remove what a former run had decoded, unless this run reads a folder too."""
-        if not os.path.isdir(manifest.source.location):
-            with contextlib.suppress(OSError):  # nobody will read it
-                self.images_file.unlink(missing_ok=True)
+    def _write(self, file: Path, manifest: Manifest) -> None:
+        text = json.dumps(_with_near(self.path, manifest.to_json()), indent=2, ensure_ascii=False)
+        # a path may hold bytes that are no text
+        disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
 
     def metrics(self) -> list[dict[str, float]]:
         """The lines of ``metrics.jsonl``, one for each epoch; none where there is no such file.
@@ -391,7 +411,31 @@ class RunFolder:
             self._lock.release()
 
 
-def _write(file: Path, manifest: Manifest) -> None:
-    text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False)
-    # a path may hold bytes that are no text
-    disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
+# Where run.json has paths, which may have a second form beside them: relative to the run folder.
+_PATHS = (("data", "location"), ("validation", "images"), ("validation", "labels"))
+_NEAR = "near_"
+
+
+def _with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """The content of ``run.json`` with relative paths of what lies where the run folder lies.
+
+    Who moves both together then has a whole run at the new place.
+    """
+    home = Path(os.path.abspath(home))
+    for part, name in _PATHS:
+        path, colons, key = (values[part][name] or "demo:").partition("::")
+        if not path.startswith("demo:") and Path(path).is_relative_to(home.parent):
+            near = Path(os.path.relpath(path, home)).as_posix()
+            values[part][_NEAR + name] = f"{near}{colons}{key}"
+    return values
+
+
+def _found(home: Path, values: Any) -> Any:
+    """The content of ``run.json`` with paths of what is there, beside the run folder first."""
+    for part, name in _PATHS:
+        near = values[part].pop(_NEAR + name, None)
+        if near is not None:
+            place = os.path.abspath(os.path.join(home, str(near)))
+            if os.path.exists(place.partition("::")[0]):
+                values[part][name] = place
+    return values

@@ -2,114 +2,238 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import os
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError
-from aeclust.images import Images, Source, blocks, listing, load
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.images import (
+    Images,
+    LeftOut,
+    Source,
+    blocks,
+    fingerprints,
+    is_files,
+    load,
+)
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
 
+_LEFT_OUT = ("left_out", "left_out_marks", "left_out_kinds", "left_out_reasons")
 
-def load_images(context: Context, source: Source) -> Images:
-    """Images from anywhere, which the context remembers until the command ends.
 
-    Those of a folder come from the run's ``images.h5`` as long as the folder lists the same files
-    as when they were decoded.
-    """
+def load_images(context: Context, source: Source, *, preview: bool = False) -> Images:
+    """Images from anywhere, which the context remembers until the command ends."""
     if source not in context.loaded:
-        kept = _kept_images(context, source)
         reading = partial(context.progress, "reading images")
-        context.loaded[source] = load(source, progress=reading) if kept is None else kept
+        context.loaded[source] = load(source, preview=preview, progress=reading)
     return context.loaded[source]
 
 
-def _kept_images(context: Context, source: Source) -> Images | None:
-    """What ``images.h5`` holds, if that is what reading the folder anew would give."""
-    file, listed = context.folder.images_file, listing(source)
-    if not listed or not file.exists():
-        return None
-    kept = artifact.read(file, "images", mapped=True)
-    if kept.details.get("listing") != listed:
-        return None
-    ids, skipped = (
-        artifact.decode_ids(kept.arrays.get(name, np.array([], "S1")))
-        for name in ("ids", "skipped")
-    )
-    # the file is whole, and says which images it holds: they need not be hashed again
-    digest, pixels = kept.parents.get("data", ""), kept.arrays["pixels"]
-    return Images(pixels, ids, source, tuple(skipped.tolist()), known_digest=digest)
-
-
 def other_images(context: Context, manifest: Manifest, source: Source) -> Images:
-    """Images that a command is given; those of a folder in the run's size, if none is stated."""
-    return load_images(context, with_size(manifest, source))
+    """Images that a command is given; those in files are made as large as the run's."""
+    return load_images(context, as_in_run(manifest, source))
 
 
-def with_size(manifest: Manifest, source: Source) -> Source:
-    """A source whose images are resized as the run's were, if it is a folder without a size."""
-    if source.size is None and os.path.isdir(source.location):
-        return dataclasses.replace(source, size=manifest.source.size)
-    return source
+def as_in_run(manifest: Manifest, source: Source) -> Source:
+    """A source whose images are read as the run's are, if they are files and not said otherwise."""
+    ours = manifest.source
+    if source.size is not None or not is_files(source.location):
+        return source
+    return dataclasses.replace(
+        source, size=ours.size, fit=ours.fit, range=source.range or ours.range
+    )
 
 
 def run_images(context: Context, manifest: Manifest) -> Images:
-    """The run's images.
+    """The images that the run has, whatever has become of them since where they lie.
 
     Raises
     ------
     InputError
-        If they are not the ones it was trained on.
+        If their pixels are neither kept nor to be had again.
     """
     source = manifest.source
-    again = source in context.loaded
+    kept = kept_images(context, manifest)
+    if kept is not None and len(kept.pixels):
+        return kept
     images = load_images(context, source)
-    if images.listing and context.folder.images_file.exists() and not again:
-        context.log(f"{source.location} has changed: its images are decoded anew")
+    if kept is not None and np.array_equal(kept.marks, images.marks):
+        # the file is as it was when its images were hashed
+        images = dataclasses.replace(images, known_digest=manifest.data_digest)
+        context.loaded[source] = images
     if images.digest() != manifest.data_digest:
-        raise InputError(
-            "the images have changed since training",
-            where=source.location,
-            expected="the images that the run was trained on",
-            mend="restore them, or train again with `force`",
-        )
+        raise have_changed(context, manifest, images)
     return images
 
 
-def check_images(context: Context, manifest: Manifest) -> None:
-    """Notice that the run's images changed; that they are gone matters only to what needs them."""
-    source = manifest.source
-    if source.location.startswith("demo:"):
-        return
-    if os.path.exists(source.location.partition("::")[0]):
-        run_images(context, manifest)
-    else:
-        context.log(f"{source.location} is gone; what was made from it is used as it stands")
+def have_changed(context: Context, manifest: Manifest, images: Images) -> InputError:
+    """The error for images that are not those of the run, whose pixels are not kept."""
+    what = "the images have changed since training"
+    known = known_fingerprints(context, manifest)
+    if known is not None:
+        rows = match(known, images.ids, fingerprints(images.pixels))
+        names = [*known[0][~np.isin(np.arange(len(known[0])), rows)], *images.ids[rows < 0]]
+        if names:
+            what += f" ({len(names)} of them came, went or differ, the first is {names[0]})"
+    return InputError(
+        what,
+        where=manifest.source.location,
+        expected="the images that the run was trained on",
+        mend=f"restore them, take them in with {context.folder.command('update')}, or train again"
+        " with `force`",
+    )
+
+
+# -- what a run keeps of its images ----------------------------------------------------------------
+
+Known = tuple[NDArray[np.str_] | NDArray[np.int64], NDArray[np.uint64]]
+
+
+def kept_images(context: Context, manifest: Manifest) -> Images | None:
+    """What ``images.h5`` has of the run's images: of those in arrays no pixels, (0, h, w, c)."""
+    file, key = context.folder.images_file, manifest.data_digest
+    if key not in context.kept:
+        context.kept[key] = None
+        if file.exists():
+            kept = artifact.read(file, "images", mapped=True)
+            ours = kept.parents.get("data") == key and "fingerprints" in kept.arrays
+            if ours and kept.details.get("way") == manifest.source.way:
+                context.kept[key] = _images_of(kept, manifest)
+    return context.kept[key]
+
+
+def _images_of(kept: Artifact, manifest: Manifest) -> Images:
+    arrays = kept.arrays
+    columns = [artifact.decode_ids(arrays.get(name, np.array([]))).tolist() for name in _LEFT_OUT]
+    left_out = tuple(LeftOut(*row) for row in zip(*columns, strict=True))
+    ids, marks = artifact.decode_ids(arrays["ids"]), arrays["marks"]
+    pixels = arrays.get("pixels", np.empty((0, *manifest.shape[1:]), np.uint8))
+    # the file is whole, and says which images it holds: they need not be hashed again
+    digest = kept.parents.get("data", "")
+    return Images(
+        pixels,
+        ids,
+        manifest.source,
+        marks,
+        left_out,
+        known_digest=digest,
+        known_fingerprints=arrays["fingerprints"],
+    )
+
+
+def known_fingerprints(context: Context, manifest: Manifest) -> Known | None:
+    """Ids and fingerprints (n,) of the run's images, by what the run keeps; None if it does not."""
+    kept = kept_images(context, manifest)
+    if kept is not None:
+        return kept.ids, kept.fingerprints
+    if context.folder.latents_file.exists():
+        latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
+        if latents.parents.get("data") == manifest.data_digest:
+            return artifact.decode_ids(latents.arrays["ids"]), latents.arrays["fingerprints"]
+    return None
+
+
+def match(
+    known: Known, ids: NDArray[np.str_] | NDArray[np.int64], marks: NDArray[np.uint64]
+) -> NDArray[np.int64]:
+    """The row of the run that each image has, -1 for those that are new.
+
+    An image is the one of its name if its content is the same; else one of another name with this
+    content that is not there any more.
+
+    Parameters
+    ----------
+    known : (ndarray, ndarray)
+        Ids and fingerprints of the run's images.
+    ids, marks : ndarray of shape (m,)
+        Ids and fingerprints of the images that are there.
+    """
+    row_of = {name: row for row, name in enumerate(known[0].tolist())}
+    contents = known[1].tolist()
+    rows = np.full(len(ids), -1, np.int64)
+    for i, (name, mark) in enumerate(zip(ids.tolist(), marks.tolist(), strict=True)):
+        row = row_of.get(name, -1)
+        if row >= 0 and contents[row] == mark:
+            rows[i] = row
+    taken = set(rows.tolist())
+    free: dict[int, list[int]] = {}
+    for row in reversed(range(len(contents))):
+        if row not in taken:
+            free.setdefault(contents[row], []).append(row)
+    for i in np.flatnonzero(rows < 0).tolist():
+        if others := free.get(int(marks[i])):
+            rows[i] = others.pop()
+    return rows
 
 
 def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
-    """Keep the run's images if they were decoded just now; only for who locks the folder."""
-    if not images.listing:
+    """Keep what later commands need of the run's images; only for who locks the folder."""
+    folder, source = context.folder, manifest.source
+    if not len(images.marks):  # of a built-in set nothing is needed
+        for file in (folder.images_file, folder.previews_file):
+            file.unlink(missing_ok=True)
         return
-    arrays = {"ids": artifact.encode_ids(images.ids)}
-    if images.skipped:
-        arrays["skipped"] = artifact.encode_ids(np.array(images.skipped))
+    in_files = images.ids.dtype.kind == "U"
+    arrays: dict[str, NDArray[Any]] = {
+        "ids": artifact.encode_ids(images.ids),
+        "fingerprints": images.fingerprints,
+        "marks": images.marks,
+    }
+    if images.left_out:
+        names, marks, kinds, reasons = zip(*images.left_out, strict=True)
+        arrays["left_out_marks"] = np.array(marks, np.uint64)
+        for name, texts in (("", names), ("_kinds", kinds), ("_reasons", reasons)):
+            arrays[f"left_out{name}"] = artifact.encode_ids(np.array(texts, np.str_))
     kept = Artifact(
         kind="images",
         arrays=arrays,
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest()},
-        details={"listing": images.listing},
+        details={"way": source.way},
     )
-    parts = ({"pixels": block} for block in blocks(images.pixels))
-    artifact.write(context.folder.images_file, kept, len(images), parts)
+    parts = ({"pixels": block} for block in blocks(images.pixels)) if in_files else ()
+    artifact.write(folder.images_file, kept, len(images) if in_files else 0, parts)
+    if images.previews:
+        keep_previews(context, manifest, images.previews)
+    elif not in_files:  # of a former run
+        folder.previews_file.unlink(missing_ok=True)
+    context.kept.clear()
+
+
+def keep_previews(context: Context, manifest: Manifest, previews: Sequence[bytes]) -> None:
+    """Keep the previews of the run's images."""
+    arrays = {
+        "previews": np.frombuffer(b"".join(previews), np.uint8),
+        "ends": np.cumsum([len(each) for each in previews]).astype(np.int64),
+    }
+    made = Artifact(
+        kind="previews",
+        arrays=arrays,
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": manifest.data_digest},
+        details={},
+    )
+    artifact.write(context.folder.previews_file, made)
+
+
+def refresh(context: Context, manifest: Manifest, images: Images) -> None:
+    """Keep anew what is known of files that were touched, if the folder is free to write in."""
+    with contextlib.suppress(BusyError, WriteError), context.folder.lock():
+        keep_images(context, manifest, images)
+
+
+# -- what commands ask of them ---------------------------------------------------------------------
 
 
 def check_channels(images: Images, channels: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
-from aeclust.images import listing
 from aeclust.run.curve import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import (
@@ -93,7 +92,8 @@ def run_info(folder: RunFolder) -> RunInfo:
     manifest, epochs = folder.manifest(), folder.checkpoints()
     files = [
         *(folder.weights_file(epoch) for epoch in epochs),
-        *(folder.resume_file, folder.images_file, folder.latents_file, folder.labels_file),
+        *(folder.resume_file, folder.images_file, folder.previews_file),
+        *(folder.latents_file, folder.labels_file),
         *(folder.embedding_file, folder.curve_file),
     ]
     intact: list[tuple[Path, Artifact]] = []
@@ -145,12 +145,10 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
         if made.kind == "labels":
             return stale_labels(folder, manifest, made, request)
         return stale_ancestry(folder, manifest, made, epoch)
-    if made.kind == "images" and made.parents.get("data") == manifest.data_digest:
-        now = listing(manifest.source)
-        return "the folder has changed" if now not in ("", made.details.get("listing")) else ""
-    if recipe_of(made) != manifest.recipe:
+    if made.kind not in ("images", "previews") and recipe_of(made) != manifest.recipe:
         return "it is of another recipe than the run"
-    if made.parents.get("data") != manifest.data_digest:
+    learnt = made.kind in ("weights", "resume", "start")
+    if made.parents.get("data") != (manifest.weights_digest if learnt else manifest.data_digest):
         return "it is of other images than the run's"
     return ""
 

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
+from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, fingerprints, mean_colours
 from aeclust.recipe import Recipe
@@ -21,16 +23,19 @@ from aeclust.run.folder import Manifest
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
 from aeclust.run.images import (
     check_channels,
-    check_images,
     describe_images,
     keep_images,
+    kept_images,
     other_images,
     run_images,
 )
+from aeclust.run.present import present_images
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
     from aeclust.network.parallel import Team
+
+_BLOCK = 4_096  # latents that are put together at a time
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
                 expected=f"weights of this run's recipe {manifest.recipe.name!r}",
                 mend=mend,
             )
-        if weights.parents.get("data") != manifest.data_digest:
+        if weights.parents.get("data") != manifest.weights_digest:
             raise InputError(
                 "these weights were trained on other images", expected="weights of this run",
                 mend=mend,
@@ -106,10 +111,10 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
         if not reason and latents.details.get("checkpoint") != checkpoint:
             reason = "they were asked for with other flags"
         if not reason:
-            check_images(context, manifest)
+            present_images(context, manifest)
             return Made(latents, fresh=True)
         context.log(f"latents are made anew: {reason}")
-    return Made(_make(context, manifest, request), fresh=False)
+    return Made(_make(context, manifest, request, force=force), fresh=False)
 
 
 def current_latents(context: Context, manifest: Manifest, request: Request) -> Artifact:
@@ -121,7 +126,7 @@ def current_latents(context: Context, manifest: Manifest, request: Request) -> A
     latents = artifact.read(file, "latents", mapped=True)
     reason = _stale(context, manifest, latents, request)
     if not reason:
-        check_images(context, manifest)
+        present_images(context, manifest)
         return latents
     context.log(f"latents are made anew: {reason}")
     return _make(context, manifest, request)
@@ -167,24 +172,40 @@ def embed_others(
     return Made(_write(context, manifest, images, request, epoch, output), fresh=False)
 
 
-def _make(context: Context, manifest: Manifest, request: Request) -> Artifact:
+def _make(
+    context: Context, manifest: Manifest, request: Request, *, force: bool = False
+) -> Artifact:
     epoch = epoch_for(context.folder, manifest, request)
+    present_images(context, manifest)
     images = run_images(context, manifest)
     describe_images(context, images, manifest.recipe)
     leads = context.team.leads
     with context.folder.lock() if leads else contextlib.nullcontext():
-        if leads:
+        if leads and kept_images(context, manifest) is None:
             keep_images(context, manifest, images)
         file = context.folder.latents_file
-        return _write(context, manifest, images, request, epoch, file)
+        return _write(context, manifest, images, request, epoch, file, force=force)
 
 
 def _write(
-    context: Context, manifest: Manifest, images: Images, request: Request, epoch: int, file: Path
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    request: Request,
+    epoch: int,
+    file: Path,
+    *,
+    force: bool = False,
 ) -> Artifact:
     network, digest = load_network(context, manifest, epoch)
     latents, blocks = describe(
-        network, images, manifest, epoch, context.team, progress=partial(context.progress, "embed")
+        network,
+        images,
+        manifest,
+        epoch,
+        context.team,
+        known=_reusable(context, manifest, digest, force=force),
+        progress=partial(context.progress, "embed"),
     )
     latents = replace(
         latents,
@@ -199,6 +220,18 @@ def _write(
     return artifact.read(file, "latents", mapped=True)
 
 
+def _reusable(
+    context: Context, manifest: Manifest, weights: str, *, force: bool
+) -> Artifact | None:
+    """Latents by the same weights of what the run had before it took in other images."""
+    file = context.folder.latents_file
+    if force or not manifest.trained_on or not file.exists():
+        return None
+    latents = artifact.read(file, "latents", mapped=True)
+    other = latents.parents.get("data") != manifest.data_digest
+    return latents if other and latents.parents.get("weights") == weights else None
+
+
 def describe(
     network: Autoencoder,
     images: Images,
@@ -206,6 +239,7 @@ def describe(
     epoch: int,
     team: Team,
     *,
+    known: Artifact | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Artifact, Iterator[dict[str, NDArray[Any]]]]:
     """All that latents hold of images.
@@ -216,6 +250,8 @@ def describe(
         The network as it was after an epoch.
     images, manifest, team
         Of the run, by whose recipe and seed they are made.
+    known : Artifact, optional
+        Latents by this network, from which those of equal images are taken.
     progress : callable
         Takes (done, total) of the images.
 
@@ -233,7 +269,8 @@ def describe(
 
     def blocks() -> Iterator[dict[str, NDArray[Any]]]:
         done = 0
-        for latents in inference.embed_blocks(network, pixels, team=team):
+        parts = inference.embed_blocks(network, pixels, team=team)
+        for latents in parts if known is None else _completed(network, images, known, team):
             rows = pixels[done : done + len(latents)]
             done += len(latents)
             block: dict[str, NDArray[Any]] = {"latents": latents}
@@ -261,12 +298,31 @@ def describe(
     return latents, blocks()
 
 
+def _completed(
+    network: Autoencoder, images: Images, known: Artifact, team: Team
+) -> Iterator[NDArray[Any]]:
+    """Latents of images in blocks, of which only those that are not known are worked out."""
+    from aeclust.network import inference
+
+    rows = copies(images.fingerprints, known.arrays["fingerprints"])
+    new = np.flatnonzero(rows < 0)
+    known_latents = known.arrays["latents"]
+    made = np.empty((0, known_latents.shape[1]), np.float32)
+    if len(new):
+        made = inference.embed(network, images.pixels[new], team=team)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        latents = known_latents[block]  # a row of -1 takes what stands last, and is overwritten
+        first = int(np.searchsorted(new, start))
+        latents[block < 0] = made[first : first + int((block < 0).sum())]
+        yield latents
+
+
 def embed_alike(context: Context, manifest: Manifest, images: Images, epoch: int) -> NDArray[Any]:
     """Latents (n, d) of other images, by the network that a run had after an epoch."""
     from aeclust.network import inference
 
     check_channels(images, manifest.shape[3])
-    describe_images(context, images, manifest.recipe)
     network, _ = load_network(context, manifest, epoch)
     return inference.embed(
         network,

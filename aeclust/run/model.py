@@ -96,7 +96,8 @@ def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
         # of the only checkpoint, which thereby is the last
         manifest = dataclasses.replace(model.manifest, kept=(model.epoch,))
         folder.begin(manifest)
-        folder.forget_images(manifest)
+        for file in (folder.images_file, folder.previews_file):
+            file.unlink(missing_ok=True)
         weights = write_weights(folder, manifest, model.epoch, state_arrays(model.network))
         parents = {"data": manifest.data_digest, "weights": weights}
         latents = artifact.write(folder.latents_file, _adopted(model.latents, parents))

@@ -1,4 +1,4 @@
-"""Names of clusters: given by hand or taken from a few known labels, kept in ``names.json``.
+"""Names of clusters as ``names.json`` keeps them.
 
 Names belong to the numbers in the ``labels.h5`` that they were given for, and to no other.
 """
@@ -9,18 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aeclust import artifact, disk
-from aeclust.artifact import Artifact
-from aeclust.clusters.scores import matched_classes
-from aeclust.errors import InputError, Interrupted, at, reason
-from aeclust.images import Source, truth
-from aeclust.run.clusters import cluster_count, current_labels
-from aeclust.run.context import Context
+from aeclust.errors import InputError, Interrupted, reason
 from aeclust.run.folder import RunFolder
-from aeclust.run.predict import Prediction, label_images
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 24
@@ -60,25 +51,6 @@ class Names:
         }
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """One cluster: its number, images, mean confidence in [0, 1], and name if it has one."""
-
-    cluster: int
-    size: int
-    confidence: float
-    name: str | None
-
-
-@dataclass(frozen=True)
-class Named:
-    """All clusters; and, where known labels named them, how many of these there were and agree."""
-
-    clusters: list[Cluster]
-    known: int | None = None
-    agree: int | None = None
-
-
 def read_names(folder: RunFolder) -> Names | None:
     """What ``names.json`` says, stale or not; None if there is none.
 
@@ -111,26 +83,10 @@ def read_names(folder: RunFolder) -> Names | None:
     return stored
 
 
-def current_names(context: Context, labels: Artifact) -> dict[int, str]:
-    """Names of clusters in these labels, by number; names for other labels are left out.
-
-    Raises
-    ------
-    InputError
-        If ``names.json`` is damaged, or names a cluster that the labels do not have.
-    """
-    stored = read_names(context.folder)
-    if stored is None or not stored.names:
-        return {}
-    if stored.labels != labels.digest:
-        context.log(
-            "names are left out, because the labels have changed since;"
-            f" name the clusters anew with {context.folder.command('name 0=NAME')}"
-        )
-        return {}
-    with at(context.folder.names_file):
-        _check_clusters(stored.names, cluster_count(labels))
-    return stored.names
+def write_names(folder: RunFolder, labels: str, names: Mapping[int, str]) -> None:
+    """Keep names for the labels of this digest; only for who locks the folder."""
+    text = json.dumps(Names(labels, dict(names)).to_json(), indent=2, ensure_ascii=False)
+    disk.write_bytes(folder.names_file, f"{text}\n".encode())
 
 
 def check_name(name: str) -> None:
@@ -141,121 +97,3 @@ def check_name(name: str) -> None:
             expected=f"1 to {MAX_LENGTH} printable characters",
             mend="choose another",
         )
-
-
-def _check_clusters(names: Mapping[int, str], k: int) -> None:
-    beyond = next((cluster for cluster in names if not 0 <= cluster < k), None)
-    if beyond is not None:
-        raise InputError(
-            f"there is no cluster {beyond}", expected=f"clusters 0 to {k - 1}",
-            mend="aeclust name lists them",
-        )  # fmt: skip
-
-
-# -- naming ------------------------------------------------------------------------------------
-
-
-def list_clusters(context: Context) -> Named:
-    """All clusters of a run, whose labels are made if missing or stale."""
-    labels = current_labels(context, context.folder.manifest())
-    return Named(_clusters(labels, current_names(context, labels)))
-
-
-def give_names(context: Context, names: Mapping[int, str]) -> Named:
-    """Change the names of some clusters; an empty one removes it."""
-    for cluster, name in names.items():
-        if name:
-            with at(f"cluster {cluster}"):
-                check_name(name)
-    manifest = context.folder.manifest()
-    with context.folder.lock():
-        labels = current_labels(context, manifest)
-        with at(context.folder.labels_file):
-            _check_clusters(names, cluster_count(labels))
-        stored = read_names(context.folder)
-        kept = stored.names if stored and stored.labels == labels.digest else {}
-        return Named(_store(context, labels, {**kept, **names}))
-
-
-def clear_names(context: Context) -> Named:
-    """Remove all names, stale and damaged ones too."""
-    manifest = context.folder.manifest()
-    with context.folder.lock():
-        return Named(_store(context, current_labels(context, manifest), {}))
-
-
-def names_by_labels(context: Context, location: str) -> Named:
-    """Name clusters by the known labels of some images; former names are forgotten.
-
-    Clusters and known labels are matched one to one; a cluster left over takes the label that most
-    of its known images have, or none.
-
-    Parameters
-    ----------
-    context : Context
-    location : str
-        A CSV of ``id,label`` where a label may be any text, or whole numbers from any source.
-    """
-    manifest = context.folder.manifest()
-    known, texts = truth.load_named(location)
-    with context.folder.lock():
-        labels = current_labels(context, manifest)
-        rows, classes = known.aligned(artifact.decode_ids(labels.arrays["ids"]))
-        clusters = labels.arrays["labels"][rows]
-        matched = matched_classes(clusters, classes, cluster_count(labels))
-        names = {cluster: texts[c] for cluster, c in enumerate(matched.tolist()) if c >= 0}
-        with at(known.location):
-            for name in names.values():
-                check_name(name)
-        agree = int((matched[clusters] == classes).sum())
-        return Named(_store(context, labels, names), len(rows), agree)
-
-
-def _store(context: Context, labels: Artifact, names: Mapping[int, str]) -> list[Cluster]:
-    kept = {cluster: name for cluster, name in names.items() if name}
-    text = json.dumps(Names(labels.digest, kept).to_json(), indent=2, ensure_ascii=False)
-    disk.write_bytes(context.folder.names_file, f"{text}\n".encode())
-    return _clusters(labels, kept)
-
-
-def _clusters(labels: Artifact, names: Mapping[int, str]) -> list[Cluster]:
-    sizes, means = sizes_and_confidences(labels)
-    return [
-        Cluster(cluster, int(sizes[cluster]), round(float(mean), 6), names.get(cluster))
-        for cluster, mean in enumerate(means)
-    ]
-
-
-def sizes_and_confidences(labels: Artifact) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Number of images (k,) and mean confidence (k,) of every cluster."""
-    values, k = labels.arrays["labels"], cluster_count(labels)
-    sizes = np.bincount(values, minlength=k)
-    sums = np.bincount(values, labels.arrays["confidence"].astype(np.float64), minlength=k)
-    return sizes, sums / np.maximum(sizes, 1)
-
-
-# -- predicting names --------------------------------------------------------------------------
-
-
-def predict_names(
-    context: Context, source: Source | None = None
-) -> tuple[Prediction, NDArray[np.str_]]:
-    """Cluster numbers as in ``labels.h5``, and the name (n,) of each; none may be missing."""
-    manifest = context.folder.manifest()
-    labels = current_labels(context, manifest)
-    names = current_names(context, labels)
-    missing = [cluster for cluster in range(cluster_count(labels)) if cluster not in names]
-    if missing:
-        raise InputError(
-            f"cluster {missing[0]} has no name",
-            where="`names`",
-            expected="a name for every cluster",
-            mend=f"name it with {context.folder.command(f'name {missing[0]}=NAME')}",
-        )
-    prediction = label_images(context, manifest, labels, source)
-    return prediction, name_column(names, prediction.labels)
-
-
-def name_column(names: Mapping[int, str], clusters: NDArray[np.int64]) -> NDArray[np.str_]:
-    """The name (n,) of every image by its cluster; empty where the cluster has none."""
-    return np.array([names.get(cluster, "") for cluster in clusters.tolist()], dtype=np.str_)

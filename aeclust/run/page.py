@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, disk, seeds
+from aeclust import disk, seeds
 from aeclust import recipe as recipes
-from aeclust.images import Images, Source
+from aeclust.images import Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import embedding
+from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.folder import Manifest
 from aeclust.run.freshness import recipe_of
-from aeclust.run.images import run_images
 from aeclust.run.latents import load_network
 from aeclust.run.pictures import with_ending
+from aeclust.run.predict import Prediction
+from aeclust.run.present import pixels_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
-_FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size"}
+_FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
 _FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
 _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
 
@@ -79,22 +81,22 @@ def gather(context: Context) -> pages.Report:
     manifest = context.folder.manifest()
     labelled = current_labels(context, manifest)
     recipe = recipe_of(labelled)
-    clustered = embedding.of_run(context, labelled)
+    clustered = of_run(context, manifest, labelled)
+    prediction = clustered.prediction
     points = embedding.in_two_dimensions(context, manifest, clustered)
-    images = run_images(context, manifest)
-    latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
     network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
-    labels, confidence = clustered.labels, clustered.confidence
+    labels, confidence = prediction.labels, prediction.confidence
     details, seed = labelled.details, manifest.seed
     some = np.sort(seeds.stream(seed, "pictures").permutation(len(labels))[: pages.MOST_POINTS])
     count = pages.picks_per_kind(cluster_count(labelled))
-    picked = picks.pick(labels, confidence, latents.arrays["latents"], count=count, seed=seed)
+    latents = latents_of(context, prediction)
+    picked = picks.pick(labels, confidence, latents, count=count, seed=seed)
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
     unfinished = context.folder.unfinished(manifest)
     return pages.Report(
         data=called(manifest.source),
-        shape=manifest.shape,
+        shape=(len(labels), *manifest.shape[1:]),
         recipe=recipe,
         seed=seed,
         agreement=details.get("agreement"),
@@ -103,18 +105,18 @@ def gather(context: Context) -> pages.Report:
         warnings=[*filter(None, [unfinished]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
         points=points[some],
-        mapped=_shown(context, images, clustered, some, thumbnails.LARGEST_TILE),
+        mapped=_shown(context, manifest, prediction, some, thumbnails.LARGEST_TILE),
         note=clustered.note,
         picks=picked,
-        gallery=_shown(context, images, clustered, rows, thumbnails.LARGEST_PICTURE),
-        reconstructed=_reconstructed(context, manifest, images, network, shown),
+        gallery=_shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
+        reconstructed=_reconstructed(context, manifest, prediction, network, shown),
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
         digests={
             "data": manifest.data_digest,
             "weights": weights,
-            "latents": latents.digest,
+            "latents": labelled.parents["latents"],
             "labels": labelled.digest,
         },
         versions=labelled.versions,
@@ -124,25 +126,26 @@ def gather(context: Context) -> pages.Report:
 
 def _shown(
     context: Context,
-    images: Images,
-    clusters: embedding.Clustered,
+    manifest: Manifest,
+    prediction: Prediction,
     rows: NDArray[np.int64],
     side: int,
 ) -> pages.Shown:
     parts = []
     # a few at a time: large images would fill the memory before they are shrunk
     for start in range(0, len(rows), _BLOCK):
-        parts.append(thumbnails.shrunk(images.pixels[rows[start : start + _BLOCK]], side))
+        some = pixels_at(context, manifest, prediction.present, rows[start : start + _BLOCK])
+        parts.append(thumbnails.shrunk(some, side))
         context.progress("thumbnails", min(start + _BLOCK, len(rows)), len(rows))
-    ids = [str(name) for name in images.ids[rows].tolist()]
-    labels, confidence = clusters.labels[rows], clusters.confidence[rows]
+    ids = [str(name) for name in prediction.ids[rows].tolist()]
+    labels, confidence = prediction.labels[rows], prediction.confidence[rows]
     return pages.Shown(rows, ids, labels, confidence, np.concatenate(parts))
 
 
 def _reconstructed(
     context: Context,
     manifest: Manifest,
-    images: Images,
+    prediction: Prediction,
     network: Autoencoder,
     picked: Sequence[picks.Picks],
 ) -> pages.Reconstructed:
@@ -150,8 +153,9 @@ def _reconstructed(
     most = pages.MOST_RECONSTRUCTIONS
     each = 2 if 2 * len(picked) <= most else 1
     rows = np.concatenate([pick.typical[:each] for pick in picked])[:most]
-    drawn = inference.reconstruct(network, images.pixels[rows])
-    return pages.Reconstructed([str(name) for name in images.ids[rows].tolist()], *drawn)
+    pixels = pixels_at(context, manifest, prediction.present, rows)
+    drawn = inference.reconstruct(network, pixels)
+    return pages.Reconstructed([str(name) for name in prediction.ids[rows].tolist()], *drawn)
 
 
 # -- what makes it again -----------------------------------------------------------------------
@@ -183,10 +187,11 @@ def commands(
     for name, value in _changes(recipes.named(trained.name), trained).items():
         flag = _FLAGS.get(name)
         train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
-    for name in ("layout", "range", "size"):
+    for name in ("layout", "range"):
         value = getattr(source, name)
         train += [] if value is None else [f"--{name}", str(value)]
     train += ["--seed", str(manifest.seed)] if manifest.seed else []
+    train += ["--fit", source.fit] if source.fit != Source.fit else []
     train += ["--skip-bad"] if source.skip_bad else []
     lines = [train]
     if isinstance(details.get("checkpoint"), int):

@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, disk
+from aeclust import disk
 from aeclust.clusters import scores
 from aeclust.clusters.curve import Curve
 from aeclust.clusters.indicators import INDICATORS
 from aeclust.errors import InputError, at, printable
-from aeclust.images import Images, Source
+from aeclust.images import Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
 from aeclust.run import embedding
+from aeclust.run.clustered import Clustered, clustered, latents_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
 from aeclust.run.folder import Manifest
-from aeclust.run.images import check_channels, describe_images, other_images, run_images
+from aeclust.run.images import check_channels, describe_images, other_images
 from aeclust.run.latents import load_network
+from aeclust.run.present import Present, others, pixels_at, present_images
 from aeclust.show import plots, style
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.picks import apart, pick, rows_of
@@ -88,28 +90,30 @@ def reconstruct(
     """
     file = with_ending(context.folder.path / "reconstruction.png", output)
     manifest = context.folder.manifest()
-    images = _images(context, manifest, source)
-    bad = next((i for i in indices if not 0 <= i < len(images)), None)
+    present = _present(context, manifest, source)
+    n = len(present.ids)
+    bad = next((i for i in indices if not 0 <= i < n), None)
     if bad is not None:
-        expected = f"numbers from 0 to {len(images) - 1}"
+        expected = f"numbers from 0 to {n - 1}"
         with at("`idx`"):
             raise InputError(f"there is no image {bad}", expected=expected, mend="correct it")
     epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)
-    originals, copies, errors = inference.reconstruct(network, images.pixels[rows])
-    ids = images.ids[rows].tolist()
+    pixels = pixels_at(context, manifest, present, rows)
+    originals, copies, errors = inference.reconstruct(network, pixels)
+    ids = present.ids[rows].tolist()
     _save(file, plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids]))
     return Reconstructed(file, ids, errors.tolist(), epoch)
 
 
-def _images(context: Context, manifest: Manifest, source: Source | None) -> Images:
+def _present(context: Context, manifest: Manifest, source: Source | None) -> Present:
     if source is None:
-        return run_images(context, manifest)
+        return present_images(context, manifest)
     images = other_images(context, manifest, source)
     check_channels(images, manifest.shape[3])
     describe_images(context, images, manifest.recipe)
-    return images
+    return others(images)
 
 
 # -- checkpoint-curve --------------------------------------------------------------------------
@@ -241,34 +245,31 @@ def plot(
     manifest = context.folder.manifest()
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
-    images = None
-    if source is not None:
-        images = other_images(context, manifest, source)
-    elif thumbnails:
-        images = run_images(context, manifest)
-    clustered = embedding.clustered(context, manifest, images, seed)
-    points = embedding.in_two_dimensions(context, manifest, clustered, seed)
-    rows, panels, result = _panels(clustered, truth)
+    shown = clustered(context, manifest, source, seed)
+    points = embedding.in_two_dimensions(context, manifest, shown, seed)
+    rows, panels, result = _panels(shown, truth)
     points = points[rows]
     laid: dict[int, NDArray[np.float32]] = {}
-    if thumbnails and images is not None:
-        box = plots.thumbnail_box(points, *images.pixels.shape[1:3])
+    if thumbnails:
+        box = plots.thumbnail_box(points, *manifest.shape[1:3])
         chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
-        laid = dict(zip(chosen.tolist(), _unit(images, rows[chosen]), strict=True))
-    title, note = f"{manifest.recipe.name}: {len(points)} images", clustered.note
+        pictures = _pictures(context, manifest, shown, rows[chosen])
+        laid = dict(zip(chosen.tolist(), pictures, strict=True))
+    title, note = f"{manifest.recipe.name}: {len(points)} images", shown.note
     _save(file, plots.embedding_figure(points, panels, title=title, note=note, thumbnails=laid))
     return Plotted(file, result)
 
 
 def _panels(
-    clustered: embedding.Clustered, known: str | None
+    clustered: Clustered, known: str | None
 ) -> tuple[NDArray[np.int64], list[plots.Panel], scores.Scores | None]:
     """Rows of the images that are drawn, how they are coloured, and what the clusters score."""
-    groups, titles = clustered.labels, clustered.titles
+    groups, titles = clustered.prediction.labels, clustered.titles
     if known is None:
         return np.arange(len(groups)), [plots.Panel("by cluster", groups, titles)], None
     known_labels = labels.load(known, texts=True)
-    rows, classes = known_labels.aligned(clustered.ids)
+    present = clustered.prediction.present
+    rows, classes = known_labels.aligned(present.ids, gone=present.gone)
     groups = groups[rows]
     result = scores.score(groups, classes)
     if classes.min() >= 0 and classes.max() < len(titles):
@@ -334,29 +335,24 @@ def gallery(
     """
     file = with_ending(context.folder.path / "gallery.png", output)
     manifest = context.folder.manifest()
-    if source is None:
-        images = run_images(context, manifest)
-    else:
-        images = other_images(context, manifest, source)
-    clustered = embedding.clustered(context, manifest, images, seed)
-    latents, note = clustered.latents, f"{clustered.way}; {_GALLERY_NOTE}"
-    if latents is None:
-        kept = artifact.read(context.folder.latents_file, "latents", mapped=True)
-        latents, note = kept.arrays["latents"], _GALLERY_NOTE
-    shown = min(len(np.unique(clustered.labels)), GALLERY_CLUSTERS)
-    count = gallery_count(shown, *images.pixels.shape[1:3])
+    images = clustered(context, manifest, source, seed)
+    prediction, names = images.prediction, images.titles
+    labels, sure, ids = prediction.labels, prediction.confidence, prediction.ids
+    note = f"{images.way}; {_GALLERY_NOTE}" if images.way else _GALLERY_NOTE
+    shown = min(len(np.unique(labels)), GALLERY_CLUSTERS)
+    count = gallery_count(shown, *manifest.shape[1:3])
     seed = manifest.seed if seed is None else seed
-    picked = pick(clustered.labels, clustered.confidence, latents, count=count, seed=seed)
+    picked = pick(labels, sure, latents_of(context, prediction), count=count, seed=seed)
     if len(picked) > shown:  # clusters are numbered by falling size
         context.log(f"the gallery shows {shown} of {len(picked)} clusters")
-    picked, names = picked[:shown], clustered.titles
+    picked = picked[:shown]
     rows = rows_of(picked)
-    pictures = dict(zip(rows.tolist(), _unit(images, rows), strict=True))
-    title, sure = f"{manifest.recipe.name}: {len(images)} images", clustered.confidence
+    pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
+    title = f"{manifest.recipe.name}: {len(ids)} images"
     _save(file, gallery_figure(picked, names, pictures, sure, title=title, note=note))
     shown_clusters = []
     for each in picked:
-        kinds = (images.ids[rows].tolist() for rows in each.kinds.values())
+        kinds = (ids[rows].tolist() for rows in each.kinds.values())
         facts = (each.cluster, names[each.cluster], each.size, each.confidence)
         shown_clusters.append(ShownCluster(*facts, *kinds))
     return Shown(file, shown_clusters)
@@ -385,9 +381,11 @@ def with_ending(
     return file
 
 
-def _unit(images: Images, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _pictures(
+    context: Context, manifest: Manifest, shown: Clustered, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Some images in [0, 1]; of a memory map, these alone are read."""
-    pixels = images.pixels[rows]
+    pixels = pixels_at(context, manifest, shown.prediction.present, rows)
     scale = 255 if pixels.dtype == np.uint8 else 1
     return np.asarray(pixels / np.float32(scale), np.float32)
 

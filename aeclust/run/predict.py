@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -14,33 +15,42 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies, label_others
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
-from aeclust.images import Source, fingerprints, truth
+from aeclust.images import Images, Source, fingerprints, truth
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import cluster_count, current_labels, log_epoch
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
-from aeclust.run.images import other_images
+from aeclust.run.images import as_in_run, describe_images, other_images
 from aeclust.run.latents import embed_alike
+from aeclust.run.present import Present, others, present_images
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Labels to print.
+    """Images and their labels.
 
     Attributes
     ----------
-    ids : ndarray of shape (n,)
-        int64 or str.
+    present : Present
+        Which images they are.
     labels : ndarray of shape (n,)
         int64, 0 to k - 1.
     confidence : ndarray of shape (n,)
         float32 in [0, 1]: that of the clustering; for other images the share of their neighbours'
         votes, and for an exact duplicate of a training image the confidence of that image.
+    latents : ndarray of shape (m, d) or None
+        Of those that are none of the run's.
     """
 
-    ids: NDArray[np.int64] | NDArray[np.str_]
+    present: Present
     labels: NDArray[np.int64]
     confidence: NDArray[np.float32]
+    latents: NDArray[np.float32] | None = None
+
+    @property
+    def ids(self) -> NDArray[np.int64] | NDArray[np.str_]:
+        """What the images (n,) are called: int64 or str."""
+        return self.present.ids
 
 
 def predict(
@@ -83,7 +93,7 @@ def predict(
     if invert:
         names = names[::-1]
     raw = label_images(context, manifest, labels, source)
-    return Prediction(raw.ids, names[raw.labels], raw.confidence)
+    return dataclasses.replace(raw, labels=names[raw.labels])
 
 
 def _check_request(
@@ -143,7 +153,7 @@ def _names_by(
 ) -> NDArray[np.int64]:
     k = cluster_count(labels)
     raw = label_images(context, manifest, labels, val_images)
-    rows, classes = known.aligned(raw.ids)
+    rows, classes = known.aligned(raw.ids, gone=raw.present.gone)
     if classes.min() < 0 or classes.max() >= k:
         raise InputError(
             f"holds label {classes.min() if classes.min() < 0 else classes.max()}",
@@ -163,16 +173,43 @@ def _names_by(
 def label_images(
     context: Context, manifest: Manifest, labels: Artifact, source: Source | None
 ) -> Prediction:
-    """Cluster numbers by the run's current labels, or of other images by their neighbours' vote."""
-    images = None if source is None else other_images(context, manifest, source)
-    if images is None or images.digest() == manifest.data_digest:
-        arrays = labels.arrays
-        ids = artifact.decode_ids(arrays["ids"])
-        return Prediction(ids, arrays["labels"], arrays["confidence"])
+    """Cluster numbers by the run's current labels, or of other images by their neighbours' vote.
+
+    The run's images are those that are there now: what is new has the vote of its neighbours.
+    """
+    if source is None or as_in_run(manifest, source) == manifest.source:
+        return label_present(context, manifest, labels)
+    images = other_images(context, manifest, source)
+    known = labels.arrays
+    if images.digest() == manifest.data_digest:
+        present = Present(images.ids, np.arange(len(images)))
+        return Prediction(present, known["labels"], known["confidence"])
+    describe_images(context, images, manifest.recipe)
+    latents, votes = _vote(context, manifest, labels, images)
+    return Prediction(others(images), *votes, latents)
+
+
+def label_present(context: Context, manifest: Manifest, labels: Artifact) -> Prediction:
+    """Cluster numbers of the run's images as they are now."""
+    present = present_images(context, manifest)
+    rows, known = present.rows, labels.arrays
+    if present.whole:
+        return Prediction(present, known["labels"], known["confidence"])
+    # a row of -1 takes what stands last, until it is overwritten
+    result, confidence, latents = known["labels"][rows], known["confidence"][rows], None
+    if present.new is not None:
+        latents, votes = _vote(context, manifest, labels, present.new)
+        result[rows < 0], confidence[rows < 0] = votes
+    return Prediction(present, result, confidence, latents)
+
+
+def _vote(
+    context: Context, manifest: Manifest, labels: Artifact, images: Images
+) -> tuple[NDArray[np.float32], tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Latents of images that are none of the run's, and their labels and confidences."""
     new = embed_alike(context, manifest, images, int(labels.details["epoch"]))
     latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
-    result, confidence = label_by_neighbours(images.pixels, new, latents, labels)
-    return Prediction(images.ids, result, confidence)
+    return new, label_by_neighbours(images.pixels, new, latents, labels)
 
 
 def label_by_neighbours(

@@ -26,12 +26,17 @@ from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import recipe_of
 from aeclust.run.images import (
+    as_in_run,
     check_channels,
     describe_images,
     keep_images,
+    kept_images,
     load_images,
-    with_size,
+    run_images,
 )
+from aeclust.run.latents import load_network
+from aeclust.run.present import as_images, present_images
+from aeclust.run.update import moved_to
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
 _UNCHANGED = "interrupted before training began; nothing was changed"
@@ -56,15 +61,29 @@ def train(
     val_images: str | None = None,
     val_labels: str | None = None,
     resume: bool = False,
+    learn_on: bool = False,
     force: bool = False,
 ) -> Trained:
     """Train a recipe on images into the run folder.
 
+    Parameters
+    ----------
+    context, source, recipe, seed
+    val_images, val_labels : str, optional
+        Labelled images for reporting and naming.
+    resume : bool
+        Go on where an interrupted training stopped, with the images that it was started on,
+        whatever has become of them; they may lie elsewhere.
+    learn_on : bool
+        Begin with the weights of the finished run that is there, and replace it.
+    force : bool
+        Replace what is there.
+
     Raises
     ------
     InputError
-        If a run is there already and neither `resume` nor `force` is given, if it is resumed with
-        another request, or if the images cannot be used.
+        If a run is there already and neither `resume`, `learn_on` nor `force` is given, if it is
+        resumed with another request, or if the images cannot be used.
     DivergedError
         If training diverges; checkpoints saved so far are kept.
     Interrupted
@@ -74,12 +93,13 @@ def train(
     """
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
-    try:
-        images = load_images(context, source)
-    except InputError:
-        if not force:
-            raise
-        images = load(source)  # what --force replaces may be damaged
+    former = folder.manifest() if (resume or learn_on) and folder.exists() else None
+    if former is None:
+        images = load_images(context, source, preview=True)
+    elif learn_on:
+        images = _images_now(context, former, source)
+    else:
+        former, images = _images_of_run(context, former, source)
     describe_images(context, images, recipe)
     manifest = Manifest(
         source=source,
@@ -90,6 +110,11 @@ def train(
         val_images=val_images,
         val_labels=val_labels,
     )
+    if former is not None and learn_on:
+        manifest = dataclasses.replace(manifest, former=former.identity)
+    elif former is not None:
+        kept = (former.kept, former.trained_on, former.former)
+        manifest = dataclasses.replace(manifest, kept=kept[0], trained_on=kept[1], former=kept[2])
     with at(source.location):
         check_enough(images.pixels, recipe.k)
         training.check_batches(len(images), recipe, team)
@@ -100,34 +125,63 @@ def train(
     with folder.lock() if team.leads else contextlib.nullcontext():
         start = _Start()
         if team.leads:
-            start = _prepare(context, manifest, images, resume=resume, force=force)
+            start = _prepare(
+                context, manifest, images, resume=resume, learn_on=learn_on, force=force
+            )
         start = team.broadcast(start)
         context.rest(None)
         if not start.finished:
-            _train_and_save(context, images, manifest, start.snapshot)
+            _train_and_save(context, images, manifest, start)
         metrics = [{}, *folder.metrics()][-1]
         return Trained(manifest, folder.checkpoints(), not start.finished, metrics)
+
+
+def _images_of_run(context: Context, manifest: Manifest, source: Source) -> tuple[Manifest, Images]:
+    """The manifest of the run at hand, whose images may have moved, and these."""
+    if source.way != manifest.source.way:  # other pixels, and so another request
+        return manifest, load_images(context, source, preview=True)
+    moved = moved_to(context, manifest, source)
+    present_images(context, moved)
+    return moved, run_images(context, moved)
+
+
+def _images_now(context: Context, manifest: Manifest, source: Source) -> Images:
+    """The images of a run as they are now, or others."""
+    if source.way != manifest.source.way:
+        return load_images(context, source, preview=True)
+    moved = moved_to(context, manifest, source)
+    return as_images(context, moved, present_images(context, moved, taking=True))
 
 
 def _check_validation(manifest: Manifest) -> None:
     """Refuse before hours of training what only later commands use."""
     if manifest.val_images is None or manifest.val_labels is None:
         return
-    others = load(with_size(manifest, Source(location=manifest.val_images)))
+    others = load(as_in_run(manifest, Source(location=manifest.val_images)))
     check_channels(others, manifest.shape[3])
     truth.load(manifest.val_labels).aligned(others.ids)
 
 
 @dataclass(frozen=True)
 class _Start:
-    """Where training starts: nowhere if it is finished, at the first step without a snapshot."""
+    """Where training starts: nowhere if it is finished, at the first step without a snapshot.
+
+    `weights` are those to begin with instead of random ones.
+    """
 
     finished: bool = False
     snapshot: Snapshot | None = None
+    weights: dict[str, NDArray[Any]] | None = None
 
 
 def _prepare(
-    context: Context, manifest: Manifest, images: Images, *, resume: bool, force: bool
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    *,
+    resume: bool,
+    learn_on: bool,
+    force: bool,
 ) -> _Start:
     """Make the folder that of this run, whose lock is held."""
     folder, recipe = context.folder, manifest.recipe
@@ -138,18 +192,21 @@ def _prepare(
         if resume:
             _refuse_other(folder.manifest(), manifest, folder)
             if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
+                if manifest != folder.manifest():  # the images lie elsewhere
+                    folder.write_manifest(manifest)
                 context.log(f"{folder.path}: finished already, nothing to do")
                 return _Start(finished=True)
             snapshot = _read_snapshot(folder, manifest)
             if snapshot is None:
                 # the same steps again give the same checkpoints, so those stay
                 context.log(f"{folder.path}: no state was saved yet, starting from the first step")
-        elif not force:
+        elif not (force or learn_on):
             raise InputError(
                 "a run is here already",
                 where=str(folder.path),
                 expected="an empty or new folder",
-                mend="continue it with `resume`, replace it with `force`, or change `run`",
+                mend="continue an interrupted one with `resume`, learn on from a finished one with"
+                " `continue`, replace it with `force`, or change `run`",
             )
     elif folder.checkpoints() and not force:
         raise InputError(
@@ -158,18 +215,71 @@ def _prepare(
             expected="an empty or new folder, or a whole run",
             mend="restore run.json, replace all with `force`, or change `run`",
         )
+    elif learn_on:
+        raise InputError(
+            "there is no run here",
+            where=str(folder.path),
+            expected="a finished one to learn on from",
+            mend="leave out `continue`, or change `run`",
+        )
     _check_disk(context, manifest, images)  # before anything is removed
     stop = context.signal()
     if stop:
         raise Interrupted(stop, _UNCHANGED)
     context.rest(None)
+    weights = None
+    if learn_on:
+        weights = _weights_to_begin_with(context, manifest)
     if resume and folder.exists():
         folder.write_manifest(manifest)
     else:
         folder.begin(manifest)
-    folder.forget_images(manifest)
-    keep_images(context, manifest, images)
-    return _Start(snapshot=snapshot)
+    if kept_images(context, manifest) is None:
+        keep_images(context, manifest, images)
+    if manifest.former and weights is None and snapshot is None:
+        weights = _read_start(folder, manifest)
+    if not manifest.former:
+        folder.start_file.unlink(missing_ok=True)
+    return _Start(snapshot=snapshot, weights=weights)
+
+
+def _weights_to_begin_with(context: Context, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    """The last weights of the run that is about to be replaced, kept in ``start.h5`` meanwhile."""
+    folder, old = context.folder, context.folder.manifest()
+    missing = folder.unfinished(old)
+    if missing or folder.resume_file.exists():
+        raise InputError(
+            "training is not finished",
+            where=str(folder.path),
+            expected="a finished run to learn on from",
+            mend=f"finish it first with {folder.command('train --resume')}",
+        )
+    network, _ = load_network(context, old, folder.last_checkpoint())
+    weights = state_arrays(network)
+    wanted = state_arrays(build(manifest.recipe, manifest.shape[3], seed=0))
+    if {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in wanted.items()}:
+        raise InputError(
+            "the recipe asks for another network, or another number of clusters, than the run has",
+            where=str(folder.path),
+            expected="the same",
+            mend="leave those flags out, or train anew with `force`",
+        )
+    arrays = {f"state_dict/{name}": value for name, value in weights.items()}
+    details = {"epoch": 0, "run": manifest.identity}
+    artifact.write(folder.start_file, _artifact("weights", arrays, manifest, details))
+    return weights
+
+
+def _read_start(folder: RunFolder, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    start = artifact.read(folder.start_file, "weights")
+    if start.details.get("run") != manifest.identity:
+        raise InputError(
+            "it is of another run",
+            where=str(folder.start_file),
+            expected="the weights that this run began with",
+            mend="train again with `force`",
+        )
+    return start.group("state_dict/")
 
 
 class _Keeper:
@@ -223,10 +333,8 @@ class _Keeper:
         )
 
 
-def _train_and_save(
-    context: Context, images: Images, manifest: Manifest, snapshot: Snapshot | None
-) -> None:
-    recipe = manifest.recipe
+def _train_and_save(context: Context, images: Images, manifest: Manifest, start: _Start) -> None:
+    recipe, snapshot = manifest.recipe, start.snapshot
     if recipe.total_epochs < recipe.epochs + recipe.label_epochs:
         context.log("k is left to an estimate: no self-labelling, which needs a number of clusters")
     training.train(
@@ -235,11 +343,13 @@ def _train_and_save(
         seed=manifest.seed,
         device=context.device,
         resume=snapshot,
+        initial=start.weights,
         team=context.team,
         observe=_Keeper(context, manifest, snapshot),
     )
     if context.team.leads:
-        context.folder.resume_file.unlink(missing_ok=True)
+        for file in (context.folder.resume_file, context.folder.start_file):
+            file.unlink(missing_ok=True)
 
 
 def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
@@ -282,7 +392,7 @@ def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     )
     # what a former run takes will be freed, what an interrupted one takes need not be written again
     freed = sum(f.stat().st_size for f in folder.state_files() if f.exists())
-    check_room(folder.path, needed + (images.pixels.nbytes if images.listing else 0), freed)
+    check_room(folder.path, needed + images.pixels.nbytes * (images.ids.dtype.kind == "U"), freed)
 
 
 def check_room(folder: Path, needed: int, freed: int = 0) -> None:
@@ -324,7 +434,7 @@ def _read_snapshot(folder: RunFolder, manifest: Manifest) -> Snapshot | None:
     if not folder.resume_file.exists():
         return None
     state = artifact.read(folder.resume_file, "resume")
-    ours = (manifest.recipe, manifest.seed, manifest.data_digest)
+    ours = (manifest.recipe, manifest.seed, manifest.weights_digest)
     if (recipe_of(state), state.seed, state.parents.get("data")) != ours:
         raise InputError(
             "it is of another run",
@@ -351,6 +461,6 @@ def _artifact(
         arrays=arrays,
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
-        parents={"data": manifest.data_digest},
+        parents={"data": manifest.weights_digest},
         details={"image_channels": manifest.shape[3], **details},
     )

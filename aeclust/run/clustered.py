@@ -1,0 +1,144 @@
+"""Images, the run's and others, with their clusters, latents and pixels, for what shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.clusters.chain import cluster_latents
+from aeclust.errors import at
+from aeclust.images import Images, Source
+from aeclust.network import inference
+from aeclust.run.clusters import current_labels
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.freshness import epoch_for, last_request, recipe_of
+from aeclust.run.images import as_in_run, check_channels, describe_images, other_images
+from aeclust.run.latents import load_network
+from aeclust.run.naming import current_names
+from aeclust.run.predict import Prediction, label_images, label_present
+from aeclust.run.present import others
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Images with their clusters.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        Their ids, labels and confidences, and which of the run's images they are.
+    names : mapping of int to str
+        Of the run's clusters that have one; none where images were clustered by themselves.
+    note : str
+        How their points in two dimensions came to be, or will.
+    points : ndarray of shape (r, 2) or None
+        What was clustered, if it has two dimensions: of the run's images, or of others that were
+        clustered by themselves.
+    way : str
+        How other images got their clusters; empty for the run's.
+    """
+
+    prediction: Prediction
+    names: Mapping[int, str]
+    note: str
+    points: NDArray[np.float32] | None
+    way: str = ""
+
+    @property
+    def titles(self) -> dict[int, str]:
+        """What every cluster is called in a picture."""
+        names, numbers = self.names, range(int(self.prediction.labels.max()) + 1)
+        return {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in numbers}
+
+
+def clustered(
+    context: Context, manifest: Manifest, source: Source | None, seed: int | None
+) -> Clustered:
+    """Some images, the run's as they are now if None, by what their clusters are now."""
+    if source is None or as_in_run(manifest, source) == manifest.source:
+        return of_run(context, manifest, current_labels(context, manifest))
+    images = other_images(context, manifest, source)
+    if images.digest() == manifest.data_digest or not _transductive(context, manifest):
+        labels = current_labels(context, manifest)
+        return _of_run(context, labels, label_images(context, manifest, labels, source))
+    return _by_themselves(context, manifest, images, seed)
+
+
+def of_run(context: Context, manifest: Manifest, labels: Artifact) -> Clustered:
+    """The run's images as they are now, by its current labels."""
+    return _of_run(context, labels, label_present(context, manifest, labels))
+
+
+def _of_run(context: Context, labels: Artifact, prediction: Prediction) -> Clustered:
+    """Images by the run's labels, or by the vote of their neighbours among its images."""
+    recipe, names = recipe_of(labels), current_names(context, labels)
+    if not (prediction.present.rows >= 0).any():
+        way = "labelled by the vote of training neighbours"
+        return Clustered(prediction, names, f"t-SNE of the latents; {way}", None, way)
+    steps, points = " > ".join(recipe.reduction), labels.arrays.get("embedding")
+    note = f"{steps}, as clustered"
+    if points is None:
+        note = f"t-SNE of the latents; clustered by {steps or 'latents'} > {recipe.clusterer}"
+    return Clustered(prediction, names, note, points)
+
+
+def _transductive(context: Context, manifest: Manifest) -> bool:
+    """Whether a chain with t-SNE made the labels, which clusters other images by themselves."""
+    return last_request(context.folder, manifest).recipe.transductive
+
+
+def _by_themselves(
+    context: Context, manifest: Manifest, images: Images, seed: int | None
+) -> Clustered:
+    """Other images by the network and chain that the run's labels were, or would be, made with."""
+    check_channels(images, manifest.shape[3])
+    request = last_request(context.folder, manifest)
+    recipe = request.recipe
+    describe_images(context, images, recipe)
+    network, _ = load_network(context, manifest, epoch_for(context.folder, manifest, request))
+    latents = inference.embed(
+        network,
+        images.pixels,
+        progress=lambda done: context.progress("embed", done, len(images)),
+    )
+    seed = request.seed if seed is None else seed
+    with at(images.source.location):
+        result = cluster_latents(latents, recipe, seed=seed, progress=context.step)
+    context.progress("clustering", 1, 1)
+    for line in result.substitutions:
+        context.log(line)
+    points = result.points if result.points.shape[1] == 2 else None
+    steps, way = " > ".join((*recipe.reduction, recipe.clusterer)), "clustered by themselves"
+    note = f"latents embedded and {way} ({steps})"
+    if points is None:
+        note = f"t-SNE of the latents; {way} ({steps})"
+    prediction = Prediction(others(images), result.labels, result.confidence, latents)
+    return Clustered(prediction, {}, note, points, way)
+
+
+def latents_of(context: Context, prediction: Prediction) -> NDArray[Any]:
+    """Latents (n, d) of images, which may be memory-mapped."""
+    rows = prediction.present.rows
+    if prediction.latents is not None and not (rows >= 0).any():
+        return prediction.latents
+    kept = artifact.read(context.folder.latents_file, "latents", mapped=True).arrays["latents"]
+    return joined(kept, prediction.latents, rows)
+
+
+def joined(
+    ours: NDArray[Any], of_new: NDArray[Any] | None, rows: NDArray[np.int64]
+) -> NDArray[Any]:
+    """What images have of whom some are rows of the run's, and others (-1) stand in their order."""
+    if of_new is None and np.array_equal(rows, np.arange(len(ours))):
+        return ours
+    result = ours[rows]
+    if of_new is not None:
+        result[rows < 0] = of_new
+    return result

@@ -1,0 +1,404 @@
+"""What has become of a run's images since it took them in: gone, new, renamed, or as they were.
+
+Images are known again by their content. A file counts as unread only if nobody has touched it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.errors import InputError, at, printable
+from aeclust.images import (
+    Images,
+    LeftOut,
+    Listing,
+    from_preview,
+    look,
+    mark_of,
+    of_files,
+)
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.images import (
+    Known,
+    have_changed,
+    kept_images,
+    known_fingerprints,
+    load_images,
+    match,
+    refresh,
+    run_images,
+)
+
+Ids = NDArray[np.str_] | NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Present:
+    """Images that a command is about: the run's as they are now, or others.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (m,)
+        What they are called now, in their order: int64 or str.
+    rows : ndarray of shape (m,)
+        int64; the row that each has among the run's images, -1 for the new ones.
+    new : Images or None
+        Those that the run does not have, in their order.
+    gone, renamed, edited : tuple of str
+        Ids that the run has and that are no more; that have another name; whose content is another,
+        which are both gone and new.
+    marks : ndarray of shape (n,) or (1,) or (0,)
+        As of :class:`~aeclust.images.Images`.
+    left_out, unread : tuple of LeftOut
+        Files that give no image, and of these the ones that nobody has been told of yet.
+    """
+
+    ids: Ids
+    rows: NDArray[np.int64]
+    new: Images | None = None
+    gone: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    marks: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    left_out: tuple[LeftOut, ...] = ()
+    unread: tuple[LeftOut, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is as it was."""
+        return self.new is None and not (self.gone or self.renamed)
+
+
+def remember_whole(context: Context, manifest: Manifest, images: Images) -> None:
+    """Remember that the run's images were read just now and are as they are."""
+    key = f"{manifest.data_digest} {manifest.source.location}"
+    context.present[key] = Present(images.ids, np.arange(len(images)), marks=images.marks)
+
+
+def others(images: Images) -> Present:
+    """Images that are none of the run's."""
+    return Present(images.ids, np.full(len(images), -1), images)
+
+
+def present_images(context: Context, manifest: Manifest, *, taking: bool = False) -> Present:
+    """The run's images as they are now; what is not as it was is logged, once in a command.
+
+    Parameters
+    ----------
+    context, manifest
+    taking : bool
+        Whether the run is about to take them in, so that nobody need be told how.
+
+    Raises
+    ------
+    InputError
+        If none of them is there any more, or nothing is known to compare them with.
+    """
+    key = f"{manifest.data_digest} {manifest.source.location}"
+    if key not in context.present:
+        present = _present(context, manifest)
+        context.present[key] = present
+        for line in _in_words(present, manifest):
+            context.log(f"{manifest.source.location}: {line}")
+        if not (present.whole or taking):
+            context.log(f"{context.folder.command('update')} takes them in as they are now")
+    return context.present[key]
+
+
+def _present(context: Context, manifest: Manifest) -> Present:
+    source, n = manifest.source, manifest.shape[0]
+    path = source.location.partition("::")[0]
+    if path.startswith("demo:"):
+        return Present(np.arange(n), np.arange(n))
+    known = known_fingerprints(context, manifest)
+    if not os.path.exists(path):
+        context.log(f"{source.location} is gone; what was made from it is used as it stands")
+        return Present(np.arange(n) if known is None else known[0], np.arange(n))
+    listing = look(path)
+    return compare(context, manifest, listing, known)
+
+
+def compare(
+    context: Context, manifest: Manifest, listing: Listing | None, known: Known | None
+) -> Present:
+    """What is there now beside what the run has.
+
+    Parameters
+    ----------
+    context, manifest
+    listing : Listing or None
+        Files, or None for an array.
+    known : (ndarray, ndarray) or None
+        Ids and fingerprints of the run's images.
+
+    Raises
+    ------
+    InputError
+        If none of the run's images is there, or nothing is known of them.
+    """
+    if known is None:
+        images = load_images(context, manifest.source)
+        if images.digest() != manifest.data_digest:
+            raise have_changed(context, manifest, images)
+        return Present(images.ids, np.arange(len(images)))
+    kept = kept_images(context, manifest)
+    if listing is None:
+        present = _of_array(context, manifest, kept, known)
+    else:
+        present = _of_files(context, manifest, listing, kept, known)
+    if not (present.rows >= 0).any():
+        raise InputError(
+            f"none of the run's {len(known[0])} images is here",
+            where=manifest.source.location,
+            expected="the images that the run was trained on, or most of them",
+            mend=f"put them back, say where they are with {context.folder.command('update')} PATH,"
+            " or train again with `force`",
+        )
+    return present
+
+
+def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: Known) -> Present:
+    source, n = manifest.source, manifest.shape[0]
+    marks = np.array([mark_of(source.location.partition("::")[0])], np.uint64)
+    if kept is not None and np.array_equal(kept.marks, marks):
+        return Present(known[0], np.arange(n))
+    images = load_images(context, source)
+    if images.digest() == manifest.data_digest:
+        if kept is not None:
+            refresh(context, manifest, dataclasses.replace(kept, marks=images.marks))
+        return Present(known[0], np.arange(n))
+    rows = match(known, images.ids, images.fingerprints)
+    added = np.flatnonzero(rows < 0)
+    new = None
+    if len(added):
+        new = dataclasses.replace(images, pixels=images.pixels[added], ids=images.ids[added])
+    missing = np.setdiff1d(np.arange(n), rows)
+    gone = tuple(map(str, known[0][missing].tolist()))
+    return Present(images.ids, rows, new, gone, marks=images.marks)
+
+
+def _of_files(
+    context: Context, manifest: Manifest, listing: Listing, kept: Images | None, known: Known
+) -> Present:
+    names = np.array(listing.names, np.str_)
+    row_of = {name: row for row, name in enumerate(known[0].tolist())}
+    rows = np.array([row_of.get(name, -1) for name in listing.names], np.int64)
+    untouched, passed = np.zeros(len(names), bool), np.zeros(len(names), bool)
+    still: list[LeftOut] = []
+    if kept is not None:
+        ours = rows >= 0
+        untouched[ours] = kept.marks[rows[ours]] == listing.marks[ours]
+        former = {(each.name, each.mark): each for each in kept.left_out}
+        for i, key in enumerate(zip(listing.names, listing.marks.tolist(), strict=True)):
+            if key in former:
+                passed[i] = True
+                still.append(former[key])
+    which = np.flatnonzero(~untouched & ~passed)
+    read = of_files(
+        manifest.source,
+        listing,
+        which.tolist(),
+        channels=manifest.shape[3],
+        preview=True,
+        may_be_none=True,
+        progress=partial(context.progress, "reading images that changed"),
+    )
+    there = np.flatnonzero(untouched)
+    # what is there now, in the order of the listing
+    places = np.concatenate([there, np.flatnonzero(np.isin(names, read.ids))])
+    contents = np.concatenate([known[1][rows[there]], read.fingerprints])
+    matched = match(known, names[places], contents)
+    order = np.argsort(places)
+    present = Present(
+        names[places[order]],
+        matched[order],
+        _some(read, matched[len(there) :] < 0),
+        marks=listing.marks[places[order]],
+        left_out=tuple(sorted([*still, *read.left_out])),
+        unread=read.left_out,
+    )
+    if kept is not None and (len(read) or present.left_out != kept.left_out):
+        _remember(context, manifest, kept, present)
+    return _described(known, present)
+
+
+def _some(images: Images, which: NDArray[np.bool_]) -> Images | None:
+    """Those images of which it is true; None without any."""
+    if not which.any():
+        return None
+    rows = np.flatnonzero(which)
+    return dataclasses.replace(
+        images,
+        pixels=images.pixels[rows],
+        ids=images.ids[rows],
+        marks=images.marks[rows],
+        left_out=(),
+        notes=(),
+        previews=tuple(images.previews[row] for row in rows.tolist()),
+    )
+
+
+def _described(known: Known, present: Present) -> Present:
+    """With what is gone, renamed and edited."""
+    ours = present.rows >= 0
+    former = known[0][present.rows[ours]]
+    renamed = former[former != present.ids[ours]]
+    missing = known[0][np.setdiff1d(np.arange(len(known[0])), present.rows)]
+    added = set() if present.new is None else set(present.new.ids.tolist())
+    gone = tuple(map(str, missing.tolist()))
+    return dataclasses.replace(
+        present,
+        gone=gone,
+        renamed=tuple(map(str, renamed.tolist())),
+        edited=tuple(name for name in gone if name in added),
+    )
+
+
+def _remember(context: Context, manifest: Manifest, kept: Images, present: Present) -> None:
+    """Spare the next command from reading files again that were touched and are as they were."""
+    marks, ours = kept.marks.copy(), present.rows >= 0
+    rows = present.rows[ours]
+    same = kept.ids[rows] == present.ids[ours]
+    marks[rows[same]] = present.marks[ours][same]
+    if present.left_out != kept.left_out or not np.array_equal(marks, kept.marks):
+        left_out = present.left_out
+        refresh(context, manifest, dataclasses.replace(kept, marks=marks, left_out=left_out))
+
+
+def _in_words(present: Present, manifest: Manifest) -> list[str]:
+    """A line for each thing that is not as it was."""
+    n = manifest.shape[0]
+    edited = set(present.edited)
+    gone = [name for name in present.gone if name not in edited]
+    added = [] if present.new is None else present.new.ids.tolist()
+    new = [str(name) for name in added if name not in edited]
+    lines = []
+    if gone:
+        are = "is" if len(gone) == 1 else "are"
+        lines.append(f"{len(gone):,} of {n:,} images {are} gone ({_first(gone)}) and left out")
+    if new:
+        lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}): labelled by neighbours")
+    if edited:
+        have = "has" if len(edited) == 1 else "have"
+        lines.append(
+            f"{len(edited):,} image{'s' * (len(edited) != 1)} {have} other content"
+            f" ({_first(present.edited)}): labelled by neighbours"
+        )
+    if present.renamed:
+        have = "has another name" if len(present.renamed) == 1 else "have other names"
+        lines.append(f"{len(present.renamed):,} {have} now ({_first(present.renamed)})")
+    damaged = [each for each in present.unread if not each.kind]
+    if damaged:
+        first = f"{printable(damaged[0].name)}: {damaged[0].why}"
+        lines.append(f"{len(damaged):,} cannot be read ({first}) and left out")
+    return lines
+
+
+def _s(names: list[str]) -> str:
+    return " is" if len(names) == 1 else "s are"
+
+
+def _first(names: tuple[str, ...] | list[str]) -> str:
+    return f"the first is {printable(names[0])}" if len(names) > 1 else printable(names[0])
+
+
+def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
+    """The images that are there now, as a run takes them in."""
+    if present.ids.dtype.kind != "U":
+        return load_images(context, manifest.source)
+    every = np.arange(len(present.ids))
+    previews = _coded_previews(context, manifest, present)
+    return Images(
+        pixels_at(context, manifest, present, every),
+        present.ids,
+        manifest.source,
+        present.marks,
+        present.left_out,
+        previews=previews if all(previews) else (),
+    )
+
+
+# -- their pixels ----------------------------------------------------------------------------------
+
+
+def pixels_at(
+    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Pixels (m, h, w, c) of some of the images, as the network gets them.
+
+    Parameters
+    ----------
+    context, manifest, present
+    which : ndarray of shape (m,)
+        Their numbers among those that are present.
+    """
+    rows = present.rows[which]
+    if present.new is not None and not (present.rows >= 0).any():
+        return present.new.pixels[which]
+    if present.ids.dtype.kind != "U":  # the array as it is now
+        return load_images(context, manifest.source).pixels[which]
+    pixels = run_images(context, manifest).pixels[rows]
+    if present.new is not None and (rows < 0).any():
+        pixels[rows < 0] = present.new.pixels[_numbers_of_new(present)[which[rows < 0]]]
+    return pixels
+
+
+def pictures_at(
+    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
+) -> list[NDArray[Any]]:
+    """Some of the images for people to look at: each (h, w, c), of its own shape.
+
+    They are previews of images in files where the run has these, else pixels.
+    """
+    coded = _coded_previews(context, manifest, present, which)
+    pixels = iter(())
+    if not all(coded):
+        bare = [number for number, data in zip(which, coded, strict=True) if not data]
+        pixels = iter(pixels_at(context, manifest, present, np.array(bare, np.int64)))
+    with at(context.folder.previews_file):
+        return [from_preview(data) if data else next(pixels) for data in coded]
+
+
+def _coded_previews(
+    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64] | None = None
+) -> tuple[bytes, ...]:
+    """The previews of some images, or of all, as JPEG; empty where there is none."""
+    which = np.arange(len(present.ids)) if which is None else which
+    kept, new, numbers = _previews(context, manifest), present.new, _numbers_of_new(present)
+    coded = []
+    for number, row in zip(which.tolist(), present.rows[which].tolist(), strict=True):
+        data = b""
+        if row >= 0 and kept is not None:
+            data = kept[0][kept[1][row] : kept[1][row + 1]].tobytes()
+        elif row < 0 and new is not None and new.previews:
+            data = new.previews[numbers[number]]
+        coded.append(data)
+    return tuple(coded)
+
+
+def _numbers_of_new(present: Present) -> NDArray[np.int64]:
+    """Of every image that is new (n,), its number among the new ones."""
+    return np.cumsum(present.rows < 0) - 1
+
+
+def _previews(
+    context: Context, manifest: Manifest
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    """The previews of the run's images, and where each begins, the end of the last included."""
+    file = context.folder.previews_file
+    if not file.exists():
+        return None
+    kept = artifact.read(file, "previews", mapped=True)
+    ends = kept.arrays["ends"]
+    if kept.parents.get("data") != manifest.data_digest or len(ends) != manifest.shape[0]:
+        return None
+    return kept.arrays["previews"], np.concatenate([[0], ends])

@@ -1,0 +1,157 @@
+"""The folder as it is now, taken into the run: what is new embedded, all clustered anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.errors import InputError, at
+from aeclust.images import Source, check_enough
+from aeclust.run.clusters import cluster_count, current_labels
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.images import as_in_run, keep_images
+from aeclust.run.latents import log_unfinished
+from aeclust.run.present import Present, as_images, present_images, remember_whole
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What a run took in, and what became of its clusters.
+
+    Attributes
+    ----------
+    images : int
+        That the run has now.
+    added, removed, edited, renamed : int
+        Images that are new or gone, or have another content or another name.
+    moved : int or None
+        Images that are in another cluster than before; None if nothing was clustered before.
+    sizes : list of int
+        Of the clusters, by their number.
+    """
+
+    images: int
+    added: int
+    removed: int
+    edited: int
+    renamed: int
+    moved: int | None
+    sizes: list[int]
+
+
+def update(context: Context, source: Source | None = None) -> Updated:
+    """Take the run's images in as they are now, wherever they lie.
+
+    Nothing is trained. Latents of images that the run knows stay as they are. Clusters keep their
+    numbers and names by the images that they had before.
+
+    Parameters
+    ----------
+    context : Context
+    source : Source, optional
+        Where the images lie now.
+
+    Raises
+    ------
+    InputError
+        If training is not finished, or none of the run's images is there.
+    """
+    folder = context.folder
+    with folder.lock():
+        manifest = folder.manifest()
+        if folder.resume_file.exists():
+            raise InputError(
+                "training is not finished",
+                where=str(folder.path),
+                expected="a finished run",
+                mend=f"finish it first with {folder.command('train --resume')}",
+            )
+        log_unfinished(context, manifest)
+        moved = manifest if source is None else moved_to(context, manifest, source)
+        present = present_images(context, moved, taking=True)
+        former = _labels(context)
+        if moved != manifest:
+            folder.write_manifest(moved)
+        if not present.whole:
+            moved = take_in(context, moved, present)
+        labels = current_labels(context, moved)
+    return summary(present, former, labels)
+
+
+def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
+    """The manifest of the same run whose images lie elsewhere.
+
+    Raises
+    ------
+    InputError
+        If most of the run's images are not there.
+    """
+    location = as_in_run(manifest, source).location
+    if location == manifest.source.location:
+        return manifest
+    moved = dataclasses.replace(
+        manifest, source=dataclasses.replace(manifest.source, location=location)
+    )
+    if not os.path.exists(location.partition("::")[0]):
+        raise InputError("there is no such file or folder", where=location, expected="the images")
+    present = present_images(context, moved, taking=True)
+    ours, n = int((present.rows >= 0).sum()), manifest.shape[0]
+    if 2 * ours < n:
+        raise InputError(
+            f"only {ours:,} of the run's {n:,} images are here",
+            where=location,
+            expected="most of them",
+            mend="name the folder that they were moved to, or train a new run on these",
+        )
+    context.log(f"the run's images lie in {location} from now on")
+    return moved
+
+
+def take_in(context: Context, manifest: Manifest, present: Present) -> Manifest:
+    """Make the images that are there now those of the run, whose folder is locked."""
+    images = as_images(context, manifest, present)
+    with at(manifest.source.location):
+        check_enough(images.pixels, manifest.recipe.k)
+    digest, learnt = images.digest(), manifest.weights_digest
+    taken = dataclasses.replace(
+        manifest,
+        data_digest=digest,
+        shape=images.pixels.shape,
+        trained_on="" if digest == learnt else learnt,
+    )
+    keep_images(context, taken, images)
+    context.folder.write_manifest(taken)
+    remember_whole(context, taken, images)
+    return taken
+
+
+def summary(present: Present, former: Artifact | None, labels: Artifact) -> Updated:
+    """What taking in some images has changed."""
+    edited = set(present.edited)
+    added = 0 if present.new is None else len(present.new)
+    sizes = np.bincount(labels.arrays["labels"], minlength=cluster_count(labels))
+    moved = None
+    if former is not None:
+        before, now = (artifact.decode_ids(each.arrays["ids"]) for each in (former, labels))
+        _, old, new = np.intersect1d(before, now, assume_unique=True, return_indices=True)
+        moved = int((former.arrays["labels"][old] != labels.arrays["labels"][new]).sum())
+    return Updated(
+        images=len(labels.arrays["ids"]),
+        added=added - len(edited),
+        removed=len(present.gone) - len(edited),
+        edited=len(edited),
+        renamed=len(present.renamed),
+        moved=moved,
+        sizes=sizes.tolist(),
+    )
+
+
+def _labels(context: Context) -> Artifact | None:
+    file = context.folder.labels_file
+    return artifact.read(file, "labels") if file.exists() else None
