@@ -36,7 +36,8 @@ _TABLE = {
         "view_clusters? int64 v"
     ),
     "labels": (
-        "labels int64 n, confidence float32 n, ids ids n, references int64 m, "
+        "labels int64 n, confidence float32 n, ids ids n, fingerprints? uint64 n, "
+        "references int64 m, "
         "shares? float32 nk, embedding? float32 ne"
     ),
     "embedding": "embedding float32 ne, ids ids n",

@@ -115,8 +115,7 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
         The cluster that each former cluster has become, by the best one-to-one matching of the
         images that both have.
     """
-    before, now = (artifact.decode_ids(each.arrays["ids"]) for each in (former, labels))
-    _, old, new = np.intersect1d(before, now, assume_unique=True, return_indices=True)
+    old, new = common_rows(former, labels)
     was, values = former.arrays["labels"][old], labels.arrays["labels"]
     counts = cluster_count(former), cluster_count(labels)
     number = best_names(values[new], was, max(counts))
@@ -128,6 +127,15 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     if "shares" in arrays:
         arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
     return replace(labels, arrays=arrays), {each: each for each in heirs}
+
+
+def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows (m,) of the images that two files of labels both have, known by their content."""
+    contents = [each.arrays.get("fingerprints", each.arrays["ids"]) for each in (one, other)]
+    if contents[0].dtype != contents[1].dtype:  # of a former aeclust
+        contents = [one.arrays["ids"], other.arrays["ids"]]
+    _, rows, others = np.intersect1d(*contents, return_indices=True)
+    return rows, others
 
 
 def _keep_names(
@@ -189,7 +197,11 @@ def labels_of(
         log(line)
     return Artifact(
         kind="labels",
-        arrays={"ids": arrays["ids"], **_arrays(result, recipe)},
+        arrays={
+            "ids": arrays["ids"],
+            "fingerprints": arrays["fingerprints"],
+            **_arrays(result, recipe),
+        },
         recipe=recipe.to_json(),
         seed=request.seed,
         parents={**latents.parents, "latents": latents.digest},

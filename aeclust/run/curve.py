@@ -68,10 +68,10 @@ def current_curve(
     """Error, accuracy and indicators of every checkpoint, measured if missing or stale."""
     wanted = _request(context.folder, manifest, seed, validation)
     file = context.folder.curve_file
+    present_images(context, manifest)
     if file.exists():
         kept = artifact.read(file, "curve")
         if kept.details == wanted:
-            present_images(context, manifest)
             return _curve(kept)
         context.log("checkpoints are measured anew: they were measured for something else")
     images = run_images(context, manifest)

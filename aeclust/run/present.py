@@ -38,6 +38,7 @@ from aeclust.run.images import (
     run_images,
 )
 
+_AS_IT_STANDS = "what was made from it is used as it stands"
 Ids = NDArray[np.str_] | NDArray[np.int64]
 
 
@@ -121,7 +122,7 @@ def _present(context: Context, manifest: Manifest) -> Present:
         return Present(np.arange(n), np.arange(n))
     known = known_fingerprints(context, manifest)
     if not os.path.exists(path):
-        context.log(f"{source.location} is gone; what was made from it is used as it stands")
+        context.log(f"{source.location} is gone; {_AS_IT_STANDS}")
         return Present(np.arange(n) if known is None else known[0], np.arange(n))
     listing = look(path)
     return compare(context, manifest, listing, known)
@@ -156,6 +157,9 @@ def compare(
     else:
         present = _of_files(context, manifest, listing, kept, known)
     if not (present.rows >= 0).any():
+        if present.new is None:  # an empty folder, such as a disk is mounted at
+            context.log(f"{manifest.source.location} is empty; {_AS_IT_STANDS}")
+            return Present(known[0], np.arange(len(known[0])))
         raise InputError(
             f"none of the run's {len(known[0])} images is here",
             where=manifest.source.location,
@@ -181,9 +185,7 @@ def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: 
     new = None
     if len(added):
         new = dataclasses.replace(images, pixels=images.pixels[added], ids=images.ids[added])
-    missing = np.setdiff1d(np.arange(n), rows)
-    gone = tuple(map(str, known[0][missing].tolist()))
-    return Present(images.ids, rows, new, gone, marks=images.marks)
+    return _described(known, Present(images.ids, rows, new, marks=images.marks))
 
 
 def _of_files(
@@ -253,7 +255,7 @@ def _described(known: Known, present: Present) -> Present:
     former = known[0][present.rows[ours]]
     renamed = former[former != present.ids[ours]]
     missing = known[0][np.setdiff1d(np.arange(len(known[0])), present.rows)]
-    added = set() if present.new is None else set(present.new.ids.tolist())
+    added = set() if present.new is None else set(map(str, present.new.ids.tolist()))
     gone = tuple(map(str, missing.tolist()))
     return dataclasses.replace(
         present,
@@ -280,7 +282,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     edited = set(present.edited)
     gone = [name for name in present.gone if name not in edited]
     added = [] if present.new is None else present.new.ids.tolist()
-    new = [str(name) for name in added if name not in edited]
+    new = [str(name) for name in added if str(name) not in edited]
     lines = []
     if gone:
         are = "is" if len(gone) == 1 else "are"
@@ -294,8 +296,9 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
             f" ({_first(present.edited)}): labelled by neighbours"
         )
     if present.renamed:
-        have = "has another name" if len(present.renamed) == 1 else "have other names"
-        lines.append(f"{len(present.renamed):,} {have} now ({_first(present.renamed)})")
+        name = "name" if present.ids.dtype.kind == "U" else "row number"
+        has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
+        lines.append(f"{len(present.renamed):,} {has} now ({_first(present.renamed)})")
     damaged = [each for each in present.unread if not each.kind]
     if damaged:
         first = f"{printable(damaged[0].name)}: {damaged[0].why}"

@@ -12,7 +12,7 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
-from aeclust.run.clusters import cluster_count, current_labels
+from aeclust.run.clusters import cluster_count, common_rows, current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
 from aeclust.run.images import as_in_run, keep_images
@@ -138,8 +138,7 @@ def summary(present: Present, former: Artifact | None, labels: Artifact) -> Upda
     sizes = np.bincount(labels.arrays["labels"], minlength=cluster_count(labels))
     moved = None
     if former is not None:
-        before, now = (artifact.decode_ids(each.arrays["ids"]) for each in (former, labels))
-        _, old, new = np.intersect1d(before, now, assume_unique=True, return_indices=True)
+        old, new = common_rows(former, labels)
         moved = int((former.arrays["labels"][old] != labels.arrays["labels"][new]).sum())
     return Updated(
         images=len(labels.arrays["ids"]),

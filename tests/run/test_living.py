@@ -1,0 +1,387 @@
+"""What happens to images after training, and what every command makes of it.
+
+Each event happens to a small run. Then every command gives a result, or one clear sentence; nothing
+is trained; and no image has the label of another one: all have that of their own kind.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from support import RECIPE, Cli, Result, bytes_of, files_of, run_quietly
+
+from aeclust.run.folder import RunFolder
+
+N = 24
+TRAIN = ["-k", "2", *RECIPE, "--epochs", "1"]
+NAMES = {0: "blue", 1: "yellow"}  # by kind
+LOOK = (
+    "predict", "embed", "cluster", "plot", "plot --gallery", "report", "export out.csv",
+    "export sorted", "reconstruct --idx 0,1", "checkpoint-curve", "name", "info",
+)  # fmt: skip
+
+
+def picture(kind: int, seed: int) -> NDArray[np.uint8]:
+    """A bluish (0) or yellowish (1) image, with noise of its own."""
+    colour = np.array([[50, 80, 170], [200, 160, 60]])[kind]
+    noise = np.random.default_rng(seed).integers(-30, 31, (8, 8, 3))
+    return (colour + noise).astype(np.uint8)
+
+
+@dataclass
+class Place:
+    """A run and its images, where they lie, and the kind of each image by its id."""
+
+    run: Path
+    data: Path
+    kinds: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, kind: int, seed: int) -> None:
+        """Write a file; what was there before is replaced."""
+        (self.data / name).parent.mkdir(exist_ok=True, parents=True)
+        Image.fromarray(picture(kind, seed)).save(self.data / name)
+        self.kinds[name] = kind
+
+    def remove(self, name: str) -> None:
+        (self.data / name).unlink()
+        del self.kinds[name]
+
+    def rename(self, old: str, new: str) -> None:
+        (self.data / old).rename(self.data / new)
+        self.kinds[new] = self.kinds.pop(old)
+
+    def swap(self, one: str, other: str) -> None:
+        """Exchange the names of two files."""
+        kinds = self.kinds[one], self.kinds[other]
+        self.rename(one, "x.png")
+        self.rename(other, one)
+        self.rename("x.png", other)
+        assert (self.kinds[other], self.kinds[one]) == kinds
+
+    def rows(self, images: list[tuple[int, int]]) -> None:
+        """Write an array of images of these kinds and seeds."""
+        np.save(self.data, np.stack([picture(*image) for image in images]))
+        self.kinds = {str(row): kind for row, (kind, _) in enumerate(images)}
+
+    def move(self, *, run: str = "", data: str = "") -> None:
+        """Move one of them, or both, into another folder."""
+        for part, folder in (("run", run), ("data", data)):
+            if folder:
+                old = getattr(self, part)
+                new = self.run.parent.parent / folder / old.name if part else old
+                new.parent.mkdir(exist_ok=True, parents=True)
+                shutil.move(old, new)
+                setattr(self, part, new)
+
+
+IMAGES = [(i % 2, i) for i in range(N)]
+FIRST, SECOND = "s/00.png", "s/01.png"
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Place]:
+    """A clustered and named run of each kind; not to be touched."""
+    places = {}
+    for kind in ("folder", "array"):
+        home = tmp_path_factory.mktemp(kind) / "home"
+        home.mkdir()
+        place = Place(home / "run", home / ("photos" if kind == "folder" else "x.npy"))
+        if kind == "folder":
+            for i, image in enumerate(IMAGES):
+                place.add(f"s/{i:02}.png", *image)
+        else:
+            place.rows(IMAGES)
+        known = home / "known.csv"
+        known.write_text(
+            "id,label\n" + "".join(f"{n},{NAMES[k]}\n" for n, k in place.kinds.items())
+        )
+        for command in (["train", place.data, *TRAIN], ["name", "--labels", known]):
+            result = run_quietly(*command, "--run", place.run)
+            assert result.code == 0, result.err
+        # away from where it was: its copies find nothing there
+        kept = shutil.move(home, home.parent / "kept")
+        places[kind] = Place(kept / "run", kept / place.data.name, place.kinds)
+    return places
+
+
+@pytest.fixture
+def copy_of(worlds: dict[str, Place], tmp_path: Path) -> Callable[[str], Place]:
+    """A run of the test's own, its images beside it."""
+
+    def make(kind: str) -> Place:
+        there = worlds[kind]
+        home = shutil.copytree(there.run.parent, tmp_path / "w" / "home")
+        run = RunFolder(home / there.run.name)
+        run.write_manifest(run.manifest())  # where its images lie now
+        return Place(run.path, home / there.data.name, dict(there.kinds))
+
+    return make
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens.
+
+    Attributes
+    ----------
+    change : callable
+        Does it, and says what kinds of images there are afterwards.
+    says : str
+        Words of a line that `predict` logs; empty if it says nothing.
+    refused : str
+        Words of the one error of every command that looks at the images; empty if there is none.
+    fails : tuple of str
+        Commands that are refused, because what they need is gone.
+    """
+
+    kind: str
+    name: str
+    change: Callable[[Place], object]
+    says: str = ""
+    refused: str = ""
+    fails: tuple[str, ...] = ()
+
+
+def _delete(place: Place, names: list[str]) -> None:
+    for name in names:
+        place.remove(name)
+
+
+def _unrelated(place: Place) -> None:
+    shutil.rmtree(place.data)
+    for i in range(6):
+        place.add(f"s/{i:02}.png", i % 2, 100 + i)
+
+
+def _all_gone(place: Place) -> None:
+    shutil.rmtree(place.data / "s")
+
+
+def _nested_run(place: Place) -> None:
+    """The run moves into the folder of its own images."""
+    place.move(run="home/photos")
+
+
+def _backup(place: Place) -> None:
+    shutil.copytree(place.run, place.data / "backup")
+    Image.new("RGB", (8, 8), "red").save(place.data / "backup" / "gallery.png")
+
+
+def _export_inside(place: Place) -> None:
+    result = run_quietly("export", place.data / "sorted", "--run", place.run)
+    assert result.code == 0, result.err
+
+
+def _there_and_back(place: Place) -> None:
+    """An image is deleted, commands are run, and it comes back with another time."""
+    content = (place.data / FIRST).read_bytes()
+    (place.data / FIRST).unlink()
+    assert "1 of 24 images is gone" in run_quietly("predict", "--run", place.run).err
+    (place.data / FIRST).write_bytes(content)
+
+
+def _edited_and_back(place: Place) -> None:
+    content = (place.data / FIRST).read_bytes()
+    Image.fromarray(picture(1, 200)).save(place.data / FIRST)
+    assert "1 image has other content" in run_quietly("predict", "--run", place.run).err
+    (place.data / FIRST).write_bytes(content)
+
+
+def _grey(place: Place) -> None:
+    Image.new("L", (8, 8), 90).save(place.data / "grey.png")
+    place.kinds["grey.png"] = 0  # darker, as the bluish ones are
+
+
+def _touch_all(place: Place) -> None:
+    for file in place.data.rglob("*.png"):
+        os.utime(file, ns=(1, 1))
+
+
+STANDS = "what was made from it is used as it stands"
+GONE = f"is gone; {STANDS}"
+CURVE, COPIES = ("checkpoint-curve",), ("export sorted",)
+LOST = ("export sorted", "reconstruct --idx 0,1", "checkpoint-curve", "report", "plot --gallery")
+NONE = "none of the run's 24 images is here"
+
+EVENTS = [
+    Event("folder", "nothing", lambda p: None),
+    Event("folder", "delete one", lambda p: p.remove(FIRST), "1 of 24 images is gone (s/00.png)"),
+    Event(
+        "folder",
+        "delete half",
+        lambda p: _delete(p, [f"s/{i:02}.png" for i in range(12)]),
+        "12 of 24 images are gone (the first is s/00.png)",
+    ),
+    Event("folder", "delete all", _all_gone, STANDS, "", COPIES),
+    Event("folder", "lose it", lambda p: shutil.rmtree(p.data), GONE, "", COPIES),
+    Event("folder", "add one", lambda p: p.add("a.png", 1, 50), "1 image is new (a.png)"),
+    Event(
+        "folder",
+        "add many",
+        lambda p: [p.add(f"new/{i}.png", i % 2, 50 + i) for i in range(9)],
+        "9 images are new (the first is new/0.png)",
+    ),
+    Event("folder", "add a copy", lambda p: p.add("copy.png", 0, 0), "1 image is new (copy.png)"),
+    Event("folder", "add a grey one", _grey, "1 image is new (grey.png)"),
+    Event("folder", "add a text", lambda p: (p.data / "notes.txt").write_text("no image")),
+    Event(
+        "folder",
+        "add a broken one",
+        lambda p: (p.data / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno more"),
+        "1 cannot be read (bad.png:",
+    ),
+    Event("folder", "rename one", lambda p: p.rename(FIRST, "z.png"), "1 has another name now"),
+    Event("folder", "swap two", lambda p: p.swap(FIRST, SECOND), "2 have other names now"),
+    Event(
+        "folder",
+        "rename all",
+        lambda p: [p.rename(f"s/{i:02}.png", f"{i}.png") for i in range(N)],
+        "24 have other names now",
+    ),
+    Event(
+        "folder",
+        "edit one",
+        lambda p: p.add(FIRST, 1, 60),
+        "1 image has other content (s/00.png)",
+    ),
+    Event(
+        "folder",
+        "damage one",
+        lambda p: ((p.data / FIRST).write_bytes(b"\x89PNG\r\n\x1a\n"), p.kinds.pop(FIRST)),
+        "1 of 24 images is gone (s/00.png)",
+    ),
+    Event("folder", "touch one", lambda p: os.utime(p.data / FIRST, ns=(1, 1))),
+    Event("folder", "touch all", _touch_all),
+    Event("folder", "move the run", lambda p: p.move(run="elsewhere")),
+    Event("folder", "move both", lambda p: (p.move(run="new"), p.move(data="new"))),
+    Event("folder", "move the data", lambda p: p.move(data="else"), GONE, "", COPIES),
+    Event("folder", "move the run inside", _nested_run),
+    Event("folder", "copy the run inside", _backup),
+    Event("folder", "export inside", _export_inside),
+    Event("folder", "other images", _unrelated, refused=NONE),
+    Event("folder", "delete and restore", _there_and_back),
+    Event("folder", "edit and restore", _edited_and_back),
+    Event(
+        "folder",
+        "delete, add, rename, edit",
+        lambda p: (
+            p.remove(SECOND), p.add("new.png", 1, 70), p.rename("s/04.png", "s/4.png"),
+            p.add("s/06.png", 1, 71),
+        ),
+        "1 of 24 images is gone (s/01.png)",
+    ),
+    Event("array", "nothing", lambda p: None),
+    Event("array", "touch", lambda p: os.utime(p.data, ns=(1, 1))),
+    *(
+        Event("array", name, lambda p, images=images: p.rows(images), says, "", CURVE)
+        for name, images, says in (
+            ("append", [*IMAGES, (1, 50), (0, 51)], "2 images are new (the first is 24)"),
+            ("delete a row", IMAGES[1:], "1 of 24 images is gone (0) and left out"),
+            ("edit a row", [(1, 60), *IMAGES[1:]], "1 image has other content (0)"),
+            ("reverse", IMAGES[::-1], "24 have other row numbers now (the first is"),
+        )
+    ),
+    Event("array", "other images", lambda p: p.rows([(0, 80), (1, 81)]), refused=NONE),
+    Event("array", "lose it", lambda p: p.data.unlink(), GONE, "", LOST),
+    Event("array", "move both", lambda p: (p.move(run="new"), p.move(data="new"))),
+    Event("array", "move it", lambda p: p.move(data="else"), GONE, "", LOST),
+]  # fmt: skip
+
+
+def kinds_of(result: Result) -> dict[str, int]:
+    """The label of every image that predict printed."""
+    rows = list(csv.reader(io.StringIO(result.out)))
+    assert rows[0] == ["id", "label"]
+    return {name: int(label) for name, label in rows[1:]}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A working folder for what commands write."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda e: f"{e.kind}: {e.name}")
+def test_every_command_after_an_event(
+    cli: Cli, home: Path, copy_of: Callable[[str], Place], event: Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    place = copy_of(event.kind)
+    before = kinds_of(cli("predict", "--run", place.run, "-q"))
+    number = {kind: before[name] for name, kind in place.kinds.items()}
+    assert all(before[name] == number[kind] for name, kind in place.kinds.items())
+    event.change(place)
+    weights = bytes_of(place.run / "weights", "*")
+    monkeypatch.chdir(home)
+    for command in LOOK:
+        result = cli(*command.split(), "--run", place.run)
+        if event.refused and command != "info":
+            assert result.code == 2
+            last = result.err.splitlines()[-1]
+            assert last.startswith("error: ")
+            assert event.refused in last
+            continue
+        if command in event.fails:
+            assert result.code == 2, command
+            assert result.err.splitlines()[-1].startswith("error: ")
+            continue
+        assert result.code == 0, f"{command}: {result.err}"
+        if command == "predict":
+            if event.says:
+                assert event.says in result.err
+            else:
+                assert result.err == ""
+            expected = {name: number[kind] for name, kind in place.kinds.items()}
+            assert kinds_of(result) == expected
+    assert bytes_of(place.run / "weights", "*") == weights
+    if not event.refused:
+        rows = csv.DictReader(Path("out.csv").read_text().splitlines())
+        assert {row["id"]: int(row["label"]) for row in rows} == expected
+        if "export sorted" not in event.fails:
+            shown = {p.relative_to("sorted").parts[0] for p in Path("sorted").rglob("*.png")}
+            assert shown == {f"{number[kind]}-{NAMES[kind]}" for kind in set(place.kinds.values())}
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda e: f"{e.kind}: {e.name}")
+def test_update_after_an_event(
+    cli: Cli, home: Path, copy_of: Callable[[str], Place], event: Event
+) -> None:
+    place = copy_of(event.kind)
+    before = kinds_of(cli("predict", "--run", place.run, "-q"))
+    number = {kind: before[name] for name, kind in place.kinds.items()}
+    event.change(place)
+    lost = STANDS in event.says
+    path = [place.data] if lost and place.data.exists() else []
+    weights = bytes_of(place.run / "weights", "*")
+    result = cli("update", *path, "--run", place.run)
+    assert bytes_of(place.run / "weights", "*") == weights
+    if event.refused:
+        assert result.code == 2
+        assert event.refused in result.err
+        return
+    assert result.code == 0, result.err
+    again = cli("predict", "--run", place.run)
+    assert again.code == 0, again.err
+    assert (STANDS if lost and not path else "") in again.err
+    assert "new" not in again.err.replace("new/", "")
+    expected = {name: number[kind] for name, kind in place.kinds.items()}
+    assert kinds_of(again) == expected
+    named = cli("predict", "--names", "--run", place.run)
+    assert dict(csv.reader(io.StringIO(named.out))) == {
+        "id": "label",
+        **{name: NAMES[kind] for name, kind in place.kinds.items()},
+    }
+    there = files_of(place.run)
+    assert "(fresh, nothing to do)" in cli("update", "--run", place.run).out
+    assert files_of(place.run) == there
