@@ -132,6 +132,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_MOST_LISTED, _LONGEST_LISTED = 10, 60
+
+
+def listed(names: Iterable[object], nothing: str = "nothing") -> str:
+    """Names for an error, of which a file may hold thousands, each of any length.
+
+    >>> listed(range(13))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more'
+    """
+    texts = [
+        text if len(text) <= _LONGEST_LISTED else text[: _LONGEST_LISTED - 3] + "..."
+        for text in map(str, names)
+    ]
+    more = len(texts) - _MOST_LISTED
+    return (", ".join(texts[:_MOST_LISTED]) or nothing) + (f" and {more} more" if more > 0 else "")
+
+
 def reason(error: BaseException) -> str:
     """The first line of what a library says of a failure, or its kind if it says nothing."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

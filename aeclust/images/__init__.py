@@ -6,8 +6,9 @@ array in a file (:mod:`~aeclust.images.arrays`) or a built-in set (:mod:`~aeclus
 reads labels that others gave.
 """
 
-from aeclust.images.arrays import bounds, from_array
+from aeclust.images.arrays import from_array
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
+from aeclust.images.ranges import bounds
 from aeclust.images.source import Images, Source, listing, load
 
 __all__ = [

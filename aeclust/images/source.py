@@ -68,6 +68,8 @@ class Images:
         What ``skip_bad`` left out, with the reason.
     listing : str
         Of a folder that was decoded just now, what :func:`listing` was before; else empty.
+    remarks : tuple of str
+        What the user should know of the values, in words.
     known_digest : str
         What :meth:`digest` gives, if a file whose bytes were verified says so; else empty.
     """
@@ -77,6 +79,7 @@ class Images:
     source: Source
     skipped: tuple[str, ...] = ()
     listing: str = ""
+    remarks: tuple[str, ...] = ()
     known_digest: str = ""
 
     def __len__(self) -> int:
@@ -125,6 +128,7 @@ def load(
     """
     location = source.location
     path, _, key = location.partition("::")
+    remarks: list[str] = []
     if location.startswith("demo:"):
         _refuse_stated(source, *_FOR_ARRAYS, *_FOR_FOLDERS)
         pixels = demo.load(demo_name(location)).pixels
@@ -142,8 +146,8 @@ def load(
             _refuse_stated(source, *_FOR_FOLDERS)
         place, raw = read_array(path, key or None)
         with at(place):
-            pixels = from_array(raw, layout=source.layout, range=source.range)
-    return Images(pixels, np.arange(len(pixels)), source)
+            pixels = from_array(raw, layout=source.layout, range=source.range, log=remarks.append)
+    return Images(pixels, np.arange(len(pixels)), source, remarks=tuple(remarks))
 
 
 def listing(source: Source) -> str:

@@ -127,6 +127,8 @@ def check_channels(images: Images, channels: int) -> None:
 def describe_images(context: Context, images: Images, recipe: Recipe) -> None:
     """Log what the images were taken for, what was left out, and that they will be resized."""
     context.log(f"{images.source.location}: {images.describe()}")
+    for line in images.remarks:
+        context.log(line)
     for line in images.skipped:
         context.log(f"left out {line}")
     size = recipe.image_size
