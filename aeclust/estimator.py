@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -34,6 +35,7 @@ from aeclust.run.predict import label_by_neighbours
 
 _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
+_RANGE = re.compile(r"`range`[ =]([^ :]+):([^ :,;]+)")  # as the command line takes it
 
 
 @contextmanager
@@ -52,8 +54,7 @@ def _argument_errors() -> Iterator[None]:
 def _in_python(text: str) -> str:
     if "`layout`" in text:
         return "reshape it to (n, h, w, c)"
-    if "`range`" in text and text.startswith("state"):
-        return "state value_range, for example (0, 255)"
+    text = _RANGE.sub(r"`range` (\1, \2)", text)
     return name_settings(text, lambda s: {"k": "n_clusters", "range": "value_range"}.get(s, s))
 
 
@@ -100,7 +101,7 @@ class AutoencoderClusterer(
         Share of images that stay in their cluster by a random view of them, in [0, 1]; of a
         consensus, if the recipe learns from views.
     warnings_ : list of str
-        Reasons to doubt the clusters, see :func:`aeclust.clusters.doubts.doubts`.
+        That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` says.
     network_ : aeclust.network.model.Autoencoder
     recipe_ : aeclust.recipe.Recipe
     n_features_in_ : int
@@ -161,7 +162,8 @@ class AutoencoderClusterer(
             See :func:`aeclust.network.training.train` and
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
-        pixels = self._pixels(X, reset=True, least=2)
+        remarks: list[str] = []
+        pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
         settings = {  # numbers of numpy, as a search over np.arange gives them, become Python's
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in {**(self.settings or {}), "k": self.n_clusters}.items()
@@ -188,7 +190,7 @@ class AutoencoderClusterer(
             seed=int(seed),
             flattened=self.image_shape is not None,
         )
-        return self._take(models.fit(images, manifest, torch.device(self.device)))
+        return self._take(models.fit(images, manifest, torch.device(self.device)), remarks)
 
     @_argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
@@ -222,11 +224,8 @@ class AutoencoderClusterer(
         latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
         width = self._n_features_out
         if latents.shape[1] != width:
-            raise InputError(
-                f"has latents of {latents.shape[1]} values",
-                where="X",
-                expected=f"{width}, as transform gives them",
-            )
+            what = f"has latents of {latents.shape[1]} values"
+            raise InputError(what, where="X", expected=f"{width}, as transform gives them")
         manifest = self._model.manifest
         size = manifest.shape[1:3] if manifest.flattened else None
         images = inference.decode(self.network_, latents, size=size)
@@ -321,7 +320,7 @@ class AutoencoderClusterer(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _take(self, model: models.Model) -> Self:
+    def _take(self, model: models.Model, remarks: Sequence[str] = ()) -> Self:
         """Be fitted as a model says."""
         labels = model.labels
         self._model = model
@@ -332,11 +331,18 @@ class AutoencoderClusterer(
         self.n_clusters_ = int(self.labels_.max()) + 1
         self.agreement_ = labels.details.get("agreement")
         self.view_agreement_ = labels.details.get("view_agreement")
-        self.warnings_ = list(labels.details.get("warnings", []))
+        self.warnings_ = [*remarks, *labels.details.get("warnings", [])]
         self._n_features_out = model.latents.arrays["latents"].shape[1]
         return self
 
-    def _pixels(self, X: NDArray[Any], *, reset: bool = False, least: int = 1) -> NDArray[Any]:
+    def _pixels(
+        self,
+        X: NDArray[Any],
+        *,
+        reset: bool = False,
+        least: int = 1,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> NDArray[Any]:
         """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.image_shape is not None:
@@ -344,12 +350,8 @@ class AutoencoderClusterer(
             shape = self._shape(rows.shape[1])
             layout, images = "nhw" if len(shape) == 2 else "nhwc", rows.reshape(-1, *shape)
         else:
-            layout, images = (
-                None,
-                check_array(
-                    X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
-                ),
-            )
+            rules |= {"allow_nd": True, "ensure_2d": False, "input_name": "X"}
+            layout, images = None, check_array(X, estimator=self, **rules)
             if images.ndim == 2:
                 raise InputError(
                     f"has shape {images.shape}",
@@ -359,7 +361,7 @@ class AutoencoderClusterer(
                 )
         stated = self._range()
         with at("X"):
-            pixels = from_array(images, layout=layout, range=stated)
+            pixels = from_array(images, layout=layout, range=stated, log=log)
         if reset and self.image_shape is None:
             self.n_features_in_ = math.prod(pixels.shape[1:])
         if not reset and pixels.shape[3] != self.network_.image_channels:
@@ -377,11 +379,9 @@ class AutoencoderClusterer(
         with suppress(TypeError, ValueError):
             shape = np.empty(length).reshape(self.image_shape).shape
         if len(shape) not in (2, 3):
-            raise InputError(
-                f"rows of {length} values are no images of shape {self.image_shape!r}",
-                where="image_shape",
-                expected="(h, w) or (h, w, c) of that many values in all",
-            )
+            what = f"rows of {length} values are no images of shape {self.image_shape!r}"
+            expected = "(h, w) or (h, w, c) of that many values in all"
+            raise InputError(what, where="image_shape", expected=expected)
         return shape
 
     def _range(self) -> str | None:
@@ -393,8 +393,6 @@ class AutoencoderClusterer(
         except (TypeError, ValueError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise InputError(
-                f"value_range is {self.value_range!r}",
-                expected="the numbers that mean black and white, for example (0, 255)",
-            )
+            expected = "the numbers that mean black and white, for example (0, 255)"
+            raise InputError(f"value_range is {self.value_range!r}", expected=expected)
         return f"{low!r}:{high!r}"

@@ -48,6 +48,8 @@ def fitting(low: float, high: float, slack: float = _ROUNDING) -> str:
     >>> fitting(0, 3_900), fitting(-0.9, 1), fitting(0, 16), fitting(-1_000, 2_000)
     ('0:4095', '-1:1', '0:16', '-1000:2000')
     """
+    if low == high == 0:
+        return "0:255"
     usual = ((-1.0, 1.0),) if low < 0 else tuple((0.0, float(white)) for white in _WHITES)
     for black, white in usual:
         edge = slack * (white - black)
