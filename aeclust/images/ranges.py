@@ -60,7 +60,8 @@ def fitting(low: float, high: float, slack: float = _ROUNDING) -> str:
     for digits in (6, 9, 17):
         texts = _text(black, digits), _text(white, digits)
         left, right = map(float, texts)
-        if left < right and left - slack * (right - left) <= black <= white <= right:
+        edge = slack * (right - left)
+        if left < right and left - edge <= black and white <= right + edge:
             break
     return ":".join(texts)
 
