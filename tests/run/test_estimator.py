@@ -220,6 +220,14 @@ def test_a_stated_range_takes_whole_numbers_and_standardised_values(
     np.testing.assert_allclose(made.transform(values), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_a_range_that_is_hardly_used_is_a_warning() -> None:
+    fitted = model().set_params(value_range=(0, 65_535)).fit(IMAGES.astype(np.uint16))
+    assert fitted.warnings_[0] == (
+        "the stated range 0.0:65535.0 is hardly used: values are "
+        f"{IMAGES.min()} to {IMAGES.max()}, and the images nearly black; 0:255 would fit"
+    )
+
+
 # -- errors ------------------------------------------------------------------------------------
 
 NUMBERS = "the numbers that mean black and white, for example (0, 255)"
@@ -242,13 +250,19 @@ SHAPE = {"where": "image_shape", "expected": "(h, w) or (h, w, c) of that many v
             "mend": "reshape it, or state the image_shape that its rows were flattened from"}),
         ({}, IMAGES * 2.0, {
             "what": "has float64 values 0 to 478", "expected": "float in [0, 1], or uint8",
-            "mend": "state value_range, for example (0, 255)"}),
+            "mend": "state the range, for example value_range (0, 1023)"}),
+        ({}, IMAGES / 127.5 - 1, {
+            "expected": "float in [0, 1], or uint8",
+            "mend": "state the range, for example value_range (-1, 1)"}),
+        ({}, IMAGES // 128, {
+            "expected": "an unambiguous range",
+            "mend": "state value_range (0, 255) or value_range (0, 1)"}),
         ({}, IMAGES[:, :, :3, 0], {
             "what": "has shape (24, 8, 3): one colour image, or grey images 3 pixels wide",
             "mend": "reshape it to (n, h, w, c)"}),
         ({"value_range": (0, 100)}, IMAGES, {
             "where": "X", "what": "has values 0 to 239", "expected": "values within 0.0:100.0",
-            "mend": "change value_range"}),
+            "mend": "change it, for example to value_range (0, 255)"}),
         *(({"value_range": bad}, IMAGES, {"what": f"value_range is {bad}", "expected": NUMBERS})
           for bad in ((0, "white"), (255, 0), (0, np.inf))),
         *(({"image_shape": bad}, ROWS, {
