@@ -133,6 +133,7 @@ def printable(text: str) -> str:
 
 
 _MOST_LISTED, _LONGEST_LISTED = 10, 60
+_LONGEST_REASON = 200  # of which some hold half a file
 
 
 def listed(names: Iterable[object], nothing: str = "nothing") -> str:
@@ -150,9 +151,9 @@ def listed(names: Iterable[object], nothing: str = "nothing") -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what a library says of a failure, or its kind if it says nothing."""
+    """How what a library says of a failure begins, or its kind if it says nothing."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]
+    return str(text).splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

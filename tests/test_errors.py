@@ -18,6 +18,7 @@ from aeclust.errors import (
     at,
     listed,
     printable,
+    reason,
 )
 
 # a busy machine is no failure
@@ -57,6 +58,13 @@ def test_the_message_has_only_the_parts_that_are_given(parts: dict[str, str], li
 )
 def test_a_list_in_an_error_is_short(names: Iterable[object], text: str) -> None:
     assert listed(names) == text
+
+
+def test_the_reason_of_a_library_is_short_and_in_one_line() -> None:
+    assert reason(OSError(2, "No such file")) == "No such file"
+    assert reason(ValueError("a" * 300)) == "a" * 200
+    assert reason(ValueError("one\ntwo")) == "one"
+    assert reason(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize(

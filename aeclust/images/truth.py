@@ -248,7 +248,7 @@ def _reading(path: str, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError, csv.Error) as error:
-        what, mend = f"cannot be read ({reason(error)[:200]})", near_file(path, "check the path")
+        what, mend = f"cannot be read ({reason(error)})", near_file(path, "check the path")
         raise InputError(what, where=path, expected=expected, mend=mend) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -265,7 +266,7 @@ def test_nothing_is_said_of_a_range_that_may_be_right(array: Array, stated: str 
 )
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_rounding_beyond_black_and_white_is_clipped(
-    array: Array, wanted: list[float], order: str
+    array: Array, wanted: list[float], order: Literal["<", ">"]
 ) -> None:
     for stated in (None, "0:1"):
         pixels = from_array(array.astype(array.dtype.newbyteorder(order)), range=stated)
