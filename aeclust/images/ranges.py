@@ -66,17 +66,6 @@ def fitting(low: float, high: float, slack: float = _ROUNDING) -> str:
     return ":".join(texts)
 
 
-def hardly_used(low: float, high: float, stated: str) -> str:
-    """A remark for the user if values from `low` to `high` are few of a stated range; or empty."""
-    black, white = bounds(stated)
-    if not low < high or _share(low, high, black, white) >= _USED:
-        return ""
-    return (
-        f"the stated range {stated} is hardly used: values are {_text(low)} to {_text(high)}, and"
-        f" the images nearly {'grey' if black < 0 else 'black'}; {fitting(low, high)} would fit"
-    )
-
-
 def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], None]) -> NDArray[Any]:
     """uint8, or floating in [0, 1], of an array (n, h, w, c); every value is looked at once.
 
@@ -109,6 +98,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
             what = "has uint8 values 0 and 1 only: nearly black, or black and white"
             mend = "state `range` 0:255 or `range` 0:1"
             raise InputError(what, expected="an unambiguous range", mend=mend)
+        _remark(low, high, "0:255", log)
         return images
     if dtype.kind in "ui":
         mend = f"state the range, for example {hint}"
@@ -118,6 +108,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
         mend = "clip it to [0, 1], or " * near + f"state the range, for example {hint}"
         expected = "float in [0, 1], or uint8"
         raise InputError(f"has {dtype} {values}", expected=expected, mend=mend)
+    _remark(low, high, "0:1", log)
     if low >= 0 and high <= 1 and dtype.isnative and dtype.itemsize <= 8:
         return images
     plain = np.dtype(f"f{min(dtype.itemsize, 8)}")  # the only ones that networks take
@@ -127,6 +118,16 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
 def _share(low: float, high: float, black: float, white: float) -> float:
     """How much of a range is used; dark images count from black, but where grey is the middle."""
     return (high - (low if black < 0 else black)) / (white - black)
+
+
+def _remark(low: float, high: float, meant: str, log: Callable[[str], None]) -> None:
+    """Tell the user if values from `low` to `high` are few of a range."""
+    black, white = bounds(meant)
+    if low < high and _share(low, high, black, white) < _USED:
+        log(
+            f"the range {meant} is hardly used: values are {_text(low)} to {_text(high)}, and the"
+            f" images nearly {'grey' if black < 0 else 'black'}; {fitting(low, high)} would fit"
+        )
 
 
 def _text(value: float, digits: int = 6) -> str:
@@ -166,8 +167,7 @@ def _rescaled(
             expected=f"values within {stated}",
             mend=f"change it, for example to {_setting(fitting(low, high, slack))}",
         )
-    if remark := hardly_used(low, high, stated):
-        log(remark)
+    _remark(low, high, stated, log)
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
 
@@ -183,7 +183,7 @@ def _copied(
 ) -> NDArray[Any]:
     """A changed copy, made block by block."""
     needed = float(dtype.itemsize) * images.size
-    memory.check(needed, "its copy in [0, 1]", "save it in that range")
+    memory.check(needed, "its copy in [0, 1]", "save it as uint8, or as float32 in [0, 1]")
     result, done = np.empty(images.shape, dtype), 0
     for block in blocks(images):
         result[done : done + len(block)] = change(block)

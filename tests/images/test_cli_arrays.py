@@ -46,7 +46,7 @@ def test_a_range_that_is_hardly_used_is_said_once(cli: Cli, data: Data) -> None:
     np.save("deep.npy", np.load(data.images).astype(np.uint16))
     done = cli("train", "deep.npy", "--range", "0:65535", *SHORT)
     assert done.code == 0
-    assert done.err.count("the stated range 0:65535 is hardly used: values are ") == 1
+    assert done.err.count("the range 0:65535 is hardly used: values are ") == 1
     assert "the images nearly black; 0:255 would fit" in done.err
 
 

@@ -226,15 +226,18 @@ def test_whatever_range_an_error_names_the_next_try_is_taken(array: Array) -> No
         (RGB / 255, "0:255", "0 to 0.701961, and the images nearly black; 0:1"),
         (floats(-0.2, 0.1), "-1:1", "-0.2 to 0.1, and the images nearly grey; -0.2:0.1"),
         (RGB > 9, "0:255", "0 to 1, and the images nearly black; 0:1"),
+        (RGB // 8, None, "0 to 22, and the images nearly black; 0:22"),
+        (RGB / 1_024, None, "0 to 0.174805, and the images nearly black; 0:0.174805"),
     ],
 )
-def test_a_stated_range_that_is_hardly_used_is_said(
+def test_a_range_that_is_hardly_used_is_said(
     array: Array, stated: str, rest: str, tmp_path: Path
 ) -> None:
     images = load(numpy_file(array, range=stated)(tmp_path))
-    line = f"the stated range {stated} is hardly used: values are {rest} would fit"
+    meant = stated or ("0:255" if array.dtype == np.uint8 else "0:1")
+    line = f"the range {meant} is hardly used: values are {rest} would fit"
     assert images.remarks == (line,)
-    assert images.pixels.max() < 0.6
+    assert from_array(array, range=rest.split()[-1]).max() > 0.69
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_a_stated_range_takes_whole_numbers_and_standardised_values(
 def test_a_range_that_is_hardly_used_is_a_warning() -> None:
     fitted = model().set_params(value_range=(0, 65_535)).fit(IMAGES.astype(np.uint16))
     assert fitted.warnings_[0] == (
-        "the stated range 0.0:65535.0 is hardly used: values are "
+        "the range 0.0:65535.0 is hardly used: values are "
         f"{IMAGES.min()} to {IMAGES.max()}, and the images nearly black; 0:255 would fit"
     )
 
