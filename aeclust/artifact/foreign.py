@@ -59,13 +59,14 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     WriteError
         If the temporary file cannot be written.
     """
-    refusal = refused(
-        "cannot be used",
-        expected="an HDF5 file of plain arrays of numbers",
-        mend="copy the array into a new file" if key else "name the array, as FILE::KEY",
-    )
-    with at(path), refusal, open_regular(path) as source, h5py.File(source, "r") as file:
-        name, item = _choose(file, key, axes)
+    key = key.strip("/") if key else None
+    plain = "an HDF5 file of plain arrays of numbers"
+    unreadable = refused("cannot be used", expected=plain, mend="save it again")
+    mend = "copy the array into a new file" if key else "name the array, as FILE::KEY"
+    unclear = refused("cannot be used", expected=plain, mend=mend)
+    with at(path), unreadable, open_regular(path) as source, h5py.File(source, "r") as file:
+        with unclear:
+            name, item = _choose(file, key, axes)
         size, there = size_of(item), memory.machine()
         check_total(size, os.fstat(source.fileno()).st_size * _GZIP)
         start = place_of(item)
@@ -83,19 +84,27 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
 
 def _choose(file: h5py.File, key: str | None, axes: tuple[int, ...]) -> tuple[str, h5py.Dataset]:
     """The dataset that is meant; of one that is named, what lies beside it does not matter."""
-    found = {}
-    for name, item in datasets(file, key):
+    found = dict(sorted(datasets(file, key)))
+    if key is not None and not found:  # there are but names to tell
+        names = []
+        with suppress(ContentError):
+            for name, _ in datasets(file):
+                names.append(name)
+        choose_key(key, dict.fromkeys(sorted(names), ()), axes)
+    for name, item in found.items():  # before their shapes, which may lie in other files
         check_storage(item, name)
-        found[name] = item
-    if key is not None and not found:
-        with suppress(ContentError):  # names are all that is wanted
-            found.update(datasets(file))
-    names = sorted(found)
-    shapes = {name: found[name].shape if _is_array(found[name]) else () for name in names}
+    shapes = {name: item.shape if _is_array(item) else () for name, item in found.items()}
     name = choose_key(key, shapes, axes)
-    if not _is_array(found[name]):
-        raise ContentError(f"{name!r} has dtype {found[name].dtype}")
-    return name, found[name]
+    item = found[name]
+    if item.shape is None:
+        raise ContentError(f"{name!r} holds nothing")
+    if not _is_array(item):
+        raise InputError(
+            f"{name!r} has dtype {item.dtype}",
+            expected="numbers, or texts of one width",
+            mend="copy it as such into a new file",
+        )
+    return name, item
 
 
 def _is_array(item: h5py.Dataset) -> bool:

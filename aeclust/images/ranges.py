@@ -131,7 +131,8 @@ def _remark(low: float, high: float, meant: str, log: Callable[[str], None]) -> 
 
 
 def _text(value: float, digits: int = 6) -> str:
-    return str(int(value)) if float(value).is_integer() else f"{value:.{digits}g}"
+    short = abs(value) < 1e15 and float(value).is_integer()
+    return str(int(value)) if short else f"{value:.{digits}g}"
 
 
 def _setting(text: str) -> str:

@@ -389,6 +389,8 @@ def test_other_files_are_not_even_opened(way: str, tmp_path: Path, secret: Path)
         assert reason in damage(path)
         with pytest.raises(InputError) as of_any_file:
             read_array(path, "latents", (2,))
+        with refused(what="no array is called 'none'"):
+            read_array(path, "none", (2,))
         assert not opened()
         with h5py.File(path) as unguarded:  # the trap is real: without the gate it snaps
             assert unguarded["latents"][()].tolist() == SECRET.tolist()
