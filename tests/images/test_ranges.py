@@ -194,7 +194,7 @@ def test_the_range_that_is_named_fits_and_is_taken(array: Array, what: str, hint
     assert (pixels.min() >= 0, pixels.max() <= 1, remarks) == (True, True, [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     array=st.sampled_from(["i1", "u2", ">u2", "i2", "i4", "u8", "f2", ">f4", "f8"]).flatmap(
         lambda dtype: hnp.arrays(
