@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -85,6 +85,11 @@ class AutoencoderClusterer(
         The values that mean black and white; others beyond them are an error.
     random_state : int, RandomState or None
         An int gives the same result every time on the same machine, versions and threads.
+    epochs : int, optional
+        Of training in all, shared among its phases as by :meth:`aeclust.recipe.Recipe.lasting`;
+        ``settings`` sets those of each phase by themselves.
+    verbose : int
+        Above 0, print a line after each epoch, and one a minute during other work.
     device : str or torch.device
         ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
@@ -136,6 +141,8 @@ class AutoencoderClusterer(
         image_shape: tuple[int, int] | tuple[int, int, int] | None = None,
         value_range: tuple[float, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        epochs: int | None = None,
+        verbose: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.n_clusters = n_clusters
@@ -144,6 +151,8 @@ class AutoencoderClusterer(
         self.image_shape = image_shape
         self.value_range = value_range
         self.random_state = random_state
+        self.epochs = epochs
+        self.verbose = verbose
         self.device = device
 
     @_argument_errors()
@@ -164,14 +173,7 @@ class AutoencoderClusterer(
         """
         remarks: list[str] = []
         pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
-        settings = {  # numbers of numpy, as a search over np.arange gives them, become Python's
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in {**(self.settings or {}), "k": self.n_clusters}.items()
-        }
-        with at("recipe"):
-            base = named(self.recipe)
-        with at("settings"):
-            recipe = base.override(settings)
+        recipe = self._recipe()
         with at("X"):
             check_enough(pixels, recipe.k)
         seed = self.random_state
@@ -180,7 +182,7 @@ class AutoencoderClusterer(
         if not 0 <= seed < 2**32:
             expected = "a whole number from 0 to 2^32 - 1"
             raise InputError(f"random_state is {seed}", expected=expected)
-        source = Source(location=_LOCATION, range=self._range())
+        source = Source(location=_LOCATION, range=models.stated_range(self.value_range))
         images = Images(pixels, np.arange(len(pixels)), source)
         manifest = Manifest(
             source=source,
@@ -190,7 +192,9 @@ class AutoencoderClusterer(
             seed=int(seed),
             flattened=self.image_shape is not None,
         )
-        return self._take(models.fit(images, manifest, torch.device(self.device)), remarks)
+        write = print if self.verbose else None
+        made = models.fit(images, manifest, torch.device(self.device), write=write)
+        return self._take(made, remarks)
 
     @_argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
@@ -320,6 +324,21 @@ class AutoencoderClusterer(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def _recipe(self) -> Recipe:
+        """The recipe that the parameters ask for."""
+
+        def plain(value: object) -> Any:  # a search over np.arange gives numbers of numpy
+            return value.item() if isinstance(value, np.generic) else value
+
+        settings = {**(self.settings or {}), "k": self.n_clusters}
+        with at("recipe"):
+            base = named(self.recipe)
+        with at("settings"):
+            recipe = base.override({name: plain(value) for name, value in settings.items()})
+        if self.epochs is None:
+            return recipe
+        return recipe.lasting(plain(self.epochs), fixed="label_epochs" in settings)
+
     def _take(self, model: models.Model, remarks: Sequence[str] = ()) -> Self:
         """Be fitted as a model says."""
         labels = model.labels
@@ -347,7 +366,7 @@ class AutoencoderClusterer(
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=reset, **rules)
-            shape = self._shape(rows.shape[1])
+            shape = models.shape_of_rows(rows.shape[1], self.image_shape)
             layout, images = "nhw" if len(shape) == 2 else "nhwc", rows.reshape(-1, *shape)
         else:
             rules |= {"allow_nd": True, "ensure_2d": False, "input_name": "X"}
@@ -359,7 +378,7 @@ class AutoencoderClusterer(
                     expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
                     mend="reshape it, or state the image_shape that its rows were flattened from",
                 )
-        stated = self._range()
+        stated = models.stated_range(self.value_range)
         with at("X"):
             pixels = from_array(images, layout=layout, range=stated, log=log)
         if reset and self.image_shape is None:
@@ -372,27 +391,3 @@ class AutoencoderClusterer(
                 mend="convert the images",
             )
         return pixels
-
-    def _shape(self, length: int) -> tuple[int, ...]:
-        """The shape of the images that rows of so many values are flattened from."""
-        shape: tuple[int, ...] = ()
-        with suppress(TypeError, ValueError):
-            shape = np.empty(length).reshape(self.image_shape).shape
-        if len(shape) not in (2, 3):
-            what = f"rows of {length} values are no images of shape {self.image_shape!r}"
-            expected = "(h, w) or (h, w, c) of that many values in all"
-            raise InputError(what, where="image_shape", expected=expected)
-        return shape
-
-    def _range(self) -> str | None:
-        """The range of values as :class:`~aeclust.images.Source` has it."""
-        if self.value_range is None:
-            return None
-        try:
-            low, high = map(float, self.value_range)
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            expected = "the numbers that mean black and white, for example (0, 255)"
-            raise InputError(f"value_range is {self.value_range!r}", expected=expected)
-        return f"{low!r}:{high!r}"

@@ -39,6 +39,7 @@ def train(
     if training.write_config:
         setup.reply(answers.recipe_answer(recipe), common.as_json)
         return
+    kept = training.kept(recipe, begun)
     source = images.source()
     if begun is not None:
         source = source or begun.source
@@ -60,13 +61,13 @@ def train(
             seed=seed or 0,
             val_images=val_images,
             val_labels=val_labels,
+            kept=kept,
             resume=resume,
             force=force,
         )
         if context.team.leads:
             setup.reply(answers.trained_answer(common.run, trained), common.as_json)
-            rows = ",".join(map(str, range(1, min(4, trained.manifest.shape[0])))) or "0"
-            setup.log_next(context, "predict > submission.csv", f"reconstruct --idx {rows}")
+            setup.log_next(context, "cluster", "report", "predict > submission.csv")
 
 
 @command(WORK)

@@ -16,7 +16,7 @@ from aeclust import artifact as artifacts
 from aeclust.artifact import Array
 from aeclust.run.folder import RunFolder
 
-SHORT = ["--set", "image_size=8", "--batch-size", "16", "--epochs", "1", "--seed", "3"]
+SHORT = ["--set", "image_size=8", "--batch-size", "16", "--set", "epochs=1", "--seed", "3"]
 RECIPES: dict[str, list[str]] = {
     "hybrid": [*TWO_PHASES, *SHORT, "--set", "label_epochs=1"],
     "baseline": ["--recipe", "baseline", "--set", "channels=4,8", *SHORT],

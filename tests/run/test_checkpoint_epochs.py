@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tiny
 
-from aeclust.recipe import checkpoint_epochs
+from aeclust.run.checkpoints import checkpoint_epochs
 
 
 def kept(name: str = "baseline", **changes: object) -> list[int]:
