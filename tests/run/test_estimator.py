@@ -82,6 +82,46 @@ def test_fit_finds_two_obvious_kinds_and_predicts_new_ones(fitted: AutoencoderCl
     assert score(fitted.predict(IMAGES.repeat(2, axis=1).repeat(2, axis=2)), KINDS).accuracy == 1.0
 
 
+def test_verbose_prints_epochs_and_nothing_else_does(
+    fitted: AutoencoderClusterer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chatty = model().set_params(verbose=1).fit(IMAGES)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert lines[3:] == ["clustering 24 latents: pca:2 > kmeans, k = 2"]
+    assert err == ""
+    np.testing.assert_array_equal(chatty.labels_, fitted.labels_)
+    for quiet in (0, False):
+        model().set_params(verbose=quiet).fit(IMAGES)
+        assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "settings", "expected"),
+    [
+        (3, {}, (2, 1)),
+        (np.int64(1), {}, (1, 0)),
+        (4, {"label_epochs": 2}, (2, 2)),
+        (None, {"epochs": 3}, (3, 4)),
+    ],
+)
+def test_epochs_are_those_of_both_phases(
+    epochs: int | None, settings: dict[str, object], expected: tuple[int, int]
+) -> None:
+    small = {"channels": (4, 8), "image_size": 8, "batch_size": 8}
+    made = AutoencoderClusterer(settings={**small, **settings}, epochs=epochs, random_state=0)
+    recipe = made.fit(IMAGES).recipe_
+    assert (recipe.epochs, recipe.label_epochs) == expected
+    assert {type(recipe.epochs), type(recipe.label_epochs)} == {int}
+
+
+@pytest.mark.parametrize("epochs", [0, 2.5, "many"])
+def test_epochs_must_be_a_number_of_them(epochs: object) -> None:
+    with pytest.raises(ArgumentError, match="epochs is"):
+        model().set_params(epochs=epochs).fit(IMAGES)
+
+
 def test_equal_seeds_give_equal_results(fitted: AutoencoderClusterer) -> None:
     np.testing.assert_array_equal(model().fit_predict(IMAGES), fitted.labels_)
     np.testing.assert_array_equal(model().fit_transform(IMAGES), fitted.transform(IMAGES))
