@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and ids may be in any script
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if arguments is None:
+        _hush_libraries()
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
@@ -60,6 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         write_line("terminated")
         return 143
+
+
+def _hush_libraries() -> None:
+    """Keep what is not ours off standard error, in a process that is."""
+    if not sys.warnoptions:  # python -W shows warnings to whoever wants to see them
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def flag_of(setting: str, command: str = "") -> str:
