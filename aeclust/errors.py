@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -164,6 +165,22 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def to_install(extra: str) -> str:
+    """How to install the packages of an extra of aeclust, which no index need have.
+
+    >>> to_install("safetensors")
+    "pip install 'safetensors>=0.5'"
+    """
+    from importlib import metadata  # which takes a while
+
+    try:
+        needs = [need.partition(";") for need in metadata.requires("aeclust") or []]
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return f"pip install '.[{extra}]'"
+    names = [name.strip() for name, _, when in needs if re.search(f"extra == .{extra}\\b", when)]
+    return shlex.join(["pip", "install", *names])
 
 
 _MOST_NAMES = 5_000  # beyond that, looking for a near one takes a while

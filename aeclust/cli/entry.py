@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from aeclust.cli import check, look, share, streams, work  # noqa: F401 - their commands
+from aeclust.cli import check, hints, look, share, streams, work  # noqa: F401 - their commands
 from aeclust.cli.app import app
 from aeclust.cli.terminal import Terminated, terminable, write_line
 from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.TyperException as error:
         if error.format_message():  # or else a bare aeclust has shown its help
-            write_line(f"error: {_usage_text(error)}")
+            words = sys.argv[1:] if arguments is None else arguments
+            write_line(f"error: {_usage_text(error, words)}")
         return 2
     except OSError as error:
         if error.filename is not None:  # a path that the system does not take
@@ -99,7 +100,7 @@ def flag_of(setting: str, command: str = "") -> str:
     return flags.get(setting, other)
 
 
-def _usage_text(error: typer.TyperException) -> str:
+def _usage_text(error: typer.TyperException, words: Sequence[str]) -> str:
     """What typer has against a request, in one line that ends with how to mend it."""
     context = getattr(error, "ctx", None)
     mend = f"see {context.command_path if context else 'aeclust'} --help"
@@ -111,9 +112,11 @@ def _usage_text(error: typer.TyperException) -> str:
         mend = did_you_mean(value, known, mend)
         expected = f"one of {', '.join(known)}"
         return InputError(f"is {value!r}", where=flag, expected=expected, mend=mend).line()
-    if getattr(error, "possibilities", None):
-        text = error.message
-        mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
+    if flag := getattr(error, "option_name", ""):
+        commands: Any = get_command(app)
+        flags = hints.flags_of({n: commands.commands[n] for n in commands.list_commands(context)})
+        command = context.info_name if context and context.info_name in flags else ""
+        text, mend = error.message, hints.meant(flag, words, command, flags) or mend
     return f"{text.replace('Value error, ', '').rstrip('.')}; {mend}"
 
 
