@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -132,10 +133,28 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_MOST_LISTED, _LONGEST_LISTED = 10, 60
+_LONGEST_REASON = 200  # of which some hold half a file
+
+
+def listed(names: Iterable[object], nothing: str = "nothing") -> str:
+    """Names for an error, of which a file may hold thousands, each of any length.
+
+    >>> listed(range(13))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more'
+    """
+    texts = [
+        text if len(text) <= _LONGEST_LISTED else text[: _LONGEST_LISTED - 3] + "..."
+        for text in map(str, names)
+    ]
+    more = len(texts) - _MOST_LISTED
+    return (", ".join(texts[:_MOST_LISTED]) or nothing) + (f" and {more} more" if more > 0 else "")
+
+
 def reason(error: BaseException) -> str:
-    """The first line of what a library says of a failure, or its kind if it says nothing."""
+    """How what a library says of a failure begins, or its kind if it says nothing."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]
+    return str(text).splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -146,6 +165,22 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def to_install(extra: str) -> str:
+    """How to install the packages of an extra of aeclust, which no index need have.
+
+    >>> to_install("safetensors")
+    "pip install 'safetensors>=0.5'"
+    """
+    from importlib import metadata  # which takes a while
+
+    try:
+        needs = [need.partition(";") for need in metadata.requires("aeclust") or []]
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return f"pip install '.[{extra}]'"
+    names = [name.strip() for name, _, when in needs if re.search(f"extra == .{extra}\\b", when)]
+    return shlex.join(["pip", "install", *names])
 
 
 _MOST_NAMES = 5_000  # beyond that, looking for a near one takes a while

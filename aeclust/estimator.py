@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -34,6 +35,7 @@ from aeclust.run.predict import label_by_neighbours
 
 _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
+_RANGE = re.compile(r"`range`[ =]([^ :]+):([^ :,;]+)")  # as the command line takes it
 
 
 @contextmanager
@@ -52,8 +54,7 @@ def _argument_errors() -> Iterator[None]:
 def _in_python(text: str) -> str:
     if "`layout`" in text:
         return "reshape it to (n, h, w, c)"
-    if "`range`" in text and text.startswith("state"):
-        return "state value_range, for example (0, 255)"
+    text = _RANGE.sub(r"`range` (\1, \2)", text)
     return name_settings(text, lambda s: {"k": "n_clusters", "range": "value_range"}.get(s, s))
 
 
@@ -84,6 +85,11 @@ class AutoencoderClusterer(
         The values that mean black and white; others beyond them are an error.
     random_state : int, RandomState or None
         An int gives the same result every time on the same machine, versions and threads.
+    epochs : int, optional
+        Of training in all, shared among its phases as by :meth:`aeclust.recipe.Recipe.lasting`;
+        ``settings`` sets those of each phase by themselves.
+    verbose : int
+        Above 0, print a line after each epoch, and one a minute during other work.
     device : str or torch.device
         ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
@@ -100,7 +106,7 @@ class AutoencoderClusterer(
         Share of images that stay in their cluster by a random view of them, in [0, 1]; of a
         consensus, if the recipe learns from views.
     warnings_ : list of str
-        Reasons to doubt the clusters, see :func:`aeclust.clusters.doubts.doubts`.
+        That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` says.
     network_ : aeclust.network.model.Autoencoder
     recipe_ : aeclust.recipe.Recipe
     n_features_in_ : int
@@ -135,6 +141,8 @@ class AutoencoderClusterer(
         image_shape: tuple[int, int] | tuple[int, int, int] | None = None,
         value_range: tuple[float, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        epochs: int | None = None,
+        verbose: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.n_clusters = n_clusters
@@ -143,6 +151,8 @@ class AutoencoderClusterer(
         self.image_shape = image_shape
         self.value_range = value_range
         self.random_state = random_state
+        self.epochs = epochs
+        self.verbose = verbose
         self.device = device
 
     @_argument_errors()
@@ -161,15 +171,9 @@ class AutoencoderClusterer(
             See :func:`aeclust.network.training.train` and
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
-        pixels = self._pixels(X, reset=True, least=2)
-        settings = {  # numbers of numpy, as a search over np.arange gives them, become Python's
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in {**(self.settings or {}), "k": self.n_clusters}.items()
-        }
-        with at("recipe"):
-            base = named(self.recipe)
-        with at("settings"):
-            recipe = base.override(settings)
+        remarks: list[str] = []
+        pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
+        recipe = self._recipe()
         with at("X"):
             check_enough(pixels, recipe.k)
         seed = self.random_state
@@ -178,7 +182,7 @@ class AutoencoderClusterer(
         if not 0 <= seed < 2**32:
             expected = "a whole number from 0 to 2^32 - 1"
             raise InputError(f"random_state is {seed}", expected=expected)
-        source = Source(location=_LOCATION, range=self._range())
+        source = Source(location=_LOCATION, range=models.stated_range(self.value_range))
         images = Images(pixels, np.arange(len(pixels)), source)
         manifest = Manifest(
             source=source,
@@ -188,7 +192,9 @@ class AutoencoderClusterer(
             seed=int(seed),
             flattened=self.image_shape is not None,
         )
-        return self._take(models.fit(images, manifest, torch.device(self.device)))
+        write = print if self.verbose else None
+        made = models.fit(images, manifest, torch.device(self.device), write=write)
+        return self._take(made, remarks)
 
     @_argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
@@ -222,11 +228,8 @@ class AutoencoderClusterer(
         latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
         width = self._n_features_out
         if latents.shape[1] != width:
-            raise InputError(
-                f"has latents of {latents.shape[1]} values",
-                where="X",
-                expected=f"{width}, as transform gives them",
-            )
+            what = f"has latents of {latents.shape[1]} values"
+            raise InputError(what, where="X", expected=f"{width}, as transform gives them")
         manifest = self._model.manifest
         size = manifest.shape[1:3] if manifest.flattened else None
         images = inference.decode(self.network_, latents, size=size)
@@ -321,7 +324,22 @@ class AutoencoderClusterer(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _take(self, model: models.Model) -> Self:
+    def _recipe(self) -> Recipe:
+        """The recipe that the parameters ask for."""
+
+        def plain(value: object) -> Any:  # a search over np.arange gives numbers of numpy
+            return value.item() if isinstance(value, np.generic) else value
+
+        settings = {**(self.settings or {}), "k": self.n_clusters}
+        with at("recipe"):
+            base = named(self.recipe)
+        with at("settings"):
+            recipe = base.override({name: plain(value) for name, value in settings.items()})
+        if self.epochs is None:
+            return recipe
+        return recipe.lasting(plain(self.epochs), fixed="label_epochs" in settings)
+
+    def _take(self, model: models.Model, remarks: Sequence[str] = ()) -> Self:
         """Be fitted as a model says."""
         labels = model.labels
         self._model = model
@@ -332,24 +350,27 @@ class AutoencoderClusterer(
         self.n_clusters_ = int(self.labels_.max()) + 1
         self.agreement_ = labels.details.get("agreement")
         self.view_agreement_ = labels.details.get("view_agreement")
-        self.warnings_ = list(labels.details.get("warnings", []))
+        self.warnings_ = [*remarks, *labels.details.get("warnings", [])]
         self._n_features_out = model.latents.arrays["latents"].shape[1]
         return self
 
-    def _pixels(self, X: NDArray[Any], *, reset: bool = False, least: int = 1) -> NDArray[Any]:
+    def _pixels(
+        self,
+        X: NDArray[Any],
+        *,
+        reset: bool = False,
+        least: int = 1,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> NDArray[Any]:
         """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=reset, **rules)
-            shape = self._shape(rows.shape[1])
+            shape = models.shape_of_rows(rows.shape[1], self.image_shape)
             layout, images = "nhw" if len(shape) == 2 else "nhwc", rows.reshape(-1, *shape)
         else:
-            layout, images = (
-                None,
-                check_array(
-                    X, allow_nd=True, ensure_2d=False, input_name="X", estimator=self, **rules
-                ),
-            )
+            rules |= {"allow_nd": True, "ensure_2d": False, "input_name": "X"}
+            layout, images = None, check_array(X, estimator=self, **rules)
             if images.ndim == 2:
                 raise InputError(
                     f"has shape {images.shape}",
@@ -357,9 +378,9 @@ class AutoencoderClusterer(
                     expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
                     mend="reshape it, or state the image_shape that its rows were flattened from",
                 )
-        stated = self._range()
+        stated = models.stated_range(self.value_range)
         with at("X"):
-            pixels = from_array(images, layout=layout, range=stated)
+            pixels = from_array(images, layout=layout, range=stated, log=log)
         if reset and self.image_shape is None:
             self.n_features_in_ = math.prod(pixels.shape[1:])
         if not reset and pixels.shape[3] != self.network_.image_channels:
@@ -370,31 +391,3 @@ class AutoencoderClusterer(
                 mend="convert the images",
             )
         return pixels
-
-    def _shape(self, length: int) -> tuple[int, ...]:
-        """The shape of the images that rows of so many values are flattened from."""
-        shape: tuple[int, ...] = ()
-        with suppress(TypeError, ValueError):
-            shape = np.empty(length).reshape(self.image_shape).shape
-        if len(shape) not in (2, 3):
-            raise InputError(
-                f"rows of {length} values are no images of shape {self.image_shape!r}",
-                where="image_shape",
-                expected="(h, w) or (h, w, c) of that many values in all",
-            )
-        return shape
-
-    def _range(self) -> str | None:
-        """The range of values as :class:`~aeclust.images.Source` has it."""
-        if self.value_range is None:
-            return None
-        try:
-            low, high = map(float, self.value_range)
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise InputError(
-                f"value_range is {self.value_range!r}",
-                expected="the numbers that mean black and white, for example (0, 255)",
-            )
-        return f"{low!r}:{high!r}"

@@ -131,6 +131,29 @@ class Recipe:
         """Whether the chain has t-SNE, which cannot place images it was not fitted on."""
         return any(parse_reduction(step)[0] == "tsne" for step in self.reduction)
 
+    def lasting(self, total: int, *, fixed: bool = False) -> Recipe:
+        """The recipe with so many epochs in all.
+
+        The two phases share them as they do now, and each has one at least. A single epoch is the
+        first phase's, and so are all if self-labelling has no number of clusters. If its number of
+        epochs is `fixed`, the first phase has the rest.
+
+        >>> [(r.epochs, r.label_epochs) for r in map(named("hybrid").lasting, (1, 2, 3, 9, 50))]
+        [(1, 0), (1, 1), (2, 1), (7, 2), (39, 11)]
+        """
+        whole = self.override({"epochs": total})
+        if self.k == AUTO_K or not self.label_epochs:
+            return whole
+        labelling = self.label_epochs
+        if fixed:
+            expected = f"more than the {labelling} of self-labelling"
+            mend = "raise `epochs`, or lower `label_epochs`"
+            _require(labelling < total, "epochs", total, expected, mend)
+        else:
+            share = labelling / (self.epochs + labelling)
+            labelling = min(max(1, round(total * share)), total - 1)
+        return dataclasses.replace(self, epochs=total - labelling, label_epochs=labelling)
+
     def override(self, values: Mapping[str, object]) -> Recipe:
         """Replace some fields.
 
@@ -382,15 +405,3 @@ def named(name: str) -> Recipe:
     if name not in RECIPES:
         raise _unknown("recipe", name, RECIPES)
     return RECIPES[name]
-
-
-def checkpoint_epochs(recipe: Recipe, count: int = 12) -> list[int]:
-    """The epochs after which a checkpoint is kept.
-
-    `count` of them, evenly, with 0 and the last, and the end of the first phase.
-
-    >>> checkpoint_epochs(named("baseline"))
-    [0, 9, 18, 27, 36, 45, 55, 64, 73, 82, 91, 100]
-    """
-    evenly = {round(recipe.total_epochs * i / (count - 1)) for i in range(count)}
-    return sorted(evenly | {recipe.epochs})

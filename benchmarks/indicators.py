@@ -28,7 +28,8 @@ from aeclust.clusters.indicators import INDICATORS
 from aeclust.images import demo
 from aeclust.network import training
 from aeclust.network.model import build, load_state
-from aeclust.recipe import checkpoint_epochs, named
+from aeclust.recipe import named
+from aeclust.run.checkpoints import checkpoint_epochs
 from aeclust.run.curve import checkpoint_curve
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -31,7 +31,8 @@ from aeclust.clusters.scores import score
 from aeclust.images import demo
 from aeclust.network import inference, training
 from aeclust.network.model import build, load_state
-from aeclust.recipe import RECIPES, Recipe, checkpoint_epochs
+from aeclust.recipe import RECIPES, Recipe
+from aeclust.run.checkpoints import checkpoint_epochs
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CPU = torch.device("cpu")

@@ -39,7 +39,7 @@ RECIPE += ["--epochs", "11", "--batch-size", "16"]
 
 # the default recipe: 2 epochs that know no k and 2 of self-labelling, four steps each, all kept
 TWO_PHASES = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16"]
-TWO_PHASES += ["--epochs", "2", "--set", "label_epochs=2"]
+TWO_PHASES += ["--set", "epochs=2", "--set", "label_epochs=2"]
 
 # three checkpoints, and the state to resume after every step
 SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]

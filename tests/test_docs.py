@@ -20,7 +20,7 @@ from aeclust.images import demo
 from aeclust.images.truth import load
 
 # networks that take a second: what is shown is that the commands work
-QUICK = ["--set", "channels=4,8", "--set", "label_epochs=1", "--batch-size", "16", "--epochs", "1"]
+QUICK = ["--set", "channels=4,8", "--batch-size", "16", "--epochs", "2"]
 
 NARROW = ["--set", "channels=8,8,16"]
 
@@ -89,7 +89,7 @@ def test_howto_leaves_what_it_promises(reader: Path) -> None:
 # -- the examples of --help ----------------------------------------------------------------------
 
 EXAMPLES = lines_of("docs/cli.md")
-SMALL = ["--set", "channels=8,64", "--set", "label_epochs=1", "--batch-size", "16"]
+SMALL = ["--set", "channels=8,64", "--batch-size", "16"]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_photos(Path("photos"), 30, seed=1)
         np.save("new-images.npy", demo.load("scenes-val").pixels)
         Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
-        for line in ("train --epochs 5", "cluster", "name 0=landscape 1=other"):
+        for line in ("train --epochs 6", "cluster", "name 0=landscape 1=other"):
             type_line(f"aeclust {line}", train=SMALL)
         type_line("aeclust predict > submission.csv")
     return folder
@@ -121,7 +121,7 @@ def test_examples_of_the_help_run(
     monkeypatch.chdir(place)
     if line.startswith("aeclust train"):
         shutil.rmtree("aeclust-run")
-        line += " --epochs 1"  # the last one counts
+        line += " --epochs 2"  # the last one counts
     before = {file for file in place.rglob("*") if file.is_file()}
     printed = type_line(line, train=SMALL)
     assert printed or {file for file in place.rglob("*") if file.is_file()} - before

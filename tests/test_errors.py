@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,9 @@ from aeclust.errors import (
     Interrupted,
     WriteError,
     at,
+    listed,
     printable,
+    reason,
 )
 
 # a busy machine is no failure
@@ -40,6 +44,27 @@ def test_the_message_has_only_the_parts_that_are_given(parts: dict[str, str], li
     assert str(error) == line
     assert (error.what, error.where) == ("is wrong", parts.get("where", ""))
     assert (error.expected, error.mend) == (parts.get("expected", ""), parts.get("mend", ""))
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], "nothing"),
+        (["a"], "a"),
+        (range(10), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (range(3_000), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2990 more"),
+        (["a" * 60, "b" * 61], f"{'a' * 60}, {'b' * 57}..."),
+    ],
+)
+def test_a_list_in_an_error_is_short(names: Iterable[object], text: str) -> None:
+    assert listed(names) == text
+
+
+def test_the_reason_of_a_library_is_short_and_in_one_line() -> None:
+    assert reason(OSError(2, "No such file")) == "No such file"
+    assert reason(ValueError("a" * 300)) == "a" * 200
+    assert reason(ValueError("one\ntwo")) == "one"
+    assert reason(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize(

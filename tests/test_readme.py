@@ -18,7 +18,7 @@ from aeclust.clusters.scores import score
 from aeclust.images import demo
 
 FEW = (1000, 200)  # scenes to learn from, and others
-SHORTER = ["--epochs", "4", "--set", "label_epochs=1", "--set", "channels=16,32,64"]
+SHORTER = ["--epochs", "5", "--set", "label_epochs=1", "--set", "channels=16,32,64"]
 
 
 @pytest.fixture(

@@ -214,6 +214,66 @@ def test_total_epochs_count_self_labelling_where_k_is_known(
 
 
 @pytest.mark.parametrize(
+    ("total", "changes", "fixed", "expected"),
+    [
+        # 14 to 4: the second phase has two ninths, and one epoch at least
+        (1, {}, False, (1, 0)),
+        (2, {}, False, (1, 1)),
+        (3, {}, False, (2, 1)),
+        (6, {}, False, (5, 1)),
+        (7, {}, False, (5, 2)),
+        (18, {}, False, (14, 4)),
+        (50, {}, False, (39, 11)),
+        (7, {"label_epochs": 2}, True, (5, 2)),
+        (3, {"label_epochs": 2}, True, (1, 2)),
+        (3, {"label_epochs": 0}, True, (3, 0)),
+        (3, {"label_epochs": 90}, False, (1, 2)),
+        # without a number of clusters there is no second phase; what it would have had stays
+        (9, {"k": "auto"}, False, (9, 4)),
+        (9, {"k": "auto", "label_epochs": 2}, True, (9, 2)),
+    ],
+)
+def test_so_many_epochs_in_all_are_shared_among_the_phases(
+    total: int, changes: dict[str, object], fixed: bool, expected: tuple[int, int]
+) -> None:
+    made = named("hybrid").override(changes).lasting(total, fixed=fixed)
+    assert (made.epochs, made.label_epochs) == expected
+    assert made.total_epochs == total
+    # asked of a run that has begun, as --resume does, it is the same
+    assert made.lasting(total) == made
+
+
+@given(st.integers(1, 10**5), st.integers(1, 10**5), st.integers(0, 10**5))
+def test_epochs_in_all_are_all_and_shared_in_proportion(total: int, first: int, last: int) -> None:
+    recipe = named("hybrid").override({"epochs": first, "label_epochs": last})
+    made = recipe.lasting(total)
+    assert made.total_epochs == total
+    assert made.lasting(total) == made
+    assert recipe.lasting(recipe.total_epochs) == recipe
+    if made.label_epochs > 1 and made.epochs > 1:
+        assert abs(made.label_epochs - total * last / (first + last)) <= 0.5
+
+
+def test_a_recipe_of_one_phase_has_all_epochs() -> None:
+    assert named("deep").lasting(3) == named("deep").override({"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("total", "fixed", "expected"),
+    [
+        (0, False, "1 or more"),
+        (-3, False, "1 or more"),
+        (10**9, False, "less than 1e9"),
+        (4, True, "more than the 4 of self-labelling"),
+    ],
+)
+def test_no_phase_is_left_without_an_epoch(total: int, fixed: bool, expected: str) -> None:
+    mend = "raise `epochs`, or lower `label_epochs`" if fixed else "change `epochs`"
+    with refused(what=f"epochs is {total}", expected=expected, mend=mend):
+        named("hybrid").lasting(total, fixed=fixed)
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "n", "expected"),
     [
         ("hybrid", {}, 1, 32),

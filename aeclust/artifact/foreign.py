@@ -6,20 +6,30 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from aeclust import memory
-from aeclust.artifact.gate import inspect, open_regular, place_of, refused
-from aeclust.artifact.schema import Array
+from aeclust.artifact.gate import (
+    check_storage,
+    check_total,
+    datasets,
+    open_regular,
+    place_of,
+    refused,
+    size_of,
+)
+from aeclust.artifact.schema import Array, ContentError
 from aeclust.disk import write_errors
-from aeclust.errors import InputError, at
+from aeclust.errors import InputError, at, listed
 
 _BLOCK = 2**24  # bytes decoded in one go
 _SHARE = 0.25  # of the machine's memory, for what is decoded and can as well lie on disk
 _GZIP = 1_100  # times smaller than its content, at the very best
+_KINDS = "biufS"  # of dtypes, numbers and texts of one width
 
 
 def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
@@ -49,39 +59,74 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     WriteError
         If the temporary file cannot be written.
     """
-    refusal = refused(
-        "cannot be used",
-        expected="an HDF5 file of plain arrays of numbers",
-        mend="copy the arrays into a new file",
-    )
-    with at(path), refusal, open_regular(path) as source, h5py.File(source, "r") as file:
-        sizes = inspect(file, most=os.fstat(source.fileno()).st_size * _GZIP, chunks=True)
-        name = choose_key(key, {name: file[name].ndim for name in sizes}, axes)
-        item, there = file[name], memory.machine()
+    key = key.strip("/") if key else None
+    plain = "an HDF5 file of plain arrays of numbers"
+    unreadable = refused("cannot be used", expected=plain, mend="save it again")
+    mend = "copy the array into a new file" if key else "name the array, as FILE::KEY"
+    unclear = refused("cannot be used", expected=plain, mend=mend)
+    with at(path), unreadable, open_regular(path) as source, h5py.File(source, "r") as file:
+        with unclear:
+            name, item = _choose(file, key, axes)
+        size, there = size_of(item), memory.machine()
+        check_total(size, os.fstat(source.fileno()).st_size * _GZIP)
         start = place_of(item)
         if start is not None and item.ndim:
             return name, np.memmap(source, item.dtype, "r", start, item.shape)
-        if item.chunks and item.size and there is not None and sizes[name] > there * _SHARE:
+        if item.chunks and item.size and there is not None and size > there * _SHARE:
             # rows of whole chunks, so that each is decoded once, of about a block
             rows, row = int(item.chunks[0]), item.nbytes // len(item)
             rows *= max(1, _BLOCK // (rows * row))
             _check_memory(rows * row + math.prod(item.chunks) * item.dtype.itemsize, name)
             return name, _decoded(item, rows)
-        _check_memory(sizes[name], name)
+        _check_memory(size, name)
         return name, np.asarray(item[()])
 
 
-def choose_key(key: str | None, dimensions: Mapping[str, int], axes: tuple[int, ...]) -> str:
+def _choose(file: h5py.File, key: str | None, axes: tuple[int, ...]) -> tuple[str, h5py.Dataset]:
+    """The dataset that is meant; of one that is named, what lies beside it does not matter."""
+    found = dict(sorted(datasets(file, key)))
+    if key is not None and not found:  # there are but names to tell
+        names = []
+        with suppress(ContentError):
+            for name, _ in datasets(file):
+                names.append(name)
+        choose_key(key, dict.fromkeys(sorted(names), ()), axes)
+    for name, item in found.items():  # before their shapes, which may lie in other files
+        check_storage(item, name)
+    shapes = {name: item.shape if _is_array(item) else () for name, item in found.items()}
+    name = choose_key(key, shapes, axes)
+    item = found[name]
+    if item.shape is None:
+        raise ContentError(f"{name!r} holds nothing")
+    if not _is_array(item):
+        raise InputError(
+            f"{name!r} has dtype {item.dtype}",
+            expected="numbers, or texts of one width",
+            mend="copy it as such into a new file",
+        )
+    return name, item
+
+
+def _is_array(item: h5py.Dataset) -> bool:
+    try:
+        return item.shape is not None and item.dtype.kind in _KINDS
+    except (TypeError, ValueError):  # numpy has no such type
+        return False
+
+
+def choose_key(
+    key: str | None, shapes: Mapping[str, tuple[int, ...]], axes: tuple[int, ...]
+) -> str:
     """The array that is meant among those of a file.
 
     Parameters
     ----------
     key : str, optional
         Its name; None for the only one with so many axes.
-    dimensions : mapping of str to int
-        Number of axes of each array.
+    shapes : mapping of str to tuple of int
+        Of each array; empty for what is none of numbers.
     axes : tuple of int
-        Numbers of axes, any of which will do.
+        Numbers of axes, any of which will do; a column (n, 1) has one.
 
     Returns
     -------
@@ -90,19 +135,23 @@ def choose_key(key: str | None, dimensions: Mapping[str, int], axes: tuple[int, 
     Raises
     ------
     InputError
-        Naming all arrays, if no array has this name, or none or several have so many axes.
+        Naming the arrays, if none has this name, or none or several have so many axes.
     """
-    names = ", ".join(dimensions) or "it is empty"
+    names = listed(shapes, "it is empty")
     if key is not None:
-        if key in dimensions:
+        if key in shapes:
             return key
         what, mend = f"no array is called {key!r}", "change the part after ::"
         raise InputError(what, expected=f"one of {names}", mend=mend)
-    fitting = [name for name, ndim in dimensions.items() if ndim in axes]
+    fitting = [
+        name
+        for name, (*shape,) in shapes.items()
+        if len(shape[:1] if shape[1:] == [1] else shape) in axes
+    ]
     if len(fitting) != 1:
         raise InputError(
             f"{len(fitting)} of its arrays could be meant ({names})",
-            expected=f"one array with {' or '.join(map(str, axes))} axes",
+            expected=f"one array of numbers with {' or '.join(map(str, axes))} axes",
             mend="name it, as FILE::KEY",
         )
     return fitting[0]

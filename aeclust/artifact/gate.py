@@ -78,19 +78,17 @@ def contents(path: Path, *, mapped: bool) -> tuple[io.BytesIO | mmap.mmap, memor
         raise too_large() from error
 
 
-def inspect(file: h5py.File, *, most: int, chunks: bool) -> dict[str, int]:
-    """Look at every object of a file without following anything.
+def inspect(file: h5py.File, *, most: int) -> dict[str, int]:
+    """Look at every object of an artifact without following anything.
 
-    Only hard links, plain filters and plain numbers pass, each object once, within bounds on
-    depth and count: a file must not open other files.
+    Only hard links and plain numbers in one piece pass, each object once, within bounds on depth
+    and count: a file must not open other files.
 
     Parameters
     ----------
     file : File
     most : int
         Bytes that its values may take.
-    chunks : bool
-        Whether datasets may be stored in chunks; aeclust itself stores none so.
 
     Returns
     -------
@@ -102,12 +100,46 @@ def inspect(file: h5py.File, *, most: int, chunks: bool) -> dict[str, int]:
     ContentError
     """
     sizes: dict[str, int] = {}
+    for full, item in datasets(file):
+        check_storage(item, full)
+        if item.chunks is not None:
+            raise ContentError(f"{full!r} is stored in chunks")
+        if item.shape is None or not is_plain(item.dtype):
+            raise ContentError(f"{full!r} has dtype {item.dtype}")
+        sizes[full] = size_of(item)
+    check_total(sum(sizes.values()), most)
+    return dict(sorted(sizes.items()))
+
+
+def check_total(total: int, most: int) -> None:
+    """Refuse values of more bytes than a file can hold (ContentError)."""
+    most = min(_MAX_BYTES, most)
+    if total > most:
+        raise ContentError(f"it declares {total} bytes of data, more than {most}")
+
+
+def datasets(file: h5py.File, key: str | None = None) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Every dataset of a file with its full name, found by hard links alone.
+
+    Parameters
+    ----------
+    file : File
+    key : str, optional
+        Nothing is opened but the dataset of this name and the groups that lead to it.
+
+    Raises
+    ------
+    ContentError
+        For a link, an object met twice, and what lies beyond the bounds on depth and count.
+    """
     seen: set[Any] = set()
     pending: list[tuple[h5py.Group, str, int]] = [(file, "", 0)]
     while pending:
         group, prefix, depth = pending.pop()
         for name in group:
             full = prefix + name
+            if key is not None and key != full and not key.startswith(f"{full}/"):
+                continue
             # before it is looked up, or it would be followed as a path
             if "/" in name or name == ".":
                 raise ContentError(f"{full!r} is no name")
@@ -119,33 +151,28 @@ def inspect(file: h5py.File, *, most: int, chunks: bool) -> dict[str, int]:
                 raise ContentError(f"{full!r} repeats an object or exceeds {_MAX_OBJECTS}")
             seen.add(identity)
             if isinstance(item, h5py.Dataset):
-                sizes[full] = _inspect_dataset(item, full, chunks=chunks)
+                yield full, item
             elif not isinstance(item, h5py.Group):
                 raise ContentError(f"{full!r} is neither group nor dataset")
             elif depth >= _MAX_DEPTH:
                 raise ContentError(f"{full!r} lies deeper than {_MAX_DEPTH} groups")
             else:
                 pending.append((item, f"{full}/", depth + 1))
-    total, most = sum(sizes.values()), min(_MAX_BYTES, most)
-    if total > most:
-        raise ContentError(f"it declares {total} bytes of data, more than {most}")
-    return dict(sorted(sizes.items()))
 
 
-def _inspect_dataset(item: h5py.Dataset, full: str, *, chunks: bool) -> int:
-    """Refuse what reads other files or holds more than plain values; the size in bytes."""
+def check_storage(item: h5py.Dataset, full: str) -> None:
+    """Refuse a dataset whose values lie in other files, or behind code of others (ContentError)."""
     plist = item.id.get_create_plist()
     if item.is_virtual or plist.get_external_count():
         raise ContentError(f"{full!r} keeps its data in other files")
-    if item.chunks is not None and not chunks:
-        raise ContentError(f"{full!r} is stored in chunks")
     filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
     filters -= {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
     if filters:
         raise ContentError(f"{full!r} uses filter {min(filters)}")
-    if item.shape is None or not is_plain(item.dtype):
-        raise ContentError(f"{full!r} has dtype {item.dtype}")
-    # a chunk is read whole, however little of it the dataset has
+
+
+def size_of(item: h5py.Dataset) -> int:
+    """The bytes that reading a dataset takes: a chunk is read whole, however little is used."""
     return max(int(item.size), math.prod(item.chunks or ())) * int(item.dtype.itemsize)
 
 

@@ -51,7 +51,7 @@ def read(path: Path, kind: str | None = None, *, mapped: bool = False) -> Artifa
     with at(path), refusal:
         digest = _verify(data)
         with h5py.File(source, "r") as file:
-            names = inspect(file, most=len(data), chunks=False)
+            names = inspect(file, most=len(data))
             stored = read_text(file, "kind")
             if stored not in KINDS:
                 raise ContentError(f"kind {stored!r} is unknown")

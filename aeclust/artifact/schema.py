@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.errors import listed
+
 Array = NDArray[Any]
 Shape = tuple[np.dtype[Any], tuple[int, ...]]
 Json = Any
@@ -189,7 +191,7 @@ def _check_names(schema: Mapping[str, _Dataset], names: Mapping[str, Any]) -> No
     missing = [n for n, expected in schema.items() if expected.required and n not in present]
     unexpected = [n for n in names if n not in schema and not n.startswith(groups)]
     if missing or unexpected:
-        lists = [", ".join(names) or "nothing" for names in (missing, unexpected)]
+        lists = [*map(listed, (missing, unexpected))]
         raise ContentError(f"missing {lists[0]}, unexpected {lists[1]}")
 
 

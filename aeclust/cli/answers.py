@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aeclust.errors import printable
+from aeclust.errors import printable, to_install
 from aeclust.recipe import Recipe, to_toml
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def health_answer(health: Health) -> Answer:
         f"terminals  {', '.join(terminals) or 'none'}",
         *(
             f"extra      {extra.name}: {extra.adds or 'optional'};"
-            + (" installed" if extra.there else f" pip install 'aeclust[{extra.name}]'")
+            + (" installed" if extra.there else f" {to_install(extra.name)}")
             for extra in health.extras
         ),
         *(f"problem    {problem}" for problem in health.problems),

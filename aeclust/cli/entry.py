@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from aeclust.cli import check, look, share, streams, work  # noqa: F401 - their commands
+from aeclust.cli import check, hints, look, share, streams, work  # noqa: F401 - their commands
 from aeclust.cli.app import app
 from aeclust.cli.terminal import Terminated, terminable, write_line
 from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names and ids may be in any script
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if arguments is None:
+        _hush_libraries()
     try:
         with terminable():
             code = app(args=arguments, standalone_mode=False, prog_name="aeclust")
@@ -41,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.TyperException as error:
         if error.format_message():  # or else a bare aeclust has shown its help
-            write_line(f"error: {_usage_text(error)}")
+            words = sys.argv[1:] if arguments is None else arguments
+            write_line(f"error: {_usage_text(error, words)}")
         return 2
     except OSError as error:
         if error.filename is not None:  # a path that the system does not take
@@ -60,6 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated:
         write_line("terminated")
         return 143
+
+
+def _hush_libraries() -> None:
+    """Keep what is not ours off standard error, in a process that is."""
+    if not sys.warnoptions:  # python -W shows warnings to whoever wants to see them
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def flag_of(setting: str, command: str = "") -> str:
@@ -87,7 +100,7 @@ def flag_of(setting: str, command: str = "") -> str:
     return flags.get(setting, other)
 
 
-def _usage_text(error: typer.TyperException) -> str:
+def _usage_text(error: typer.TyperException, words: Sequence[str]) -> str:
     """What typer has against a request, in one line that ends with how to mend it."""
     context = getattr(error, "ctx", None)
     mend = f"see {context.command_path if context else 'aeclust'} --help"
@@ -99,9 +112,11 @@ def _usage_text(error: typer.TyperException) -> str:
         mend = did_you_mean(value, known, mend)
         expected = f"one of {', '.join(known)}"
         return InputError(f"is {value!r}", where=flag, expected=expected, mend=mend).line()
-    if getattr(error, "possibilities", None):
-        text = error.message
-        mend = did_you_mean(getattr(error, "option_name", ""), error.possibilities, mend)  # type: ignore[attr-defined]
+    if flag := getattr(error, "option_name", ""):
+        commands: Any = get_command(app)
+        flags = hints.flags_of({n: commands.commands[n] for n in commands.list_commands(context)})
+        command = context.info_name if context and context.info_name in flags else ""
+        text, mend = error.message, hints.meant(flag, words, command, flags) or mend
     return f"{text.replace('Value error, ', '').rstrip('.')}; {mend}"
 
 

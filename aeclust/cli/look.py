@@ -63,6 +63,11 @@ def checkpoint_curve(
             seed=seed,
             output=target,
         )
+        if len(made.curve.points) == 1:
+            context.log(
+                "there is one checkpoint: a point and no curve; aeclust train keeps about a dozen"
+                " without --keep-checkpoints"
+            )
         answer = answers.curve_answer(made, streamed=output == streams.STREAM)
         setup.reply(answer, common.as_json, output, quiet=common.quiet)
 

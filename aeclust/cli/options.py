@@ -18,6 +18,7 @@ from aeclust.errors import InputError, at
 
 if TYPE_CHECKING:
     from aeclust.images import Source
+    from aeclust.run.folder import Manifest
 
 DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo:digits"
 DEFAULT_RUN = Path("aeclust-run")
@@ -272,7 +273,9 @@ class Training:
         "baseline, vae, deep or hybrid.", "NAME", show_default="hybrid"
     )
     epochs: int | None = _training(
-        "Passes over the images; hybrid adds its label_epochs to them.", "N"
+        "Passes over the images in all. The recipe says how its phases share them, 14 to 4 in"
+        " hybrid; --set label_epochs=N fixes the second, and one epoch or -k auto has none.",
+        "N",
     )
     image_size: int | None = _training(
         "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
@@ -296,6 +299,12 @@ class Training:
         *(None, "--write-config"),
         default=False,
     )
+    keep_checkpoints: str | None = _fields(TRAINING)(
+        "Checkpoints to keep, evenly from the untrained one to the last, and the end of the first"
+        " phase; last is enough for all commands but checkpoint-curve.",
+        "N|last|all",
+        show_default="12",
+    )
     k: str | None = _k()
 
     def chosen(self, begun: recipes.Recipe | None = None) -> recipes.Recipe:
@@ -310,6 +319,7 @@ class Training:
             base = recipes.named(name or recipes.DEFAULT_RECIPE)
         if begun is not None and name in (None, begun.name):
             base = begun
+        fixed = False
         for setting in self.set_ or []:
             name, equals, value = setting.partition("=")
             if not equals:
@@ -318,9 +328,27 @@ class Training:
                     mend="for example --set momentum=0.9",
                 )  # fmt: skip
             values[name.strip()] = value
+            fixed |= name.strip() == "label_epochs"
+        given = _given(self)
+        total = given.pop("epochs", None)
         # all at once, because fields are checked together
         with at(self.config or "the recipe"):
-            return base.override(values | _given(self))
+            recipe = base.override(values | given)
+            return recipe if total is None else recipe.lasting(total, fixed=fixed)
+
+    def kept(self, recipe: recipes.Recipe, begun: Manifest | None) -> tuple[int, ...] | None:
+        """The epochs that keep a checkpoint, as a run that has `begun` does; None for the usual."""
+        from aeclust.run.checkpoints import checkpoint_epochs, kept_by, parse_keep
+
+        asked = self.keep_checkpoints
+        if asked is None and begun is not None and begun.kept is not None:
+            if recipe == begun.recipe:
+                return begun.kept
+            asked = kept_by(begun.recipe, begun.kept)
+        if not asked:
+            return None
+        kept = checkpoint_epochs(recipe, parse_keep(asked))
+        return None if kept == checkpoint_epochs(recipe) else tuple(kept)
 
 
 def _given(group: Any) -> dict[str, Any]:

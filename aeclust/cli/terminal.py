@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aeclust.errors import Interrupted, printable
+from aeclust.run.progress import Lines, State, Tracker, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """Lines and progress bars on standard error; bars only on a terminal.
+    """What standard error shows: bars on a terminal, plain lines elsewhere.
 
     Parameters
     ----------
@@ -34,48 +34,49 @@ class Terminal:
 
     def __init__(self, *, quiet: bool, epochs: int = 0) -> None:
         self.quiet = quiet
-        self._epochs = epochs
+        self._tracker = Tracker(epochs)
+        self._lines = Lines(None if quiet else write_line, epochs=epochs)
         self._progress: Progress | None = None
-        self._clock = time.monotonic()
-        self._speed = 0.0
 
     def log(self, line: str) -> None:
         """One line of plain text, control characters escaped."""
         line = printable(line)
         if self._watched():
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        elif not self.quiet:
-            write_line(line)
+        else:
+            self._lines.log(line)
 
     def observe(self, moment: Moment) -> None:
         """Follow training: epoch, loss, images per second, time left."""
-        if not self._watched():
-            return
-        done = moment.epoch * moment.steps + moment.step
-        now = time.monotonic()
-        # a coarse clock may not have moved
-        speed = moment.images / max(now - self._clock, 1e-3) if moment.images else 0.0
-        self._clock = now
-        self._speed = speed if not self._speed else 0.9 * self._speed + 0.1 * speed
-        text = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
-        if moment.images:
-            text += f"  loss {moment.loss:.4f}  {self._speed:.0f} images/s"
-        self._show(text, done, self._epochs * moment.steps)
+        if self._watched():
+            self._show(self._tracker.observe(moment))
+        else:
+            self._lines.observe(moment)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Follow other long work; a total of 0 is not known."""
         if self._watched():
-            self._show(what, done, total)
+            self._show(self._tracker.progress(what, done, total))
+        else:
+            self._lines.progress(what, done, total)
 
     def close(self) -> None:
-        """Leave the bars as they stand."""
+        """Leave the bars as they stand, and say no more."""
+        self._lines.close()
+        self._leave_bar()
+
+    def _leave_bar(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
     def _watched(self) -> bool:
-        dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-        return not self.quiet and not dumb and sys.stderr is not None and sys.stderr.isatty()
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
+            return False
+        # the cells of a notebook pass for a terminal, and cannot draw over what they have drawn
+        notebook = "JPY_PARENT_PID" in os.environ
+        notebook |= os.environ.get("MPLBACKEND", "").startswith("module://")
+        return not notebook and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
     @cached_property
     def _console(self) -> Console:
@@ -83,16 +84,19 @@ class Terminal:
 
         return Console(stderr=True)
 
-    def _show(self, text: str, done: int, total: int) -> None:
+    def _show(self, state: State) -> None:
         """Bring the one bar there is up to date; what is done leaves it on the screen."""
+        left = "" if state.left is None else f"{duration(state.left)} left"
+        values: dict[str, Any] = {"completed": state.done, "total": state.total or None}
+        values |= {"description": state.text, "left": "" if state.ended else left}
         if self._progress is None:
             self._progress = _bar(self._console)
-            self._progress.add_task(text, total=total or None, completed=done)
+            self._progress.add_task(**values)
             self._progress.start()
         (task,) = self._progress.task_ids
-        self._progress.update(task, description=text, completed=done, total=total or None)
-        if 0 < total <= done:  # what is printed next belongs below the bar
-            self.close()
+        self._progress.update(task, **values)
+        if state.ended:  # what is printed next belongs below the bar
+            self._leave_bar()
 
 
 def write_line(line: str) -> None:
@@ -118,7 +122,7 @@ def _bar(console: Console) -> Progress:
         progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         progress.BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
         progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
     )
     return progress.Progress(*columns, console=console, refresh_per_second=4, expand=True)
 

@@ -43,11 +43,12 @@ def train(
     folder = setup.run_folder(common.run)
     begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
     recipe = training.chosen(None if begun is None else begun.recipe)
-    if begun is not None and continue_ and training.epochs is None:
+    if begun is not None and continue_ and not begun.former and training.epochs is None:
         recipe = further(recipe)
     if training.write_config:
         setup.reply(answers.recipe_answer(recipe), common.as_json)
         return
+    kept = training.kept(recipe, begun)
     source = images.chosen(recipe, None if begun is None else begun.source)
     if begun is not None:
         seed = begun.seed if seed is None else seed
@@ -67,14 +68,14 @@ def train(
             seed=seed or 0,
             val_images=val_images,
             val_labels=val_labels,
+            kept=kept,
             resume=resume,
             learn_on=continue_,
             force=force,
         )
         if context.team.leads:
             setup.reply(answers.trained_answer(common.run, trained), common.as_json)
-            rows = ",".join(map(str, range(1, min(4, trained.manifest.shape[0])))) or "0"
-            setup.log_next(context, "predict > submission.csv", f"reconstruct --idx {rows}")
+            setup.log_next(context, "cluster", "report", "predict > submission.csv")
 
 
 @command(WORK)

@@ -8,6 +8,7 @@ from aeclust import seeds
 from aeclust.clusters import Array, Ints
 from aeclust.clusters.chain import Clustering
 from aeclust.clusters.neighbours import references
+from aeclust.errors import listed
 
 # Shares at which a clustering is doubted.
 LOW_AGREEMENT = 0.75
@@ -58,7 +59,7 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     if len(small) == 1:
         sentences.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
     elif len(small):
-        numbers, count = ", ".join(map(str, small)), sizes[small].sum()
+        numbers, count = listed(small), sizes[small].sum()
         sentences.append(f"clusters {numbers} are nearly empty ({count} of {n} images together)")
     share = None if colours is None else colour_share(colours, clustering.labels, seed=seed)
     if share is not None and share >= BY_COLOUR:

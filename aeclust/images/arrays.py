@@ -1,4 +1,4 @@
-"""Images in arrays: the files that hold these, and their layouts and ranges."""
+"""Images in arrays: the files that hold these, and their layouts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from aeclust import artifact, memory
 from aeclust.errors import AeclustError, InputError, at, near_file, reason
 from aeclust.images.decoding import ENDINGS
-from aeclust.images.pixels import blocks
+from aeclust.images.ranges import to_pixels
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
 _SOURCES = ".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes"
-_UNIT = "uint8, or float in [0, 1]"
-_ROUNDING = 1e-5  # of a range: what six digits of its ends may miss
+_NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_FIRST_BLOCK = 512  # bytes that may stand before HDF5, or twice as many, and so on
+_KINDS = "biufSU"  # of dtypes, numbers and texts
 
 
 # -- files -------------------------------------------------------------------------------------
@@ -50,18 +52,19 @@ def read_array(
         If the file is missing, unreadable, or holds no such array.
     """
     ending = os.path.splitext(path)[1].lower()
+    kind = kind_of(path) or ending
     with at(path):
         if not os.path.exists(path):
             mend = near_file(path, "check the path")
             raise InputError("there is no such file or folder", expected=_SOURCES, mend=mend)
         if not os.path.isfile(path):  # a FIFO or a device would hang or never end
             raise InputError("is not a regular file", expected="an array in a file")
-        if ending in (".h5", ".hdf5"):
+        if kind in (".h5", ".hdf5"):
             key, array = artifact.read_array(Path(path), key, axes)
             return f"{path}::{key}", array
-        if ending == ".npz":
+        if kind == ".npz":
             return _read_npz(path, key, axes)
-        if ending != ".npy":
+        if kind != ".npy":
             what = f"is of an unknown kind ({ending or 'no ending'})"
             mend = "name the folder it lies in" if ending in ENDINGS else "convert it"
             raise InputError(what, expected=_SOURCES, mend=mend)
@@ -74,6 +77,29 @@ def read_array(
             raise
         except Exception as error:  # whatever numpy raises on bytes that are no array
             raise _unreadable(error) from error
+
+
+def kind_of(path: str) -> str:
+    """What a file of arrays is by its bytes, whatever its name: ``.npy``, ``.npz`` or ``.h5``.
+
+    Empty for any other file, such as an archive without arrays, and for what cannot be read.
+    """
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            head, place = file.read(len(_HDF5)), 0
+            if head.startswith(_NPY):
+                return ".npy"
+            if head.startswith(_ZIP):
+                return ".npz" if npz_keys(path) else ""
+            while head and head != _HDF5:
+                place = max(_FIRST_BLOCK, 2 * place)
+                file.seek(place)
+                head = file.read(len(_HDF5))
+            return ".h5" if head else ""
+    except OSError:
+        return ""
 
 
 def npz_keys(path: str) -> set[str]:
@@ -103,8 +129,10 @@ def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, N
             names = _members(archive)
             # an array that is named has nothing to do with what lies beside it
             headers = {name: _npz_header(archive, name) for name in names if key in (None, name)}
-            dimensions = {name: len(headers[name][0]) if name in headers else 0 for name in names}
-            key = artifact.choose_key(key, dimensions, axes)
+            shapes = dict.fromkeys(names, ()) | {
+                name: shape for name, (shape, dtype) in headers.items() if dtype.kind in _KINDS
+            }
+            key = artifact.choose_key(key, shapes, axes)
             shape, dtype = headers[key]
             needed = math.prod(shape) * dtype.itemsize
             memory.check(needed, repr(key), "save it as .npy, which is read in parts")
@@ -139,11 +167,15 @@ def _unreadable(error: Exception) -> InputError:
     )
 
 
-# -- layouts and ranges ------------------------------------------------------------------------
+# -- layouts -----------------------------------------------------------------------------------
 
 
 def from_array(
-    raw: NDArray[Any], *, layout: str | None = None, range: str | None = None
+    raw: NDArray[Any],
+    *,
+    layout: str | None = None,
+    range: str | None = None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> NDArray[Any]:
     """An array of images in any layout and range as (n, h, w, c), uint8 or floating in [0, 1].
 
@@ -152,11 +184,13 @@ def from_array(
     raw : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
     layout, range
         As for :class:`~aeclust.images.Source`.
+    log : callable
+        Takes what the user should know of the values.
 
     Returns
     -------
     ndarray of shape (n, h, w, c)
-        A view of `raw`, unless a stated range makes it float32.
+        A view of `raw`, unless its values must be changed: a stated range makes it float32.
 
     Raises
     ------
@@ -166,24 +200,7 @@ def from_array(
     shaped = _to_nhwc(raw, layout)
     if 0 in shaped.shape:
         raise InputError(f"holds no images (shape {raw.shape})", expected="at least one image")
-    return _to_pixels(shaped, range)
-
-
-def bounds(stated: str) -> tuple[float, float]:
-    """The values that mean black and white in a range, ``LOW:HIGH``; InputError if there are none.
-
-    >>> bounds("0:255")
-    (0.0, 255.0)
-    """
-    left, _, right = stated.partition(":")
-    try:
-        black, white = float(left), float(right)
-    except ValueError:
-        black = white = 0.0
-    if not (np.isfinite([black, white]).all() and black < white):
-        expected = "LOW:HIGH, for example 0:255"
-        raise InputError(f"range is {stated!r}", where="`range`", expected=expected)
-    return black, white
+    return to_pixels(shaped, range, log)
 
 
 def _to_nhwc(raw: NDArray[Any], layout: str | None) -> NDArray[Any]:
@@ -222,59 +239,3 @@ def _recognised_layout(shape: tuple[int, ...]) -> str:
         what = f"has shape {shape}: {what}"
         raise InputError(what, expected="an unambiguous shape", mend=mend)
     return "nhw" if len(shape) == 3 else "nchw" if first else "nhwc"
-
-
-def _to_pixels(images: NDArray[Any], stated: str | None) -> NDArray[Any]:
-    """uint8, or floating in [0, 1]; every value is looked at once."""
-    dtype = images.dtype
-    unusual = not dtype.isnative or dtype.itemsize > 8  # no network takes these
-    if dtype.kind not in "uif" or (unusual and stated is None):
-        raise InputError(f"has dtype {dtype}", expected=_UNIT, mend="convert it")
-    low, high = _extremes(images)
-    if stated is not None:
-        return _rescaled(images, stated, low, high)
-    if dtype == np.uint8:
-        if high == 1:
-            what = "has uint8 values 0 and 1 only: nearly black, or black and white"
-            mend = "state `range` 0:255 or `range` 0:1"
-            raise InputError(what, expected="an unambiguous range", mend=mend)
-    elif dtype.kind in "ui":
-        what = f"has dtype {dtype} with values {low:g} to {high:g}"
-        mend = f"state the range, for example `range` 0:{255 if high < 256 else 65535}"
-        raise InputError(what, expected=_UNIT, mend=mend)
-    elif low < 0 or high > 1:
-        mend = "state the range, for example `range` 0:255 or `range`=-1:1"
-        what = f"has {dtype} values {low:g} to {high:g}"
-        raise InputError(what, expected="float in [0, 1], or uint8", mend=mend)
-    return images
-
-
-def _extremes(images: NDArray[Any]) -> tuple[float, float]:
-    low, high, row = np.inf, -np.inf, 0
-    for block in blocks(images):
-        flat = block.reshape(len(block), -1)
-        if block.dtype.kind == "f" and not np.isfinite(flat).all():
-            bad = row + int(np.argmin(np.isfinite(flat).all(1)))
-            what, mend = f"image {bad} holds NaN or infinity", "repair or remove that image"
-            raise InputError(what, expected="finite values", mend=mend)
-        low, high, row = min(low, flat.min()), max(high, flat.max()), row + len(block)
-    return float(low), float(high)
-
-
-def _rescaled(images: NDArray[Any], stated: str, low: float, high: float) -> NDArray[Any]:
-    black, white = bounds(stated)
-    slack = _ROUNDING * (white - black) if images.dtype.kind == "f" else 0.0
-    if low < black - slack or high > white + slack:
-        ends = (str(int(end)) if end.is_integer() else f"{end:g}" for end in (low, high))
-        what, expected = f"has values {' to '.join(ends)}", f"values within {stated}"
-        raise InputError(what, expected=expected, mend="change `range`")
-    if images.dtype == np.uint8 and (black, white) == (0, 255):
-        return images
-    memory.check(4.0 * images.size, "its copy in [0, 1]", "save it in that range")
-    result = np.empty(images.shape, np.float32)
-    done = 0
-    for block in blocks(images):
-        scaled = (block.astype(np.float64) - black) / (white - black)
-        result[done : done + len(block)] = scaled.clip(0, 1)
-        done += len(block)
-    return result

@@ -14,6 +14,7 @@ from PIL import Image
 from aeclust.errors import InputError
 
 _BLOCK_ROWS, _BLOCK_BYTES = 4_096, 1 << 24
+_ROUNDING = 1e-3  # of a level of 8 bits; those of 16 bits lie four times as far apart
 
 
 def blocks(pixels: NDArray[Any], rows: int = _BLOCK_ROWS) -> Iterator[NDArray[Any]]:
@@ -24,11 +25,15 @@ def blocks(pixels: NDArray[Any], rows: int = _BLOCK_ROWS) -> Iterator[NDArray[An
 
 
 def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
-    """A 64-bit BLAKE2b of every image's values, equal for equal images.
+    """A 64-bit BLAKE2b of every image's values, equal for equal images, whatever their dtype.
+
+    Floats that are the 256 levels of 8 bits, as good as half precision holds them, count as these;
+    others as they are in single precision.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, h, w, c)
+        uint8, or floating in [0, 1].
 
     Returns
     -------
@@ -37,9 +42,24 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     marks = (
         int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little")
         for block in blocks(pixels)
-        for image in np.ascontiguousarray(block)
+        for image in _comparable(np.ascontiguousarray(block))
     )
     return np.fromiter(marks, np.uint64, len(pixels))
+
+
+def _comparable(block: NDArray[Any]) -> Iterator[Any]:
+    """Every image in the dtype that its values are compared in."""
+    if block.dtype == np.uint8:
+        yield from block
+        return
+    single = block.astype(np.float32, copy=False)
+    scaled = single * np.float32(255)
+    levels = np.rint(scaled)
+    # half precision is off by at most 2^-11 of a value; single precision from -1 to 1 by far less
+    near = np.abs(scaled - levels) <= levels * 2.0**-11 + _ROUNDING
+    whole = near.reshape(len(near), -1).all(1)
+    for eight_bits, image, level in zip(whole.tolist(), single, levels, strict=True):
+        yield level.astype(np.uint8) if eight_bits else image
 
 
 def check_enough(images: NDArray[Any], k: int) -> None:

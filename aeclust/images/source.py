@@ -80,6 +80,8 @@ class Images:
         Files that gave no image.
     notes : tuple of str
         What was passed over, in words.
+    remarks : tuple of str
+        What the user should know of the values, in words.
     previews : tuple of bytes
         JPEG, one for each image in a file, if they were asked for.
     known_digest : str
@@ -94,6 +96,7 @@ class Images:
     marks: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     previews: tuple[bytes, ...] = ()
     known_digest: str = ""
     known_fingerprints: NDArray[np.uint64] | None = None
@@ -160,6 +163,7 @@ def load(
     """
     location = source.location
     path, _, key = location.partition("::")
+    remarks: list[str] = []
     if location.startswith("demo:"):
         _refuse_stated(source, *_FOR_ARRAYS, *_FOR_FILES)
         pixels = demo.load(demo_name(location)).pixels
@@ -171,8 +175,8 @@ def load(
         marks = np.array([mark_of(path)], np.uint64)
         place, raw = read_array(path, key or None)
         with at(place):
-            pixels = from_array(raw, layout=source.layout, range=source.range)
-        return Images(pixels, np.arange(len(pixels)), source, marks)
+            pixels = from_array(raw, layout=source.layout, range=source.range, log=remarks.append)
+        return Images(pixels, np.arange(len(pixels)), source, marks, remarks=tuple(remarks))
     _refuse_stated(source, *_FOR_ARRAYS)
     with at(path):
         refuse_key(key)
@@ -225,7 +229,7 @@ def of_files(
         decoded.marks,
         decoded.left_out,
         listing.notes,
-        tuple(decoded.previews) if preview else (),
+        previews=tuple(decoded.previews) if preview else (),
     )
 
 

@@ -7,8 +7,7 @@ import dataclasses
 import io
 import json
 import os
-import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, memory
+from aeclust import artifact
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
-from aeclust.images.arrays import npz_keys, read_array
+from aeclust.images.arrays import kind_of, npz_keys, read_array
+from aeclust.images.columns import as_column, as_numbers, as_texts, is_whole, numbered, rows_of
 from aeclust.images.decoding import ENDINGS
 from aeclust.images.files import look
 from aeclust.images.source import demo_name
 
 TABLE = "labels.csv"  # of an exported folder
 _MAX_BYTES = 1 << 30
-_MOST = 2**62  # of a label
 _CSV = "a CSV of id,label"
-_PLAIN = ({int}, {str})
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,9 @@ class Labels:
                     mend = f"give the labels of these images, or {_CSV}"
                     raise InputError(what, expected="one label for each image", mend=mend)
                 return np.arange(len(ids)), self.values
-            row_of = {str(name): row for row, name in enumerate(ids.tolist())}
-            rows = np.array([row_of.get(str(name), -1) for name in self.ids.tolist()], np.int64)
-            known = rows >= 0
-            unknown = [name for name in self.ids[~known].tolist() if str(name) not in set(gone)]
+            rows = rows_of(self.ids, ids)
+            known, passed = rows >= 0, set(gone)
+            unknown = [name for name in self.ids[~known].tolist() if str(name) not in passed]
             if unknown and not (self.files and known.any()):
                 are = f"and {len(unknown) - 1} others are" if len(unknown) > 1 else "is"
                 what = f"id {str(unknown[0])!r} {are} not among the images"
@@ -112,9 +109,9 @@ def load(location: str, *, texts: bool = False) -> Labels:
     ----------
     location : str
     texts : bool
-        For what compares labels and never prints their numbers: those of a CSV may be any text.
-        They are numbered in the order of the alphabet then, unless all are whole numbers. And of
-        a folder of images in folders the outermost of these are the labels.
+        For what compares labels and never prints their numbers: those of a CSV or of an array may
+        be any text. They are numbered in the order of the alphabet then, unless all are whole
+        numbers. And of a folder of images in folders the outermost of these are the labels.
 
     Returns
     -------
@@ -128,7 +125,7 @@ def load(location: str, *, texts: bool = False) -> Labels:
     if location.startswith("demo:"):
         return Labels(demo.classes(demo_name(location)), None, location)
     path, _, key = location.partition("::")
-    ending = os.path.splitext(path)[1].lower()
+    ending = kind_of(path) or os.path.splitext(path)[1].lower()
     if ending == ".csv":
         return _read_csv(path, texts=texts)
     if os.path.isfile(os.path.join(path, TABLE)):
@@ -136,9 +133,10 @@ def load(location: str, *, texts: bool = False) -> Labels:
     if texts and os.path.isdir(path):
         return _read_classes(path)
     if ending == ".json":
-        return _read_json(path)
+        return _read_json(path, texts=texts)
     if not key and ending == ".npz" and {"ids", "labels"} <= (keys := npz_keys(path)):
-        return _read_npz(path, keys)
+        columns = {"ids", "labels", "names"} & keys
+        return _of_columns({name: read_array(path, name)[1] for name in columns}, path, texts=texts)
     if not key and ending == ".h5" and artifact.is_artifact(Path(path)):
         arrays = artifact.read(Path(path), "labels").arrays
         return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location)
@@ -148,7 +146,10 @@ def load(location: str, *, texts: bool = False) -> Labels:
         raise InputError("is no file of labels", where=path, expected=expected, mend=mend)
     where, values = read_array(path, key or None, axes=(1,))
     with at(where):
-        return Labels(_whole_numbers(values), None, location)
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        values, names = as_numbers(values, texts=texts)
+        return Labels(values, None, location, names)
 
 
 def load_named(location: str) -> tuple[Labels, list[str]]:
@@ -256,7 +257,7 @@ def _reading(path: str, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError, csv.Error) as error:
-        what, mend = f"cannot be read ({reason(error)[:200]})", near_file(path, "check the path")
+        what, mend = f"cannot be read ({reason(error)})", near_file(path, "check the path")
         raise InputError(what, where=path, expected=expected, mend=mend) from error
 
 
@@ -269,7 +270,7 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
     named = columns.index("name") if "name" in columns[2:] else None
     texts = texts and named is None
     labels = [row[1].strip() if len(row) == len(columns) else "" for row in rows]
-    whole = [*map(_is_whole, labels)]
+    whole = [*map(is_whole, labels)]
     row_of: dict[str, int] = {}
     for number, row in enumerate(rows, 2):
         label, place = labels[number - 2], f"{path}, row {number}"
@@ -284,29 +285,11 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
             raise InputError(what, where=place, expected="each id once", mend="remove one of them")
         row_of[row[0]] = number
     with at(path):
-        ids = _texts(list(row_of))
-        if not all(whole):
-            written = _texts(labels)
-            values = np.unique(written, return_inverse=True)[1].astype(np.int64)
-            return Labels(values, ids, path, written)
-        names = None if named is None else _texts([row[named].strip() for row in rows])
-    return Labels(np.array([*map(int, labels)], np.int64), ids, path, names)
-
-
-def _is_whole(label: str) -> bool:
-    """Whether a text is a whole number that 64 bits hold."""
-    digits = label.removeprefix("-")
-    return digits.isdecimal() and len(digits) < 19
-
-
-def _texts(values: Sequence[str]) -> NDArray[np.str_]:
-    longest = max(map(len, values))
-    memory.check(
-        4.0 * longest * len(values),  # numpy gives every text the room of the longest
-        f"a column of {len(values)} texts, one of {longest} characters,",
-        "shorten the longest",
-    )
-    return np.array(values, dtype=np.str_)
+        ids = as_texts(list(row_of))
+        values, names = numbered(labels)
+        if named is not None:
+            names = as_texts([row[named].strip() for row in rows])
+    return Labels(values, ids, path, names)
 
 
 def _read_classes(path: str) -> Labels:
@@ -320,63 +303,29 @@ def _read_classes(path: str) -> Labels:
         mend = f"sort them into folders, or write {_CSV}"
         raise InputError(what, where=path, expected=expected, mend=mend)
     names, values = np.unique([name.partition("/")[0] for name in ids], return_inverse=True)
-    return Labels(values.astype(np.int64), _texts(ids), path, names[values], files=True)
+    return Labels(values.astype(np.int64), as_texts(ids), path, names[values], files=True)
 
 
-def _read_json(path: str) -> Labels:
+def _read_json(path: str, *, texts: bool) -> Labels:
     with _reading(path, "one object, as aeclust predict --json writes it"):
         content = json.loads(_text_of(path))
-    return _of_columns(content if isinstance(content, dict) else {}, path)
+    return _of_columns(content if isinstance(content, dict) else {}, path, texts=texts)
 
 
-def _read_npz(path: str, names: set[str]) -> Labels:
-    columns = {"ids", "labels", "names"} & names
-    return _of_columns({name: read_array(path, name)[1] for name in columns}, path)
-
-
-def _column(cells: Any) -> NDArray[Any]:
-    """A list or an array as whole numbers or texts (n,); empty if it is neither."""
-    neither = np.array([])
-    if isinstance(cells, list):
-        types = set(map(type, cells))
-        if types not in _PLAIN:  # numpy would write a mixed list as text
-            return neither
-        cells = _texts(cells) if types == {str} else np.array(cells)
-    if not isinstance(cells, np.ndarray) or cells.ndim != 1 or not cells.size:
-        return neither
-    if cells.dtype.kind in "iu" and cells.max() <= np.iinfo(np.int64).max:
-        return cells.astype(np.int64)
-    if cells.dtype.kind == "U" and cells.itemsize:
-        points = np.ascontiguousarray(cells).view(np.uint32)
-        if points.max() > sys.maxunicode:  # of which numpy would make broken texts
-            return neither
-    return cells
-
-
-def _of_columns(columns: Mapping[str, Any], path: str) -> Labels:
+def _of_columns(columns: Mapping[str, Any], path: str, *, texts: bool) -> Labels:
     """Labels of columns from a file; of ids, labels and names the last may be absent."""
     given = [columns.get("ids"), columns.get("labels")]
     given += [] if columns.get("names") is None else [columns["names"]]
     with at(path):
-        arrays = [_column(cells) for cells in given]
+        arrays = [as_column(cells) for cells in given]
         kinds = "".join(array.dtype.kind for array in arrays)
-        if kinds not in ("ii", "Ui", "iiU", "UiU") or len(set(map(len, arrays))) > 1:
+        allowed = ("ii", "Ui", "iiU", "UiU", *("iU", "UU") * texts)
+        if kinds not in allowed or len(set(map(len, arrays))) > 1:
             what = "has no columns ids, labels and names that belong together"
             expected = "lists of one length: ids, whole numbers and, if they are there, names"
             raise InputError(what, expected=expected, mend="write it as aeclust export does")
         if len(np.unique(arrays[0])) < len(arrays[0]):
             mend = "remove one of them"
             raise InputError("has an id twice", expected="each id once", mend=mend)
-        names = arrays[2] if len(arrays) > 2 else None
-        return Labels(_whole_numbers(arrays[1]), arrays[0], path, names)
-
-
-def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
-    if values.ndim != 1 or len(values) == 0:
-        raise InputError(f"has shape {values.shape}", expected="one label for each image, (n,)")
-    if values.dtype.kind not in "iub":
-        mend = "convert it with .astype(int)"
-        raise InputError(f"has dtype {values.dtype}", expected="whole numbers", mend=mend)
-    if int(values.min()) < -_MOST or int(values.max()) > _MOST:
-        raise InputError("holds numbers beyond 2^62", expected="class numbers")
-    return values.astype(np.int64)
+        values, names = as_numbers(arrays[1], texts=texts)
+        return Labels(values, arrays[0], path, arrays[2] if len(arrays) > 2 else names)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from aeclust.clusters.neighbours import viewed
 from aeclust.network.batches import generator, to_input, to_unit
+from aeclust.network.isolation import isolated
 from aeclust.network.model import Autoencoder
 from aeclust.network.parallel import ALONE, Team
 from aeclust.network.views import random_view
@@ -68,7 +69,7 @@ def embed_blocks(
         return network.encode(to_input(images, network.image_size, network.device))
 
     for start in range(0, len(pixels), BATCH * team.size):
-        with torch.inference_mode():  # not for whoever takes the block
+        with isolated():  # not for whoever takes the block
             block = team.shared(encode, pixels[start : start + BATCH * team.size])
         yield _array(block)
 
@@ -78,7 +79,7 @@ def embed_views(
 ) -> NDArray[np.float32]:
     """Latents (n, d) of one random view of every image, or of those in some rows (n,)."""
     parts = []
-    with torch.inference_mode():
+    with isolated():
         for step, batch in enumerate(_batches(network, pixels, rows)):
             source = generator(network.device, seed, "views", step)
             parts.append(_array(network.encode(random_view(batch, source))))
@@ -87,7 +88,7 @@ def embed_views(
 
 def assign(network: Autoencoder, latents: NDArray[Any]) -> NDArray[np.float32]:
     """Probabilities (n, k) of the clusters that self-labelling taught, for latents (n, d)."""
-    with torch.inference_mode():
+    with isolated():
         return np.concatenate([_array(network.assign(x)) for x in _blocks(network, latents)])
 
 
@@ -118,7 +119,7 @@ def reconstruct(
         Mean squared error over pixels and channels in [-1, 1]; a variational code is its mean.
     """
     originals, reconstructions, errors = [], [], []
-    with torch.inference_mode():
+    with isolated():
         for batch in _batches(network, pixels):
             output = network.decode(network.encode(batch))
             originals.append(to_unit(batch))
@@ -130,7 +131,7 @@ def reconstruct(
 def mean_squared_error(network: Autoencoder, pixels: NDArray[Any], latents: NDArray[Any]) -> float:
     """Mean over images, pixels and channels in [-1, 1] of what is drawn for their latents."""
     pairs = zip(_batches(network, pixels), _blocks(network, latents), strict=True)
-    with torch.inference_mode():
+    with isolated():
         total = sum(float(_errors(batch, network.decode(block)).sum()) for batch, block in pairs)
     return total / len(pixels)
 
@@ -140,7 +141,7 @@ def decode(
 ) -> NDArray[np.float32]:
     """Images (n, h, w, c) in [0, 1] that the network draws for latents (n, d), in another size."""
     images = []
-    with torch.inference_mode():
+    with isolated():
         for block in _blocks(network, latents):
             batch = network.decode(block)
             if size is not None and size != batch.shape[2:]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aeclust.errors import AeclustError, InputError, at, reason
+from aeclust.errors import AeclustError, InputError, at, reason, to_install
 from aeclust.network.model import Autoencoder, build, check_state, load_state, state_arrays
 from aeclust.recipe import Recipe
 
@@ -38,7 +38,7 @@ def _extra(name: str) -> Iterator[None]:
             f"a library for it is missing ({error.name})",
             where=f".{name}",
             expected=f"aeclust with its extra {name}",
-            mend=f"pip install 'aeclust[{name}]'",
+            mend=to_install(name),
         ) from error
 
 

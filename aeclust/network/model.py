@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from aeclust.errors import InputError
 from aeclust.network.batches import generator
+from aeclust.network.isolation import isolated
 from aeclust.recipe import Recipe
 
 
@@ -142,19 +143,29 @@ class Autoencoder(nn.Module):
         return latent, self.log_variance(features).clamp(-10.0, 10.0)
 
 
+@isolated(gradients=True)
 def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
-    """A freshly initialised network, whose weights `seed` decides, in any thread.
+    """A freshly initialised network, whose weights `seed` decides.
 
-    They have the distribution of PyTorch's own initialisation, which draws from a global generator.
+    They have the distribution of PyTorch's own initialisation, which draws from a generator that
+    all threads share.
     """
-    with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
+    with torch.device("meta"):  # without values, so that none are drawn
         network = Autoencoder(recipe, image_channels)
+    network.to(torch.float32)
+    empty = {
+        name: torch.empty(value.shape, dtype=value.dtype)
+        for name, value in network.state_dict().items()
+    }
+    network.load_state_dict(empty, assign=True)
     source = generator(torch.device("cpu"), seed, "weights")
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             reach = module.weight[0].numel() ** -0.5
             for value in module.parameters():
                 nn.init.uniform_(value, -reach, reach, generator=source)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.reset_parameters()
     if network.residual:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return network

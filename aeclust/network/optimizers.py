@@ -102,7 +102,7 @@ def adamw_step(
     lr, weight_decay : float
     """
     if not state:
-        state["step"] = torch.zeros(())
+        state["step"] = torch.zeros((), dtype=torch.float32)
         state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(value), torch.zeros_like(value)
     state["step"] += 1
     mean = state["exp_avg"].lerp_(slope, 0.1)

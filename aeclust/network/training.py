@@ -16,6 +16,7 @@ from torch import nn
 
 from aeclust.errors import DivergedError, InputError, at
 from aeclust.network.batches import epoch_batches, generator, to_input
+from aeclust.network.isolation import isolated
 from aeclust.network.losses import TERMS, objective
 from aeclust.network.model import Autoencoder, build, load_state, state_arrays
 from aeclust.network.optimizers import (
@@ -90,6 +91,7 @@ class Moment:
     snapshot: Callable[[], Snapshot]
 
 
+@isolated(gradients=True)
 def train(
     pixels: NDArray[Any],
     recipe: Recipe,
@@ -169,8 +171,9 @@ def train(
                 images = torch.cat([random_view(images, source), random_view(images, source)])
             if recipe.variational:
                 shape = (len(images), recipe.latent_size)
-                noise = torch.randn(shape, generator=source, device=device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                noise = torch.randn(shape, generator=source, device=device, dtype=torch.float32)
+            # within a caller's autocast, a cache of weights would outlive the step
+            with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
                 output = parallel(images, noise)
             targets = None
             if state.targets is not None:

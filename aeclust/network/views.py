@@ -97,14 +97,14 @@ def random_colour(
         In [-1, 1].
     """
     n, device = len(images), images.device
-    luma = torch.tensor(_LUMA, device=device)
-    eye = torch.eye(3, device=device)
+    luma = torch.tensor(_LUMA, dtype=torch.float32, device=device)
+    eye = torch.eye(3, dtype=torch.float32, device=device)
     to_grey = luma.expand(3, 3)
     low, high = 1 - strength, 1 + strength
     brightness, contrast, saturation = (_uniform(source, (n, 1, 1), low, high) for _ in range(3))
     angle = _uniform(source, (n, 1, 1), -hue, hue) * 2 * math.pi
     # a turn about the grey axis (Rodrigues): K is the cross product with (1, 1, 1) / sqrt(3)
-    k = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
+    k = luma.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     turn = eye + torch.sin(angle) * k + (1 - torch.cos(angle)) * (k @ k)
     saturate = saturation * eye + (1 - saturation) * to_grey
     matrix = brightness * contrast * (saturate @ turn)
@@ -133,4 +133,5 @@ def random_brightness(
 
 
 def _uniform(source: Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=source, device=source.device)
+    numbers = torch.rand(shape, generator=source, device=source.device, dtype=torch.float32)
+    return low + (high - low) * numbers

@@ -131,10 +131,11 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
 
 def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows (m,) of the images that two files of labels both have, known by their content."""
-    contents = [each.arrays.get("fingerprints", each.arrays["ids"]) for each in (one, other)]
-    if contents[0].dtype != contents[1].dtype:  # of a former aeclust
-        contents = [one.arrays["ids"], other.arrays["ids"]]
-    _, rows, others = np.intersect1d(*contents, return_indices=True)
+    # those of a former aeclust have ids alone
+    name = (
+        "fingerprints" if "fingerprints" in one.arrays and "fingerprints" in other.arrays else "ids"
+    )
+    _, rows, others = np.intersect1d(one.arrays[name], other.arrays[name], return_indices=True)
     return rows, others
 
 

@@ -20,7 +20,8 @@ from aeclust import disk
 from aeclust.artifact import MAX_SEED
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
 from aeclust.images import FITS, Source
-from aeclust.recipe import Recipe, checkpoint_epochs
+from aeclust.recipe import Recipe
+from aeclust.run.checkpoints import checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
@@ -49,7 +50,7 @@ class Manifest:
         Labelled images for reporting and naming.
     kept : tuple of int or None
         The epochs that have a checkpoint; None for all of
-        :func:`~aeclust.recipe.checkpoint_epochs`, as ``aeclust train`` keeps them.
+        :func:`~aeclust.run.checkpoints.checkpoint_epochs` without a wish.
     flattened : bool
         Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
     trained_on : str

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError, at
+from aeclust.errors import InputError, at, listed
 from aeclust.recipe import Recipe
 from aeclust.run.folder import Manifest, RunFolder
 
@@ -95,7 +95,7 @@ def check_checkpoint(folder: RunFolder, epoch: int) -> None:
         raise InputError(
             f"there is no checkpoint of epoch {epoch}",
             where=str(folder.path),
-            expected=f"one of {', '.join(map(str, folder.checkpoints())) or 'none at all'}",
+            expected=f"one of {listed(folder.checkpoints(), 'none at all')}",
             mend="choose one of these with `checkpoint`",
         )
 

@@ -212,7 +212,7 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
 
 def keep_previews(context: Context, manifest: Manifest, previews: Sequence[bytes]) -> None:
     """Keep the previews of the run's images."""
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "previews": np.frombuffer(b"".join(previews), np.uint8),
         "ends": np.cumsum([len(each) for each in previews]).astype(np.int64),
     }
@@ -251,6 +251,8 @@ def check_channels(images: Images, channels: int) -> None:
 def describe_images(context: Context, images: Images, recipe: Recipe) -> None:
     """Log what the images were taken for, what was left out, and that they will be resized."""
     context.log(f"{images.source.location}: {images.describe()}")
+    for line in images.remarks:
+        context.log(line)
     for line in images.skipped:
         context.log(f"left out {line}")
     size = recipe.image_size

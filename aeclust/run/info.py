@@ -9,7 +9,7 @@ from typing import Any
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError
+from aeclust.errors import InputError, listed
 from aeclust.run.curve import stale_curve
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import (
@@ -123,7 +123,7 @@ def run_info(folder: RunFolder) -> RunInfo:
     if finished:
         damaged += [
             f"{folder.weights_file(epoch)}: is missing; expected a checkpoint for each of"
-            f" {', '.join(map(str, kept))}; restore it, or train again with --force"
+            f" {listed(kept)}; restore it, or train again with --force"
             for epoch in kept
             if epoch not in epochs
         ]

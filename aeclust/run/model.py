@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +24,13 @@ from aeclust.images import Images
 from aeclust.network import training
 from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
+from aeclust.network.training import Moment
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
 from aeclust.run.latents import describe, load_network
+from aeclust.run.progress import Lines
 from aeclust.run.train import check_room, write_weights
 
 
@@ -49,8 +55,16 @@ class Model:
     labels: Artifact
 
 
-def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
+def fit(
+    images: Images,
+    manifest: Manifest,
+    device: torch.device,
+    *,
+    write: Callable[[str], None] | None = None,
+) -> Model:
     """Train, embed and cluster as the commands do, without a file.
+
+    `write` takes the lines that say how far it has come.
 
     Raises
     ------
@@ -59,15 +73,31 @@ def fit(images: Images, manifest: Manifest, device: torch.device) -> Model:
         :func:`aeclust.clusters.chain.cluster_latents`.
     """
     recipe, epoch = manifest.recipe, manifest.recipe.total_epochs
-    network = training.train(images.pixels, recipe, seed=manifest.seed, device=device)
-    latents, blocks = describe(network, images, manifest, epoch, Team(device=device))
-    parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
-    for block in blocks:
-        for name, rows in block.items():
-            parts[name].append(rows)
-    whole = {name: np.concatenate(rows) for name, rows in parts.items()}
-    latents = dataclasses.replace(latents, arrays={**latents.arrays, **whole})
-    labels = labels_of(latents, Request(recipe=recipe, seed=manifest.seed))
+    with closing(Lines(write, epochs=epoch)) as lines:
+
+        def observe(moment: Moment) -> None:
+            lines.observe(moment)
+            if (moment.epoch, moment.step) == (recipe.epochs, 0) and moment.epoch < epoch:
+                lines.progress(f"looking for {recipe.k} clusters to learn", 0, 0)
+
+        network = training.train(
+            images.pixels, recipe, seed=manifest.seed, device=device, observe=observe
+        )
+        embedded = partial(lines.progress, "embed")
+        team = Team(device=device)
+        latents, blocks = describe(network, images, manifest, epoch, team, progress=embedded)
+        parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
+        for block in blocks:
+            for name, rows in block.items():
+                parts[name].append(rows)
+        whole = {name: np.concatenate(rows) for name, rows in parts.items()}
+        latents = dataclasses.replace(latents, arrays={**latents.arrays, **whole})
+        labels = labels_of(
+            latents,
+            Request(recipe=recipe, seed=manifest.seed),
+            log=lines.log,
+            progress=lambda step: lines.progress(f"clustering: {step}", 0, 0),
+        )
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 
@@ -139,3 +169,36 @@ def load(path: Path) -> Model:
     epoch = int(labels.details["epoch"])
     network, _ = load_network(Context(folder), manifest, epoch)
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
+
+
+# -- what a caller says of arrays ----------------------------------------------------------------
+
+
+def shape_of_rows(length: int, image_shape: Any) -> tuple[int, ...]:
+    """The shape of the images that rows of so many values are flattened from."""
+    shape: tuple[int, ...] = ()
+    with suppress(TypeError, ValueError):
+        shape = np.empty(length).reshape(image_shape).shape
+    if len(shape) not in (2, 3):
+        raise InputError(
+            f"rows of {length} values are no images of shape {image_shape!r}",
+            where="image_shape",
+            expected="(h, w) or (h, w, c) of that many values in all",
+        )
+    return shape
+
+
+def stated_range(value_range: Any) -> str | None:
+    """A range of values, if there is one, as :class:`~aeclust.images.Source` has it."""
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            f"value_range is {value_range!r}",
+            expected="the numbers that mean black and white, for example (0, 255)",
+        )
+    return f"{low!r}:{high!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from aeclust.images import Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import embedding
+from aeclust.run.checkpoints import kept_by
 from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
-_FLAGS = {"k": "-k", "epochs": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
+_FLAGS = {"k": "-k", "total": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
 _FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
 _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
 
@@ -184,12 +186,14 @@ def commands(
     """
     source, trained = manifest.source, manifest.recipe
     train = ["train", called(source), "--recipe", trained.name]
-    for name, value in _changes(recipes.named(trained.name), trained).items():
+    for name, value in _training_changes(trained).items():
         flag = _FLAGS.get(name)
         train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
     for name in ("layout", "range"):
         value = getattr(source, name)
         train += [] if value is None else [f"--{name}", str(value)]
+    keep = kept_by(trained, manifest.kept or ())
+    train += ["--keep-checkpoints", keep] if keep else []
     train += ["--seed", str(manifest.seed)] if manifest.seed else []
     train += ["--fit", source.fit] if source.fit != Source.fit else []
     train += ["--skip-bad"] if source.skip_bad else []
@@ -202,6 +206,19 @@ def commands(
     cluster += ["--seed", str(seed)] if seed != manifest.seed else []
     lines += [cluster] if len(cluster) > 1 else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
+
+
+def _training_changes(trained: Recipe) -> dict[str, str]:
+    """What a training was asked for beside its recipe's name; ``total`` are all its epochs."""
+    base = recipes.named(trained.name)
+    changes = _changes(base, trained)
+    both = ("epochs", "label_epochs")
+    if any(name in changes for name in both) and (trained.contrast or not base.label_epochs):
+        usual = dataclasses.replace(base, k=trained.k).lasting(trained.total_epochs)
+        if all(getattr(usual, name) == getattr(trained, name) for name in both):
+            changes = {n: v for n, v in changes.items() if n not in both}
+            changes["total"] = str(trained.total_epochs)
+    return changes
 
 
 def _changes(base: Recipe, other: Recipe) -> dict[str, str]:

@@ -21,7 +21,7 @@ from aeclust.images import Images, Source, check_enough, load, truth
 from aeclust.network import training
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Moment, Snapshot
-from aeclust.recipe import AUTO_K, Recipe, checkpoint_epochs
+from aeclust.recipe import AUTO_K, Recipe, named
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest, RunFolder
 from aeclust.run.freshness import recipe_of
@@ -60,6 +60,7 @@ def train(
     seed: int,
     val_images: str | None = None,
     val_labels: str | None = None,
+    kept: tuple[int, ...] | None = None,
     resume: bool = False,
     learn_on: bool = False,
     force: bool = False,
@@ -109,12 +110,12 @@ def train(
         seed=seed,
         val_images=val_images,
         val_labels=val_labels,
+        kept=kept,
     )
     if former is not None and learn_on:
         manifest = dataclasses.replace(manifest, former=former.identity)
     elif former is not None:
-        kept = (former.kept, former.trained_on, former.former)
-        manifest = dataclasses.replace(manifest, kept=kept[0], trained_on=kept[1], former=kept[2])
+        manifest = dataclasses.replace(manifest, trained_on=former.trained_on, former=former.former)
     with at(source.location):
         check_enough(images.pixels, recipe.k)
         training.check_batches(len(images), recipe, team)
@@ -291,7 +292,7 @@ class _Keeper:
     def __init__(self, context: Context, manifest: Manifest, start: Snapshot | None) -> None:
         self.context, self.manifest, self.folder = context, manifest, context.folder
         self.recipe, self.total = manifest.recipe, manifest.recipe.total_epochs
-        self.kept = set(checkpoint_epochs(manifest.recipe))
+        self.kept = set(manifest.checkpoints)
         done = start.epoch if start else 0
         self.lines = [x for x in self.folder.metrics() if x["epoch"] <= done] if done else []
         self.saved_at = time.monotonic()
@@ -337,6 +338,8 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
     recipe, snapshot = manifest.recipe, start.snapshot
     if recipe.total_epochs < recipe.epochs + recipe.label_epochs:
         context.log("k is left to an estimate: no self-labelling, which needs a number of clusters")
+    elif recipe.epochs == 1 and named(recipe.name).label_epochs > recipe.label_epochs == 0:
+        context.log("one epoch in all: no self-labelling, which needs one of its own")
     training.train(
         images.pixels,
         recipe,
@@ -370,6 +373,9 @@ def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
         changes.append("the images are others")
     if (old.val_images, old.val_labels) != (new.val_images, new.val_labels):
         changes.append("the validation data are others")
+    if not changes and old.checkpoints != new.checkpoints:
+        kept = [len(manifest.checkpoints) for manifest in (old, new)]
+        changes.append(f"it keeps {kept[0]} checkpoints and would keep {kept[1]}")
     if changes:
         raise InputError(
             f"this run was started otherwise: {'; '.join(changes[:4])}",
@@ -383,7 +389,7 @@ def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     recipe, folder = manifest.recipe, context.folder
     network = build(recipe, manifest.shape[3], seed=0)
     size = sum(value.nbytes for value in state_arrays(network).values())
-    count = len(checkpoint_epochs(recipe))
+    count = len(manifest.checkpoints)
     copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
     needed = size * (count + copies)
     context.log(

@@ -50,8 +50,9 @@ NAME_IT = "name it, as FILE::KEY"
 @pytest.mark.parametrize(
     ("key", "axes", "what", "expected", "mend"),
     [
-        (None, (1,), SEVERAL, "one array with 1 axes", NAME_IT),
-        (None, (4, 5), NONE, "one array with 4 or 5 axes", NAME_IT),
+        (None, (1,), SEVERAL, "one array of numbers with 1 axes", NAME_IT),
+        (None, (4, 5), NONE, "one array of numbers with 4 or 5 axes", NAME_IT),
+        ("group", (3,), "no array is called 'group'", f"one of {ALL}", "change the part after ::"),
         ("x", (3,), "no array is called 'x'", f"one of {ALL}", "change the part after ::"),
     ],
 )
@@ -72,11 +73,124 @@ def test_nobody_is_asked_to_delete_a_file_that_aeclust_did_not_write(tmp_path: P
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["names"] = ["a", "b"]
     with pytest.raises(InputError) as caught:
-        read_array(tmp_path / "a.h5", None, (3,))
+        read_array(tmp_path / "a.h5", "names", (3,))
     assert str(caught.value) == (
-        f"{tmp_path / 'a.h5'}: cannot be used: 'names' has dtype object; "
-        "expected an HDF5 file of plain arrays of numbers; copy the arrays into a new file"
+        f"{tmp_path / 'a.h5'}: 'names' has dtype object; "
+        "expected numbers, or texts of one width; copy it as such into a new file"
     )
+
+
+BESIDE: dict[str, tuple[Build, str]] = {
+    "texts": (lambda f: f.__setitem__("a", ["x", "y"]), "'a' has dtype object"),
+    "one text": (lambda f: f.__setitem__("a", "x"), "'a' has dtype object"),
+    "half precision": (lambda f: f.__setitem__("a", np.zeros(3, "f2")), ""),
+    "long double": (lambda f: f.__setitem__("a", np.zeros(3, "g")), ""),
+    "complex": (lambda f: f.__setitem__("a", np.zeros((2, 3, 4), "c8")), "'a' has dtype complex64"),
+    "table": (lambda f: f.__setitem__("a", np.zeros((2, 3, 4), "u1,f4")), "'a' has dtype [("),
+    "references": (
+        lambda f: f.create_dataset("a", (1, 1, 1), h5py.ref_dtype), "'a' has dtype object",
+    ),
+    "nothing": (
+        lambda f: f.__setitem__("a", h5py.Empty("f4")), "cannot be used: 'a' holds nothing",
+    ),
+    "dates": (
+        lambda f: h5py.h5d.create(
+            f.id, b"a", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((2, 2, 2))
+        ),
+        "cannot be used: HDF5 cannot read it (",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_is_no_array_may_lie_beside_one(what: str, tmp_path: Path) -> None:
+    build, refusal = BESIDE[what]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = np.arange(8).reshape(2, 2, 2)
+        build(file)
+    for key in ("images", "/images", None):
+        name, values = read_array(tmp_path / "a.h5", key, (3, 4))
+        assert (name, values.ravel().tolist()) == ("images", list(range(8)))
+    if refusal:
+        with pytest.raises(InputError) as caught:
+            read_array(tmp_path / "a.h5", "a", (3,))
+        assert caught.value.what.startswith(refusal)
+    else:
+        assert read_array(tmp_path / "a.h5", "a", (3,))[1].tolist() == [0, 0, 0]
+
+
+OUTSIDE: dict[str, tuple[Build, str]] = {
+    "link": (lambda f: f.__setitem__("a", h5py.SoftLink("/g/x")), "is a link to somewhere else"),
+    "file": (
+        lambda f: f.__setitem__("a", h5py.ExternalLink("b.h5", "x")), "is a link to somewhere else",
+    ),
+    "filter": (
+        lambda f: f.create_dataset("a", data=np.zeros((2, 2, 2)), compression="lzf"),
+        "uses filter 32000",
+    ),
+    "virtual": (
+        lambda f: f.create_virtual_dataset("a", h5py.VirtualLayout((2, 2, 2), "u1")),
+        "keeps its data in other files",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_what_might_be_the_images_is_judged_unless_others_are_named(
+    what: str, tmp_path: Path
+) -> None:
+    build, reason = OUTSIDE[what]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["g/x"] = np.arange(8).reshape(2, 2, 2)
+        build(file)
+    assert read_array(tmp_path / "a.h5", "g/x", (3,))[1].ravel().tolist() == list(range(8))
+    refusal = f"cannot be used: 'a' {reason}"
+    with refused(what=refusal, mend="name the array, as FILE::KEY"):
+        read_array(tmp_path / "a.h5", None, (3,))
+    for key in ("a", "a/x"):
+        if key == "a" or "link" in reason:
+            with refused(what=refusal, mend="copy the array into a new file"):
+                read_array(tmp_path / "a.h5", key, (3,))
+    with refused(what="no array is called 'b'"):
+        read_array(tmp_path / "a.h5", "b", (3,))
+
+
+def test_of_many_arrays_the_named_one_is_opened_and_few_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aeclust.artifact.gate._MAX_OBJECTS", 300)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for i in range(320):
+            file[f"{i:04}"] = np.uint8(i % 7)
+        file["deep/images"] = np.arange(8).reshape(2, 2, 2)
+    _, values = read_array(tmp_path / "a.h5", "deep/images", (3,))
+    assert values.ravel().tolist() == list(range(8))
+    with refused(what="cannot be used: '0300' repeats an object or exceeds 300"):
+        read_array(tmp_path / "a.h5", None, (3,))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        for i in range(300):
+            file[f"{i:04}"] = np.zeros((1, 1, 1), np.uint8)
+    names = "0000, 0001, 0002, 0003, 0004, 0005, 0006, 0007, 0008, 0009 and 290 more"
+    with refused(what=f"300 of its arrays could be meant ({names})"):
+        read_array(tmp_path / "b.h5", None, (3,))
+    with refused(what="no array is called 'x'", expected=f"one of {names}"):
+        read_array(tmp_path / "b.h5", "x", (3,))
+
+
+def test_an_array_that_declares_more_than_its_file_can_hold_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["small"] = np.zeros((2, 2, 2))
+        file.create_dataset("large", (2**20, 2**10, 2**10), "f4")
+    assert read_array(tmp_path / "a.h5", "small", (3,))[1].shape == (2, 2, 2)
+    with pytest.raises(InputError, match=f"it declares {2**42} bytes of data, more than"):
+        read_array(tmp_path / "a.h5", "large", (3,))
+
+
+def test_a_column_counts_as_one_axis(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["y"] = np.arange(5)[:, None]
+        file["images"] = np.zeros((5, 5))
+    assert read_array(tmp_path / "a.h5", None, (1,))[0] == "y"
 
 
 def test_an_unknown_filter_is_refused(tmp_path: Path) -> None:

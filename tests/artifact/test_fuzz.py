@@ -79,6 +79,15 @@ def made(write: Callable[[io.BytesIO], object]) -> bytes:
     return out.getvalue()
 
 
+def mixed() -> bytes:
+    """HDF5 behind bytes of others, with what is no array of images beside these."""
+    with h5py.File(out := io.BytesIO(), "w", userblock_size=1_024) as file:
+        file["x"] = RGB / np.float16(255)
+        file["names"], file["group/table"] = ["a", "b"], np.zeros(3, "u1,f4")
+        file["link"] = h5py.SoftLink("/x")
+    return out.getvalue()
+
+
 def hdf5(**options: Any) -> bytes:
     with h5py.File(out := io.BytesIO(), "w") as file:
         file.create_dataset("x", data=RGB, **options)
@@ -98,6 +107,8 @@ IMAGES = {
     "deflated.npz": made(lambda out: np.savez_compressed(out, x=RGB)),
     "plain.h5": hdf5(),
     "filtered.h5": hdf5(compression="gzip", shuffle=True, fletcher32=True),
+    "swapped": made(lambda out: np.save(out, (RGB / 255).astype(">f4"))),
+    "archive": made(lambda out: np.savez(out, x=RGB > 9, names=np.array(["a"]))),
     "in/a.png": picture("PNG"),
     "in/a.jpg": picture("JPEG"),
 }
@@ -116,6 +127,8 @@ KINDS = {
     **{f"{kind}.h5": Kind(data, artifacts.read, True) for kind, data in ARTIFACTS.items()},
     "labels.csv": Kind(CSV, read_labels),
     "labels.npy": Kind(made(lambda out: np.save(out, np.arange(5))), read_labels),
+    "texts.npy": Kind(made(lambda out: np.save(out, np.array(["a", "é"]))), read_exported),
+    "mixed": Kind(mixed(), lambda path: read_images(Path(f"{path}::x"))),
     "labels-of-a-run.h5": Kind(ARTIFACTS["labels"], read_labels, True),
     "recipe.toml": Kind(TOML, read_recipe),
     "run/run.json": Kind(

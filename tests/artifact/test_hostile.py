@@ -389,9 +389,17 @@ def test_other_files_are_not_even_opened(way: str, tmp_path: Path, secret: Path)
         assert reason in damage(path)
         with pytest.raises(InputError) as of_any_file:
             read_array(path, "latents", (2,))
+        with refused(what="no array is called 'none'"):
+            read_array(path, "none", (2,))
         assert not opened()
         with h5py.File(path) as unguarded:  # the trap is real: without the gate it snaps
             assert unguarded["latents"][()].tolist() == SECRET.tolist()
         assert opened()
+        if way != "soft link":  # what lies beside the array that is named is not even looked at
+            with h5py.File(path, "r+") as file:
+                file["beside"] = SECRET
+            assert read_array(path, "beside", (2,))[1].tolist() == SECRET.tolist()
+            with pytest.raises(InputError):
+                read_array(path, None, (2,))
     assert of_any_file.value.what.startswith("cannot be used: ")
     assert reason in of_any_file.value.what

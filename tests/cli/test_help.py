@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from aeclust.cli import main
 from aeclust.cli.app import COMMAND_PANELS, app
+from aeclust.cli.hints import _ELSEWHERE, flags_of, meant
 from aeclust.recipe import RECIPES, choices
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -128,6 +129,36 @@ def test_the_page_of_commands_is_current() -> None:
         ("xyz", "No such command 'xyz'; see aeclust --help"),
         ("train --epoch 3", "No such option: --epoch; did you mean --epochs?"),
         ("train --qqq", "No such option: --qqq; see aeclust train --help"),
+        # what other tools call it
+        ("train --gpu", "No such option: --gpu; did you mean --device cuda?"),
+        ("embed --use_cuda", "did you mean --device cuda?"),
+        ("train --k 3", "No such option: --k; did you mean -k?"),
+        ("cluster --n_clusters=3", "did you mean -k?"),
+        ("train --num-clusters 3", "did you mean -k?"),
+        ("predict --confidence", "No such option: --confidence; did you mean --json?"),
+        ("evaluate a b --confidence", "see aeclust predict --json"),
+        ("train --output-dir x", "did you mean --run?"),
+        ("predict --output_dir x", "did you mean --run?"),
+        ("train -o x", "did you mean --run?"),
+        ("predict --out x", "did you mean --output?"),
+        ("train --learning-rate 3", "did you mean --lr?"),
+        ("train --workers=3", "did you mean --threads?"),
+        ("train -j 3", "did you mean --threads?"),
+        ("train --verbose", "every command says what it does, unless -q"),
+        ("train --data photos", "give DATA without a flag"),
+        # what is written otherwise here
+        ("train --sed=3", "No such option: --sed; did you mean --seed?"),
+        ("train --sede 3", "did you mean --seed?"),
+        ("train --Batch_Size 3", "did you mean --batch-size?"),
+        ("train -epochs 3", "did you mean --epochs?"),
+        ("train -gpu", "did you mean --device cuda?"),
+        ("train --weight-decay 0", "did you mean --set weight_decay=VALUE?"),
+        ("train --weight_decay=0", "did you mean --set weight_decay=VALUE?"),
+        # what is a flag of another command, or stands before it
+        ("predict --epochs 3", "No such option: --epochs; it is a flag of aeclust train"),
+        ("plot --clusters 3", "it is a flag of aeclust train, aeclust cluster"),
+        ("plot --latent-dim 3", "--set latent_size=N is a flag of aeclust train"),
+        ("--gpu train", "flags stand behind the command: aeclust train --device cuda"),
         ("evaluate a.csv", "Missing argument 'truth'; see aeclust evaluate --help"),
         ("train --recipe hybird", "expected one of baseline, vae, deep, hybrid; did you mean hyb"),
         ("train --set epoch=3", "did you mean epochs?"),
@@ -148,6 +179,20 @@ def test_a_near_miss_is_answered_with_what_was_meant(
     for name in ("images.npy", "run.toml", "known.csv", "labels.h5"):
         Path(name).touch()
     assert text.format(cwd=tmp_path) in one_error(cli(*request_.split()))
+
+
+def test_what_other_tools_call_it_is_a_flag_here() -> None:
+    flags = flags_of(GROUP.commands)
+    known = {flag for some in flags.values() for flag in some}
+    for ours, names in _ELSEWHERE.items():
+        first, _, rest = ours.partition(" ")
+        if first in flags:
+            assert rest in flags[first]
+        else:
+            assert first in known or not first.startswith("-")
+        for name in names.split():
+            assert name == name.lower().strip("-")
+            assert meant(f"--{name}", [], "train", flags)
 
 
 # -- completion --------------------------------------------------------------------------------

@@ -230,7 +230,8 @@ def test_a_clustering_names_its_steps(
         ),
         (
             ["train", "--resume"],
-            "next: aeclust predict{run} > submission.csv, or aeclust reconstruct{run} --idx 1,2,3",
+            "next: aeclust cluster{run}, or aeclust report{run},"
+            " or aeclust predict{run} > submission.csv",
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "line",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 
@@ -14,6 +14,7 @@ import pytest
 from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, terminable, write_line
 from aeclust.errors import Interrupted
 from aeclust.network.training import Moment, Snapshot
+from aeclust.run.progress import Tracker
 
 
 class Stream(io.StringIO):
@@ -32,6 +33,8 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("JPY_PARENT_PID", "MPLBACKEND"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -93,25 +96,42 @@ def test_a_watched_line_obeys_no_file() -> None:
 # -- bars --------------------------------------------------------------------------------------
 
 
+LINES = """a line
+epoch 3/3  loss 0.2500
+"""
+
+
 @pytest.mark.parametrize(
-    ("watched", "quiet", "term"),
+    ("watched", "environment"),
     [
-        (False, False, "xterm"),
-        (True, True, "xterm"),
-        (False, True, "xterm"),
-        (True, False, "dumb"),
-        (True, False, "unknown"),
+        (False, {}),
+        (True, {"TERM": "dumb"}),
+        (True, {"TERM": "unknown"}),
+        (True, {"JPY_PARENT_PID": "17"}),
+        (True, {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}),
     ],
+    ids=["a file", "dumb", "unknown", "a cell by Jupyter", "a cell by another notebook"],
 )
-def test_who_cannot_watch_or_will_not_sees_no_bars(
-    watched: bool, quiet: bool, term: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("quiet", [False, True])
+def test_who_cannot_watch_bars_reads_lines_unless_quiet(
+    watched: bool, environment: dict[str, str], quiet: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TERM", term)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     with standard_error(watched=watched) as stderr:
         terminal = Terminal(quiet=quiet, epochs=3)
         terminal.log("a line")
         work(terminal)
-    assert stderr.getvalue() == "a line\n" * (not quiet)
+    shown = re.sub(r"  \d+ images/s", "", stderr.getvalue())
+    assert shown == ("" if quiet else LINES)
+
+
+def test_quiet_holds_on_a_terminal() -> None:
+    with standard_error(watched=True) as stderr:
+        terminal = Terminal(quiet=True, epochs=3)
+        terminal.log("a line")
+        work(terminal)
+    assert stderr.getvalue() == ""
 
 
 def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
@@ -124,37 +144,18 @@ def test_somebody_watching_sees_epoch_loss_and_speed() -> None:
     assert "nan" not in text
 
 
-def shown_by(
-    ticks: list[float], moments: list[Moment], monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[str, int, int]]:
-    """What the bar of three epochs shows at these ticks of the clock."""
-    shown: list[tuple[str, int, int]] = []
-    clock = iter(ticks)
-    with standard_error(watched=True), monkeypatch.context() as patch:
-        patch.setattr(time, "monotonic", lambda: next(clock))
+def test_the_bar_says_what_is_left_of_all_epochs() -> None:
+    """Of 30 steps in three epochs, ten took 150 s: the last fifteen take 225 s."""
+    with standard_error(watched=True) as stderr:
         terminal = Terminal(quiet=False, epochs=3)
-        patch.setattr(terminal, "_show", lambda *values: shown.append(values[:3]))
-        for each in moments:
-            terminal.observe(each)
-    return shown
-
-
-def test_the_bar_stands_where_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = [
-        moment(0, 0, images=0, loss=float("nan")),
-        moment(0, 5, images=60),
-        moment(3, 0, images=40, loss=0.125),
-    ]
-    assert shown_by([0.0, 1.0, 2.0, 4.0], moments, monkeypatch) == [
-        ("epoch 1/3", 0, 30),
-        ("epoch 1/3  loss 0.2500  60 images/s", 5, 30),
-        # the speed moves a tenth of the way from 60 to 20; the last epoch has no successor
-        ("epoch 3/3  loss 0.1250  56 images/s", 30, 30),
-    ]
-    # a clock that stands still is no error
-    assert shown_by([5.0, 5.0], [moment(0, 1, images=8)], monkeypatch) == [
-        ("epoch 1/3  loss 0.2500  8000 images/s", 1, 30)
-    ]
+        ticks = iter([0.0, 50.0, 200.0])
+        terminal._tracker = Tracker(3, clock=lambda: next(ticks))
+        terminal.observe(moment(0, 0, images=0, loss=float("nan")))
+        terminal.observe(moment(0, 5))
+        terminal.observe(moment(1, 5, images=960))
+        terminal.close()
+    assert "epoch 2/3  loss 0.2500  6 images/s" in stderr.getvalue()
+    assert "4 min left" in stderr.getvalue()
 
 
 def test_steps_of_unknown_number_move_and_then_leave_a_whole_bar() -> None:

@@ -80,6 +80,59 @@ def test_a_labels_artifact_brings_its_ids(tmp_path: Path, ids: NDArray[Any]) -> 
     assert ids_of(labels) == ids.tolist()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, "S2", "U2"])
+def test_a_column_of_labels_is_read(tmp_path: Path, dtype: Any) -> None:
+    values = np.array([[1], [0], [12]]).astype(dtype)
+    np.save(tmp_path / "y.npy", values)
+    np.savez(tmp_path / "y.npz", images=np.zeros((3, 8, 8)), points=np.zeros((3, 2)), y=values)
+    for location in ("y.npy", "y.npz", "y.npz::y"):
+        assert load(str(tmp_path / location)).values.tolist() == [1, 0, 12]
+
+
+@pytest.mark.parametrize("texts", [["sea", "a", " sea"], ["ü", "é漢", "ü"]])
+@pytest.mark.parametrize("kind", ["<U4", ">U4", "S", "column"])
+def test_texts_in_arrays_are_labels_as_in_a_csv(
+    texts: list[str], kind: str, tmp_path: Path
+) -> None:
+    array = np.array(texts) if kind in ("S", "column") else np.array(texts, kind)
+    array = np.char.encode(array, "utf-8") if kind == "S" else array
+    array = array[:, None] if kind == "column" else array
+    np.save(tmp_path / "y.npy", array)
+    np.savez(tmp_path / "a.npz", y=array)
+    np.savez(tmp_path / "b.npz", ids=np.arange(3), labels=array.ravel())
+    wanted = load(
+        csv_file(tmp_path, f"id,label\n0,{texts[0]}\n1,{texts[1]}\n2,{texts[2]}\n"), texts=True
+    )
+    places = ["y.npy", "a.npz", *["b.npz"] * (kind != "S")]
+    if kind == "S":
+        with h5py.File(tmp_path / "y.h5", "w") as file:
+            file["y"] = array
+        places.append("y.h5::y")
+    for place in places:
+        read = load(str(tmp_path / place), texts=True)
+        assert read.values.tolist() == wanted.values.tolist()
+        assert read.called == wanted.called
+        assert load_named(str(tmp_path / place))[1] == sorted({text.strip() for text in texts})
+        with pytest.raises(InputError):
+            load(str(tmp_path / place))
+
+
+def test_an_empty_text_is_no_label(tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", np.array(["sea", ""]))
+    with refused(what="row 1 reads ''", expected="a label for each image", mend="fill it in"):
+        load(str(tmp_path / "y.npy"), texts=True)
+
+
+def test_labels_are_told_by_their_bytes(tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", np.arange(3))
+    (tmp_path / "y.npy").rename(tmp_path / "y.dat")
+    assert load(str(tmp_path / "y.dat")).values.tolist() == [0, 1, 2]
+    arrays = {"labels": np.array([1, 0]), "confidence": np.ones(2, np.float32)}
+    more = {"references": np.arange(2), "ids": encode_ids(np.array(["a", "b"]))}
+    write(tmp_path / "labels", encoded("labels", **arrays, **more))
+    assert ids_of(load(str(tmp_path / "labels"))) == ["a", "b"]
+
+
 def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
     text = '\ufeffID , Label\r\n"b, c.png", 1 \r\n\r\n d ,-3\r\n'
     read = load(csv_file(tmp_path, text))
@@ -163,6 +216,40 @@ def test_the_order_of_a_csv_does_not_matter(order: list[int], known: int) -> Non
     assert sorted(clusters.tolist()) == sorted(kept)
 
 
+COMPOSED, APART = "caf\u00e9.png", "cafe\u0301.png"
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "rows"),
+    [
+        ([APART, "b"], ["b", COMPOSED], [1, 0]),
+        ([COMPOSED], ["b", APART], [1]),
+        ([COMPOSED, APART], [APART, COMPOSED], [1, 0]),  # each its own
+        (["\u212b"], ["A\u030a"], [0]),  # the unit and the letter
+        ([APART], [APART, COMPOSED], [0]),
+    ],
+)
+def test_ids_that_differ_by_composition_are_the_same(
+    names: list[str], ids: list[str], rows: list[int]
+) -> None:
+    found, values = labels_of([*range(len(names))], names).aligned(np.array(ids))
+    assert (found.tolist(), values.tolist()) == (rows, [*range(len(names))])
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["\u212b"], ["A\u030a", "\u00c5"]),  # either could be meant
+        (["A\u030a", "\u00c5"], ["\u212b"]),
+        ([APART, COMPOSED], [COMPOSED]),  # which is taken
+        (["cafe.png"], [COMPOSED]),
+    ],
+)
+def test_ids_that_could_mean_several_are_unknown(names: list[str], ids: list[str]) -> None:
+    with pytest.raises(InputError, match="among the images"):
+        labels_of([*range(len(names))], names).aligned(np.array(ids))
+
+
 # -- refusals ----------------------------------------------------------------------------------
 
 LENGTH = ("one label for each image", "give the labels of these images, or a CSV of id,label")
@@ -188,17 +275,22 @@ def test_labels_of_other_images_are_refused(
         pair(predicted, known)
 
 
+GIVE_WORDS = "give words to aeclust name, or number them"
 EACH, WHOLE, CONVERT = "one label for each image, (n,)", "whole numbers", "convert it with .astype("
 
 
 @pytest.mark.parametrize(
     ("array", "what", "expected", "mend"),
     [
-        (np.zeros((3, 1), int), "has shape (3, 1)", EACH, ""),
+        (np.zeros((3, 2), int), "has shape (3, 2)", EACH, ""),
+        (np.zeros((0, 1), int), "has shape (0,)", EACH, ""),
         (np.zeros(0, int), "has shape (0,)", EACH, ""),
         (np.array(3), "has shape ()", EACH, ""),
         (np.zeros(3), "has dtype float64", WHOLE, f"{CONVERT}int)"),
-        (np.array(["a"]), "has dtype <U1", WHOLE, f"{CONVERT}int)"),
+        (np.array(["1", "a"]), "row 1 reads 'a'", WHOLE, GIVE_WORDS),
+        (np.array([b"a" * 99]), f"row 0 reads {'a' * 60!r}", WHOLE, GIVE_WORDS),
+        (np.array(["1", " "]), "row 1 reads ''", WHOLE, "fill it in"),
+        (np.array([b"\xff"]), "holds texts that are not Unicode", "numbers or UTF-8", ""),
         (np.array([0, 2**63], np.uint64), "holds numbers beyond 2^62", "class numbers", ""),
         (np.array([0, -(2**63)]), "holds numbers beyond 2^62", "class numbers", ""),
     ],

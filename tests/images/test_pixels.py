@@ -21,6 +21,7 @@ from aeclust.images import (
     blocks,
     check_enough,
     fingerprints,
+    from_array,
     load,
     mean_colours,
 )
@@ -114,19 +115,53 @@ def test_a_known_digest_is_not_computed_again() -> None:
     assert images_of(RGB, known_digest="ab" * 32).digest() == "ab" * 32
 
 
-@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def marks_of(pixels: Array) -> list[int]:
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in pixels)
+    return [struct.unpack("<Q", digest)[0] for digest in digests]
+
+
+LEVELS = np.random.default_rng(0).integers(0, 256, (4_500, 3, 2, 2), np.uint8)
+PIXELS = np.moveaxis(LEVELS, 1, 3)  # not contiguous, and more than one block
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_fingerprints_equal_an_independent_loop(dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    first = rng.integers(0, 256, (4_500, 3, 2, 2)).astype(dtype)
-    pixels = np.moveaxis(first, 1, 3)  # not contiguous, and more than one block
-    wanted = [
-        struct.unpack("<Q", hashlib.blake2b(image.tobytes(), digest_size=8).digest())[0]
-        for image in pixels
-    ]
-    marks = fingerprints(pixels)
+    marks = fingerprints(PIXELS)
     assert marks.dtype == np.uint64
-    assert marks.tolist() == wanted
-    assert len(set(wanted)) == len(np.unique(first.reshape(4_500, -1), axis=0))
+    assert marks.tolist() == marks_of(PIXELS)
+    assert len(set(marks.tolist())) == len(np.unique(LEVELS.reshape(4_500, -1), axis=0))
+    between = ((PIXELS + 0.5) / 256).astype(dtype)  # no images of 8 bits
+    assert fingerprints(between).tolist() == marks_of(between.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("way", ["divided", "multiplied", "16 bits", "signed", "256 levels"])
+def test_an_image_as_floats_has_the_fingerprint_of_its_8_bits(dtype: str, way: str) -> None:
+    every = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
+    images, stated = np.concatenate([every, PIXELS[:64, :, :, :1].reshape(4, 8, 8, 1)]), None
+    floats = images.astype(dtype)
+    if way == "divided":
+        array = floats / np.dtype(dtype).type(255)
+    elif way == "multiplied":
+        array = floats * np.dtype(dtype).type(1 / 255)
+    elif way == "256 levels":
+        array, stated = floats, "0:255"
+    elif way == "signed":
+        array, stated = (images / 127.5 - 1).astype("f4" if dtype == "f2" else dtype), "-1:1"
+    else:
+        array, stated = images.astype(np.uint16) * 257, "0:65535"
+    pixels = from_array(array, range=stated)
+    assert pixels.dtype.kind == "f"
+    assert fingerprints(pixels).tolist() == fingerprints(images).tolist()
+
+
+def test_images_of_more_than_8_bits_keep_their_own_fingerprints() -> None:
+    levels = np.arange(65_536, dtype=np.uint16).reshape(-1, 1, 1, 1)
+    pixels = from_array(levels, range="0:65535", layout="nhwc")
+    marks = fingerprints(pixels)
+    assert len(np.unique(marks[:1_500])) == 1_500  # of one value, as dark as six levels of 8 bits
+    two = fingerprints(np.concatenate([pixels[:60_000], pixels[128:60_128]], axis=1))
+    assert len(np.unique(two)) == 60_000  # of two values half a level of 8 bits apart
 
 
 # -- enough images -----------------------------------------------------------------------------

@@ -82,6 +82,46 @@ def test_fit_finds_two_obvious_kinds_and_predicts_new_ones(fitted: AutoencoderCl
     assert score(fitted.predict(IMAGES.repeat(2, axis=1).repeat(2, axis=2)), KINDS).accuracy == 1.0
 
 
+def test_verbose_prints_epochs_and_nothing_else_does(
+    fitted: AutoencoderClusterer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chatty = model().set_params(verbose=1).fit(IMAGES)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert lines[3:] == ["clustering 24 latents: pca:2 > kmeans, k = 2"]
+    assert err == ""
+    np.testing.assert_array_equal(chatty.labels_, fitted.labels_)
+    for quiet in (0, False):
+        model().set_params(verbose=quiet).fit(IMAGES)
+        assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "settings", "expected"),
+    [
+        (3, {}, (2, 1)),
+        (np.int64(1), {}, (1, 0)),
+        (4, {"label_epochs": 2}, (2, 2)),
+        (None, {"epochs": 3}, (3, 4)),
+    ],
+)
+def test_epochs_are_those_of_both_phases(
+    epochs: int | None, settings: dict[str, object], expected: tuple[int, int]
+) -> None:
+    small = {"channels": (4, 8), "image_size": 8, "batch_size": 8}
+    made = AutoencoderClusterer(settings={**small, **settings}, epochs=epochs, random_state=0)
+    recipe = made.fit(IMAGES).recipe_
+    assert (recipe.epochs, recipe.label_epochs) == expected
+    assert {type(recipe.epochs), type(recipe.label_epochs)} == {int}
+
+
+@pytest.mark.parametrize("epochs", [0, 2.5, "many"])
+def test_epochs_must_be_a_number_of_them(epochs: object) -> None:
+    with pytest.raises(ArgumentError, match="epochs is"):
+        model().set_params(epochs=epochs).fit(IMAGES)
+
+
 def test_equal_seeds_give_equal_results(fitted: AutoencoderClusterer) -> None:
     np.testing.assert_array_equal(model().fit_predict(IMAGES), fitted.labels_)
     np.testing.assert_array_equal(model().fit_transform(IMAGES), fitted.transform(IMAGES))
@@ -220,6 +260,14 @@ def test_a_stated_range_takes_whole_numbers_and_standardised_values(
     np.testing.assert_allclose(made.transform(values), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_a_range_that_is_hardly_used_is_a_warning() -> None:
+    fitted = model().set_params(value_range=(0, 65_535)).fit(IMAGES.astype(np.uint16))
+    assert fitted.warnings_[0] == (
+        "the range 0.0:65535.0 is hardly used: values are "
+        f"{IMAGES.min()} to {IMAGES.max()}, and the images nearly black; 0:255 would fit"
+    )
+
+
 # -- errors ------------------------------------------------------------------------------------
 
 NUMBERS = "the numbers that mean black and white, for example (0, 255)"
@@ -242,13 +290,19 @@ SHAPE = {"where": "image_shape", "expected": "(h, w) or (h, w, c) of that many v
             "mend": "reshape it, or state the image_shape that its rows were flattened from"}),
         ({}, IMAGES * 2.0, {
             "what": "has float64 values 0 to 478", "expected": "float in [0, 1], or uint8",
-            "mend": "state value_range, for example (0, 255)"}),
+            "mend": "state the range, for example value_range (0, 1023)"}),
+        ({}, IMAGES / 127.5 - 1, {
+            "expected": "float in [0, 1], or uint8",
+            "mend": "state the range, for example value_range (-1, 1)"}),
+        ({}, IMAGES // 128, {
+            "expected": "an unambiguous range",
+            "mend": "state value_range (0, 255) or value_range (0, 1)"}),
         ({}, IMAGES[:, :, :3, 0], {
             "what": "has shape (24, 8, 3): one colour image, or grey images 3 pixels wide",
             "mend": "reshape it to (n, h, w, c)"}),
         ({"value_range": (0, 100)}, IMAGES, {
             "where": "X", "what": "has values 0 to 239", "expected": "values within 0.0:100.0",
-            "mend": "change value_range"}),
+            "mend": "change it, for example to value_range (0, 255)"}),
         *(({"value_range": bad}, IMAGES, {"what": f"value_range is {bad}", "expected": NUMBERS})
           for bad in ((0, "white"), (255, 0), (0, np.inf))),
         *(({"image_shape": bad}, ROWS, {

@@ -31,7 +31,7 @@ def hashes(run: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "recipe",
     [
-        pytest.param([*TWO_PHASES, "--epochs", "1", "--set", "label_epochs=1"], id="hybrid"),
+        pytest.param([*TWO_PHASES, "--set", "epochs=1", "--set", "label_epochs=1"], id="hybrid"),
         pytest.param([*RECIPE, "--epochs", "2"], id="baseline", marks=pytest.mark.endurance),
     ],
 )

@@ -34,6 +34,11 @@ def metrics_of(run: RunFolder) -> list[dict[str, float]]:
     return [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
 
 
+def epochs_of(run: Path = RUN.path) -> tuple[int, int]:
+    recipe = recipe_of(run)
+    return recipe["epochs"], recipe["label_epochs"]
+
+
 # -- what it writes ----------------------------------------------------------------------------
 
 
@@ -85,16 +90,10 @@ def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(cli: Cli, 
     lines = err.splitlines()
     assert lines[0] == f"{data.images}: 60 images, 8 x 8 RGB, uint8"
     assert lines[1].startswith("3 checkpoints of 0.0 MB and the state to resume will take up to")
-    assert lines[2:] == [
-        "next: aeclust predict > submission.csv, or aeclust reconstruct --idx 1,2,3"
+    assert [line.split("  ")[0] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
+    assert lines[4:] == [
+        "next: aeclust cluster, or aeclust report, or aeclust predict > submission.csv"
     ]
-
-
-def test_images_that_are_few_are_named_as_they_are(cli: Cli, data: Data) -> None:
-    np.save("few.npy", np.load(data.images)[:3])
-    result = cli("train", "few.npy", *RECIPE, "--epochs", 1)
-    assert result.err.endswith("or aeclust reconstruct --idx 1,2\n")
-    assert cli("reconstruct", "--idx", "1,2").code == 0
 
 
 def test_json_names_the_checkpoints_and_the_last_metrics(cli: Cli, data: Data) -> None:
@@ -151,6 +150,109 @@ def test_a_config_that_was_written_is_the_recipe_of_its_flags(cli: Cli, data: Da
     recipe = recipe_of(Path("by-file"))
     assert recipe == recipe_of(Path("by-flags"))
     assert (recipe["k"], recipe["beta"]) == (0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("flags", "epochs"),
+    [
+        ("--epochs 3", [2, 1]),
+        ("--epochs 18", [14, 4]),
+        ("--epochs 9 -k auto", [9, 4]),
+        ("--epochs 9 --set label_epochs=1", [8, 1]),
+        ("--set label_epochs=1 --epochs 9", [8, 1]),
+        ("--set epochs=9", [9, 4]),
+        ("--set epochs=9 --set label_epochs=2", [9, 2]),
+        # the file says how the phases share them; the flag goes before its number
+        ("--config half.toml --epochs 6", [3, 3]),
+        ("--config half.toml", [5, 5]),
+        ("--recipe vae --epochs 3", [3, 0]),
+    ],
+)
+def test_epochs_of_the_command_line_are_those_of_the_whole_run(
+    cli: Cli, flags: str, epochs: list[int]
+) -> None:
+    Path("half.toml").write_text("epochs = 5\nlabel_epochs = 5\n")
+    answer = json.loads(cli("train", *flags.split(), "--write-config", "--json").out)
+    fields = answer.get("recipe", answer)
+    assert [fields["epochs"], fields["label_epochs"]] == epochs
+
+
+def test_three_epochs_are_three_and_one_has_no_self_labelling(cli: Cli, data: Data) -> None:
+    small = [*TWO_PHASES, "--set", "label_epochs=1", "-q", "--json"]
+    answer = json.loads(cli("train", data.images, *small, "--epochs", 3).out)
+    assert (answer["epochs"], answer["checkpoints"], epochs_of()) == (3, [0, 1, 2, 3], (2, 1))
+    result = cli("train", data.images, *TWO_PHASES[:6], "--epochs", 1, "--force")
+    assert (result.code, epochs_of()) == (0, (1, 0))
+    said = "one epoch in all: no self-labelling, which needs one of its own"
+    assert result.err.splitlines()[2] == said
+    result = cli("train", data.images, *TWO_PHASES, "--epochs", 2, "--force")
+    check_error(
+        result.error,
+        where="the recipe",
+        what="epochs is 2",
+        expected="more than the 2 of self-labelling",
+    )
+    assert "raise --epochs, or lower --set label_epochs" in result.err
+
+
+@pytest.mark.parametrize(
+    ("keep", "checkpoints"),
+    [
+        ("last", [2, 4]),
+        ("1", [2, 4]),
+        ("2", [0, 2, 4]),
+        ("3", [0, 2, 4]),
+        ("all", [0, 1, 2, 3, 4]),
+        ("12", [0, 1, 2, 3, 4]),
+        ("999", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_so_many_checkpoints_are_kept(
+    cli: Cli, data: Data, keep: str, checkpoints: list[int], self_labelled: Path
+) -> None:
+    train = ["train", data.images, *TWO_PHASES, "--keep-checkpoints", keep]
+    result = cli(*train, "--json")
+    assert json.loads(result.out)["checkpoints"] == RUN.checkpoints() == checkpoints
+    assert result.err.splitlines()[1].startswith(f"{len(checkpoints)} checkpoints of ")
+    # what they hold does not depend on how many are kept
+    kept, all_of_them = (bytes_of(run, "weights/*") for run in (RUN.path, self_labelled))
+    assert kept == {name: all_of_them[name] for name in kept}
+    # the run is whole: it can be clustered, otherwise too, and resuming it does nothing
+    for command in ("cluster", "cluster -k 3", "report", "checkpoint-curve", "info", "predict"):
+        assert cli(*command.split()).code == 0, command
+    for again in (train, train[:-2]):
+        assert "finished already, nothing to do" in cli(*again, "--resume").err
+
+
+def test_a_run_that_keeps_one_checkpoint_says_that_it_has_no_curve(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *RECIPE, "--keep-checkpoints", "last").code == 0
+    assert RUN.checkpoints() == [11]
+    result = cli("checkpoint-curve")
+    assert result.code == 0
+    assert result.err.splitlines()[-1] == (
+        "there is one checkpoint: a point and no curve; aeclust train keeps about a dozen"
+        " without --keep-checkpoints"
+    )
+    result = cli("train", data.images, *RECIPE, "--keep-checkpoints", 3, "--resume")
+    what = "this run was started otherwise: it keeps 1 checkpoints and would keep 3"
+    check_error(result.error, what=what, expected="the flags of its start")
+
+
+@pytest.mark.parametrize("keep", ["0", "-1", "some", "1.5", "", "1001", "٣", "9" * 30])
+def test_no_other_number_of_checkpoints_is_kept(cli: Cli, data: Data, keep: str) -> None:
+    flags = ["--epochs", 2000, f"--keep-checkpoints={keep}"]
+    result = cli("train", data.images, *RECIPE, *flags)
+    assert result.code == 2
+    expected = "1 to 1000 checkpoints, last or all"
+    check_error(result.error, where="`keep_checkpoints`", expected=expected)
+    assert result.err.startswith("error: --keep-checkpoints: is ")
+    assert os.listdir() == []
+
+
+def test_not_all_of_very_many_epochs_keep_a_checkpoint(cli: Cli, data: Data) -> None:
+    flags = ["--epochs", 10**8, "--keep-checkpoints", "all"]
+    result = cli("train", data.images, *RECIPE, *flags)
+    check_error(result.error, where="`keep_checkpoints`", what="all is 100000001")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +352,7 @@ def test_the_default_recipe_has_two_phases(cli: Cli, data: Data, self_labelled: 
 
 
 def test_the_end_of_the_first_phase_is_kept_among_the_dozen(cli: Cli, data: Data) -> None:
-    longer = ["--epochs", 14, "--set", "label_epochs=9", "--batch-size", 30]
+    longer = ["--set", "epochs=14", "--set", "label_epochs=9", "--batch-size", 30]
     answer = json.loads(cli("train", data.other, *TWO_PHASES, *longer, "--json").out)
     assert answer["checkpoints"] == [0, 2, 4, 6, 8, 10, 13, 14, 15, 17, 19, 21, 23]
 

@@ -116,7 +116,7 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
     commands = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
     assert commands == [
         "aeclust train images.npy --recipe baseline --set image_size=8 --set channels=4,8"
-        " --lr 0.001 --batch-size 16 --epochs 2 --set reduction=pca:2 --set clusterer=kmeans"
+        " --lr 0.001 --batch-size 16 --set reduction=pca:2 --set clusterer=kmeans --epochs 2"
         " --layout nhwc --seed 3",
         "aeclust embed --checkpoint 1",
         "aeclust cluster -k 3 --reduction none --seed 5",

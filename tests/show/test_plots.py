@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -369,6 +370,17 @@ def build_all() -> list[Figure]:
         curve_figure(curve(), note="n", title="t"),
         loss_figure([(1, 2.0), (2, 1.0)], breaks=2),
     ]
+
+
+def test_pictures_say_whose_they_are_and_a_png_before_its_pixels() -> None:
+    figure = build_all()[0]
+    drawn, svg, pdf = png(figure), encoded(figure, "svg"), encoded(figure, "pdf")
+    # signature and IHDR take 33 bytes; then a length, a name, and 16 bytes
+    assert drawn[33:57] == b"\0\0\0\x10tEXtSoftware\0aeclust"
+    assert b"<dc:title>aeclust</dc:title>" in svg
+    assert b"/Creator (aeclust)" in pdf
+    for made in (drawn, svg, pdf):  # nor the version of a library, nor a date
+        assert not re.search(rb"atplotlib v|CreationDate|dc:date", made)
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

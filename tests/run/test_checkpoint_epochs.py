@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tiny
 
-from aeclust.recipe import checkpoint_epochs
+from aeclust.recipe import named
+from aeclust.run.checkpoints import Keep, checkpoint_epochs, kept_by, parse_keep
 
 
 def kept(name: str = "baseline", **changes: object) -> list[int]:
@@ -45,6 +46,34 @@ def test_the_end_of_the_first_phase_is_a_checkpoint(
     epochs: int, label_epochs: int, k: int | str, expected: list[int]
 ) -> None:
     assert kept("hybrid", epochs=epochs, label_epochs=label_epochs, k=k) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "expected"),
+    [
+        ("baseline", "last", [100]),
+        ("baseline", 1, [100]),
+        ("baseline", 2, [0, 100]),
+        ("baseline", 3, [0, 50, 100]),
+        ("baseline", "all", list(range(101))),
+        ("baseline", 1000, list(range(101))),
+        ("hybrid", "last", [14, 18]),
+        ("hybrid", 2, [0, 14, 18]),
+        ("hybrid", 4, [0, 6, 12, 14, 18]),
+    ],
+)
+def test_as_many_as_somebody_wants(name: str, keep: Keep, expected: list[int]) -> None:
+    assert checkpoint_epochs(named(name), keep) == expected
+
+
+@settings(deadline=None)
+@given(st.integers(1, 900), st.integers(0, 90), st.one_of(st.integers(1, 1000), st.just("last")))
+def test_what_was_asked_for_is_known_from_what_is_kept(
+    epochs: int, label_epochs: int, keep: Keep
+) -> None:
+    recipe = tiny("hybrid", epochs=epochs, label_epochs=label_epochs)
+    kept = checkpoint_epochs(recipe, keep)
+    assert checkpoint_epochs(recipe, parse_keep(kept_by(recipe, kept))) == kept
 
 
 @settings(deadline=None)

@@ -1,0 +1,32 @@
+"""What a program around us has set in PyTorch, kept out of what we compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+@contextmanager
+def isolated(*, gradients: bool = False) -> Iterator[None]:
+    """Within it a thread has PyTorch's own settings, and those of its caller again afterwards.
+
+    They are whether gradients are recorded, autocast, and the default device. The default dtype
+    cannot be among them, because it is that of all threads: state the dtype of what is made from
+    nothing.
+
+    Parameters
+    ----------
+    gradients : bool
+        Record what the work inside needs for gradients; otherwise it is in inference mode.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(not gradients))
+        if gradients:
+            stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.enter_context(torch.device("cpu"))
+        yield
