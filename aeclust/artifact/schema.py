@@ -26,7 +26,7 @@ _DTYPES = {"f": (4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,), "S": No
 # A trailing slash is a group whose datasets the network itself checks, name by name.
 _TABLE = {
     "images": (
-        "pixels? uint8 nhwc, ids ids n, fingerprints? uint64 n, marks? uint64 m, skipped? ids s, "
+        "pixels? uint8 nhwc, ids ids n, fingerprints uint64 n, marks uint64 m, "
         "left_out? ids l, left_out_marks? uint64 l, left_out_kinds? ids l, left_out_reasons? ids l"
     ),
     "previews": "previews uint8 b, ends int64 n",
@@ -38,7 +38,7 @@ _TABLE = {
         "view_clusters? int64 v"
     ),
     "labels": (
-        "labels int64 n, confidence float32 n, ids ids n, fingerprints? uint64 n, "
+        "labels int64 n, confidence float32 n, ids ids n, fingerprints uint64 n, "
         "references int64 m, "
         "shares? float32 nk, embedding? float32 ne"
     ),
@@ -65,8 +65,8 @@ def _datasets(text: str) -> dict[str, _Dataset]:
 
 _SCHEMAS = {kind: _datasets(text) for kind, text in _TABLE.items()}
 
-# Axes that may have length 0: of skipped files, of files left out, and of views.
-_MAY_BE_EMPTY = "slv"
+# Axes that may have length 0: of files left out, and of views.
+_MAY_BE_EMPTY = "lv"
 
 # Datasets of row numbers, and of cluster numbers with the one that has a column for each cluster.
 _ROW_NUMBERS = ("references", "view_rows")

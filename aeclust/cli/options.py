@@ -344,8 +344,8 @@ class Training:
         if asked is None and begun is not None and begun.kept is not None:
             if recipe == begun.recipe:
                 return begun.kept
-            asked = kept_by(begun.recipe, begun.kept)
-        if not asked:
+            asked = kept_by(begun.recipe, begun.kept) or None
+        if asked is None:
             return None
         kept = checkpoint_epochs(recipe, parse_keep(asked))
         return None if kept == checkpoint_epochs(recipe) else tuple(kept)

@@ -131,11 +131,8 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
 
 def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows (m,) of the images that two files of labels both have, known by their content."""
-    # those of a former aeclust have ids alone
-    name = (
-        "fingerprints" if "fingerprints" in one.arrays and "fingerprints" in other.arrays else "ids"
-    )
-    _, rows, others = np.intersect1d(one.arrays[name], other.arrays[name], return_indices=True)
+    marks, its = (each.arrays["fingerprints"] for each in (one, other))
+    _, rows, others = np.intersect1d(marks, its, return_indices=True)
     return rows, others
 
 

@@ -251,7 +251,7 @@ def _folder(
     """A folder of images for each cluster and the table of all, put in place when it is whole."""
     ids, clusters = columns["ids"], columns["labels"].tolist()
     listing = None if ids.dtype.kind != "U" else look(manifest.source.location)
-    if listing is None and link:
+    if link and ids.dtype.kind != "U":
         what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
         raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
     n, digits = len(ids), len(str(len(ids) - 1))

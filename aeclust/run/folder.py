@@ -434,7 +434,8 @@ def _with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
 def _found(home: Path, values: Any) -> Any:
     """The content of ``run.json`` with paths of what is there, beside the run folder first."""
     for part, name in _PATHS:
-        near = values[part].pop(_NEAR + name, None)
+        near = dict(values[part]).get(_NEAR + name)
+        values[part] = {key: v for key, v in values[part].items() if key != _NEAR + name}
         if near is not None:
             place = os.path.abspath(os.path.join(home, str(near)))
             if os.path.exists(place.partition("::")[0]):

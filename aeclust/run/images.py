@@ -44,13 +44,15 @@ def other_images(context: Context, manifest: Manifest, source: Source) -> Images
 
 
 def as_in_run(manifest: Manifest, source: Source) -> Source:
-    """A source whose images are read as the run's are, if they are files and not said otherwise."""
+    """A source whose images are read as the run's are, as far as nothing else is stated."""
     ours = manifest.source
+    if source.location.startswith("demo:"):
+        return source
+    source = dataclasses.replace(source, range=source.range or ours.range)
     if source.size is not None or not is_files(source.location):
         return source
-    return dataclasses.replace(
-        source, size=ours.size, fit=ours.fit, range=source.range or ours.range
-    )
+    size = ours.size if source.location == ours.location else manifest.recipe.image_size
+    return dataclasses.replace(source, size=size, fit=ours.fit)
 
 
 def run_images(context: Context, manifest: Manifest) -> Images:
@@ -105,8 +107,7 @@ def kept_images(context: Context, manifest: Manifest) -> Images | None:
         context.kept[key] = None
         if file.exists():
             kept = artifact.read(file, "images", mapped=True)
-            ours = kept.parents.get("data") == key and "fingerprints" in kept.arrays
-            if ours and kept.details.get("way") == manifest.source.way:
+            if kept.parents.get("data") == key and kept.details.get("way") == manifest.source.way:
                 context.kept[key] = _images_of(kept, manifest)
     return context.kept[key]
 

@@ -42,8 +42,14 @@ SAMPLES: dict[str, dict[str, Array]] = {
     "images": {
         "pixels": np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3),
         "ids": np.array(["a.png", "b/c.jpg"]),
-        "skipped": np.array([b"d.png: broken data stream"]),
+        "fingerprints": np.array([7, 2**64 - 1], np.uint64),
+        "marks": np.array([1, 2], np.uint64),
+        "left_out": np.array([b"d.png"]),
+        "left_out_marks": np.array([3], np.uint64),
+        "left_out_kinds": np.array([b""]),
+        "left_out_reasons": np.array([b"broken data stream"]),
     },
+    "previews": {"previews": np.arange(7, dtype=np.uint8), "ends": np.array([3, 7])},
     "latents": {
         **LATENTS,
         "colours": np.array([[0.1, 0.2, 1.0], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]], np.float32),
@@ -56,6 +62,7 @@ SAMPLES: dict[str, dict[str, Array]] = {
         "labels": np.array([0, 1]),
         "confidence": np.array([0.5, 1.0], np.float32),
         "ids": np.array(["a.png", "é/ü.png"]),
+        "fingerprints": np.array([7, 2**64 - 1], np.uint64),
         "references": np.array([1, 0]),
         "shares": np.array([[1.0, 0.0], [0.25, 0.75]], np.float32),
         "embedding": np.zeros((2, 2), np.float32),

@@ -215,5 +215,5 @@ def test_a_disk_that_is_really_full_and_one_that_is_read_only(data: Data, tmp_pa
     for result in (intact, still):
         assert result.code == 0
         assert "labels.h5: labels, intact" in result.out
-        assert result.out.count(", intact") == 5
+        assert result.out.count(", intact") == 6
         assert "STALE" not in result.out

@@ -87,7 +87,8 @@ def keep_pictures(recipe: Recipe) -> None:
     (pictures / "bad.png").write_bytes(b"no image")
     source = Source(location="pictures", skip_bad=True)
     train(Context(folder=RunFolder(Path("run"))), source, recipe, seed=0)
-    os.replace("run/images.h5", "images.h5")
+    for name in ("images.h5", "previews.h5"):
+        os.replace(f"run/{name}", name)
     shutil.rmtree("run")
     shutil.rmtree("pictures")
 

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded."""
     names: list[str] = []
-    real = reading.decode
+    real: Any = vars(reading)["decode"]
 
     def decode(file: BinaryIO, name: str, how: Any) -> Any:
         names.append(name)

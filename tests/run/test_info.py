@@ -70,7 +70,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     before = files_of(full_run.path)
     manifest = full_run.manifest()
     kinds = {f"weights/epoch-{epoch:04d}.h5": "weights" for epoch in range(12)}
-    kinds |= {"latents.h5": "latents", "labels.h5": "labels"}
+    kinds |= {"images.h5": "images", "latents.h5": "latents", "labels.h5": "labels"}
     lines = [
         "aeclust-run: baseline, 11 epochs, seed 0, finished",
         f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}",
@@ -149,7 +149,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         " interrupted: continue with aeclust train --resume"
     )
     weights = [f"weights/epoch-{epoch:04d}.h5" for epoch in range(3)]
-    assert [line.split(":")[0] for line in files] == [*weights, "resume.h5"]
+    assert [line.split(":")[0] for line in files] == [*weights, "resume.h5", "images.h5"]
     assert json.loads(cli("info", "--json").out)["finished"] is False
 
 
@@ -190,7 +190,7 @@ def test_all_damage_is_listed_beside_what_is_intact(cli: Cli, full_run: RunFolde
     code, out, err = cli("info", "--json")
     assert code == 2
     answer = json.loads(out)
-    assert len(answer["files"]) == 11
+    assert len(answer["files"]) == 12
     names = ("weights/epoch-0004.h5", "labels.h5", "weights/epoch-0007.h5")
     assert [line.split(": ")[0] for line in answer["damaged"]] == [
         f"aeclust-run/{name}" for name in names

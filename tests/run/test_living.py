@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ def picture(kind: int, seed: int) -> NDArray[np.uint8]:
     """A bluish (0) or yellowish (1) image, with noise of its own."""
     colour = np.array([[50, 80, 170], [200, 160, 60]])[kind]
     noise = np.random.default_rng(seed).integers(-30, 31, (8, 8, 3))
-    return (colour + noise).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (colour + noise).astype(np.uint8)
+    return pixels
 
 
 @dataclass
@@ -46,19 +48,22 @@ class Place:
     data: Path
     kinds: dict[str, int] = field(default_factory=dict)
 
-    def add(self, name: str, kind: int, seed: int) -> None:
+    def add(self, name: str, kind: int, seed: int) -> Place:
         """Write a file; what was there before is replaced."""
         (self.data / name).parent.mkdir(exist_ok=True, parents=True)
         Image.fromarray(picture(kind, seed)).save(self.data / name)
         self.kinds[name] = kind
+        return self
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> Place:
         (self.data / name).unlink()
         del self.kinds[name]
+        return self
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(self, old: str, new: str) -> Place:
         (self.data / old).rename(self.data / new)
         self.kinds[new] = self.kinds.pop(old)
+        return self
 
     def swap(self, one: str, other: str) -> None:
         """Exchange the names of two files."""
@@ -75,13 +80,13 @@ class Place:
 
     def move(self, *, run: str = "", data: str = "") -> None:
         """Move one of them, or both, into another folder."""
-        for part, folder in (("run", run), ("data", data)):
-            if folder:
-                old = getattr(self, part)
-                new = self.run.parent.parent / folder / old.name if part else old
-                new.parent.mkdir(exist_ok=True, parents=True)
-                shutil.move(old, new)
-                setattr(self, part, new)
+        world = self.data.parents[1]
+        if data:
+            (world / data).mkdir(exist_ok=True)
+            self.data = Path(shutil.move(self.data, world / data / self.data.name))
+        if run:
+            (world / run).mkdir(exist_ok=True)
+            self.run = Path(shutil.move(self.run, world / run / self.run.name))
 
 
 IMAGES = [(i % 2, i) for i in range(N)]
@@ -263,7 +268,7 @@ EVENTS = [
     Event("folder", "touch one", lambda p: os.utime(p.data / FIRST, ns=(1, 1))),
     Event("folder", "touch all", _touch_all),
     Event("folder", "move the run", lambda p: p.move(run="elsewhere")),
-    Event("folder", "move both", lambda p: (p.move(run="new"), p.move(data="new"))),
+    Event("folder", "move both", lambda p: p.move(run="new", data="new")),
     Event("folder", "move the data", lambda p: p.move(data="else"), GONE, "", COPIES),
     Event("folder", "move the run inside", _nested_run),
     Event("folder", "copy the run inside", _backup),
@@ -275,15 +280,14 @@ EVENTS = [
         "folder",
         "delete, add, rename, edit",
         lambda p: (
-            p.remove(SECOND), p.add("new.png", 1, 70), p.rename("s/04.png", "s/4.png"),
-            p.add("s/06.png", 1, 71),
+            p.remove(SECOND).add("new.png", 1, 70).rename("s/04.png", "s/4.png").add("s/06.png", 1, 71)
         ),
         "1 of 24 images is gone (s/01.png)",
     ),
     Event("array", "nothing", lambda p: None),
     Event("array", "touch", lambda p: os.utime(p.data, ns=(1, 1))),
     *(
-        Event("array", name, lambda p, images=images: p.rows(images), says, "", CURVE)
+        Event("array", name, partial(Place.rows, images=images), says, "", CURVE)
         for name, images, says in (
             ("append", [*IMAGES, (1, 50), (0, 51)], "2 images are new (the first is 24)"),
             ("delete a row", IMAGES[1:], "1 of 24 images is gone (0) and left out"),
@@ -293,7 +297,7 @@ EVENTS = [
     ),
     Event("array", "other images", lambda p: p.rows([(0, 80), (1, 81)]), refused=NONE),
     Event("array", "lose it", lambda p: p.data.unlink(), GONE, "", LOST),
-    Event("array", "move both", lambda p: (p.move(run="new"), p.move(data="new"))),
+    Event("array", "move both", lambda p: p.move(run="new", data="new")),
     Event("array", "move it", lambda p: p.move(data="else"), GONE, "", LOST),
 ]  # fmt: skip
 

@@ -44,7 +44,7 @@ def epochs_of(run: Path = RUN.path) -> tuple[int, int]:
 
 def test_a_finished_run_holds_nothing_but_its_files(run: RunFolder) -> None:
     names = sorted(file.name for file in run.path.iterdir())
-    assert names == [".lock", "metrics.jsonl", "run.json", "weights"]
+    assert names == [".lock", "images.h5", "metrics.jsonl", "run.json", "weights"]
     # twelve checkpoints, the untrained and the last included
     names = sorted(file.name for file in (run.path / "weights").iterdir())
     assert names == [f"epoch-{epoch:04d}.h5" for epoch in range(12)]
@@ -72,6 +72,7 @@ def test_the_manifest_has_data_digest_recipe_and_seed(run: RunFolder, data: Data
         "layout": None,
         "range": None,
         "size": None,
+        "fit": "squash",
         "skip_bad": False,
         "sha256": load(Source(location=str(data.images))).digest(),
         "shape": [60, 8, 8, 3],
