@@ -66,7 +66,7 @@ def test_an_array_loads_equal_from_any_kind_of_file(make: Make, tmp_path: Path) 
     assert images.pixels.tolist() == RGB.tolist()
     assert images.ids.dtype == np.int64
     assert images.ids.tolist() == [0, 1]
-    assert (images.source, images.skipped, images.listing) == (source, (), "")
+    assert (images.source, images.skipped, images.remarks) == (source, [], ())
     assert len(images) == 2
 
 
@@ -359,10 +359,8 @@ def test_shapes_that_are_no_images_or_ambiguous_are_refused(
     [
         ("{}", "layout", "nhwc", "an array"),
         ("{}", "range", "0:1", "an array"),
-        ("{}/a.npy", "size", 8, "a folder of images"),
         ("{}/a.npy", "skip_bad", True, "a folder of images"),
         ("demo:digits", "layout", "nhwc", "an array"),
-        ("demo:digits", "size", 8, "a folder of images"),
     ],
 )
 def test_settings_that_mean_nothing_for_a_source_are_refused(
