@@ -89,8 +89,9 @@ class Labels:
                     raise InputError(what, expected="one label for each image", mend=mend)
                 return np.arange(len(ids)), self.values
             rows = rows_of(self.ids, ids)
-            known, passed = rows >= 0, set(gone)
-            unknown = [name for name in self.ids[~known].tolist() if str(name) not in passed]
+            known = rows >= 0
+            passed = rows_of(self.ids, np.array([*gone], np.str_)) >= 0
+            unknown = self.ids[~known & ~passed].tolist()
             if unknown and not (self.files and known.any()):
                 are = f"and {len(unknown) - 1} others are" if len(unknown) > 1 else "is"
                 what = f"id {str(unknown[0])!r} {are} not among the images"

@@ -66,8 +66,12 @@ def test_an_array_loads_equal_from_any_kind_of_file(make: Make, tmp_path: Path) 
     assert images.pixels.tolist() == RGB.tolist()
     assert images.ids.dtype == np.int64
     assert images.ids.tolist() == [0, 1]
+<<<<<<< HEAD
     assert (images.source, images.skipped, images.previews) == (source, [], ())
     assert images.marks.shape == (1,)
+=======
+    assert (images.source, images.skipped, images.remarks) == (source, [], ())
+>>>>>>> a2-living
     assert len(images) == 2
 
 

@@ -236,6 +236,15 @@ def test_ids_that_differ_by_composition_are_the_same(
     assert (found.tolist(), values.tolist()) == (rows, [*range(len(names))])
 
 
+def test_images_that_are_gone_may_have_labels_in_either_form() -> None:
+    known = labels_of([0, 1, 2], ["b", APART, "c"])
+    rows, values = known.aligned(np.array(["b"]), gone=[COMPOSED, "c"])
+    assert (rows.tolist(), values.tolist()) == ([0], [0])
+    with refused(what="id 'c' is not among the images"):
+        known.aligned(np.array(["b"]), gone=[COMPOSED])
+    assert labels_of([3], ["7"]).aligned(np.array([7]), gone=["8"])[0].tolist() == [0]
+
+
 @pytest.mark.parametrize(
     ("names", "ids"),
     [

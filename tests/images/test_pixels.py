@@ -48,8 +48,8 @@ def test_a_description_has_number_size_colour_and_dtype(
 def test_a_source_goes_to_json_and_back() -> None:
     source = Source(location="x.npz::a", layout="nhw", range="0:255")
     assert source.to_json() == {
-        "location": "x.npz::a", "layout": "nhw", "range": "0:255", "size": None,
-        "fit": "squash", "skip_bad": False,
+        "location": "x.npz::a", "layout": "nhw", "range": "0:255", "size": None, "fit": "squash",
+        "skip_bad": False,
     }  # fmt: skip
     assert Source(**source.to_json()) == source
 
