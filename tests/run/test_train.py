@@ -158,6 +158,7 @@ def test_a_config_that_was_written_is_the_recipe_of_its_flags(cli: Cli, data: Da
         ("--epochs 3", [2, 1]),
         ("--epochs 18", [14, 4]),
         ("--epochs 9 -k auto", [9, 4]),
+        ("--epochs 9 -k=auto", [9, 4]),
         ("--epochs 9 --set label_epochs=1", [8, 1]),
         ("--set label_epochs=1 --epochs 9", [8, 1]),
         ("--set epochs=9", [9, 4]),
