@@ -44,6 +44,8 @@ class Context:
     rest : callable
         Takes what to print if a signal ends the command from now on, because nothing would be
         lost; None if a signal must wait again until training asks for it.
+    threads : int or None
+        That the command computes with, if it was told or chosen here.
     loaded : dict
         Images that the command has read already, by their source.
     """
@@ -55,6 +57,7 @@ class Context:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+    threads: int | None = None
     loaded: dict[Source, Images] = field(default_factory=dict, repr=False, compare=False)
 
     def step(self, name: str) -> None:

@@ -25,6 +25,7 @@ from aeclust.run.checkpoints import checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
+_MAX_THREADS = 1024
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
@@ -53,6 +54,8 @@ class Manifest:
         :func:`~aeclust.run.checkpoints.checkpoint_epochs` without a wish.
     flattened : bool
         Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
+    threads : int or None
+        That it is trained with, and that later commands take; None where nobody chose.
     """
 
     source: Source
@@ -64,6 +67,7 @@ class Manifest:
     val_labels: str | None = None
     kept: tuple[int, ...] | None = None
     flattened: bool = False
+    threads: int | None = None
 
     @property
     def identity(self) -> str:
@@ -84,9 +88,10 @@ class Manifest:
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "validation": {"images": self.val_images, "labels": self.val_labels},
-            # most runs have neither
+            # most runs have none of these
             **({} if self.kept is None else {"kept": list(self.kept)}),
             **({"flattened": True} if self.flattened else {}),
+            **({} if self.threads is None else {"threads": self.threads}),
         }
 
     @classmethod
@@ -116,6 +121,9 @@ class Manifest:
             raise TypeError("size is of another kind")
         if "kept" in values and not values["kept"]:
             raise ValueError("no epoch is kept")
+        threads = values.get("threads")
+        if threads is not None and not (type(threads) is int and 1 <= threads <= _MAX_THREADS):
+            raise ValueError("threads is no number of threads")
         texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
         if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
             raise TypeError("location or skip_bad is of another kind")
@@ -131,6 +139,7 @@ class Manifest:
             val_labels=validation["labels"],
             kept=tuple(map(int, values["kept"])) if "kept" in values else None,
             flattened=values.get("flattened", False) is True,
+            threads=threads,
         )
 
 

@@ -91,6 +91,7 @@ def train(
         val_images=val_images,
         val_labels=val_labels,
         kept=kept,
+        threads=context.threads,
     )
     with at(source.location):
         check_enough(images.pixels, recipe.k)
