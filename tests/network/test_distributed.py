@@ -262,7 +262,7 @@ def test_a_batch_with_fewer_images_than_processes_is_refused() -> None:
 
 # -- the command -------------------------------------------------------------------------------
 
-TINY = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16", "--epochs", "2"]
+TINY = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16", "--set", "epochs=2"]
 TINY += ["--set", "label_epochs=2", "--set", "precision=float32", "--optimizer", "adamw"]
 TINY += ["--lr", "0.001"]
 
@@ -505,7 +505,7 @@ def test_processes_with_other_images_are_refused(data: Data, tmp_path: Path) -> 
 def test_a_killed_worker_ends_the_job_and_resume_goes_on(
     cli: Cli, data: Data, tmp_path: Path
 ) -> None:
-    longer = [*TINY, "--epochs", "60", "--set", "label_epochs=0"]
+    longer = [*TINY, "--set", "epochs=60", "--set", "label_epochs=0"]
     process = torchrun(tmp_path, "train", data.images, *longer, "--run", "two")
     metrics = tmp_path / "two" / "metrics.jsonl"
     until = time.monotonic() + 60
