@@ -6,7 +6,8 @@
 
 The default recipe learns the built-in scenes, beside 0, 1, 2 and 3 processes that do nothing but
 count. Each row is images a second with a number of threads: the first step does not count, nor
-does starting. ``rule`` is what ``aeclust train`` takes by itself, measured like the others. Rows are appended to ``benchmarks/results/busy.jsonl``. Nothing else may run meanwhile.
+does starting. ``rule`` is what ``aeclust train`` takes by itself, measured like the others. Rows
+are appended to ``benchmarks/results/busy.jsonl``. Nothing else may run meanwhile.
 """
 
 from __future__ import annotations
