@@ -28,7 +28,7 @@ from aeclust.errors import AeclustError, InputError
 from aeclust.recipe import Recipe, named
 
 COMMANDS = (
-    "train", "embed", "cluster", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
+    "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
     "evaluate", "info", "name", "export", "doctor",
 )  # fmt: skip
 

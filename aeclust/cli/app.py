@@ -8,6 +8,7 @@ fields one by one.
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -29,6 +30,12 @@ OPTION_PANELS = (None, TRAINING, CLUSTERING, KNOWN, IMAGES, OUTPUT, COMPUTING)
 
 class Command(TyperCommand):
     """A command whose help is tidy."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer's; ``-k=3``, whose value would be ``=3``, is ``-k3``."""
+        given = args[: args.index("--")] if "--" in args else args
+        args[: len(given)] = [re.sub(r"^(-[a-z])=", r"\1", word) for word in given]
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> Any:
         """As typer's, with --help among the flags of output."""

@@ -9,6 +9,7 @@ import typer
 
 from aeclust.cli import answers, completion, options, setup
 from aeclust.cli.app import CHECK, command
+from aeclust.cli.threads import on_threads
 from aeclust.errors import InputError
 
 
@@ -77,7 +78,7 @@ def doctor(
     """
     from aeclust.run.doctor import examine
 
-    with setup.on_threads(threads):
+    with on_threads(threads):
         health = examine(run)
     setup.reply(answers.health_answer(health), as_json)
     if health.problems:

@@ -123,7 +123,7 @@ def _usage_text(error: typer.TyperException, words: Sequence[str]) -> str:
 def _process() -> str:
     """Which of several processes writes a line; empty for the first and for one alone."""
     rank = os.environ.get("RANK", "0")
-    return "" if rank == "0" else f"process {rank}: "
+    return f"process {rank}: " if rank.isdecimal() and int(rank) else ""
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -104,7 +104,10 @@ Json = Annotated[bool, flag("--json", OUTPUT, "One JSON object on standard outpu
 Seed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="0", **_RANGE)]
 RunSeed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="the run's", **_RANGE)]
 Threads = Annotated[
-    int | None, option(COMPUTING, "CPU threads.", "N", show_default="all cores", min=1, max=1024)
+    int | None,
+    option(
+        COMPUTING, "CPU threads.", "N", show_default="the run's, or idle cores", min=1, max=1024
+    ),
 ]
 Checkpoint = Annotated[
     int | None, option(IMAGES, "Epoch of the weights.", "EPOCH", show_default="the last", min=0)

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,12 @@ from aeclust.cli.answers import Answer
 from aeclust.cli.options import DEFAULT_RUN, Common
 from aeclust.cli.streams import STREAM
 from aeclust.cli.terminal import Signals, Terminal
-from aeclust.errors import InputError
+from aeclust.cli.threads import cores, on_threads, suitable, wished
+from aeclust.errors import AeclustError, InputError
+from aeclust.network.place import Place, by_torchrun, place_in
 
 if TYPE_CHECKING:
+    from aeclust.network.parallel import Team
     from aeclust.run.context import Context
     from aeclust.run.folder import RunFolder
 
@@ -33,51 +36,88 @@ def surroundings(
     output: Path | None = None,
     together: bool = False,
     epochs: int = 0,
+    begins: bool = False,
     signals: Signals | None = None,
 ) -> Iterator[Context]:
     """The context of a command; the terminal is left tidy whatever happens.
 
     Only what can be done `together` may be started as several processes, of which one writes to
-    the terminal. `output` may be none of the run's own files.
+    the terminal. Training has `epochs`, and `begins` where it does not go on with a run. `output`
+    may be none of the run's own files.
     """
     from aeclust.run.context import Context, alone, choose_device
 
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started > 1 and not together:
-        raise InputError(
-            f"{started} processes were started",
-            where="torchrun",
-            expected="several for aeclust train and aeclust embed alone",
-            mend="run this command without torchrun",
-        )
-
+    place = _place(together)
     signals = signals or Signals()  # without a sender: what ends other commands ends them at once
-    with ExitStack() as stack:
-        stack.enter_context(on_threads(common.threads))
-        assemble, leads = cache(partial(alone, common.device)), True
-        if started > 1:
-            from aeclust.network.parallel import joined
+    leads = place is None or place.rank == 0
+    terminal = Terminal(quiet=common.quiet or not leads, epochs=epochs)
 
-            place = int(os.environ.get("LOCAL_RANK", "0"))
-            joining = joined(choose_device(common.device), size=started, local_rank=place)
-            team = stack.enter_context(joining)
-            assemble, leads = cache(lambda: team), team.leads
-        elif common.device not in ("auto", "cpu"):
-            assemble()  # is it there?
-        terminal = Terminal(quiet=common.quiet or not leads, epochs=epochs)
+    def log(line: str) -> None:
+        terminal.log(streams.with_names(line))
+
+    with ExitStack() as stack:
         stack.callback(terminal.close)
         folder = run_folder(common.run)
+        assemble = cache(partial(alone, common.device))
+        if common.device not in ("auto", "cpu"):
+            assemble()  # is it there?
+        threads = common.threads
+        if threads is None:
+            threads = None if begins or wished() else _recorded(folder)
+            if epochs and place is None and choose_device(common.device).type == "cpu":
+                threads = suitable(log, threads)
+        stack.enter_context(on_threads(threads))
+        if place is not None:
+            signals.rest("interrupted while it waited for other processes; nothing was changed")
+            team = stack.enter_context(_team(common, place))
+            assemble = cache(lambda: team)
         if output not in (None, STREAM):
             folder.check_foreign(output)
         yield Context(
             folder=folder,
             assemble=assemble,
-            log=lambda line: terminal.log(streams.with_names(line)),
+            log=log,
             observe=terminal.observe,
             progress=terminal.progress,
             signal=signals.noted,
             rest=signals.rest,
+            threads=threads if place is None else None,
         )
+
+
+def _place(together: bool) -> Place | None:
+    """Which of several processes this is; None where others have no part in the command."""
+    if not together and not by_torchrun(os.environ):
+        return None  # a job's variables are for what works together
+    place = place_in(os.environ)
+    if place is not None and not together:
+        raise InputError(
+            f"{place.size} processes were started",
+            where="torchrun",
+            expected="several for aeclust train and aeclust embed alone",
+            mend="run this command without torchrun",
+        )
+    return place
+
+
+def _team(common: Common, place: Place) -> AbstractContextManager[Team]:
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what happens is said by us, in a line
+    from aeclust.network.parallel import joined
+    from aeclust.run.context import choose_device
+
+    terminal = Terminal(quiet=common.quiet)  # who waits says so, not the first alone
+    prefix = f"process {place.rank}: " if place.rank else ""
+    log = terminal.log
+    return joined(choose_device(common.device), place, log=lambda line: log(f"{prefix}{line}"))
+
+
+def _recorded(folder: RunFolder) -> int | None:
+    """With how many threads a run was trained, if it is known; no more than there are cores."""
+    try:
+        threads = folder.manifest().threads
+    except (AeclustError, OSError):
+        return None  # what is wrong with it is said by whoever needs it
+    return threads and min(threads, cores())
 
 
 def run_folder(run: Path) -> RunFolder:
@@ -91,25 +131,6 @@ def run_folder(run: Path) -> RunFolder:
 def log_next(context: Context, *commands: str) -> None:
     """What to do with what is there now."""
     context.log(f"next: {', or '.join(map(context.folder.command, commands))}")
-
-
-@contextmanager
-def on_threads(threads: int | None) -> Iterator[None]:
-    """Within it PyTorch and the libraries below NumPy and scikit-learn use so many threads."""
-    if threads is None:
-        yield
-        return
-    import sklearn.cluster  # noqa: F401 - what is loaded later would take all cores
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    with threadpool_limits(threads):
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def reply(

@@ -56,7 +56,11 @@ def train(
     with (
         deferred_signals() as signals,
         setup.surroundings(
-            common, together=True, epochs=recipe.total_epochs, signals=signals
+            common,
+            together=True,
+            epochs=recipe.total_epochs,
+            begins=begun is None,
+            signals=signals,
         ) as context,
     ):
         from aeclust.run.train import train as train_run

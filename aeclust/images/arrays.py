@@ -23,6 +23,10 @@ _SOURCES = ".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes"
 _NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FIRST_BLOCK = 512  # bytes that may stand before HDF5, or twice as many, and so on
 _KINDS = "biufSU"  # of dtypes, numbers and texts
+# how a file begins that stands for another one: what it is, and how to get the other
+_LFS = ("is a Git LFS pointer, not the file itself", "run git lfs pull")
+_HTML = ("is an HTML page, not a file of arrays", "download it again")
+_STANDS_FOR = {b"version https://git-lfs": _LFS, b"<!doctype html": _HTML, b"<html": _HTML}
 
 
 # -- files -------------------------------------------------------------------------------------
@@ -52,13 +56,16 @@ def read_array(
         If the file is missing, unreadable, or holds no such array.
     """
     ending = os.path.splitext(path)[1].lower()
-    kind = kind_of(path) or ending
+    known = kind_of(path)
+    kind = known or ending
     with at(path):
         if not os.path.exists(path):
             mend = near_file(path, "check the path")
             raise InputError("there is no such file or folder", expected=_SOURCES, mend=mend)
         if not os.path.isfile(path):  # a FIFO or a device would hang or never end
             raise InputError("is not a regular file", expected="an array in a file")
+        if not known:
+            _refuse_other(path)
         if kind in (".h5", ".hdf5"):
             key, array = artifact.read_array(Path(path), key, axes)
             return f"{path}::{key}", array
@@ -100,6 +107,20 @@ def kind_of(path: str) -> str:
             return ".h5" if head else ""
     except OSError:
         return ""
+
+
+def _refuse_other(path: str) -> None:
+    """Refuse a file that is empty or stands for another one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError:  # what reads it says why
+        return
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    found = [other for start, other in _STANDS_FOR.items() if text.startswith(start)]
+    if found or not head:
+        what, mend = found[0] if found else ("is empty", "download or copy it again")
+        raise InputError(what, expected="a whole .npy, .npz or .h5 file", mend=mend)
 
 
 def npz_keys(path: str) -> set[str]:

@@ -16,21 +16,30 @@ and draw the same random numbers.
 from __future__ import annotations
 
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from aeclust.errors import InputError, Interrupted
 from aeclust.network.model import Autoencoder, Output
+from aeclust.network.place import Place
 
 T = TypeVar("T")
+
+# Seconds that processes wait for one another before work begins, and before that is said.
+PATIENCE, _SILENCE = 300.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ class Team:
         if self.size == 1:
             return value
         box: list[Any] = [value if self.leads else None]
-        dist.broadcast_object_list(box, src=0, device=self.device)
+        # others wait here for minutes, while the leader clusters
+        _abandonable(lambda: dist.broadcast_object_list(box, src=0, device=self.device))
         sent: T = box[0]
         return sent
 
@@ -123,17 +133,24 @@ ALONE = Team()
 
 
 @contextmanager
-def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[Team]:
-    """Within it this process belongs to the team that ``torchrun`` started.
+def joined(
+    device: torch.device,
+    place: Place,
+    *,
+    log: Callable[[str], None] = lambda line: None,
+    patience: float | None = None,
+) -> Iterator[Team]:
+    """Within it this process belongs to the team that was started with it.
 
     Parameters
     ----------
     device : torch.device
         The kind of it; of several GPUs the process takes the one of its number on this machine.
-    size : int
-        Processes of the team.
-    local_rank : int
-        Its number among those on this machine.
+    place : Place
+    log : callable
+        Takes a line that says who is waited for.
+    patience : float, optional
+        Seconds to wait for the others; five minutes, if it is not given.
 
     Yields
     ------
@@ -142,32 +159,40 @@ def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[
     Raises
     ------
     InputError
-        If processes cannot exchange tensors of this device.
+        If processes cannot exchange tensors of this device, or the others do not come.
     Interrupted
         If another process of the team is lost.
     """
     backend = {"cpu": "gloo", "cuda": "nccl"}.get(device.type)
     if backend is None:
         raise InputError(
-            f"{size} processes cannot work together on {device.type}",
+            f"{place.size} processes cannot work together on {device.type}",
             where="`device`",
             expected="cpu or cuda",
             mend="use `device` cpu, or a single process",
         )
     if device.type == "cuda":
-        device = torch.device("cuda", local_rank)
-        if local_rank >= torch.cuda.device_count():
+        device = torch.device("cuda", place.local_rank)
+        if place.local_rank >= torch.cuda.device_count():
             raise InputError(
-                f"process {local_rank} of this machine has no GPU",
+                f"process {place.local_rank} of this machine has no GPU",
                 where="`device`",
                 expected=f"at most {torch.cuda.device_count()} processes",
                 mend="start fewer, or use `device` cpu",
             )
         torch.cuda.set_device(device)
     try:
-        # all wait while the leader alone clusters; a lost process is noticed by its connection
-        dist.init_process_group(backend, timeout=timedelta(days=7))
-        yield Team(dist.get_rank(), size, device)
+        store = _meet(place, log, PATIENCE if patience is None else patience)
+
+        def begin() -> None:
+            # all wait while the leader alone clusters; a lost process is noticed by its connection
+            dist.init_process_group(
+                backend, store=store, rank=place.rank, world_size=place.size,
+                timeout=timedelta(days=7),
+            )  # fmt: skip
+
+        _abandonable(begin)
+        yield Team(place.rank, place.size, device)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
@@ -177,6 +202,84 @@ def joined(device: torch.device, *, size: int, local_rank: int = 0) -> Iterator[
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _meet(place: Place, log: Callable[[str], None], patience: float) -> Store:
+    """What the processes keep in common, once all of them are there."""
+    started, said = time.monotonic(), ""
+
+    def wait_for(missing: str, mend: str = "start them, or unset WORLD_SIZE") -> float:
+        """Seconds that are left to wait."""
+        nonlocal said
+        passed = time.monotonic() - started
+        if passed > patience:
+            raise InputError(
+                f"{missing} did not come within {patience / 60:.2g} minutes",
+                where=place.address,
+                expected=f"{place.size} processes, as WORLD_SIZE says",
+                mend=mend,
+            )
+        if passed > min(_SILENCE, patience / 2) and missing != said:
+            said = missing
+            log(f"waiting for {missing} at {place.address}, as WORLD_SIZE says; {mend}")
+        time.sleep(0.05)
+        return patience - passed
+
+    server, left = place.rank == 0 and not place.hosted, patience
+    while not (server or _answers(place)):
+        left = wait_for(f"process 0 of {place.size}", "start it, or unset WORLD_SIZE")
+
+    def connect() -> Store:
+        # the server is on this machine, whatever others call it
+        host, limit = "127.0.0.1" if server else place.host, timedelta(seconds=patience)
+        return TCPStore(host, place.port, place.size, server, limit, wait_for_workers=False)
+
+    try:
+        store = PrefixStore(f"aeclust/{place.attempt}", _abandonable(connect, left))
+    except (dist.DistNetworkError, TimeoutError) as error:
+        raise InputError(
+            "another program uses this port",
+            where=place.address,
+            expected="one where the processes can meet",
+            mend="change MASTER_PORT",
+        ) from error
+    if store.add(str(place.rank), 1) > 1:
+        raise InputError(
+            f"another process has RANK {place.rank}, too",
+            where=place.address,
+            expected=f"every number from 0 to {place.size - 1} once",
+            mend="start each with its own",
+        )
+    while missing := [r for r in range(place.size) if not store.check([str(r)])]:
+        wait_for(f"{len(missing)} of {place.size} processes")
+    return store
+
+
+def _answers(place: Place) -> bool:
+    """Whether somebody listens where the processes meet."""
+    try:
+        socket.create_connection((place.host, place.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _abandonable(work: Callable[[], T], seconds: float | None = None) -> T:
+    """What `work` returns, from another thread: in this one, signals are obeyed meanwhile.
+
+    Python heeds none while PyTorch waits for other processes. Work that is not waited for to its
+    end goes on until the process ends.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return answer.result(seconds)
 
 
 class _Parallel(nn.Module):

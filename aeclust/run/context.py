@@ -45,6 +45,8 @@ class Context:
     rest : callable
         Takes what to print if a signal ends the command from now on, because nothing would be
         lost; None if a signal must wait again until training asks for it.
+    threads : int or None
+        That the command computes with, if it was told or chosen here.
     loaded, kept, present : dict
         What the command knows already: images by their source, and by the digest of the run's
         images what it keeps of them and what has become of them.
@@ -57,6 +59,7 @@ class Context:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None
+    threads: int | None = None
     loaded: dict[Source, Images] = field(default_factory=dict, repr=False, compare=False)
     kept: dict[str, Images | None] = field(default_factory=dict, repr=False, compare=False)
     present: dict[str, Present] = field(default_factory=dict, repr=False, compare=False)

@@ -25,6 +25,7 @@ from aeclust.run.checkpoints import checkpoint_epochs
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
+_MAX_THREADS = 1024
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
@@ -58,6 +59,8 @@ class Manifest:
         others since; else empty.
     former : str
         The :attr:`identity` of the run whose weights this one began with; else empty.
+    threads : int or None
+        That it is trained with, and that later commands take; None where nobody chose.
     """
 
     source: Source
@@ -71,6 +74,7 @@ class Manifest:
     flattened: bool = False
     trained_on: str = ""
     former: str = ""
+    threads: int | None = None
 
     @property
     def weights_digest(self) -> str:
@@ -97,11 +101,12 @@ class Manifest:
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "validation": {"images": self.val_images, "labels": self.val_labels},
-            # most runs have neither
+            # most runs have none of these
             **({} if self.kept is None else {"kept": list(self.kept)}),
             **({"flattened": True} if self.flattened else {}),
             **({"trained_on": self.trained_on} if self.trained_on else {}),
             **({"former": self.former} if self.former else {}),
+            **({} if self.threads is None else {"threads": self.threads}),
         }
 
     @classmethod
@@ -131,6 +136,9 @@ class Manifest:
             raise TypeError("size is of another kind")
         if "kept" in values and not values["kept"]:
             raise ValueError("no epoch is kept")
+        threads = values.get("threads")
+        if threads is not None and not (type(threads) is int and 1 <= threads <= _MAX_THREADS):
+            raise ValueError("threads is no number of threads")
         texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
         if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
             raise TypeError("location or skip_bad is of another kind")
@@ -150,6 +158,7 @@ class Manifest:
             flattened=values.get("flattened", False) is True,
             trained_on=str(values.get("trained_on", "")),
             former=str(values.get("former", "")),
+            threads=threads,
         )
 
 

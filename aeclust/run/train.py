@@ -111,6 +111,7 @@ def train(
         val_images=val_images,
         val_labels=val_labels,
         kept=kept,
+        threads=context.threads,
     )
     if former is not None and learn_on:
         manifest = dataclasses.replace(manifest, former=former.identity)

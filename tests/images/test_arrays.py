@@ -66,12 +66,8 @@ def test_an_array_loads_equal_from_any_kind_of_file(make: Make, tmp_path: Path) 
     assert images.pixels.tolist() == RGB.tolist()
     assert images.ids.dtype == np.int64
     assert images.ids.tolist() == [0, 1]
-<<<<<<< HEAD
-    assert (images.source, images.skipped, images.previews) == (source, [], ())
-    assert images.marks.shape == (1,)
-=======
     assert (images.source, images.skipped, images.remarks) == (source, [], ())
->>>>>>> a2-living
+    assert images.marks.shape == (1,)
     assert len(images) == 2
 
 
@@ -208,7 +204,7 @@ OBJECTS = npy(np.array([[[None]]]))
     ("name", "content", "what"),
     [
         ("a.npy", b"hello, world\n", NO_MAGIC),
-        ("a.npy", b"", "cannot be read (EOF: reading magic string, expected 8 bytes got 0)"),
+        ("a.npy", b"\x93", "cannot be read (EOF: reading magic string, expected 8 bytes got 1)"),
         ("a.npy", npy(RGB)[:-9], TOO_SHORT),
         ("a.npy", npy(RGB)[:40], "cannot be read (EOF: reading array header, "),
         ("a.npy", OBJECTS, "holds Python objects"),
@@ -233,6 +229,33 @@ def test_files_that_hold_no_array_are_refused(
     assert str(caught.value).isprintable()
     expected = "a whole file as numpy.save writes it, of numbers"
     check_error(caught.value, where=str(tmp_path / path), expected=expected, mend="save it again")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a"])
+@pytest.mark.parametrize(
+    ("content", "what", "mend"),
+    [
+        (b"", "is empty", "download or copy it again"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n",
+            "is a Git LFS pointer, not the file itself",
+            "run git lfs pull",
+        ),
+        (
+            b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html></html>",
+            "is an HTML page, not a file of arrays",
+            "download it again",
+        ),
+        (b"<html><body>", "is an HTML page, not a file of arrays", "download it again"),
+    ],
+)
+def test_a_file_that_stands_for_another_is_called_that(
+    name: str, content: bytes, what: str, mend: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    expected = "a whole .npy, .npz or .h5 file"
+    with refused(what=what, expected=expected, mend=mend, where=str(tmp_path / name)):
+        load(Source(location=str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])

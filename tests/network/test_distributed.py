@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +22,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support import Cli, Data, normal, refused, tiny
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from aeclust import artifact as artifacts
 from aeclust.errors import InputError, Interrupted
 from aeclust.images import Source
-from aeclust.network import inference
+from aeclust.network import inference, parallel
 from aeclust.network.losses import objective
 from aeclust.network.model import Autoencoder, build
 from aeclust.network.parallel import ALONE, Team, joined
+from aeclust.network.place import Place
 from aeclust.network.training import Moment, train
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
@@ -46,21 +49,23 @@ pytestmark = [
 
 
 def member(rank: int, port: int, work: Callable[[Team], Any], answers: Any) -> None:
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     try:
-        with joined(CPU, size=2) as team:
+        with joined(CPU, Place(rank, 2, "127.0.0.1", port)) as team:
             answers.put((rank, work(team)))
     except Interrupted as stop:
         answers.put((rank, (str(stop), stop.signal_number)))
 
 
-def together(work: Callable[[Team], Any]) -> list[Any]:
-    """What `work` returns in each of two processes."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def together(work: Callable[[Team], Any]) -> list[Any]:
+    """What `work` returns in each of two processes."""
+    port = free_port()
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     processes = [
@@ -169,12 +174,34 @@ def test_a_lost_process_ends_the_others() -> None:
     assert stop == ("another process of this job has ended; see what it said", signal.SIGTERM)
 
 
+def test_a_process_that_waits_for_the_leader_obeys_signals() -> None:
+    """While the leader clusters, which takes minutes."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Interrupted(number, "obeyed")
+
+    def work(team: Team) -> Any:
+        started = time.monotonic()
+        if team.leads:
+            time.sleep(3)
+            return team.broadcast("clustered")
+        signal.signal(signal.SIGTERM, stop)
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        try:
+            team.broadcast("nothing")
+        except Interrupted as stopped:
+            return stopped.what, stopped.signal_number, time.monotonic() - started < 2.5
+        return "not obeyed"
+
+    assert together(work)[1] == ("obeyed", signal.SIGTERM, True)
+
+
 def test_devices_without_a_way_to_exchange_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with refused(what="2 processes cannot work together on mps", where="`device`"):
-        joined(torch.device("mps"), size=2).__enter__()
+        joined(torch.device("mps"), Place(0, 2, "", 1)).__enter__()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with refused(what="process 1 of this machine has no GPU", expected="at most 1 processes"):
-        joined(torch.device("cuda"), size=2, local_rank=1).__enter__()
+        joined(torch.device("cuda"), Place(1, 2, "", 1, local_rank=1)).__enter__()
 
 
 # -- training ----------------------------------------------------------------------------------
@@ -235,7 +262,7 @@ def test_a_batch_with_fewer_images_than_processes_is_refused() -> None:
 
 # -- the command -------------------------------------------------------------------------------
 
-TINY = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16", "--epochs", "2"]
+TINY = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16", "--set", "epochs=2"]
 TINY += ["--set", "label_epochs=2", "--set", "precision=float32", "--optimizer", "adamw"]
 TINY += ["--lr", "0.001"]
 
@@ -261,17 +288,141 @@ def curve(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
-def test_other_commands_refuse_several_processes(
+# -- where the others are not there --------------------------------------------------------------
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_whoever_comes_first_says_whom_it_waits_for_and_gives_up() -> None:
+    port, lines = free_port(), list[str]()
+    where = f"127.0.0.1:{port}"
+    first = joined(CPU, Place(0, 4, "127.0.0.1", port), log=lines.append, patience=0.6)
+    with refused(
+        what="3 of 4 processes did not come within 0.01 minutes",
+        where=where,
+        expected="4 processes, as WORLD_SIZE says",
+        mend="start them, or unset WORLD_SIZE",
+    ):
+        first.__enter__()
+    assert lines == [
+        f"waiting for 3 of 4 processes at {where}, as WORLD_SIZE says;"
+        " start them, or unset WORLD_SIZE"
+    ]
+    lines.clear()
+    where = f"127.0.0.1:{(port := free_port())}"
+    other = joined(CPU, Place(2, 4, "127.0.0.1", port), log=lines.append, patience=0.6)
+    with refused(what="process 0 of 4 did not come within 0.01 minutes", where=where):
+        other.__enter__()
+    assert lines == [
+        f"waiting for process 0 of 4 at {where}, as WORLD_SIZE says; start it, or unset WORLD_SIZE"
+    ]
+
+
+def test_a_port_of_another_program_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for rank in (0, 1):  # which would listen there, and which would ask there
+            with refused(what="another program uses this port", where=f"127.0.0.1:{port}"):
+                joined(CPU, Place(rank, 2, "127.0.0.1", port), patience=0.5).__enter__()
+
+
+def test_two_processes_of_one_number_are_refused() -> None:
+    port, refusals = free_port(), list[str]()
+    server = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    place = Place(1, 2, "127.0.0.1", port)
+    for _ in range(2):
+        try:
+            joined(CPU, place, patience=0.5).__enter__()
+        except InputError as error:
+            refusals.append(error.what)
+    assert refusals == [
+        "1 of 2 processes did not come within 0.0083 minutes",
+        "another process has RANK 1, too",
+    ]
+    del server
+
+
+def test_a_command_gives_up_with_one_line(
     cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
+    port = free_port()
+    environment(monkeypatch, WORLD_SIZE=4, RANK=1, MASTER_ADDR="localhost", MASTER_PORT=port)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    code, out, err = cli("train", data.images, *TINY)
+    assert (code, out) == (2, "")
+    waiting, refusal = err.splitlines()
+    assert waiting == (
+        f"process 1: waiting for process 0 of 4 at localhost:{port}, as WORLD_SIZE says;"
+        " start it, or unset WORLD_SIZE"
+    )
+    assert refusal.startswith(f"process 1: error: localhost:{port}: process 0 of 4 did not come")
+    assert not Path("aeclust-run").exists()
+
+
+@pytest.mark.parametrize(
+    ("rank", "number", "code", "said"),
+    [
+        (0, signal.SIGINT, 130, "interrupted while it waited for other processes"),
+        (1, signal.SIGTERM, 143, "process 1: interrupted while it waited for other processes"),
+    ],
+)
+def test_signals_end_the_wait(
+    rank: int, number: int, code: int, said: str, data: Data, tmp_path: Path
+) -> None:
+    stated = {"WORLD_SIZE": "2", "RANK": str(rank)}
+    stated |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aeclust", "train", str(data.images), *TINY],
+        cwd=tmp_path,
+        env={**os.environ, **stated},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "waiting for" in process.stderr.readline()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (code, f"{said}; nothing was changed\n")
+    assert not any(tmp_path.iterdir())
+
+
+def test_torchrun_is_refused_for_what_one_process_does(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(monkeypatch, WORLD_SIZE=2, RANK=1, MASTER_ADDR="localhost", MASTER_PORT=29500)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     result = cli("cluster")
     assert result.code == 2
     assert result.err == (
         "process 1: error: torchrun: 2 processes were started; expected several for aeclust train "
         "and aeclust embed alone; run this command without torchrun\n"
     )
+
+
+@pytest.mark.parametrize("size", ["4", "abc"])
+def test_a_jobs_variables_are_nothing_to_what_one_process_does(
+    size: str, cli: Cli, full_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = cli("predict")
+    environment(monkeypatch, WORLD_SIZE=size, RANK=0)
+    assert cli("predict") == wanted
+    assert cli("info").code == 0
+    assert cli("cluster", "-k", 3).code == 0
+
+
+def test_one_process_in_all_is_alone(cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, WORLD_SIZE=1, RANK=0)
+    assert cli("train", data.images, *TINY).code == 0
+
+
+# -- the command together --------------------------------------------------------------------------
 
 
 def test_torchrun_trains_and_embeds_by_the_word_of_one(
@@ -354,7 +505,7 @@ def test_processes_with_other_images_are_refused(data: Data, tmp_path: Path) -> 
 def test_a_killed_worker_ends_the_job_and_resume_goes_on(
     cli: Cli, data: Data, tmp_path: Path
 ) -> None:
-    longer = [*TINY, "--epochs", "60", "--set", "label_epochs=0"]
+    longer = [*TINY, "--set", "epochs=60", "--set", "label_epochs=0"]
     process = torchrun(tmp_path, "train", data.images, *longer, "--run", "two")
     metrics = tmp_path / "two" / "metrics.jsonl"
     until = time.monotonic() + 60

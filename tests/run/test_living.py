@@ -114,7 +114,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Place]:
             result = run_quietly(*command, "--run", place.run)
             assert result.code == 0, result.err
         # away from where it was: its copies find nothing there
-        kept = shutil.move(home, home.parent / "kept")
+        kept = Path(shutil.move(home, home.parent / "kept"))
         places[kind] = Place(kept / "run", kept / place.data.name, place.kinds)
     return places
 
@@ -280,7 +280,7 @@ EVENTS = [
         "folder",
         "delete, add, rename, edit",
         lambda p: (
-            p.remove(SECOND).add("new.png", 1, 70).rename("s/04.png", "s/4.png").add("s/06.png", 1, 71)
+            p.remove(SECOND).add("n.png", 1, 70).rename("s/04.png", "4.png").add(FIRST, 1, 71)
         ),
         "1 of 24 images is gone (s/01.png)",
     ),

@@ -193,9 +193,9 @@ def test_a_long_epoch_breaks_its_silence_by_its_steps() -> None:
 
 def test_a_line_of_another_kind_is_a_sign_of_life_too() -> None:
     lines: list[str] = []
-    teller = Lines(lines.append, silence=0.5)
+    teller = Lines(lines.append, silence=0.3)
     teller.progress("embed", 3, 7)
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 0.7
     while time.monotonic() < end:
         teller.log("a line")
         time.sleep(0.01)

@@ -159,6 +159,7 @@ def test_a_config_that_was_written_is_the_recipe_of_its_flags(cli: Cli, data: Da
         ("--epochs 3", [2, 1]),
         ("--epochs 18", [14, 4]),
         ("--epochs 9 -k auto", [9, 4]),
+        ("--epochs 9 -k=auto", [9, 4]),
         ("--epochs 9 --set label_epochs=1", [8, 1]),
         ("--set label_epochs=1 --epochs 9", [8, 1]),
         ("--set epochs=9", [9, 4]),
@@ -200,12 +201,8 @@ def test_three_epochs_are_three_and_one_has_no_self_labelling(cli: Cli, data: Da
     ("keep", "checkpoints"),
     [
         ("last", [2, 4]),
-        ("1", [2, 4]),
         ("2", [0, 2, 4]),
-        ("3", [0, 2, 4]),
         ("all", [0, 1, 2, 3, 4]),
-        ("12", [0, 1, 2, 3, 4]),
-        ("999", [0, 1, 2, 3, 4]),
     ],
 )
 def test_so_many_checkpoints_are_kept(

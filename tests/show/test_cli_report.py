@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from reports import Parsed, tiles
 from support import RECIPE, Cli, Data, check_error, files_of, one_error
+from typer.main import get_command
 
 from aeclust import artifact as artifacts
+from aeclust.cli.app import app
+from aeclust.cli.options import Training
+from aeclust.images import Source
 from aeclust.run.context import Context
-from aeclust.run.folder import RunFolder
-from aeclust.run.page import called, gather
+from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.page import called, commands, gather
 from aeclust.show import page as pages
 
 
@@ -103,6 +109,52 @@ def test_a_run_elsewhere_gives_the_same_bytes_and_tells_no_path(
     assert str(data.images.parent) not in text
 
 
+@pytest.mark.parametrize(
+    ("flags", "printed"),
+    [
+        ("", ""),
+        ("--epochs 3", " --epochs 3"),
+        ("--epochs 1", " --epochs 1"),
+        ("--epochs 7 -k auto", " -k auto --epochs 7"),
+        ("--set epochs=2 --set label_epochs=1", " --epochs 3"),
+        ("--set epochs=9", " --set epochs=9"),
+        ("--set label_epochs=0", " --set label_epochs=0"),
+        ("--epochs 6 --set label_epochs=3", " --set epochs=3 --set label_epochs=3"),
+        (
+            "--set epochs=1 --set label_epochs=0 --set contrast=0",
+            " --set contrast=0.0 --set epochs=1 --set label_epochs=0",
+        ),
+        ("--recipe vae --epochs 3", " --epochs 3"),
+        ("--epochs 40 --keep-checkpoints 5", " --epochs 40 --keep-checkpoints 5"),
+        ("--keep-checkpoints last", " --keep-checkpoints last"),
+        ("--keep-checkpoints all", " --keep-checkpoints all"),
+    ],
+)
+def test_the_epochs_of_a_run_are_printed_as_they_are_asked_for(flags: str, printed: str) -> None:
+    training = parsed_training(flags)
+    recipe = training.chosen()
+    manifest = Manifest(
+        source=Source(location="demo:scenes"),
+        data_digest="",
+        shape=(9, 8, 8, 3),
+        recipe=recipe,
+        seed=0,
+        kept=training.kept(recipe, None),
+    )
+    line = commands(manifest, recipe, 0, {})[0]
+    assert line == f"aeclust train demo:scenes --recipe {recipe.name}{printed}"
+    again = parsed_training(line.removeprefix("aeclust train demo:scenes"))
+    assert again.chosen() == recipe
+    assert again.kept(recipe, None) == manifest.kept
+
+
+def parsed_training(flags: str) -> Training:
+    """What flags of ``aeclust train`` ask for."""
+    command: Any = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    values = command.make_context("train", shlex.split(flags)).params
+    return Training(**{each.name: values[each.name] for each in dataclasses.fields(Training)})
+
+
 def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
     """Every kind of flag: of train, of embed and of cluster, and both seeds."""
     shutil.copy(data.images, "images.npy")
@@ -113,8 +165,8 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         ["report"],
     ):
         assert cli(*command).code == 0
-    commands = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
-    assert commands == [
+    printed = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
+    assert printed == [
         "aeclust train images.npy --recipe baseline --set image_size=8 --set channels=4,8"
         " --lr 0.001 --batch-size 16 --set reduction=pca:2 --set clusterer=kmeans --epochs 2"
         " --layout nhwc --seed 3",
@@ -122,7 +174,7 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         "aeclust cluster -k 3 --reduction none --seed 5",
         "aeclust report",
     ]
-    for line in commands:
+    for line in printed:
         assert cli(*shlex.split(line)[1:], "--run", "again").code == 0
     assert Path("again/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
 

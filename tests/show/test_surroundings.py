@@ -90,15 +90,20 @@ def test_a_backend_stays_with_whoever_else_draws_in_the_process(backend: str) ->
     assert done.stdout == f"{backend} {backend}\n"
 
 
-def test_settings_that_matplotlib_cannot_read_are_named(full_run: RunFolder) -> None:
-    Path("matplotlibrc").write_bytes(b"\xff\xfe")
-    done = by_process(("plot",))
-    assert done.returncode == 2
+def test_settings_that_matplotlib_cannot_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")
+    code = (
+        "from aeclust.errors import InputError\n"
+        "try: import aeclust.show\n"
+        "except InputError as error: print(error.line())\n"
+    )
+    python = [sys.executable, "-c", code]
+    done = subprocess.run(python, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert re.fullmatch(
-        r"error: matplotlib: cannot start \('utf-8' codec .*\); expected a matplotlibrc that can be"
-        r" read, if any, and a folder for temporary files; correct or remove that file, or set"
+        r"matplotlib: cannot start \('utf-8' codec .*\); expected a matplotlibrc that can be read,"
+        r" if any, and a folder for temporary files; correct or remove that file, or set"
         r" MPLCONFIGDIR to another folder\n",
-        done.stderr,
+        done.stdout,
     )
 
 
