@@ -28,8 +28,8 @@ from aeclust.errors import AeclustError, InputError
 from aeclust.recipe import Recipe, named
 
 COMMANDS = (
-    "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot", "report",
-    "evaluate", "info", "name", "export", "doctor",
+    "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot",
+    "report", "evaluate", "info", "name", "export", "doctor",
 )  # fmt: skip
 
 # 11 epochs of four steps: a checkpoint after every epoch, and before the first

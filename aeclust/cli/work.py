@@ -156,7 +156,7 @@ def update(*, images: options.Images, common: options.Common) -> None:
     """Take the images in as they are now: embed what is new, cluster all anew, keep the names.
 
     aeclust update
-    aeclust update /new/place/of/photos
+    aeclust update --json
     """
     source = images.source()
     with setup.surroundings(common) as context:

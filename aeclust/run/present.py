@@ -115,6 +115,16 @@ def present_images(context: Context, manifest: Manifest, *, taking: bool = False
     return context.present[key]
 
 
+def count_present(context: Context, manifest: Manifest) -> int:
+    """How many of the run's images are there now, of which nothing is logged."""
+    source = manifest.source
+    path = source.location.partition("::")[0]
+    known = known_fingerprints(context, manifest)
+    if path.startswith("demo:") or known is None or not os.path.exists(path):
+        return manifest.shape[0]  # as far as is known; reading them says more
+    return int((compare(context, manifest, look(path), known).rows >= 0).sum())
+
+
 def _present(context: Context, manifest: Manifest) -> Present:
     source, n = manifest.source, manifest.shape[0]
     path = source.location.partition("::")[0]
@@ -124,13 +134,27 @@ def _present(context: Context, manifest: Manifest) -> Present:
     if not os.path.exists(path):
         context.log(f"{source.location} is gone; {_AS_IT_STANDS}")
         return Present(np.arange(n) if known is None else known[0], np.arange(n))
-    listing = look(path)
-    return compare(context, manifest, listing, known)
+    if known is None:
+        images = load_images(context, source)
+        if images.digest() != manifest.data_digest:
+            raise have_changed(context, manifest, images)
+        return Present(images.ids, np.arange(len(images)))
+    present = compare(context, manifest, look(path), known)
+    if (present.rows >= 0).any():
+        return present
+    if present.new is None:  # an empty folder, such as a disk is mounted at
+        context.log(f"{source.location} is empty; {_AS_IT_STANDS}")
+        return Present(known[0], np.arange(n))
+    raise InputError(
+        f"none of the run's {n:,} images is here",
+        where=source.location,
+        expected="the images that the run was trained on, or most of them",
+        mend=f"put them back, say where they are with {context.folder.command('update')} PATH,"
+        " or train again with `force`",
+    )
 
 
-def compare(
-    context: Context, manifest: Manifest, listing: Listing | None, known: Known | None
-) -> Present:
+def compare(context: Context, manifest: Manifest, listing: Listing | None, known: Known) -> Present:
     """What is there now beside what the run has.
 
     Parameters
@@ -138,36 +162,13 @@ def compare(
     context, manifest
     listing : Listing or None
         Files, or None for an array.
-    known : (ndarray, ndarray) or None
+    known : (ndarray, ndarray)
         Ids and fingerprints of the run's images.
-
-    Raises
-    ------
-    InputError
-        If none of the run's images is there, or nothing is known of them.
     """
-    if known is None:
-        images = load_images(context, manifest.source)
-        if images.digest() != manifest.data_digest:
-            raise have_changed(context, manifest, images)
-        return Present(images.ids, np.arange(len(images)))
     kept = kept_images(context, manifest)
     if listing is None:
-        present = _of_array(context, manifest, kept, known)
-    else:
-        present = _of_files(context, manifest, listing, kept, known)
-    if not (present.rows >= 0).any():
-        if present.new is None:  # an empty folder, such as a disk is mounted at
-            context.log(f"{manifest.source.location} is empty; {_AS_IT_STANDS}")
-            return Present(known[0], np.arange(len(known[0])))
-        raise InputError(
-            f"none of the run's {len(known[0])} images is here",
-            where=manifest.source.location,
-            expected="the images that the run was trained on, or most of them",
-            mend=f"put them back, say where they are with {context.folder.command('update')} PATH,"
-            " or train again with `force`",
-        )
-    return present
+        return _of_array(context, manifest, kept, known)
+    return _of_files(context, manifest, listing, kept, known)
 
 
 def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: Known) -> Present:

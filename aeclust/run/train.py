@@ -36,7 +36,7 @@ from aeclust.run.images import (
 )
 from aeclust.run.latents import load_network
 from aeclust.run.present import as_images, present_images
-from aeclust.run.update import moved_to
+from aeclust.run.update import moved_to, shared
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
 _UNCHANGED = "interrupted before training began; nothing was changed"
@@ -140,7 +140,8 @@ def train(
 
 def _images_of_run(context: Context, manifest: Manifest, source: Source) -> tuple[Manifest, Images]:
     """The manifest of the run at hand, whose images may have moved, and these."""
-    if source.way != manifest.source.way:  # other pixels, and so another request
+    here = source.way == manifest.source.way and shared(context, manifest, source)
+    if not 2 * here >= manifest.shape[0]:  # other pixels, and so another request
         return manifest, load_images(context, source, preview=True)
     moved = moved_to(context, manifest, source)
     present_images(context, moved)

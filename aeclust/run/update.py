@@ -17,7 +17,13 @@ from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
 from aeclust.run.images import as_in_run, keep_images
 from aeclust.run.latents import log_unfinished
-from aeclust.run.present import Present, as_images, present_images, remember_whole
+from aeclust.run.present import (
+    Present,
+    as_images,
+    count_present,
+    present_images,
+    remember_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,7 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
     )
     if not os.path.exists(location.partition("::")[0]):
         raise InputError("there is no such file or folder", where=location, expected="the images")
-    present = present_images(context, moved, taking=True)
-    ours, n = int((present.rows >= 0).sum()), manifest.shape[0]
+    ours, n = shared(context, manifest, source), manifest.shape[0]
     if 2 * ours < n:
         raise InputError(
             f"only {ours:,} of the run's {n:,} images are here",
@@ -111,6 +116,12 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
         )
     context.log(f"the run's images lie in {location} from now on")
     return moved
+
+
+def shared(context: Context, manifest: Manifest, source: Source) -> int:
+    """How many of the run's images are where others are said to be."""
+    there = dataclasses.replace(manifest.source, location=as_in_run(manifest, source).location)
+    return count_present(context, dataclasses.replace(manifest, source=there))
 
 
 def take_in(context: Context, manifest: Manifest, present: Present) -> Manifest:

@@ -131,12 +131,12 @@ def test_wrong_requests_are_refused(
 def test_images_changed_since_training_are_refused(cli: Cli, data: Data) -> None:
     np.save("mine.npy", np.load(data.images))
     assert cli("train", "mine.npy", *RECIPE, "--epochs", 1).code == 0
-    np.save("mine.npy", np.load(data.images)[::-1])
+    np.save("mine.npy", 255 - np.load(data.images))
     before = files_of(Path("aeclust-run"))
     check_error(
         cli("reconstruct", "--idx", "0").error,
-        what="the images have changed since training",
+        what="none of the run's 60 images is here",
         where=f"{Path.cwd()}/mine.npy",
-        expected="the images that the run was trained on",
+        expected="the images that the run was trained on, or most of them",
     )
     assert files_of(Path("aeclust-run")) == before
