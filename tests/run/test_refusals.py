@@ -145,7 +145,7 @@ REQUESTS = [
     Case("train --resume --force", "they exclude each other", "one of"),
     Case("embed --layout nhwc", "--layout: it describes DATA, and none is given", "DATA beside it"),
     Case("predict --range 0:1", "--range: it describes DATA, and none is given"),
-    Case("plot --size 8", "No such option: --size", "it is a flag of aeclust train"),
+    Case("plot --size 8", "No such option: --size; it is a flag of aeclust train"),
     Case("reconstruct --idx 1 --skip-bad", "--skip-bad: it describes DATA, and none is given"),
     Case("predict --val-images {val}", "there are images without labels", "--val-labels"),
     Case("predict --invert --val-labels {labels}", "labels name the clusters already", "one of"),
