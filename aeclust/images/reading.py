@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from aeclust import memory
 from aeclust.errors import InputError, printable, reason
 from aeclust.images.decoding import How, Picture, decode
-from aeclust.images.depth import Depth, OutOfRangeError, check
-from aeclust.images.depth import remarks as depth_remarks
+from aeclust.images.depth import Depth, OutOfRangeError, check, remarks
 from aeclust.images.gate import KINDS, NoImageError, OtherKindError, promises
 from aeclust.images.listing import Listing
 
@@ -103,39 +102,63 @@ def read_files(
     if how.size is not None and not 1 <= how.size <= MAX_SIDE:
         expected = f"1 to {MAX_SIDE} pixels"
         raise InputError(f"size is {how.size}", where="`size`", expected=expected)
-    side = how.size or 0
-    pixels = np.empty((0, side, side, channels or 0), np.uint8)
-    kept: list[int] = []
-    previews: list[bytes] = []
-    depths: list[Depth] = []
-    left_out: list[LeftOut] = []
+    found = _Found(listing, len(which), channels)
     for done, (number, picture) in enumerate(_decoded(listing, which, how), 1):
         progress(done, len(which))
-        name = listing.names[number]
         if lenient and how.range is None and _is_unclear(picture):
             picture = ValueError("no range is stated for its values")
-        if isinstance(picture, Exception):
-            if not (skip_bad or lenient or isinstance(picture, OtherKindError)):
-                raise _undecodable(listing.where(name), picture) from picture
-            left_out.append(_left_out(name, int(listing.marks[number]), picture))
-            continue
-        image = picture.pixels if channels is None else _in_channels(picture.pixels, channels)
-        if kept and image.shape[:2] != pixels.shape[1:3]:
-            raise _of_other_size(listing.names[kept[0]], pixels[0], name, image)
-        if image.shape[2] > pixels.shape[3] or not kept:  # grey among RGB becomes RGB
-            pixels = _room_for(pixels, len(kept), (len(which), *image.shape))
-        pixels[len(kept)] = image
-        kept.append(number)
-        previews.append(picture.preview)
-        if picture.depth is not None:
-            depths.append(picture.depth)
-    pixels = pixels[: len(kept)]
+        if not isinstance(picture, Exception):
+            found.add(number, picture)
+        elif skip_bad or lenient or isinstance(picture, OtherKindError):
+            found.left_out.append(_left_out(listing, number, picture))
+        else:
+            raise _undecodable(listing.where(listing.names[number]), picture) from picture
+    pixels = found.pixels[: len(found.kept)]
     if how.range is None and not lenient:
-        check(depths)
+        check(found.depths)
         _check_eight_bits(pixels)
-    names = [listing.names[number] for number in kept]
-    remarks = depth_remarks(depths, how.range)
-    return Decoded(names, listing.marks[kept], pixels, previews, tuple(left_out), remarks)
+    return Decoded(
+        [listing.names[number] for number in found.kept],
+        listing.marks[found.kept],
+        pixels,
+        found.previews,
+        tuple(found.left_out),
+        remarks(found.depths, how.range),
+    )
+
+
+class _Found:
+    """The images of some of n files, as they come."""
+
+    def __init__(self, listing: Listing, n: int, channels: int | None) -> None:
+        self.listing, self.n, self.channels = listing, n, channels
+        self.pixels = np.empty((0, 0, 0, channels or 0), np.uint8)
+        self.kept: list[int] = []
+        self.previews: list[bytes] = []
+        self.depths: list[Depth] = []
+        self.left_out: list[LeftOut] = []
+
+    def add(self, number: int, picture: Picture) -> None:
+        """Take in the image of a file.
+
+        Raises
+        ------
+        InputError
+            If it has another size than those before.
+        """
+        image = picture.pixels
+        if self.channels is not None:
+            image = _in_channels(image, self.channels)
+        if self.kept and image.shape[:2] != self.pixels.shape[1:3]:
+            first, name = (self.listing.names[each] for each in (self.kept[0], number))
+            raise _of_other_size(first, self.pixels[0], name, image)
+        if image.shape[2] > self.pixels.shape[3] or not self.kept:  # grey among RGB becomes RGB
+            self.pixels = _room_for(self.pixels, len(self.kept), (self.n, *image.shape))
+        self.pixels[len(self.kept)] = image
+        self.kept.append(number)
+        self.previews.append(picture.preview)
+        if picture.depth is not None:
+            self.depths.append(picture.depth)
 
 
 def _is_unclear(picture: Picture | Exception) -> bool:
@@ -144,7 +167,8 @@ def _is_unclear(picture: Picture | Exception) -> bool:
     return depth is not None and not depth.white
 
 
-def _left_out(name: str, mark: int, error: Exception) -> LeftOut:
+def _left_out(listing: Listing, number: int, error: Exception) -> LeftOut:
+    name, mark = listing.names[number], int(listing.marks[number])
     if isinstance(error, OtherKindError):
         return LeftOut(name, mark, str(error), "")
     return LeftOut(name, mark, "", printable(reason(error)))

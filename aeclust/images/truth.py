@@ -299,7 +299,7 @@ def _read_classes(path: str) -> Labels:
     ids = [n for n in (listing.names if listing else ()) if n.lower().endswith(ENDINGS)]
     homeless = next((name for name in ids if "/" not in name), None)
     if homeless is not None or not ids:
-        what = f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file"
+        what = f"{homeless} is in no folder of a class" if homeless else "holds no image file"
         expected = "images in folders that are named by their classes"
         mend = f"sort them into folders, or write {_CSV}"
         raise InputError(what, where=path, expected=expected, mend=mend)
