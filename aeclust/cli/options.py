@@ -212,9 +212,9 @@ class TrainImages(Images):
     """The images of a run."""
 
     data: list[str] | None = _data(f"{DATA}.", "demo:scenes")
-    fit: Literal["squash", "crop", "pad"] | None = _image(
-        "Make squares of photographs by squeezing them, cutting to the centre, or adding a border.",
-        show_default="squash",
+    fit: Literal["crop", "squash", "pad"] | None = _image(
+        "Make squares of photographs: of their centre, by squeezing them, or with a border.",
+        show_default="crop",
     )
 
     def chosen(self, recipe: recipes.Recipe, begun: Source | None = None) -> Source:

@@ -26,8 +26,12 @@ from aeclust.images.depth import (
 )
 from aeclust.images.gate import HEAD, identify, opened
 
-Fit = Literal["squash", "crop", "pad"]
-FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
+Fit = Literal["crop", "squash", "pad"]
+FITS: tuple[Fit, ...] = (
+    "crop",
+    "squash",
+    "pad",
+)  # the default is the first: docs/benchmarks.md
 _EIGHT_BITS = 255
 _PREVIEWS = ((30_000, 160), (60_000, 96), (100_000, 64))  # up to so many images, so many pixels
 _PREVIEW_BYTES = 256_000_000  # of so many images; each of more takes what it would among these
@@ -42,7 +46,7 @@ class How:
     ----------
     size : int or None
         Pixels a side of the result; None keeps the file's own.
-    fit : {"squash", "crop", "pad"}
+    fit : {"crop", "squash", "pad"}
         What becomes of an image that is no square.
     preview : int
         Pixels of the longer side of a preview; 0 makes none.
@@ -51,7 +55,7 @@ class How:
     """
 
     size: int | None = None
-    fit: Fit = "squash"
+    fit: Fit = FITS[0]
     preview: int = 0
     range: Range | None = None
 

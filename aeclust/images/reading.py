@@ -102,7 +102,7 @@ def read_files(
     if how.size is not None and not 1 <= how.size <= MAX_SIDE:
         expected = f"1 to {MAX_SIDE} pixels"
         raise InputError(f"size is {how.size}", where="`size`", expected=expected)
-    found = _Found(listing, len(which), channels)
+    found = _Found(listing, len(which), how.size or 0, channels)
     for done, (number, picture) in enumerate(_decoded(listing, which, how), 1):
         progress(done, len(which))
         if lenient and how.range is None and _is_unclear(picture):
@@ -130,9 +130,9 @@ def read_files(
 class _Found:
     """The images of some of n files, as they come."""
 
-    def __init__(self, listing: Listing, n: int, channels: int | None) -> None:
+    def __init__(self, listing: Listing, n: int, side: int, channels: int | None) -> None:
         self.listing, self.n, self.channels = listing, n, channels
-        self.pixels = np.empty((0, 0, 0, channels or 0), np.uint8)
+        self.pixels = np.empty((0, side, side, channels or 0), np.uint8)
         self.kept: list[int] = []
         self.previews: list[bytes] = []
         self.depths: list[Depth] = []

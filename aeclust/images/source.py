@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import demo
 from aeclust.images.arrays import from_array, read_array, refuse_key
-from aeclust.images.decoding import Fit, How, preview_side
+from aeclust.images.decoding import FITS, Fit, How, preview_side
 from aeclust.images.files import look
 from aeclust.images.listing import Listing, mark_of
 from aeclust.images.pixels import blocks, fingerprints
@@ -45,7 +45,7 @@ class Source:
         ends by 255.
     size : int or None
         Resize images in files to this many pixels a side; of arrays it says nothing.
-    fit : {"squash", "crop", "pad"}
+    fit : {"crop", "squash", "pad"}
         What becomes of images in files that are no squares, if they are resized.
     skip_bad : bool
         Leave out the images in files that cannot be read.
@@ -56,7 +56,7 @@ class Source:
     layout: str | None = None
     range: str | None = None
     size: int | None = None
-    fit: Fit = "squash"
+    fit: Fit = FITS[0]
     skip_bad: bool = False
 
     def __post_init__(self) -> None:

@@ -174,7 +174,7 @@ def test_size_resizes_every_image_after_turning_it(tmp_path: Path) -> None:
     pixels = load(pictures(files, size=1)(tmp_path)).pixels
     assert pixels.shape == (3, 1, 1, 1)
     assert pixels.ravel().tolist()[:2] == [100, 9]  # the mean of four pixels, and a flat image
-    tall = load(Source(location=f"{tmp_path}/in", size=2)).pixels[2, :, :, 0]
+    tall = load(Source(location=f"{tmp_path}/in", size=2, fit="squash")).pixels[2, :, :, 0]
     assert tall[0].max() < 64  # dark above bright, no longer left of it
     assert tall[1].min() > 192
 
@@ -183,7 +183,7 @@ def test_a_large_photograph_is_made_small_as_if_it_had_been_read_whole(tmp_path:
     blots = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
     photo = Image.fromarray(blots).resize((1200, 900), Image.Resampling.BICUBIC)
     content = saved(photo, "JPEG", quality=95, exif=exif(6))
-    pixels = load(pictures({"a.jpg": content}, size=32)(tmp_path)).pixels[0]
+    pixels = load(pictures({"a.jpg": content}, size=32, fit="squash")(tmp_path)).pixels[0]
     turned = photo.transpose(Image.Transpose.ROTATE_270)
     whole = np.asarray(turned.resize((32, 32), Image.Resampling.BILINEAR))
     gap = np.abs(pixels.astype(int) - whole)

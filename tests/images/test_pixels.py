@@ -50,7 +50,7 @@ def test_a_source_goes_to_json_and_back() -> None:
     source = Source(location="x.npz::a", layout="nhw", range="0:255")
     assert source.to_json() == {
         "location": "x.npz::a", "files": (), "layout": "nhw", "range": "0:255", "size": None,
-        "fit": "squash", "skip_bad": False,
+        "fit": "crop", "skip_bad": False,
     }  # fmt: skip
     assert Source(**source.to_json()) == source
     several = Source(location="photos", files=("a.png", "b"))
