@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import struct
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +20,8 @@ from aeclust.images.listing import Listing, check_utf8, mark_by
 ZIPPED = (b"PK\3\4", b"PK\5\6")  # how an archive begins, an empty one in the second way
 _MAX_MEMBERS = 2_000_000
 _MAX_NAME = 1_024
+# before the bytes of a member: so many bytes, of which the last four are the lengths of two texts
+_HEADER, _LENGTHS = 30, 26
 _ENCRYPTED = 1  # a bit of the flags of a member
 
 
@@ -31,8 +33,7 @@ class Archive(Listing):
     may read at once.
     """
 
-    file: zipfile.ZipFile = field(kw_only=True, repr=False, compare=False)
-    lock: Lock = field(default_factory=Lock, kw_only=True, repr=False, compare=False)
+    members: dict[str, zipfile.ZipInfo] = field(kw_only=True, repr=False, compare=False)
 
     @classmethod
     def of(cls, path: Path) -> Archive:
@@ -43,12 +44,11 @@ class Archive(Listing):
         InputError
             If it cannot be read, or a member's name leads out of it or stands there twice.
         """
-        file = _opened(path)
-        members = file.infolist()
-        if len(members) > _MAX_MEMBERS:
-            raise InputError(f"holds {len(members):,} files", expected=f"up to {_MAX_MEMBERS:,}")
-        marks: dict[str, int] = {}
-        for member in members:
+        infos = _members(path)
+        if len(infos) > _MAX_MEMBERS:
+            raise InputError(f"holds {len(infos):,} files", expected=f"up to {_MAX_MEMBERS:,}")
+        members: dict[str, zipfile.ZipInfo] = {}
+        for member in infos:
             name = member.filename
             parts = re.split(r"[/\\]", name)
             if len(name) > _MAX_NAME:
@@ -57,30 +57,33 @@ class Archive(Listing):
                 raise InputError(f"holds a file named {name!r}", expected="names within it")
             if member.is_dir() or parts[0] == "__MACOSX" or any(p.startswith(".") for p in parts):
                 continue
-            if name in marks:
+            if name in members:
                 raise InputError(f"holds two files named {name!r}", expected="one of each name")
             check_utf8(name)
-            marks[name] = mark_by(member.CRC, member.file_size)
-        names = tuple(sorted(marks, key=os.fsencode))
-        values = np.fromiter((marks[name] for name in names), np.uint64, len(names))
-        return cls(path, names, values, file=file)
+            members[name] = member
+        names = tuple(sorted(members, key=os.fsencode))
+        marks = [mark_by(members[name].CRC, members[name].file_size) for name in names]
+        return cls(path, names, np.array(marks, np.uint64), members=members)
 
     def open(self, name: str) -> BinaryIO:
         """One of the members in memory, of no image only the first bytes."""
-        member = self.file.getinfo(name)
+        member = self.members[name]
         if member.flag_bits & _ENCRYPTED:
             raise OSError("it is encrypted")
         if member.file_size > MAX_BYTES:
             raise OSError(f"it claims more than {MAX_BYTES} bytes")
         try:
-            with self.lock:
-                stream = self.file.open(member)
-            try:
-                head = stream.read(HEAD)
-                return io.BytesIO(head + stream.read() if kind_of(head) else head)
-            finally:
-                with self.lock:
-                    stream.close()
+            with open(self.place, "rb") as file:
+                file.seek(member.header_offset)
+                header = file.read(_HEADER)
+                if len(header) < _HEADER or not header.startswith(ZIPPED[0]):
+                    raise OSError("its header is missing")
+                file.seek(sum(struct.unpack_from("<HH", header, _LENGTHS)), os.SEEK_CUR)
+                with zipfile.ZipExtFile(file, "r", member) as stream:
+                    head = stream.read(HEAD)
+                    return io.BytesIO(head + stream.read() if kind_of(head) else head)
+        except AeclustError:
+            raise
         except Exception as error:  # whatever zipfile raises on bytes that are no archive
             raise OSError(reason(error)) from error
 
@@ -100,9 +103,10 @@ def is_array(path: str) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _members(path: Path) -> list[zipfile.ZipInfo]:
     try:
-        return zipfile.ZipFile(path)
+        with zipfile.ZipFile(path) as file:
+            return file.infolist()
     except AeclustError:
         raise
     except Exception as error:
