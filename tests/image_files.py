@@ -69,6 +69,54 @@ def png_that_claims(width: int, height: int) -> bytes:
     return start + header + checked[0] + struct.pack(">I", 0) + b"IDAT" + checked[1]
 
 
+def chunk(name: bytes, body: bytes, checksum: int | None = None) -> bytes:
+    """A piece of a PNG, with its own checksum or another."""
+    if checksum is None:
+        checksum = zlib.crc32(name + body)
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
+
+
+def with_remark(png: bytes, remark: bytes) -> bytes:
+    """A PNG with one more chunk after its header."""
+    return png[:33] + remark + png[33:]
+
+
+def png_of_16_bits(values: Any) -> bytes:
+    """A PNG of (h, w) grey, (h, w, 2) with alpha, (h, w, 3) RGB or (h, w, 4) with alpha."""
+    array = np.asarray(values, ">u2")
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[array.shape[2] if array.ndim == 3 else 1]
+    header = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, colour, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in array))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def tiff(values: Any, *, photometric: int = 1, order: str = "<", bits: int | None = None) -> bytes:
+    """A TIFF of one strip, grey, of the values' own dtype or of packed `bits`."""
+    array = np.asarray(values)
+    sample = {"u": 1, "i": 2, "f": 3}[array.dtype.kind]
+    width = bits or 8 * array.dtype.itemsize
+    data = array.astype(f"{order}{array.dtype.str[1:]}").tobytes()
+    if bits is not None:
+        text = "".join(f"{value:0{bits}b}" for value in array.ravel().tolist())
+        data = int(text, 2).to_bytes(len(text) // 8, "big")
+    entries = [
+        (256, 4, array.shape[1]), (257, 4, array.shape[0]), (258, 3, width), (259, 3, 1),
+        (262, 3, photometric), (273, 4, 8), (277, 3, 1), (278, 4, array.shape[0]),
+        (279, 4, len(data)), (339, 3, sample),
+    ]  # fmt: skip
+    forms = {3: "HHIHxx", 4: "HHII"}  # a short stands on the left of its place
+    packed = b"".join(struct.pack(order + forms[k], tag, k, 1, v) for tag, k, v in entries)
+    directory = struct.pack(order + "H", len(entries)) + packed + bytes(4)
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data))
+    return start + data + directory
+
+
+def pnm(magic: str, width: int, height: int, white: int, data: bytes) -> bytes:
+    """A PGM or PPM."""
+    return f"{magic}\n# made by hand\n{width} {height}\n{white}\n".encode() + data
+
+
 def npy_that_claims(header: str) -> bytes:
     return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n"
 
@@ -111,7 +159,7 @@ def pictures(files: Files, **stated: Any) -> Make:
     """A folder, ``in``, of images or other bytes."""
 
     def make(folder: Path) -> Source:
-        (folder / "in").mkdir()
+        (folder / "in").mkdir(parents=True)
         for name, content in files.items():
             path = folder / "in" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,12 +188,26 @@ def _npz() -> bytes:
     return out.getvalue()
 
 
+_PNG, _JPEG = (saved(picture(RGB[0]), kind, exif=exif(6)) for kind in ("PNG", "JPEG"))
 VALID: dict[str, bytes] = {
     "a.npy": npy(RGB),
     "stored.npz": zipped(x_npy=npy(RGB)),
     "deflated.npz": _npz(),
     "plain.h5": _hdf5(),
     "filtered.h5": _hdf5(compression="gzip", shuffle=True, fletcher32=True),
-    "in/a.png": saved(picture(RGB[0]), "PNG", exif=exif(6)),
-    "in/a.jpg": saved(picture(RGB[0]), "JPEG", exif=exif(6)),
+    "in/a.png": _PNG,
+    "in/a.jpg": _JPEG,
+    "in/a.webp": saved(picture(RGB[0]), "WEBP", exif=exif(6)),
+    "in/lossless.webp": saved(picture(RGB[0]), "WEBP", lossless=True),
+    "in/a.bmp": saved(picture(RGB[0]), "BMP"),
+    "in/a.gif": saved(picture(RGB[0]), "GIF"),
+    "in/a.tif": saved(picture(RGB[0]), "TIFF", compression="tiff_lzw"),
+    "in/wide.tif": tiff(np.array([[0, 500], [9000, 65_535]], np.uint16)),
+    "in/wide.png": png_of_16_bits([[0, 500], [9000, 65_535]]),
+    "in/a.ppm": saved(picture(RGB[0]), "PPM"),
+    "in/wide.pgm": pnm("P5", 2, 1, 4095, b"\0\1\x0f\xff"),
+    "in/a.avif": saved(picture(RGB[0]), "AVIF"),
+    "in/none": _JPEG,
+    "one.png": _PNG,
+    "photos.zip": zipped(a_png=_PNG, b_jpg=_JPEG, notes_txt=b"no image"),
 }

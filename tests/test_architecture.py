@@ -57,7 +57,8 @@ READS_A_FILE = {"recipe", "memory"}
 READS_THE_ENVIRONMENT = {"show"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
 EDGES = {"artifact.gate", "network.interchange"}
-EDGES |= {"images.arrays", "images.decoding", "images.reading", "run.folder", "run.names"}
+EDGES |= {"images.archives", "images.arrays", "images.decoding", "images.reading"}
+EDGES |= {"run.folder", "run.names"}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from aeclust.images import Source
     from aeclust.run.folder import Manifest
 
-DATA = "Images: .npy, .npz, .h5, a folder, or demo:scenes, demo:scenes-val, demo:digits"
+DATA = (
+    "Images: image files, a folder, .zip, a .csv or .txt of paths; an array (.npy, .npz, .h5); or"
+    " demo:scenes, demo:scenes-val, demo:digits"
+)
+_ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 DEFAULT_RUN = Path("aeclust-run")
 _MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth"}
 
@@ -49,6 +53,13 @@ def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
     # the root is closed even where the rest of the request is wrong
     root = ctx.find_root()
     return root.with_resource(streams.standard_input(csv=param.name in _MAY_BE_CSV))
+
+
+def _locations(
+    ctx: typer.Context, param: typer.CallbackParam, values: list[str] | None
+) -> list[str] | None:
+    """The same for several; None without any."""
+    return [str(_location(ctx, param, value)) for value in values or ()] or None
 
 
 def _destination(value: Path | None) -> Path | None:
@@ -139,7 +150,8 @@ def _k() -> Any:
 
 
 def _data(text: str, default: str) -> Any:
-    info = typer.Argument(metavar="DATA", help=text, show_default=default, **_LOCATION)
+    more = _LOCATION | {"callback": _locations}
+    info = typer.Argument(metavar="DATA...", help=text, show_default=default, **more)
     return field(default=None, metadata={OPTION: info})
 
 
@@ -162,7 +174,7 @@ class Common:
 class Images:
     """Images other than the run's."""
 
-    data: str | None = _data(f"{DATA}; - reads .npy or .npz from standard input.", "the run's")
+    data: list[str] | None = _data(f"{DATA}; - reads an array from standard input.", "the run's")
     layout: Literal["nhw", "nhwc", "nchw"] | None = _image("Axes of an array, if ambiguous.")
     range_: str | None = _image(
         "Values of black and white, for example 0:255.", "LOW:HIGH", "--range"
@@ -176,8 +188,10 @@ class Images:
         if self.data is not None:
             from aeclust.images import Source
 
+            location, files = together(self.data)
             return Source(
-                location=absolute(self.data),
+                location=location,
+                files=files,
                 layout=self.layout,
                 range=self.range_,
                 skip_bad=self.skip_bad,
@@ -197,10 +211,10 @@ class Images:
 class TrainImages(Images):
     """The images of a run."""
 
-    data: str | None = _data(f"{DATA}.", "demo:scenes")
-    fit: Literal["squash", "crop", "pad"] | None = _image(
-        "Make squares of photographs by squeezing them, cutting to the centre, or adding a border.",
-        show_default="squash",
+    data: list[str] | None = _data(f"{DATA}.", "demo:scenes")
+    fit: Literal["crop", "squash", "pad"] | None = _image(
+        "Make squares of photographs: of their centre, by squeezing them, or with a border.",
+        show_default="crop",
     )
 
     def chosen(self, recipe: recipes.Recipe, begun: Source | None = None) -> Source:
@@ -212,6 +226,7 @@ class TrainImages(Images):
             base = replace(
                 base,
                 location=given.location,
+                files=given.files,
                 layout=given.layout or base.layout,
                 range=given.range or base.range,
                 skip_bad=given.skip_bad or base.skip_bad,
@@ -233,7 +248,7 @@ class Validation:
 
     def source(self) -> Source | None:
         """The images by an absolute path."""
-        return Images(data=self.val_images).source()
+        return Images(data=None if self.val_images is None else [self.val_images]).source()
 
     def both(self) -> tuple[str | None, str | None]:
         """Images and labels by absolute paths; refuses one without the other."""
@@ -366,6 +381,22 @@ def _given(group: Any) -> dict[str, Any]:
 def absolute(location: str) -> str:
     """Paths stay right when a later command runs elsewhere."""
     return location if location.startswith("demo:") else os.path.abspath(location)
+
+
+def together(locations: list[str]) -> tuple[str, tuple[str, ...]]:
+    """One location, or the folder that several lie in, with their paths below it."""
+    if len(locations) == 1:
+        return absolute(locations[0]), ()
+    for location in locations:
+        if location.startswith("demo:") or "::" in location or location.endswith(_ARRAYS):
+            raise InputError(
+                "it cannot stand beside others", where=location,
+                expected="one source, or several image files and folders of them",
+                mend="name it alone",
+            )  # fmt: skip
+    paths = [os.path.abspath(location) for location in locations]
+    place = os.path.commonpath(list(map(os.path.dirname, paths)))
+    return place, tuple(sorted({os.path.relpath(path, place) for path in paths}))
 
 
 def exclusive(settings: str) -> InputError:

@@ -2,14 +2,16 @@
 
 :func:`load` reads a :class:`Source`: image files (:mod:`~aeclust.images.files`, decoded by
 :mod:`~aeclust.images.reading`), an array in a file (:mod:`~aeclust.images.arrays`) or a built-in
-set (:mod:`~aeclust.images.demo`). :mod:`~aeclust.images.ranges` says what values mean,
+set (:mod:`~aeclust.images.demo`). :mod:`~aeclust.images.gate` is what the bytes of an image pass,
+:mod:`~aeclust.images.ranges` and :mod:`~aeclust.images.depth` say what values mean,
 :mod:`~aeclust.images.columns` what ids and labels are; :mod:`~aeclust.images.pixels` has what is
 worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others gave.
 """
 
 from aeclust.images.arrays import from_array
 from aeclust.images.decoding import FITS, Fit, from_preview, preview_side
-from aeclust.images.files import Listing, is_files, look, mark_of
+from aeclust.images.files import is_files, look
+from aeclust.images.listing import Listing, mark_of
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
 from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut

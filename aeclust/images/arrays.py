@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from aeclust import artifact, memory
 from aeclust.errors import AeclustError, InputError, at, near_file, reason
-from aeclust.images.decoding import ENDINGS
 from aeclust.images.ranges import to_pixels
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
-_SOURCES = ".npy, .npz, .h5, a folder of PNG or JPEG images, or demo:scenes"
+_SOURCES = "images in files, a folder or a .zip, .npy, .npz, .h5, or demo:scenes"
 _NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FIRST_BLOCK = 512  # bytes that may stand before HDF5, or twice as many, and so on
 _KINDS = "biufSU"  # of dtypes, numbers and texts
@@ -73,8 +72,7 @@ def read_array(
             return _read_npz(path, key, axes)
         if kind != ".npy":
             what = f"is of an unknown kind ({ending or 'no ending'})"
-            mend = "name the folder it lies in" if ending in ENDINGS else "convert it"
-            raise InputError(what, expected=_SOURCES, mend=mend)
+            raise InputError(what, expected=_SOURCES, mend="convert it")
         refuse_key(key)
         try:
             with warnings.catch_warnings():

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import io
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from aeclust.errors import AeclustError, InputError, reason
+from aeclust.images.depth import (
+    Depth,
+    Range,
+    check_range,
+    grey_values,
+    has_deep_colours,
+    ppm_values,
+    read_in_range,
+    to_eight_bits,
+    upper_bits,
+    white_of,
+)
+from aeclust.images.gate import HEAD, identify, opened
 
-Fit = Literal["squash", "crop", "pad"]
-ENDINGS = (".png", ".jpg", ".jpeg")
-FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
-_MAX_IMAGE_PIXELS = 64_000_000
-_PREVIEW_QUALITY, _MAX_PREVIEW = 80, 1_024
+Fit = Literal["crop", "squash", "pad"]
+FITS: tuple[Fit, ...] = (
+    "crop",
+    "squash",
+    "pad",
+)  # the default is the first: docs/benchmarks.md
+_EIGHT_BITS = 255
+_PREVIEWS = ((30_000, 160), (60_000, 96), (100_000, 64))  # up to so many images, so many pixels
+_PREVIEW_BYTES = 256_000_000  # of so many images; each of more takes what it would among these
+_QUALITIES, _MAX_PREVIEW = (80, 60, 40, 20), 1_024
 
 
 @dataclass(frozen=True)
@@ -29,26 +46,29 @@ class How:
     ----------
     size : int or None
         Pixels a side of the result; None keeps the file's own.
-    fit : {"squash", "crop", "pad"}
+    fit : {"crop", "squash", "pad"}
         What becomes of an image that is no square.
     preview : int
         Pixels of the longer side of a preview; 0 makes none.
+    range : (float, float) or None
+        Black and white of images of more than 8 bits, and of others if it ends by 255.
     """
 
     size: int | None = None
-    fit: Fit = "squash"
+    fit: Fit = FITS[0]
     preview: int = 0
+    range: Range | None = None
 
 
 class Picture(NamedTuple):
-    """An image: pixels (h, w, 1 or 3) uint8, and a JPEG to look at, empty if none was wanted."""
+    """An image: pixels (h, w, 1 or 3) uint8, a preview as a JPEG, empty if none was asked for.
+
+    `depth` tells of more than 8 bits, where no range said what they mean.
+    """
 
     pixels: NDArray[np.uint8]
     preview: bytes
-
-
-class OtherKindError(ValueError):
-    """A file that is no image of a kind that is read; its text names the kind, for counting."""
+    depth: Depth | None = None
 
 
 def decode(file: BinaryIO, name: str, how: How) -> Picture:
@@ -57,40 +77,64 @@ def decode(file: BinaryIO, name: str, how: How) -> Picture:
     Raises
     ------
     OtherKindError
-        If the file is no image, or of a kind that is not read, and its name promised none.
+        If the file is of a kind that is not read, or no image, and its name promised none.
+    NoImageError
+        If its name promised one.
+    OutOfRangeError
+        If it has values outside of the range.
     Exception
-        Whatever Pillow raises on bytes that are no image.
+        Whatever a decoder raises on bytes that are no image.
     """
-    ending = os.path.splitext(name)[1].lower()
-    if ending not in ENDINGS:
-        raise OtherKindError(ending or "without an ending")
-    with Image.open(file, formats=["PNG", "JPEG"]) as opened:
-        if opened.width * opened.height > _MAX_IMAGE_PIXELS:
-            raise ValueError(f"{opened.width} x {opened.height} is over {_MAX_IMAGE_PIXELS} pixels")
-        if how.size is not None:  # a JPEG need not be unfolded to more than what is used
-            side = max(2 * how.size, how.preview)
-            opened.draft(None, (side, side))
-        opened.load()
-        # in place: the pixels are turned before anything is amiss with other parts of the EXIF
-        with suppress(Exception):  # broken EXIF beside sound pixels is no reason to refuse these
-            ImageOps.exif_transpose(opened, in_place=True)
-        image = _eight_bits(opened)
+    head = file.read(HEAD)
+    draft = None if how.size is None else max(2 * how.size, how.preview)
+    with opened(identify(head, name), file, head, draft) as opening:
+        image, depth = _eight_bits(opening, file, how.range)
     preview = _preview(image, how.preview) if how.preview else b""
     if how.size is not None:
         image = _fitted(image, how.size, how.fit)
     array = np.asarray(image)
-    return Picture(array[..., np.newaxis] if array.ndim == 2 else array, preview)
+    return Picture(array[..., np.newaxis] if array.ndim == 2 else array, preview, depth)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey or RGB."""
-    if image.mode.startswith("I"):  # 16-bit grey
-        wide = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((wide // 257).clip(0, 255).astype(np.uint8))
+def _eight_bits(
+    image: ImageFile.ImageFile, file: BinaryIO, stated: Range | None
+) -> tuple[Image.Image, Depth | None]:
+    """An opened image, upright, grey or RGB."""
+    white, deep = white_of(image), has_deep_colours(image)
+    if image.format == "PPM" and white is not None and image.tile[0][0] == "ppm":
+        values = ppm_values(image, file)
+        if white <= _EIGHT_BITS:
+            return _stretched(Image.fromarray(to_eight_bits(values, 0, white)), stated), None
+    else:
+        image.load()
+        # in place: the pixels are turned before anything is amiss with other parts of the EXIF
+        with suppress(Exception):  # broken EXIF beside sound pixels is no reason to refuse these
+            ImageOps.exif_transpose(image, in_place=True)
+        if white is None:
+            depth = upper_bits(image, stated) if deep else None
+            return _stretched(_composed(image), None if deep else stated), depth
+        values = grey_values(image, white)
+    pixels, depth = read_in_range(values, white, stated)
+    return Image.fromarray(pixels), depth
+
+
+def _composed(image: Image.Image) -> Image.Image:
+    """An image of 8 bits as grey or RGB, what is clear on white."""
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _stretched(image: Image.Image, stated: Range | None) -> Image.Image:
+    """An image of 8 bits in the range that is stated, if that can mean 8 bits."""
+    if stated is None or stated[1] > _EIGHT_BITS:
+        return image
+    values = np.asarray(image)
+    check_range(float(values.min()), float(values.max()), stated)
+    return Image.fromarray(to_eight_bits(values, *stated))
 
 
 def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
@@ -110,11 +154,18 @@ def _mean(image: Image.Image) -> int | tuple[int, ...]:
 
 
 def _preview(image: Image.Image, side: int) -> bytes:
-    small = image.copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=_PREVIEW_QUALITY)
-    return out.getvalue()
+    """A small JPEG, of lower quality and then smaller until it takes no more than its share."""
+    share = next(_PREVIEW_BYTES // n for n, pixels in _PREVIEWS if side >= pixels)
+    while True:
+        scale = min(1.0, side / max(image.size))
+        size = [max(1, round(length * scale)) for length in image.size]
+        small = image.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        for quality in _QUALITIES:
+            out = io.BytesIO()
+            small.save(out, "JPEG", quality=quality)
+            if out.tell() <= share:
+                return out.getvalue()
+        side //= 2
 
 
 def from_preview(data: bytes) -> NDArray[np.uint8]:
@@ -139,5 +190,8 @@ def from_preview(data: bytes) -> NDArray[np.uint8]:
 
 
 def preview_side(n: int) -> int:
-    """Pixels of the longer side of the previews of n images, which together stay bounded."""
-    return 160 if n <= 20_000 else 96 if n <= 60_000 else 64
+    """Pixels of the longer side of the previews of n images, which together stay bounded.
+
+    Up to 100,000 images they take 256 MB at most, and then 2,560 bytes each.
+    """
+    return next((side for most, side in _PREVIEWS if n <= most), _PREVIEWS[-1][1])

@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeclust.errors import InputError, at, printable, reason
+from aeclust.images.archives import ZIPPED, Archive, is_array
+from aeclust.images.arrays import kind_of as kind_of_array
+from aeclust.images.gate import HEAD, ending_of, kind_of, promises
+from aeclust.images.listing import Listing, check_utf8, mark_of
+from aeclust.images.lists import LISTS, PathList
 
 TABLE = "labels.csv"  # of a folder that export made
 TABLE_HEADER = "id,label,confidence,name,file"
+_ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 _RUNS = ("run.json", "run.json.next")  # a folder with one of them is a run
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Files that may hold images, in the order of their names.
-
-    Attributes
-    ----------
-    place : Path
-        What they lie in.
-    names : tuple of str
-        Relative POSIX paths, sorted bytewise.
-    marks : ndarray of shape (n,)
-        uint64; a file that was written to, replaced or touched has another one.
-    notes : tuple of str
-        What was passed over, in words.
-    """
-
-    place: Path
-    names: tuple[str, ...]
-    marks: NDArray[np.uint64]
-    notes: tuple[str, ...] = ()
-
-    def open(self, name: str) -> BinaryIO:
-        """One of the files, for reading (OSError if it is no regular file or cannot be read)."""
-        path = self.place / name
-        if not path.is_file():  # a FIFO or a device would hang or never end
-            raise OSError("not a regular file")
-        return open(path, "rb")
-
-
 def is_files(location: str) -> bool:
-    """Whether a location is one of files of images, rather than of an array or a built-in set."""
-    return not location.startswith("demo:") and os.path.isdir(location)
+    """Whether a location is one of files of images, rather than of an array or a built-in set.
+
+    It is a folder, one image, a ``.zip`` of images, or a ``.csv`` or ``.txt`` of paths.
+    """
+    return not location.startswith("demo:") and _form(location) != ""
 
 
-def look(location: str) -> Listing | None:
+def _form(path: str) -> str:
+    """What lists images: a folder, an archive, a table of paths, or a file that is one."""
+    if os.path.isdir(path):
+        return "folder"
+    ending = ending_of(path)
+    if ending in _ARRAYS or not os.path.isfile(path):
+        return ""
+    if ending in LISTS:
+        return "list"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:  # what reads it says why
+        return "image" if promises(path) else ""
+    if head.startswith(ZIPPED):
+        return "" if is_array(path) else "archive"
+    named = promises(path) and not kind_of_array(path)
+    return "image" if kind_of(head) or named else ""
+
+
+def look(location: str, files: Sequence[str] = ()) -> Listing | None:
     """The files at a location; None if there are none, because it is an array, or gone.
+
+    They are named, and not opened. Of a folder, `files` are those that are meant, files and folders
+    below it; nothing means all.
 
     Nothing below a run folder, nor what ``aeclust export`` made, is listed.
 
@@ -63,24 +63,50 @@ def look(location: str) -> Listing | None:
     InputError
         If a folder cannot be listed, or a name is not UTF-8.
     """
-    if not is_files(location):
-        return None
+    form = "" if location.startswith("demo:") else _form(location)
+    path = Path(location)
+    with at(path):
+        if files:
+            return _chosen(path, files)
+        if form == "folder":
+            return _folder(path)
+        if form == "archive":
+            return Archive.of(path)
+        if form == "list":
+            return PathList.of(path)
+    if form == "image":
+        return _chosen(path.parent, [path.name])
+    return None
+
+
+def _chosen(folder: Path, files: Sequence[str]) -> Listing:
+    names, notes = set[str](), list[str]()
+    for file in files:
+        if not os.path.isdir(folder / file):
+            names.add(file)
+            continue
+        below = _folder(folder / file)
+        names.update((Path(file) / name).as_posix() for name in below.names)
+        notes += below.notes
+    listing = _listing(folder, names)
+    return dataclasses.replace(listing, notes=tuple(notes), chosen=True)
+
+
+def _folder(folder: Path) -> Listing:
     names: list[str] = []
     links: list[str] = []
-    folder = Path(location)
-    with at(folder):
-        for parent, name, is_link in _walk(folder):
-            (links if is_link else names).append((parent / name).as_posix())
-        names.sort(key=os.fsencode)
-        for name in names:
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:
-                raise InputError(
-                    "a file name is not UTF-8", where=name, mend="rename it"
-                ) from error
-    marks = np.fromiter((mark_of(folder / name) for name in names), np.uint64, len(names))
-    return Listing(folder, tuple(names), marks, _linked(sorted(links, key=os.fsencode)))
+    for parent, name, is_link in _walk(folder):
+        (links if is_link else names).append((parent / name).as_posix())
+    notes = _linked(sorted(links, key=os.fsencode))
+    return dataclasses.replace(_listing(folder, names), notes=notes)
+
+
+def _listing(folder: Path, names: Iterable[str]) -> Listing:
+    inorder = sorted(names, key=os.fsencode)
+    for name in inorder:
+        check_utf8(name)
+    marks = np.fromiter((mark_of(folder / name) for name in inorder), np.uint64, len(inorder))
+    return Listing(folder, tuple(inorder), marks)
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str, bool]]:
@@ -124,13 +150,3 @@ def _linked(links: list[str]) -> tuple[str, ...]:
     if not links:
         return ()
     return (f"{len(links)} linked folder{'s' * (len(links) != 1)} ({printable(links[0])})",)
-
-
-def mark_of(path: str | Path) -> int:
-    """A number that a file keeps until somebody writes, replaces or touches it; 0 if it is gone."""
-    try:
-        state = os.stat(path)
-    except OSError:  # a broken link, say; opening it says why
-        return 0
-    words = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
-    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "little")

@@ -91,14 +91,14 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
         return _rescaled(images, stated, low, high, slack, log)
     if dtype.kind == "b":
         return _copied(images, np.dtype(np.uint8), lambda block: block * np.uint8(255))
-    hint = _setting(fitting(low, high, slack))
+    hint = as_setting(fitting(low, high, slack))
     values = f"values {_text(low)} to {_text(high)}"
     if dtype == np.uint8:
         if high == 1:
             what = "has uint8 values 0 and 1 only: nearly black, or black and white"
             mend = "state `range` 0:255 or `range` 0:1"
             raise InputError(what, expected="an unambiguous range", mend=mend)
-        _remark(low, high, "0:255", log)
+        say_if_hardly_used(low, high, "0:255", log)
         return images
     if dtype.kind in "ui":
         mend = f"state the range, for example {hint}"
@@ -108,7 +108,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
         mend = "clip it to [0, 1], or " * near + f"state the range, for example {hint}"
         expected = "float in [0, 1], or uint8"
         raise InputError(f"has {dtype} {values}", expected=expected, mend=mend)
-    _remark(low, high, "0:1", log)
+    say_if_hardly_used(low, high, "0:1", log)
     if low >= 0 and high <= 1 and dtype.isnative and dtype.itemsize <= 8:
         return images
     plain = np.dtype(f"f{min(dtype.itemsize, 8)}")  # the only ones that networks take
@@ -120,7 +120,7 @@ def _share(low: float, high: float, black: float, white: float) -> float:
     return (high - (low if black < 0 else black)) / (white - black)
 
 
-def _remark(low: float, high: float, meant: str, log: Callable[[str], None]) -> None:
+def say_if_hardly_used(low: float, high: float, meant: str, log: Callable[[str], None]) -> None:
     """Tell the user if values from `low` to `high` are few of a range."""
     black, white = bounds(meant)
     if low < high and _share(low, high, black, white) < _USED:
@@ -135,7 +135,7 @@ def _text(value: float, digits: int = 6) -> str:
     return str(int(value)) if short else f"{value:.{digits}g}"
 
 
-def _setting(text: str) -> str:
+def as_setting(text: str) -> str:
     """A range as it is stated: one that begins with a minus would be taken for a flag."""
     return f"`range`{'=' if text.startswith('-') else ' '}{text}"
 
@@ -166,9 +166,9 @@ def _rescaled(
         raise InputError(
             f"has values {_text(low)} to {_text(high)}",
             expected=f"values within {stated}",
-            mend=f"change it, for example to {_setting(fitting(low, high, slack))}",
+            mend=f"change it, for example to {as_setting(fitting(low, high, slack))}",
         )
-    _remark(low, high, stated, log)
+    say_if_hardly_used(low, high, stated, log)
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
 

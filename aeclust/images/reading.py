@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from aeclust import memory
 from aeclust.errors import InputError, printable, reason
-from aeclust.images.decoding import How, OtherKindError, Picture, decode
-from aeclust.images.files import Listing
+from aeclust.images.decoding import How, Picture, decode
+from aeclust.images.depth import Depth, OutOfRangeError, check, remarks
+from aeclust.images.gate import KINDS, NoImageError, OtherKindError, promises
+from aeclust.images.listing import Listing
 
 MAX_SIDE = 4_096
-# Files decoded beside each other, and taken from a listing at once: Pillow lets other threads work
-# while it decodes, and a few large photographs fit in memory.
-_AT_A_TIME, _AHEAD = min(4, os.cpu_count() or 1), 16
+# Files decoded beside each other: Pillow lets other threads work while it decodes, and a few large
+# photographs fit in memory. A slow one stalls nobody before so many others are done.
+_AT_A_TIME = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+_AHEAD = 8 * _AT_A_TIME
 
 
 class LeftOut(NamedTuple):
@@ -52,6 +55,8 @@ class Decoded:
     previews : list of bytes
         JPEG; empty texts if none were asked for.
     left_out : tuple of LeftOut
+    remarks : tuple of str
+        What the user should know of their values, in words.
     """
 
     names: list[str]
@@ -59,6 +64,7 @@ class Decoded:
     pixels: NDArray[np.uint8]
     previews: list[bytes]
     left_out: tuple[LeftOut, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def read_files(
@@ -68,6 +74,7 @@ def read_files(
     *,
     channels: int | None = None,
     skip_bad: bool,
+    lenient: bool = False,
     progress: Callable[[int, int], None],
 ) -> Decoded:
     """Decode some files of a listing.
@@ -82,49 +89,107 @@ def read_files(
         None takes 3 as soon as one image has colours.
     skip_bad : bool
         Leave out images that cannot be read.
+    lenient : bool
+        Besides, leave out those whose range must be stated, and only note that others are dark.
     progress : callable
         Takes (done, total) of the files.
 
     Raises
     ------
     InputError
-        If an image cannot be read, or their sizes differ.
+        If an image cannot be read, their sizes differ, or their range must be stated.
     """
     if how.size is not None and not 1 <= how.size <= MAX_SIDE:
         expected = f"1 to {MAX_SIDE} pixels"
         raise InputError(f"size is {how.size}", where="`size`", expected=expected)
-    side = how.size or 0
-    pixels = np.empty((0, side, side, channels or 0), np.uint8)
-    kept: list[int] = []
-    previews: list[bytes] = []
-    left_out: list[LeftOut] = []
+    found = _Found(listing, len(which), how.size or 0, channels)
     for done, (number, picture) in enumerate(_decoded(listing, which, how), 1):
         progress(done, len(which))
-        name, mark = listing.names[number], int(listing.marks[number])
-        if isinstance(picture, OtherKindError):
-            left_out.append(LeftOut(name, mark, str(picture), ""))
-            continue
-        if isinstance(picture, Exception):
-            if not skip_bad:
-                raise _undecodable(str(listing.place / name), picture) from picture
-            left_out.append(LeftOut(name, mark, "", printable(reason(picture))))
-            continue
-        image = picture.pixels if channels is None else _in_channels(picture.pixels, channels)
-        if kept and image.shape[:2] != pixels.shape[1:3]:
-            first = listing.names[kept[0]]
-            raise InputError(
-                f"images have different sizes ({first} is {_by(pixels.shape[1:])},"
-                f" {name} is {_by(image.shape)})",
-                expected="one size",
-                mend="resize all of them with `size`, for example `size` 32",
-            )
-        if image.shape[2] > pixels.shape[3] or not kept:  # grey among RGB becomes RGB
-            pixels = _room_for(pixels, len(kept), (len(which), *image.shape))
-        pixels[len(kept)] = image
-        kept.append(number)
-        previews.append(picture.preview)
-    names = [listing.names[number] for number in kept]
-    return Decoded(names, listing.marks[kept], pixels[: len(kept)], previews, tuple(left_out))
+        if lenient and how.range is None and _is_unclear(picture):
+            picture = ValueError("no range is stated for its values")
+        if not isinstance(picture, Exception):
+            found.add(number, picture)
+        elif skip_bad or lenient or isinstance(picture, OtherKindError):
+            found.left_out.append(_left_out(listing, number, picture))
+        else:
+            raise _undecodable(listing.where(listing.names[number]), picture) from picture
+    pixels = found.pixels[: len(found.kept)]
+    if how.range is None and not lenient:
+        check(found.depths)
+        _check_eight_bits(pixels)
+    return Decoded(
+        [listing.names[number] for number in found.kept],
+        listing.marks[found.kept],
+        pixels,
+        found.previews,
+        tuple(found.left_out),
+        remarks(found.depths, how.range),
+    )
+
+
+class _Found:
+    """The images of some of n files, as they come."""
+
+    def __init__(self, listing: Listing, n: int, side: int, channels: int | None) -> None:
+        self.listing, self.n, self.channels = listing, n, channels
+        self.pixels = np.empty((0, side, side, channels or 0), np.uint8)
+        self.kept: list[int] = []
+        self.previews: list[bytes] = []
+        self.depths: list[Depth] = []
+        self.left_out: list[LeftOut] = []
+
+    def add(self, number: int, picture: Picture) -> None:
+        """Take in the image of a file.
+
+        Raises
+        ------
+        InputError
+            If it has another size than those before.
+        """
+        image = picture.pixels
+        if self.channels is not None:
+            image = _in_channels(image, self.channels)
+        if self.kept and image.shape[:2] != self.pixels.shape[1:3]:
+            first, name = (self.listing.names[each] for each in (self.kept[0], number))
+            raise _of_other_size(first, self.pixels[0], name, image)
+        if image.shape[2] > self.pixels.shape[3] or not self.kept:  # grey among RGB becomes RGB
+            self.pixels = _room_for(self.pixels, len(self.kept), (self.n, *image.shape))
+        self.pixels[len(self.kept)] = image
+        self.kept.append(number)
+        self.previews.append(picture.preview)
+        if picture.depth is not None:
+            self.depths.append(picture.depth)
+
+
+def _is_unclear(picture: Picture | Exception) -> bool:
+    """Whether nothing says which values mean black and white."""
+    depth = None if isinstance(picture, Exception) else picture.depth
+    return depth is not None and not depth.white
+
+
+def _left_out(listing: Listing, number: int, error: Exception) -> LeftOut:
+    name, mark = listing.names[number], int(listing.marks[number])
+    if isinstance(error, OtherKindError):
+        return LeftOut(name, mark, str(error), "")
+    return LeftOut(name, mark, "", printable(reason(error)))
+
+
+def _of_other_size(
+    first: str, one: NDArray[np.uint8], name: str, other: NDArray[np.uint8]
+) -> InputError:
+    return InputError(
+        f"images have different sizes ({first} is {_by(one.shape)}, {name} is {_by(other.shape)})",
+        expected="one size",
+        mend="resize all of them with `size`, for example `size` 32",
+    )
+
+
+def _check_eight_bits(pixels: NDArray[np.uint8]) -> None:
+    """Refuse masks of zeros and ones: they would be black, and ones may be meant as white."""
+    if len(pixels) and pixels.max() == 1 and pixels.min() == 0:
+        what = "has images with values 0 and 1 only: nearly black, or black and white"
+        mend = "state `range` 0:255 or `range` 0:1"
+        raise InputError(what, expected="an unambiguous range", mend=mend)
 
 
 def in_words(left_out: Sequence[LeftOut]) -> list[str]:
@@ -133,8 +198,11 @@ def in_words(left_out: Sequence[LeftOut]) -> list[str]:
     kinds = [each.kind for each in left_out if each.kind]
     if kinds:
         counts = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-        several = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        lines.append(f"{len(kinds)} file{'s' * (len(kinds) != 1)} that are not read ({several})")
+        several = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        files = (
+            "1 file of another kind" if len(kinds) == 1 else f"{len(kinds):,} files of other kinds"
+        )
+        lines.append(f"{files} ({several})")
     return lines
 
 
@@ -142,18 +210,23 @@ def no_images(listing: Listing, left_out: Sequence[LeftOut]) -> InputError:
     """The error for files none of which is an image that can be read."""
     damaged = [each for each in left_out if not each.kind]
     if damaged:
-        return InputError(f"none of its {len(damaged)} images can be read", expected="images")
+        first = f"{printable(damaged[0].name)}: {damaged[0].why}"
+        what = f"none of its {len(damaged)} images can be read ({first})"
+        return InputError(what, expected="images")
     others = [*in_words(left_out), *listing.notes]
     but = ", but " * bool(others) + " and ".join(others)
     mends = ["convert them"] * bool(left_out) + ["name what is linked to"] * bool(listing.notes)
-    what, expected = f"holds no PNG or JPEG file{but}", "images ending in .png or .jpg"
-    return InputError(what, expected=expected, mend=" and ".join(mends))
+    return InputError(f"holds no image{but}", expected=KINDS, mend=" and ".join(mends))
 
 
 def _undecodable(place: str, error: Exception) -> InputError:
-    what, expected = f"cannot be read ({reason(error)})", "a whole PNG or JPEG image"
-    mend = "remove it, or leave such files out with `skip_bad`"
-    return InputError(what, where=place, expected=expected, mend=mend)
+    if isinstance(error, OutOfRangeError):
+        return InputError(error.what, where=place, expected=error.expected, mend=error.mend)
+    mend, what = "remove it", f"cannot be read ({reason(error)})"
+    if isinstance(error, NoImageError):
+        mend, what = error.mend or mend, str(error)
+    mend += ", or leave such files out with `skip_bad`"
+    return InputError(what, where=place, expected="a whole image", mend=mend)
 
 
 def _in_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
@@ -185,18 +258,33 @@ def _by(size: tuple[int, ...]) -> str:
 def _decoded(
     listing: Listing, which: Sequence[int], how: How
 ) -> Iterator[tuple[int, Picture | Exception]]:
-    """Every image in its place, or what is wrong with it; a few at a time."""
-    work = partial(_decode_or_fault, listing, how)
-    with ThreadPoolExecutor(_AT_A_TIME) as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's about sizes, which decode caps
-        for start in range(0, len(which), _AHEAD):
-            some = which[start : start + _AHEAD]
-            yield from zip(some, pool.map(work, some), strict=True)
+    """Every image in its place, or what is wrong with it."""
+    ahead = _AHEAD if how.size is not None else _AT_A_TIME  # whole ones may be large
+    pool, waiting = ThreadPoolExecutor(_AT_A_TIME), deque[tuple[int, Future[Picture | Exception]]]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about broken remarks
+        try:
+            for number in which:
+                waiting.append((number, pool.submit(_decode_or_fault, listing, how, number)))
+                if len(waiting) > ahead:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _decode_or_fault(listing: Listing, how: How, number: int) -> Picture | Exception:
+    name = listing.names[number]
     try:
-        with listing.open(listing.names[number]) as file:
-            return decode(file, listing.names[number], how)
-    except Exception as error:  # whatever Pillow raises on bytes that are no image
+        file = listing.open(name)
+    except Exception as error:  # also what zipfile raises
+        if listing.chosen or promises(name):
+            return error
+        return OtherKindError(f"that cannot be opened ({reason(error)})")
+    try:
+        with file:
+            return decode(file, name, how)
+    except Exception as error:  # whatever a decoder raises on bytes that are no image
         return error

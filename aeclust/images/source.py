@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import demo
 from aeclust.images.arrays import from_array, read_array, refuse_key
-from aeclust.images.decoding import Fit, How, preview_side
-from aeclust.images.files import Listing, look, mark_of
+from aeclust.images.decoding import FITS, Fit, How, preview_side
+from aeclust.images.files import look
+from aeclust.images.listing import Listing, mark_of
 from aeclust.images.pixels import blocks, fingerprints
+from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut, in_words, no_images, read_files
 
 _IDS_AT_ONCE = 4_096
-_FOR_ARRAYS, _FOR_FILES = ("layout", "range"), ("skip_bad",)
+_MEANT_FOR = {"layout": "an array", "range": "an array or files", "skip_bad": "images in files"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +35,32 @@ class Source:
     ----------
     location : str
         A path, ``PATH::KEY`` for one array of a ``.npz`` or ``.h5`` file, or ``demo:NAME``.
+    files : tuple of str
+        Of a folder, the files and folders below it that are meant; none means all.
     layout : {"nhw", "nhwc", "nchw"} or None
         None recognises it.
     range : str or None
-        ``LOW:HIGH``, the values that mean black and white; None recognises uint8 and [0, 1].
+        ``LOW:HIGH``, the values that mean black and white; None recognises uint8 and [0, 1], and
+        in files 8 and 16 bits. In files it is of images of more than 8 bits, and of others where it
+        ends by 255.
     size : int or None
         Resize images in files to this many pixels a side; of arrays it says nothing.
-    fit : {"squash", "crop", "pad"}
+    fit : {"crop", "squash", "pad"}
         What becomes of images in files that are no squares, if they are resized.
     skip_bad : bool
         Leave out the images in files that cannot be read.
     """
 
     location: str
+    files: tuple[str, ...] = ()
     layout: str | None = None
     range: str | None = None
     size: int | None = None
-    fit: Fit = "squash"
+    fit: Fit = FITS[0]
     skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", tuple(self.files))  # JSON knows lists alone
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -165,19 +175,19 @@ def load(
     path, _, key = location.partition("::")
     remarks: list[str] = []
     if location.startswith("demo:"):
-        _refuse_stated(source, *_FOR_ARRAYS, *_FOR_FILES)
+        _refuse_stated(source, *_MEANT_FOR)
         pixels = demo.load(demo_name(location)).pixels
         return Images(pixels, np.arange(len(pixels)), source)
-    listing = look(path)  # before the files: what comes meanwhile makes it another
+    listing = look(path, source.files)  # before the files: what comes meanwhile makes it another
     if listing is None:
         if os.path.exists(path):  # or else a lost folder would be blamed on the settings it needed
-            _refuse_stated(source, *_FOR_FILES)
+            _refuse_stated(source, "skip_bad")
         marks = np.array([mark_of(path)], np.uint64)
         place, raw = read_array(path, key or None)
         with at(place):
             pixels = from_array(raw, layout=source.layout, range=source.range, log=remarks.append)
         return Images(pixels, np.arange(len(pixels)), source, marks, remarks=tuple(remarks))
-    _refuse_stated(source, *_FOR_ARRAYS)
+    _refuse_stated(source, "layout")
     with at(path):
         refuse_key(key)
         every = range(len(listing.names))
@@ -211,13 +221,16 @@ def of_files(
     InputError
         If there is no image among them, or one cannot be read.
     """
-    how = How(source.size, source.fit, preview_side(len(listing.names)) if preview else 0)
+    stated = None if source.range is None else bounds(source.range)
+    side = preview_side(len(listing.names)) if preview else 0
+    how = How(source.size, source.fit, side, stated)
     decoded = read_files(
         listing,
         which,
         how,
         channels=channels,
-        skip_bad=source.skip_bad or may_be_none,
+        skip_bad=source.skip_bad,
+        lenient=may_be_none,
         progress=progress,
     )
     if not (decoded.names or may_be_none):
@@ -229,6 +242,7 @@ def of_files(
         decoded.marks,
         decoded.left_out,
         listing.notes,
+        remarks=decoded.remarks,
         previews=tuple(decoded.previews) if preview else (),
     )
 
@@ -253,5 +267,5 @@ def _refuse_stated(source: Source, *settings: str) -> None:
     for name in settings:
         if getattr(source, name):
             what, where = f"does not apply to {source.location}", f"`{name}`"
-            expected = "an array" if name in _FOR_ARRAYS else "a folder of images"
+            expected = _MEANT_FOR[name]
             raise InputError(what, where=where, expected=expected, mend="leave it out")

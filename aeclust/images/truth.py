@@ -21,8 +21,8 @@ from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import kind_of, npz_keys, read_array
 from aeclust.images.columns import as_column, as_numbers, as_texts, is_whole, numbered, rows_of
-from aeclust.images.decoding import ENDINGS
 from aeclust.images.files import look
+from aeclust.images.gate import ENDINGS
 from aeclust.images.source import demo_name
 
 TABLE = "labels.csv"  # of an exported folder
@@ -299,7 +299,7 @@ def _read_classes(path: str) -> Labels:
     ids = [n for n in (listing.names if listing else ()) if n.lower().endswith(ENDINGS)]
     homeless = next((name for name in ids if "/" not in name), None)
     if homeless is not None or not ids:
-        what = f"{homeless} is in no folder of a class" if homeless else "holds no PNG or JPEG file"
+        what = f"{homeless} is in no folder of a class" if homeless else "holds no image file"
         expected = "images in folders that are named by their classes"
         mend = f"sort them into folders, or write {_CSV}"
         raise InputError(what, where=path, expected=expected, mend=mend)

@@ -250,7 +250,8 @@ def _folder(
 ) -> str:
     """A folder of images for each cluster and the table of all, put in place when it is whole."""
     ids, clusters = columns["ids"], columns["labels"].tolist()
-    listing = None if ids.dtype.kind != "U" else look(manifest.source.location)
+    source = manifest.source
+    listing = None if ids.dtype.kind != "U" else look(source.location, source.files)
     if link and ids.dtype.kind != "U":
         what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
         raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
@@ -260,8 +261,9 @@ def _folder(
     with _whole_folder(place, force=force) as draft:
         for row, (name, cluster) in enumerate(zip(ids.tolist(), clusters, strict=True)):
             if isinstance(name, str):
-                path = folders[cluster] / _checked(name, context.folder)
-                _place(manifest.source.location, listing, name, draft / path, link=link)
+                below = _below(name) if listing is not None and listing.chosen else name
+                path = folders[cluster] / _checked(below, context.folder)
+                _place(source.location, listing, name, draft / path, link=link)
             else:
                 path = PurePath(folders[cluster], f"{row:0{digits}d}.png")
                 pixels = pixels_at(context, manifest, images.present, np.array([row]))
@@ -278,6 +280,12 @@ def _folder_name(cluster: int, name: str) -> PurePath:
     """The number of a cluster, and of its name what every file system takes."""
     safe = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-. ")
     return PurePath(f"{cluster}-{safe}" if safe else str(cluster))
+
+
+def _below(name: str) -> str:
+    """The path of a file that was chosen, which may lead anywhere, as one below a folder."""
+    parts = (part.strip("./\\:") and part for part in PurePath(name).parts)
+    return PurePath(*(part or "_" for part in parts)).as_posix()
 
 
 def _checked(name: str, folder: RunFolder) -> PurePath:
@@ -301,11 +309,16 @@ def _place(location: str, listing: Listing | None, name: str, target: Path, *, l
             data = b"" if link else file.read()
     except OSError as error:
         what, mend = f"cannot be read ({reason(error)})", "restore it, or train with `force`"
-        expected, where = "the images that the run was trained on", f"{location}{os.sep}{name}"
+        where = f"{location}{os.sep}{name}" if listing is None else listing.where(name)
+        expected = "the images that the run was trained on"
         raise InputError(what, where=where, expected=expected, mend=mend) from error
     if link:
+        path = listing.path(name)
+        if path is None:
+            what, mend = "the images lie in an archive", "leave it out: each is copied"
+            raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(Path(location) / name)
+        target.symlink_to(path)
     else:
         _write(target, data)
 

@@ -142,6 +142,8 @@ class Manifest:
         texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
         if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
             raise TypeError("location or skip_bad is of another kind")
+        if not all(isinstance(name, str) for name in data.get("files", ())):
+            raise TypeError("a file is no text")
         if data.get("fit", FITS[0]) not in FITS:
             raise ValueError("fit is of another kind")
         if not all(text is None or isinstance(text, str) for text in texts):

@@ -139,7 +139,7 @@ def _present(context: Context, manifest: Manifest) -> Present:
         if images.digest() != manifest.data_digest:
             raise have_changed(context, manifest, images)
         return Present(images.ids, np.arange(len(images)))
-    present = compare(context, manifest, look(path), known)
+    present = compare(context, manifest, look(path, source.files), known)
     if (present.rows >= 0).any():
         return present
     if present.new is None:  # an empty folder, such as a disk is mounted at

@@ -15,7 +15,7 @@ from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_count, common_rows, current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
-from aeclust.run.images import as_in_run, keep_images
+from aeclust.run.images import keep_images
 from aeclust.run.latents import log_unfinished
 from aeclust.run.present import (
     Present,
@@ -98,12 +98,11 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
     InputError
         If most of the run's images are not there.
     """
-    location = as_in_run(manifest, source).location
-    if location == manifest.source.location:
+    location, files = source.location, source.files
+    if (location, files) == (manifest.source.location, manifest.source.files):
         return manifest
-    moved = dataclasses.replace(
-        manifest, source=dataclasses.replace(manifest.source, location=location)
-    )
+    there = dataclasses.replace(manifest.source, location=location, files=files)
+    moved = dataclasses.replace(manifest, source=there)
     if not os.path.exists(location.partition("::")[0]):
         raise InputError("there is no such file or folder", where=location, expected="the images")
     ours, n = shared(context, manifest, source), manifest.shape[0]

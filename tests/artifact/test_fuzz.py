@@ -8,12 +8,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from PIL import Image
+from image_files import RGB, VALID
 from samples import HEADER, SAMPLES, artifact, encode, sign
 from support import within
 
@@ -50,12 +49,22 @@ class Kind:
 
 
 def read_images(path: Path) -> object:
-    location = str(path.parent if path.suffix in (".png", ".jpg") else path)
+    location = str(path.parent if path.parent.name == "in" else path)
     pixels = images.load(Source(location=location)).pixels
     assert pixels.ndim == 4
     assert pixels.dtype.kind in "uf"
     assert pixels.shape[3] in (1, 3)
     return pixels.shape
+
+
+def read_listed(path: Path) -> object:
+    image = path.parent / "in" / "a.png"
+    image.parent.mkdir(exist_ok=True)
+    image.write_bytes(VALID["in/a.png"])
+    try:
+        return images.load(Source(location=str(path))).ids.tolist()
+    finally:
+        image.unlink()
 
 
 def read_labels(path: Path) -> object:
@@ -88,29 +97,9 @@ def mixed() -> bytes:
     return out.getvalue()
 
 
-def hdf5(**options: Any) -> bytes:
-    with h5py.File(out := io.BytesIO(), "w") as file:
-        file.create_dataset("x", data=RGB, **options)
-    return out.getvalue()
-
-
-def picture(kind: str) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned
-    return made(lambda out: Image.fromarray(RGB[0]).save(out, kind, exif=exif))
-
-
-RGB = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
-IMAGES = {
-    "a.npy": made(lambda out: np.save(out, RGB)),
-    "stored.npz": made(lambda out: np.savez(out, x=RGB)),
-    "deflated.npz": made(lambda out: np.savez_compressed(out, x=RGB)),
-    "plain.h5": hdf5(),
-    "filtered.h5": hdf5(compression="gzip", shuffle=True, fletcher32=True),
+IMAGES = VALID | {
     "swapped": made(lambda out: np.save(out, (RGB / 255).astype(">f4"))),
     "archive": made(lambda out: np.savez(out, x=RGB > 9, names=np.array(["a"]))),
-    "in/a.png": picture("PNG"),
-    "in/a.jpg": picture("JPEG"),
 }
 ARCHIVE = {"ids": np.array(["a.png", "é"]), "labels": np.arange(2), "names": np.array(["x", ""])}
 MANIFEST = Manifest(
@@ -124,6 +113,8 @@ MANIFEST = Manifest(
 ARTIFACTS = {kind: encode(artifact(kind))[0] for kind in SAMPLES}
 KINDS = {
     **{name: Kind(content, read_images) for name, content in IMAGES.items()},
+    "list.csv": Kind(b'path,label\n"in/a.png",1\n', read_listed),
+    "list.txt": Kind(b"in/a.png\r\n", read_listed),
     **{f"{kind}.h5": Kind(data, artifacts.read, True) for kind, data in ARTIFACTS.items()},
     "labels.csv": Kind(CSV, read_labels),
     "labels.npy": Kind(made(lambda out: np.save(out, np.arange(5))), read_labels),
@@ -199,6 +190,8 @@ def test_the_files_to_be_damaged_are_read(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(kind.content)
         assert kind.read(path) is not None
+        if path.parent.name == "in":
+            path.unlink()
     assert artifacts.read(tmp_path / "weights.h5").seed == HEADER["seed"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,12 @@ def test_a_description_has_number_size_colour_and_dtype(
 def test_a_source_goes_to_json_and_back() -> None:
     source = Source(location="x.npz::a", layout="nhw", range="0:255")
     assert source.to_json() == {
-        "location": "x.npz::a", "layout": "nhw", "range": "0:255", "size": None, "fit": "squash",
-        "skip_bad": False,
+        "location": "x.npz::a", "files": (), "layout": "nhw", "range": "0:255", "size": None,
+        "fit": "crop", "skip_bad": False,
     }  # fmt: skip
     assert Source(**source.to_json()) == source
+    several = Source(location="photos", files=("a.png", "b"))
+    assert Source(**json.loads(json.dumps(several.to_json()))) == several
 
 
 # -- digests -----------------------------------------------------------------------------------
