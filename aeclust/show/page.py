@@ -36,8 +36,7 @@ MOST_RECONSTRUCTIONS = 12
 # characters for pictures; the map's tiles take what the rest leaves of the limit
 _GALLERY, _RECONSTRUCTIONS, _IDS = 1_200_000, 200_000, 1_000_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
-# pixels of a screen: of the longer side of small images, and the room that larger ones fit into
-_SMALL, _WIDEST, _TALLEST = 64, 144, 108
+_SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 144, 108  # larger ones fit into this room
 _GRID = 10_000  # steps from one side of the map to the other
 
 

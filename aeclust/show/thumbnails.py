@@ -24,7 +24,7 @@ _TILES = (
     *((64, 75), (64, 60), (48, 75), (48, 60), (32, 85), (32, 70), (32, 50), (32, 30)),
     *((24, 50), (24, 30), (16, 50), (16, 25), (8, 10), (8, 1)),
 )
-LARGEST_PICTURE = 160
+LARGEST_PICTURE, SMALL_PICTURE, _SMALL_TILE = 160, 64, 32
 _TILE_PIXELS = 13_000_000  # of all tiles together: about what a page can hold, and 40 MB of memory
 # JPEG codes squares of 8 pixels by themselves where colours are as fine as brightness, so that no
 # tile bleeds into the next one.
@@ -56,7 +56,7 @@ class Sheets:
 
 def largest_tile(m: int) -> int:
     """Pixels of the longer side beyond which m tiles would be too many for a page."""
-    return max(32, min(LARGEST_PICTURE, isqrt(_TILE_PIXELS // max(1, m))))
+    return max(_SMALL_TILE, min(LARGEST_PICTURE, isqrt(_TILE_PIXELS // max(1, m))))
 
 
 def shrunk(image: NDArray[Any], side: int) -> NDArray[np.uint8]:
@@ -102,7 +102,7 @@ def pictures(
     list of tuple of int
         Their heights and widths.
     """
-    for side, quality in _trials(_PICTURES, images):
+    for side, quality in _trials(_PICTURES, SMALL_PICTURE, images):
         small = (shrunk(image, side) for image in images)
         look = {"lossless": True} if quality == 100 else {"quality": quality}
         uris = _within(budget, (_uri(image, "webp", **look) for image in small))
@@ -122,7 +122,7 @@ def sheets(images: Sequence[NDArray[np.uint8]], budget: int) -> Sheets:
         Characters that all pictures may take together.
     """
     m, channels = len(images), max(image.shape[2] for image in images)
-    for side, quality in _trials(_TILES, images):
+    for side, quality in _trials(_TILES, _SMALL_TILE, images):
         sizes = [_fitting(image, side) for image in images]
         high, wide = (
             ceil(max(lengths) / _SQUARE) * _SQUARE for lengths in zip(*sizes, strict=True)
@@ -141,11 +141,11 @@ def sheets(images: Sequence[NDArray[np.uint8]], budget: int) -> Sheets:
 
 
 def _trials(
-    trials: Sequence[tuple[int, int]], images: Sequence[NDArray[Any]]
+    trials: Sequence[tuple[int, int]], small: int, images: Sequence[NDArray[Any]]
 ) -> list[tuple[int, int]]:
-    """Those of the sides and qualities that differ for images as large as these."""
-    longest = max((max(image.shape[:2]) for image in images), default=0)
-    enough = min((side for side, _ in trials if side >= longest), default=longest)
+    """Sides and qualities without the sides above `small` that no image reaches."""
+    longest = max((max(image.shape[:2]) for image in images), default=small)
+    enough = min((side for side, _ in trials if side >= max(longest, small)), default=longest)
     return [(side, quality) for side, quality in trials if side <= enough]
 
 
@@ -167,7 +167,7 @@ def _grid(
         # what stands around a tile is its own edge, which is cheaper to code than a border
         air = ((0, high - tile.shape[0]), (0, wide - tile.shape[1]), (0, 0))
         place = grid[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
-        place[:] = np.pad(tile, air, mode="edge")
+        place[:] = np.pad(tile, air, mode="edge") if tile.shape[:2] != cell[:2] else tile
     return grid
 
 

@@ -115,7 +115,7 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         assert cli(*command).code == 0
     commands = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
     assert commands == [
-        "aeclust train images.npy --recipe baseline --set image_size=8 --set channels=4,8"
+        "aeclust train images.npy --recipe baseline --size 8 --set channels=4,8"
         " --lr 0.001 --batch-size 16 --set reduction=pca:2 --set clusterer=kmeans --epochs 2"
         " --layout nhwc --seed 3",
         "aeclust embed --checkpoint 1",

@@ -135,7 +135,7 @@ def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
     colour = opened.value(
         "[...document.getElementById('thumb').getContext('2d').getImageData(56, 56, 1, 1).data]"
     )
-    assert np.abs(np.array(colour[:3]) - MADE.mapped.pixels[row, 8, 8].astype(int)).max() <= 8
+    assert np.abs(np.array(colour[:3]) - MADE.mapped.pictures[row][8, 8].astype(int)).max() <= 8
     opened.point(x, box["y"] - 20)
     assert opened.value("document.getElementById('card').hidden") is True
 
