@@ -352,9 +352,8 @@ def gallery(
     picked = picked[:shown]
     rows = rows_of(picked)
     pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
-    title = f"{manifest.recipe.name}: {len(ids)} images"
-    figure = gallery_figure(picked, names, pictures, sure, shape=shape, title=title, note=note)
-    _save(file, figure)
+    look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}
+    _save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
         kinds = (ids[rows].tolist() for rows in each.kinds.values())

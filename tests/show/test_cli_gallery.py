@@ -156,7 +156,8 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
     def counted(*arguments: Any) -> Any:
         images = load_images(*arguments)
         assert isinstance(images.pixels, np.memmap)
-        return dataclasses.replace(images, pixels=Counted(images.pixels))
+        pixels: Any = Counted(images.pixels)
+        return dataclasses.replace(images, pixels=pixels)
 
     monkeypatch.setattr(present, "load_images", counted)
     monkeypatch.setattr(pictures, "gallery_count", lambda *arguments: 2)
