@@ -131,12 +131,11 @@ def embedding_figure(
         Images in [0, 1] by the row of the point that each is centred on, framed in the colour of
         its group.
     box : ndarray of shape (2,), optional
-        The room that each of them has, see :func:`thumbnail_box`; that of the first one, if None.
+        The room that each of them has, see :func:`thumbnail_box`; a square, if None.
     """
     low, high = _limits(points)
     images = thumbnails or {}
-    if box is None:
-        box = _box(high - low, *next(iter(images.values()), points).shape[:2])
+    box = _box(high - low, 1, 1) if box is None else box
     if images:
         low, high = low - box / 2, high + box / 2  # those at the border stay whole
     width = 7.0 if len(panels) > 1 else 5.0 if images else 3.4
