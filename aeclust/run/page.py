@@ -29,13 +29,13 @@ from aeclust.run.latents import load_network
 from aeclust.run.pictures import with_ending
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
+from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
 
-_BLOCK = 64  # images in memory before they are shrunk
 # fields of a recipe that `train` has a flag for; the others are set by --set
 _FLAGS = {"k": "-k", "total": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
 _FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
@@ -107,7 +107,7 @@ def gather(context: Context) -> pages.Report:
         warnings=[*filter(None, [unfinished]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
         points=points[some],
-        mapped=_shown(context, manifest, prediction, some, thumbnails.LARGEST_TILE),
+        mapped=_shown(context, manifest, prediction, some, thumbnails.largest_tile(len(some))),
         note=clustered.note,
         picks=picked,
         gallery=_shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
@@ -133,15 +133,13 @@ def _shown(
     rows: NDArray[np.int64],
     side: int,
 ) -> pages.Shown:
-    parts = []
-    # a few at a time: large images would fill the memory before they are shrunk
-    for start in range(0, len(rows), _BLOCK):
-        some = pixels_at(context, manifest, prediction.present, rows[start : start + _BLOCK])
-        parts.append(thumbnails.shrunk(some, side))
-        context.progress("thumbnails", min(start + _BLOCK, len(rows)), len(rows))
+    pictures = []
+    for picture in pictures_at(context, manifest, prediction.present, rows):
+        pictures.append(thumbnails.shrunk(picture, side))
+        context.progress("thumbnails", len(pictures), len(rows))
     ids = [str(name) for name in prediction.ids[rows].tolist()]
     labels, confidence = prediction.labels[rows], prediction.confidence[rows]
-    return pages.Shown(rows, ids, labels, confidence, np.concatenate(parts))
+    return pages.Shown(rows, ids, labels, confidence, pictures)
 
 
 def _reconstructed(

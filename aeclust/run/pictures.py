@@ -29,6 +29,7 @@ from aeclust.run.folder import Manifest
 from aeclust.run.images import check_channels, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.present import Present, others, pixels_at, present_images
+from aeclust.run.previews import pictures_at, typical_shape
 from aeclust.show import plots, style
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.picks import apart, pick, rows_of
@@ -250,13 +251,15 @@ def plot(
     rows, panels, result = _panels(shown, truth)
     points = points[rows]
     laid: dict[int, NDArray[np.float32]] = {}
+    box = None
     if thumbnails:
-        box = plots.thumbnail_box(points, *manifest.shape[1:3])
+        shape = typical_shape(context, manifest, shown.prediction.present)
+        box = plots.thumbnail_box(points, *shape)
         chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
         pictures = _pictures(context, manifest, shown, rows[chosen])
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
-    title, note = f"{manifest.recipe.name}: {len(points)} images", shown.note
-    _save(file, plots.embedding_figure(points, panels, title=title, note=note, thumbnails=laid))
+    look: Any = {"title": f"{manifest.recipe.name}: {len(points)} images", "note": shown.note}
+    _save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
     return Plotted(file, result)
 
 
@@ -340,7 +343,8 @@ def gallery(
     labels, sure, ids = prediction.labels, prediction.confidence, prediction.ids
     note = f"{images.way}; {_GALLERY_NOTE}" if images.way else _GALLERY_NOTE
     shown = min(len(np.unique(labels)), GALLERY_CLUSTERS)
-    count = gallery_count(shown, *manifest.shape[1:3])
+    shape = typical_shape(context, manifest, prediction.present)
+    count = gallery_count(shown, *shape)
     seed = manifest.seed if seed is None else seed
     picked = pick(labels, sure, latents_of(context, prediction), count=count, seed=seed)
     if len(picked) > shown:  # clusters are numbered by falling size
@@ -348,8 +352,8 @@ def gallery(
     picked = picked[:shown]
     rows = rows_of(picked)
     pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
-    title = f"{manifest.recipe.name}: {len(ids)} images"
-    _save(file, gallery_figure(picked, names, pictures, sure, title=title, note=note))
+    look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}
+    _save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
         kinds = (ids[rows].tolist() for rows in each.kinds.values())
@@ -383,11 +387,12 @@ def with_ending(
 
 def _pictures(
     context: Context, manifest: Manifest, shown: Clustered, rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Some images in [0, 1]; of a memory map, these alone are read."""
-    pixels = pixels_at(context, manifest, shown.prediction.present, rows)
-    scale = 255 if pixels.dtype == np.uint8 else 1
-    return np.asarray(pixels / np.float32(scale), np.float32)
+) -> list[NDArray[np.float32]]:
+    """Some images in [0, 1], each of its own shape; of a memory map, these alone are read."""
+    return [
+        np.asarray(picture / np.float32(255 if picture.dtype == np.uint8 else 1), np.float32)
+        for picture in pictures_at(context, manifest, shown.prediction.present, rows)
+    ]
 
 
 def _save(file: Path, figure: Figure) -> None:

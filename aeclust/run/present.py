@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact
-from aeclust.errors import InputError, at, printable
+from aeclust.errors import InputError, printable
 from aeclust.images import (
     Images,
     LeftOut,
     Listing,
-    from_preview,
     look,
     mark_of,
     of_files,
@@ -315,22 +313,6 @@ def _first(names: tuple[str, ...] | list[str]) -> str:
     return f"the first is {printable(names[0])}" if len(names) > 1 else printable(names[0])
 
 
-def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
-    """The images that are there now, as a run takes them in."""
-    if present.ids.dtype.kind != "U":
-        return load_images(context, manifest.source)
-    every = np.arange(len(present.ids))
-    previews = _coded_previews(context, manifest, present)
-    return Images(
-        pixels_at(context, manifest, present, every),
-        present.ids,
-        manifest.source,
-        present.marks,
-        present.left_out,
-        previews=previews if all(previews) else (),
-    )
-
-
 # -- their pixels ----------------------------------------------------------------------------------
 
 
@@ -352,57 +334,10 @@ def pixels_at(
         return load_images(context, manifest.source).pixels[which]
     pixels = run_images(context, manifest).pixels[rows]
     if present.new is not None and (rows < 0).any():
-        pixels[rows < 0] = present.new.pixels[_numbers_of_new(present)[which[rows < 0]]]
+        pixels[rows < 0] = present.new.pixels[numbers_of_new(present)[which[rows < 0]]]
     return pixels
 
 
-def pictures_at(
-    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
-) -> list[NDArray[Any]]:
-    """Some of the images for people to look at: each (h, w, c), of its own shape.
-
-    They are previews of images in files where the run has these, else pixels.
-    """
-    coded = _coded_previews(context, manifest, present, which)
-    pixels = iter(())
-    if not all(coded):
-        bare = [number for number, data in zip(which, coded, strict=True) if not data]
-        pixels = iter(pixels_at(context, manifest, present, np.array(bare, np.int64)))
-    with at(context.folder.previews_file):
-        return [from_preview(data) if data else next(pixels) for data in coded]
-
-
-def _coded_previews(
-    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64] | None = None
-) -> tuple[bytes, ...]:
-    """The previews of some images, or of all, as JPEG; empty where there is none."""
-    which = np.arange(len(present.ids)) if which is None else which
-    kept, new, numbers = _previews(context, manifest), present.new, _numbers_of_new(present)
-    coded = []
-    for number, row in zip(which.tolist(), present.rows[which].tolist(), strict=True):
-        data = b""
-        if row >= 0 and kept is not None:
-            data = kept[0][kept[1][row] : kept[1][row + 1]].tobytes()
-        elif row < 0 and new is not None and new.previews:
-            data = new.previews[numbers[number]]
-        coded.append(data)
-    return tuple(coded)
-
-
-def _numbers_of_new(present: Present) -> NDArray[np.int64]:
+def numbers_of_new(present: Present) -> NDArray[np.int64]:
     """Of every image that is new (n,), its number among the new ones."""
     return np.cumsum(present.rows < 0) - 1
-
-
-def _previews(
-    context: Context, manifest: Manifest
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-    """The previews of the run's images, and where each begins, the end of the last included."""
-    file = context.folder.previews_file
-    if not file.exists():
-        return None
-    kept = artifact.read(file, "previews", mapped=True)
-    ends = kept.arrays["ends"]
-    if kept.parents.get("data") != manifest.data_digest or len(ends) != manifest.shape[0]:
-        return None
-    return kept.arrays["previews"], np.concatenate([[0], ends])

@@ -35,7 +35,8 @@ from aeclust.run.images import (
     run_images,
 )
 from aeclust.run.latents import load_network
-from aeclust.run.present import as_images, present_images
+from aeclust.run.present import present_images
+from aeclust.run.previews import as_images
 from aeclust.run.update import moved_to, shared
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state

@@ -17,13 +17,8 @@ from aeclust.run.context import Context
 from aeclust.run.folder import Manifest
 from aeclust.run.images import keep_images
 from aeclust.run.latents import log_unfinished
-from aeclust.run.present import (
-    Present,
-    as_images,
-    count_present,
-    present_images,
-    remember_whole,
-)
+from aeclust.run.present import Present, count_present, present_images, remember_whole
+from aeclust.run.previews import as_images
 
 
 @dataclass(frozen=True)

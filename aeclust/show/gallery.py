@@ -25,6 +25,7 @@ from aeclust.show.style import (
 
 # inches: width, air between columns, kinds and images, height of a title and of a confidence
 _PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD, _BELOW = 7.0, 0.2, 0.12, 0.03, 0.2, 0.14
+_FINE = 128  # pixels that five images in a row have room for; more of them get four
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class _Plan:
     pitch: float  # from one row of images to the next
 
 
-def _plan(clusters: int, height: int, width: int) -> _Plan:
+def _plan(clusters: int, height: float, width: float) -> _Plan:
     columns, across = (1, 5) if clusters <= 12 else (2, 3)
+    if columns == 1 and max(height, width) > _FINE:
+        across = 4
     block = (_PAGE - (columns - 1) * _GUTTER) / columns
     kind = (block + _KIND_GAP) / 3
     cell = (kind - _KIND_GAP + _GAP) / across - _GAP
@@ -52,14 +55,14 @@ def _plan(clusters: int, height: int, width: int) -> _Plan:
     return _Plan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, pitch)
 
 
-def gallery_count(clusters: int, height: int, width: int) -> int:
+def gallery_count(clusters: int, height: float, width: float) -> int:
     """How many images of a kind have room: from 15 for a few clusters down to 3 for dozens.
 
     Parameters
     ----------
     clusters : int
-    height, width : int
-        Pixels of the images.
+    height, width : float
+        Typical pixels of the images.
     """
     plan = _plan(clusters, height, width)
     return plan.across * plan.down
@@ -71,6 +74,7 @@ def gallery_figure(
     images: Mapping[int, FloatArray],
     confidence: FloatArray,
     *,
+    shape: tuple[float, float],
     title: str,
     note: str = "",
 ) -> Figure:
@@ -84,9 +88,11 @@ def gallery_figure(
     names : mapping of int to str
         Titles of the clusters.
     images : mapping of int to ndarray of shape (h, w, c)
-        By row, all of one shape, in [0, 1]; c is 1 or 3.
+        By row, in [0, 1], each of its own shape; c is 1 or 3.
     confidence : ndarray of shape (n,)
         By row, printed below the doubtful ones.
+    shape : tuple of float
+        Height and width that decide the room of all images, as for :func:`gallery_count`.
     title, note : str
         Above all, and in small print below.
 
@@ -94,7 +100,7 @@ def gallery_figure(
     -------
     Figure
     """
-    plan = _plan(len(picks), *next(iter(images.values())).shape[:2])
+    plan = _plan(len(picks), *shape)
     bottoms = [0.0] * plan.columns
     corners: list[tuple[float, float]] = []  # the upper left one of each block
     for i, pick in enumerate(picks):

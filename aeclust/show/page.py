@@ -36,6 +36,7 @@ MOST_RECONSTRUCTIONS = 12
 # characters for pictures; the map's tiles take what the rest leaves of the limit
 _GALLERY, _RECONSTRUCTIONS, _IDS = 1_200_000, 200_000, 1_000_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
+_SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 144, 108  # larger ones fit into this room
 _GRID = 10_000  # steps from one side of the map to the other
 
 
@@ -52,15 +53,15 @@ class Shown:
         int64, their clusters.
     confidence : ndarray of shape (m,)
         In [0, 1].
-    pixels : ndarray of shape (m, h, w, c)
-        uint8; c is 1 or 3.
+    pictures : sequence of ndarray of shape (h, w, c)
+        uint8, each of its own shape; c is 1 or 3.
     """
 
     rows: NDArray[np.int64]
     ids: Sequence[str]
     labels: NDArray[np.int64]
     confidence: NDArray[np.floating[Any]]
-    pixels: NDArray[np.uint8]
+    pictures: Sequence[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,9 @@ def page(report: Report) -> str:
     order = seeds.stream(report.seed, "pictures").permutation(len(report.points))
     points = _points(report, order, groups)
     empty = template.render(values, points=_json(points | {"sheets": None}))
-    room = LIMIT - len(empty.encode()) - 1_000  # for how the sheets are laid out
-    sheets = asdict(thumbnails.sheets(report.mapped.pixels[order], room))
+    room = LIMIT - len(empty.encode()) - 1_000 - 10 * len(order)  # for how the sheets are laid out
+    tiles = [report.mapped.pictures[i] for i in order.tolist()]
+    sheets = asdict(thumbnails.sheets(tiles, room))
     return template.render(values, points=_json(points | {"sheets": sheets}))
 
 
@@ -259,18 +261,25 @@ class _Picture(NamedTuple):
     pixels: bool
 
 
-def _pictures(ids: Sequence[str], pixels: NDArray[np.uint8], budget: int) -> list[_Picture]:
-    uris, (height, width) = thumbnails.pictures(pixels, budget)
-    longest = max(height, width)
-    times = max(1, thumbnails.LARGEST_PICTURE // longest)
-    size = (times * width, times * height, longest <= 16)
-    return [_Picture(name, uri, *size) for name, uri in zip(ids, uris, strict=True)]
+def _pictures(
+    ids: Sequence[str], images: Sequence[NDArray[np.uint8]], budget: int
+) -> list[_Picture]:
+    uris, sizes = thumbnails.pictures(images, budget)
+    pictures = []
+    for name, uri, (height, width) in zip(ids, uris, sizes, strict=True):
+        longest = max(height, width)
+        scale = max(1.0, _SMALL // longest)
+        if longest > _SMALL:
+            scale = min(1.0, _WIDEST / width, _TALLEST / height)
+        sides = (max(1, round(scale * width)), max(1, round(scale * height)))
+        pictures.append(_Picture(name, uri, *sides, longest <= 16))
+    return pictures
 
 
 def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dict[str, Any]]]:
     """Of each group, pictures with their confidence by kind."""
     images, picks = report.gallery, shown(report.picks)
-    pictures = _pictures(images.ids, images.pixels, _GALLERY)
+    pictures = _pictures(images.ids, images.pictures, _GALLERY)
     pairs = zip(pictures, images.confidence.tolist(), strict=True)
     by_row = dict(zip(images.rows.tolist(), pairs, strict=True))
     return [
@@ -281,9 +290,8 @@ def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dic
 
 def _reconstructions(made: Reconstructed) -> list[tuple[_Picture, _Picture, float]]:
     """Original, reconstruction and error of each."""
-    both = np.concatenate([made.originals, made.copies])
-    pixels = thumbnails.shrunk(both, thumbnails.LARGEST_PICTURE)
-    pictures = _pictures([*made.ids, *made.ids], pixels, _RECONSTRUCTIONS)
+    both = [thumbnails.shrunk(image, _SMALL) for image in (*made.originals, *made.copies)]
+    pictures = _pictures([*made.ids, *made.ids], both, _RECONSTRUCTIONS)
     m = len(made.ids)
     return list(zip(pictures[:m], pictures[m:], made.errors.tolist(), strict=True))
 

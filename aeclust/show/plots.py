@@ -92,14 +92,14 @@ class Panel:
     names: Mapping[int, str]
 
 
-def thumbnail_box(points: FloatArray, height: int, width: int) -> FloatArray:
+def thumbnail_box(points: FloatArray, height: float, width: float) -> FloatArray:
     """The sides (2,), in units of the points, that an image takes on an embedding.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
-    height, width : int
-        Pixels of the image; its frame and a little air are within the box.
+    height, width : float
+        Typical pixels of the images; a frame and a little air are within the box.
     """
     low, high = _limits(points)
     return _box(high - low, height, width)
@@ -112,6 +112,7 @@ def embedding_figure(
     title: str,
     note: str = "",
     thumbnails: Mapping[int, FloatArray] | None = None,
+    box: FloatArray | None = None,
 ) -> Figure:
     """The same points once per panel, side by side, coloured by the panel's groups.
 
@@ -128,14 +129,15 @@ def embedding_figure(
         Above all, and in small print below.
     thumbnails : mapping of int to ndarray of shape (h, w, c), optional
         Images in [0, 1] by the row of the point that each is centred on, framed in the colour of
-        its group; :func:`thumbnail_box` is the room that each takes.
+        its group.
+    box : ndarray of shape (2,), optional
+        The room that each of them has, see :func:`thumbnail_box`; a square, if None.
     """
     low, high = _limits(points)
     images = thumbnails or {}
-    boxes = {row: _box(high - low, *image.shape[:2]) for row, image in images.items()}
-    if boxes:  # those at the border stay whole
-        border = np.max(list(boxes.values()), axis=0) / 2
-        low, high = low - border, high + border
+    box = _box(high - low, 1, 1) if box is None else box
+    if images:
+        low, high = low - box / 2, high + box / 2  # those at the border stay whole
     width = 7.0 if len(panels) > 1 else 5.0 if images else 3.4
     each = width / len(panels) - 0.06
     legends = [_legend_plan(panel, each) for panel in panels]
@@ -151,7 +153,7 @@ def embedding_figure(
             values = np.unique(panel.groups)
             for row, image in images.items():
                 handle = handles[int(np.searchsorted(values, panel.groups[row]))]
-                _draw_thumbnail(axes, image, points[row], boxes[row], handle.get_color())
+                _draw_thumbnail(axes, image, points[row], box, handle.get_color())
             look: Any = {"ncols": columns, "handlelength": 1}
             style.legend(axes, handles, labels, "upper center", (0.5, 0), **look)
     return figure
@@ -179,7 +181,7 @@ def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return centre - half, centre + half
 
 
-def _box(extent: FloatArray, height: int, width: int) -> FloatArray:
+def _box(extent: FloatArray, height: float, width: float) -> FloatArray:
     ratio = float(np.clip(width / height, 0.25, 4.0))
     return np.array([min(1.0, ratio), min(1.0, 1 / ratio)]) * float(extent[0]) / 18
 
@@ -187,12 +189,15 @@ def _box(extent: FloatArray, height: int, width: int) -> FloatArray:
 def _draw_thumbnail(
     axes: Axes, image: FloatArray, centre: FloatArray, box: FloatArray, colour: Any
 ) -> None:
-    """An image in the middle of its box, in a frame."""
-    sides = 0.92 * box
-    x, y = (centre - sides / 2).tolist()
-    axes.add_patch(Rectangle((x, y), *sides.tolist(), facecolor=colour, lw=0, zorder=2))
-    width, height = (sides - 0.1 * sides.max()).tolist()
-    style.draw_image(axes, image, (float(centre[0]), float(centre[1])), width, height)
+    """An image in the middle of its box, in a frame that is close around it."""
+    edge = 0.092 * box.max()
+    room = 0.92 * box - edge
+    shape = np.array([image.shape[1], image.shape[0]])
+    sides = shape * (room / shape).min()
+    x, y = (centre - (sides + edge) / 2).tolist()
+    frame = Rectangle((x, y), *(sides + edge).tolist(), facecolor=colour, lw=0, zorder=2)
+    axes.add_patch(frame)
+    style.draw_image(axes, image, (float(centre[0]), float(centre[1])), *room.tolist())
 
 
 def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2D]:

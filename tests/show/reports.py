@@ -42,14 +42,15 @@ def make_report(
         if noise:
             pixels = rng.integers(0, 256, shape, np.uint8)
         ids = [identify(row) for row in rows.tolist()]
-        return Shown(rows, ids, labels[rows], confidence[rows], pixels)
+        return Shown(rows, ids, labels[rows], confidence[rows], list(pixels))
 
     some = np.arange(min(n, pages.MOST_POINTS))
     picks = choice.pick(labels, confidence, points, count=pages.picks_per_kind(k), seed=0)
     rows = choice.rows_of(pages.shown(picks))
     first = shown(np.arange(min(n, 4)), 64)
     errors = np.arange(len(first.ids)) / 8
-    reconstructed = Reconstructed(first.ids, first.pixels / 255, first.pixels / 510, errors)
+    originals = np.array(first.pictures) / 255
+    reconstructed = Reconstructed(first.ids, originals, originals / 2, errors)
     made = Report(
         data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
         agreement=0.875, view_agreement=0.625,
@@ -126,11 +127,12 @@ def decoded(uri: str) -> NDArray[np.uint8]:
 
 def tiles(sheets: dict[str, Any], count: int) -> list[NDArray[np.uint8]]:
     """The pictures on sheets, one after the other."""
-    pictures = [decoded(uri) for uri in sheets["uris"]]
+    pictures, sizes = [decoded(uri) for uri in sheets["uris"]], sheets["tiles"]
     found = []
     for i in range(count):
         sheet, place = divmod(i, sheets["columns"] * sheets["rows"])
         row, column = divmod(place, sheets["columns"])
         y, x = row * sheets["cell"][0], column * sheets["cell"][1]
-        found.append(pictures[sheet][y : y + sheets["tile"][0], x : x + sheets["tile"][1]])
+        height, width = sizes[i] if len(sizes) > 1 else sizes[0]
+        found.append(pictures[sheet][y : y + height, x : x + width])
     return found

@@ -165,8 +165,8 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         ["report"],
     ):
         assert cli(*command).code == 0
-    printed = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
-    assert printed == [
+    commands = next(text for _, text in parsed().all("code") if "train" in text).splitlines()
+    assert commands == [
         "aeclust train images.npy --recipe baseline --size 8 --set channels=4,8"
         " --lr 0.001 --batch-size 16 --set reduction=pca:2 --set clusterer=kmeans --epochs 2"
         " --layout nhwc --seed 3",
@@ -174,7 +174,7 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         "aeclust cluster -k 3 --reduction none --seed 5",
         "aeclust report",
     ]
-    for line in printed:
+    for line in commands:
         assert cli(*shlex.split(line)[1:], "--run", "again").code == 0
     assert Path("again/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
 

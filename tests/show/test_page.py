@@ -6,13 +6,14 @@ import base64
 import dataclasses
 import hashlib
 import re
-import tracemalloc
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from reports import EVIL, EVIL_SEEN, Parsed, decoded, make_report, sizes_of, tiles
 
 from aeclust import recipe as recipes
@@ -21,6 +22,7 @@ from aeclust.clusters.indicators import Indicators
 from aeclust.errors import printable
 from aeclust.show import page as pages
 from aeclust.show import palette, thumbnails
+from aeclust.show import picks as choice
 from aeclust.show.page import page
 
 # -- what is on the page -----------------------------------------------------------------------
@@ -48,9 +50,9 @@ def test_every_point_has_its_own_thumbnail() -> None:
     made = make_report(1_300, side=32)
     points = Parsed(page(made)).points
     assert len(points["sheets"]["uris"]) == 2
-    assert points["sheets"]["tile"] == points["sheets"]["cell"] == [32, 32]
+    assert (points["sheets"]["tiles"], points["sheets"]["cell"]) == ([[32, 32]], [32, 32])
     for name, tile in zip(points["ids"], tiles(points["sheets"], 1_300), strict=True):
-        wanted = made.mapped.pixels[int(name)].astype(int)
+        wanted = made.mapped.pictures[int(name)].astype(int)
         assert np.abs(tile - wanted).max() <= 8  # flat to its edges: no neighbour bleeds into it
 
 
@@ -61,7 +63,7 @@ def test_small_pictures_of_the_gallery_lose_nothing() -> None:
     images = images[: -len(made.reconstructed.ids)]
     assert len(images) == sum(len([*p.typical, *p.doubtful, *p.random]) for p in made.picks)
     for attributes in images:
-        pixels = made.gallery.pixels[place[str(attributes["alt"]).removeprefix("image ")]]
+        pixels = made.gallery.pictures[place[str(attributes["alt"]).removeprefix("image ")]]
         assert np.array_equal(decoded(str(attributes["src"])), pixels)
         assert (attributes["width"], attributes["height"], attributes["class"]) == (
             "64",
@@ -262,7 +264,7 @@ def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
     assert max(map(len, points["ids"])) <= 200
     assert all(name.endswith(str(int(name[-1]))) for name in points["ids"])  # its end is kept
     assert len(tiles(points["sheets"], 10_000)) == 10_000
-    assert max(points["sheets"]["tile"]) >= 16
+    assert max(points["sheets"]["tiles"][0]) >= 16
 
 
 def test_equal_reports_give_equal_pages() -> None:
@@ -272,50 +274,104 @@ def test_equal_reports_give_equal_pages() -> None:
 
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]), st.integers(1, 64))
 def test_shrunk_images_fit_and_keep_their_proportions(h: int, w: int, c: int, side: int) -> None:
-    pixels = np.random.default_rng(h).integers(0, 256, (2, h, w, c), np.uint8)
-    small = thumbnails.shrunk(pixels, side)
-    _, height, width, channels = small.shape
+    image = np.random.default_rng(h).integers(0, 256, (h, w, c), np.uint8)
+    small = thumbnails.shrunk(image, side)
+    height, width, channels = small.shape
     assert channels == c
     assert small.dtype == np.uint8
     if max(h, w) <= side:
-        assert np.array_equal(small, pixels)
+        assert np.array_equal(small, image)
         return
     assert max(height, width) == side
     assert abs(height * w - width * h) <= max(h, w)  # within a pixel of the shorter side
 
 
 def test_floats_become_bytes_as_they_are_seen() -> None:
-    pixels = np.array([0.0, 0.5, 1.0]).reshape(1, 1, 3, 1)
-    assert thumbnails.shrunk(pixels, 8).ravel().tolist() == [0, 128, 255]
-
-
-def test_floats_are_read_one_image_at_a_time() -> None:
-    pixels = np.full((500, 32, 32, 3), 0.5, np.float32)
-    for side, size in ((8, 500 * 8 * 8 * 3), (32, pixels.size)):
-        tracemalloc.start()
-        thumbnails.shrunk(pixels, side)
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert most < size + 500_000  # all as float64 take 12 MB
+    image = np.array([0.0, 0.5, 1.0]).reshape(1, 3, 1)
+    assert thumbnails.shrunk(image, 8).ravel().tolist() == [0, 128, 255]
 
 
 def test_tighter_budgets_are_kept_by_smaller_and_poorer_pictures() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), np.uint8)
-    sizes, sides = [], []
+    noise = list(np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), np.uint8))
+    lengths, sides = [], []
     for budget in (2_000_000, 200_000, 50_000, 10_000):
-        uris, size = thumbnails.pictures(noise, budget)
+        uris, sizes = thumbnails.pictures(noise, budget)
         assert sum(map(len, uris)) <= budget
-        assert decoded(uris[0]).shape == (*size, 3)
-        sizes.append(sum(map(len, uris)))
-        sides.append(size[0])
-    assert sizes == sorted(sizes, reverse=True)
+        assert [decoded(uri).shape[:2] for uri in uris] == sizes
+        lengths.append(sum(map(len, uris)))
+        sides.append(sizes[0][0])
+    assert lengths == sorted(lengths, reverse=True)
     assert sides[0] == 64
     assert sides[-1] < sides[0]
-    assert thumbnails.sheets(noise, 9_000).tile < thumbnails.sheets(noise, 2_000_000).tile
+    assert thumbnails.sheets(noise, 9_000).tiles < thumbnails.sheets(noise, 2_000_000).tiles
     with pytest.raises(ValueError, match="50 pictures need more than 100 characters"):
         thumbnails.pictures(noise, 100)
     with pytest.raises(ValueError, match="50 tiles need more than 100 characters"):
         thumbnails.sheets(noise, 100)
+
+
+SHAPES = [(107, 160, 3), (160, 90, 3), (8, 8, 3), (160, 160, 1), (12, 160, 1), (40, 30, 3)]
+
+
+def flat(shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
+    """Images of these shapes, each of a colour of its own."""
+    shades = np.random.default_rng(1).integers(0, 256, (len(shapes), 3), np.uint8)
+    return [
+        np.broadcast_to(shade[: shape[2]], shape)
+        for shape, shade in zip(shapes, shades, strict=True)
+    ]
+
+
+def test_pictures_and_tiles_keep_the_shape_and_the_colour_of_each_image() -> None:
+    images = flat(SHAPES * 20)
+    sheets = asdict(thumbnails.sheets(images, 4_000_000))
+    assert sheets["cell"] == (160, 160)
+    assert (sheets["columns"], sheets["rows"], len(sheets["uris"])) == (6, 6, 4)
+    assert sheets["tiles"] == [shape[:2] for shape in SHAPES] * 20
+    uris, sizes = thumbnails.pictures(images, 1_000_000)
+    assert sizes == sheets["tiles"]
+    for image, tile, uri in zip(images, tiles(sheets, 120), uris, strict=True):
+        assert decoded(uri).shape[:2] == tile.shape[:2] == image.shape[:2]
+        for picture in (tile, decoded(uri)):
+            assert np.abs(picture - image.astype(int)).max() <= 8  # grey among RGB stays grey
+
+
+def test_large_pictures_fit_into_a_room_and_small_ones_are_enlarged() -> None:
+    images = flat(SHAPES)
+    rows = np.arange(6)
+    pick = choice.Picks(0, 6, 0.5, rows[:2], rows[2:4], rows[4:])
+    shown = pages.Shown(rows, [f"{i}.jpg" for i in rows], 0 * rows, rows / 6, images)
+    made = make_report(6, 1, picks=[pick], gallery=shown, mapped=shown)
+    parsed = Parsed(page(made))
+    drawn = [a for a, _ in parsed.all("img")][:6]
+    found = [(a["width"], a["height"], a.get("class")) for a in drawn]
+    # 144 x 108 is the room of those above 64 pixels
+    assert found == [
+        ("144", "96", None), ("61", "108", None), ("64", "64", "pixels"),
+        ("108", "108", None), ("144", "11", None), ("30", "40", None),
+    ]  # fmt: skip
+    assert [decoded(str(a["src"])).shape[:2] for a in drawn] == [shape[:2] for shape in SHAPES]
+
+
+@pytest.mark.parametrize(
+    ("m", "side"), [(1, 160), (300, 160), (2_140, 77), (10_000, 36), (60_000, 32)]
+)
+def test_more_points_have_smaller_tiles(m: int, side: int) -> None:
+    assert thumbnails.largest_tile(m) == side
+
+
+def test_photographs_of_noise_in_many_shapes_fit() -> None:
+    rng, n = np.random.default_rng(0), 3_000
+    side = thumbnails.largest_tile(n)
+    noise = rng.integers(0, 256, (side, side, 3), np.uint8)
+    sizes = rng.integers(side // 3, side + 1, (n, 2)).tolist()
+    made = make_report(n)
+    shown = dataclasses.replace(made.mapped, pictures=[noise[:h, :w] for h, w in sizes])
+    text = page(dataclasses.replace(made, mapped=shown))
+    assert len(text.encode()) < pages.LIMIT
+    found = Parsed(text).points["sheets"]["tiles"]
+    assert len(found) == n
+    assert 32 <= max(map(max, found)) <= side
 
 
 @given(st.text(), st.integers(2, 60))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import PROGRAM, Browser, browser
+from browser import FRAME, PROGRAM, Browser, browser
 from reports import EVIL, EVIL_SEEN, make_report, sizes_of
 
-from aeclust.show.page import page
+from aeclust.show.page import Shown, page
+from aeclust.show.picks import Picks
 
 pytestmark = pytest.mark.skipif(
     not PROGRAM, reason="no Chromium or Chrome is installed (Debian: apt-get install chromium)"
@@ -135,7 +137,7 @@ def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
     colour = opened.value(
         "[...document.getElementById('thumb').getContext('2d').getImageData(56, 56, 1, 1).data]"
     )
-    assert np.abs(np.array(colour[:3]) - MADE.mapped.pixels[row, 8, 8].astype(int)).max() <= 8
+    assert np.abs(np.array(colour[:3]) - MADE.mapped.pictures[row][8, 8].astype(int)).max() <= 8
     opened.point(x, box["y"] - 20)
     assert opened.value("document.getElementById('card').hidden") is True
 
@@ -179,3 +181,32 @@ def test_a_phone_needs_no_scrolling_sideways(opened: Browser) -> None:
     )  # fmt: skip
     assert opened.value("document.documentElement.scrollWidth") == 360
     assert opened.value("document.getElementById('canvas').width") >= 600  # sharp on its screen
+
+
+def test_the_card_shows_photographs_in_their_proportions(opened: Browser, tmp_path: Path) -> None:
+    """On a phone, by arrow keys."""
+    shapes = [(107, 160), (160, 90), (40, 30), (8, 8)]
+    rows = np.arange(4)
+    images = [np.full((*shape, 3), 60 * row, np.uint8) for row, shape in enumerate(shapes)]
+    shown = Shown(rows, [f"{row}.jpg" for row in rows], 0 * rows, rows / 4, images)
+    picks = [Picks(0, 4, 0.5, rows, rows[::-1], rows)]
+    points = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0]])
+    made = make_report(4, 1, mapped=shown, gallery=shown, picks=picks, points=points)
+    file = tmp_path / "photographs.html"
+    file.write_text(page(made), encoding="utf-8")
+    opened.open(file)
+    assert opened.value("document.documentElement.scrollWidth") == 360
+    opened.value("document.getElementById('canvas').focus()")
+    thumb, found = "document.getElementById('thumb')", {}
+    for key in ["ArrowLeft"] * 4 + ["ArrowRight"] * 4:
+        opened.press(key)
+        name = opened.value("document.getElementById('card-id').textContent")
+        opened.value(FRAME)
+        found[name] = opened.value(f"[{thumb}.width, {thumb}.height]")
+        shade = opened.value(f"{thumb}.getContext('2d').getImageData(9, 9, 1, 1).data[0]")
+        assert abs(shade - 60 * int(name[0])) <= 8
+        card = opened.value("document.getElementById('card').getBoundingClientRect().toJSON()")
+        assert 0 <= card["left"] < card["right"] <= 360
+    assert {name: tuple(size) for name, size in found.items()} == {
+        "0.jpg": (160, 107), "1.jpg": (90, 160), "2.jpg": (60, 80), "3.jpg": (112, 112),
+    }  # fmt: skip

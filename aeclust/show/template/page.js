@@ -111,19 +111,20 @@
   });
 
   function drawThumb() {
-    const { columns, rows, cell, tile } = data.sheets;
-    const times = Math.max(1, Math.floor(112 / Math.max(...tile)));
+    const { columns, rows, cell, tiles } = data.sheets;
+    const [tall, wide] = tiles[current] ?? tiles[0], longest = Math.max(tall, wide);
+    // small ones by whole pixels, larger ones no more than is pleasant to look at
+    const times = longest <= 56 ? Math.floor(112 / longest) : Math.min(2, 160 / longest);
     const image = sheets[Math.floor(current / (columns * rows))];
     const at = current % (columns * rows);
-    const [height, width] = tile.map((side) => side * times);
-    thumb.width = width;
-    thumb.height = height;
+    thumb.width = Math.max(1, Math.round(wide * times));
+    thumb.height = Math.max(1, Math.round(tall * times));
     const brush = thumb.getContext("2d");
-    brush.imageSmoothingEnabled = Math.max(...tile) > 16;
+    brush.imageSmoothingEnabled = longest > 16;
     brush.imageSmoothingQuality = "high";
     if (!image.complete) return;
     const x = (at % columns) * cell[1], y = Math.floor(at / columns) * cell[0];
-    brush.drawImage(image, x, y, tile[1], tile[0], 0, 0, width, height);
+    brush.drawImage(image, x, y, wide, tall, 0, 0, thumb.width, thumb.height);
   }
 
   function showCard() {

@@ -1,0 +1,121 @@
+"""Images for people to look at: previews of those in files, the pixels of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.errors import at
+from aeclust.images import Images, Listing, Source, from_preview, look, of_files
+from aeclust.run.context import Context
+from aeclust.run.folder import Manifest
+from aeclust.run.images import load_images
+from aeclust.run.present import Present, numbers_of_new, pixels_at
+
+_BLOCK = 64  # images in memory at a time
+_TYPICAL = 100  # images that say which shape is typical
+_Kept = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def pictures_at(
+    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
+) -> Iterator[NDArray[Any]]:
+    """Some of the images, one after the other: each (h, w, c), of its own shape.
+
+    They are previews of images in files, kept or made of files that are as they were; else pixels.
+
+    Parameters
+    ----------
+    context, manifest, present
+    which : ndarray of shape (m,)
+        Their numbers among those that are present.
+    """
+    kept, listing, in_files = _kept(context, manifest), None, present.ids.dtype.kind == "U"
+    for start in range(0, len(which), _BLOCK):
+        some = which[start : start + _BLOCK]
+        coded = _coded(present, kept, some)
+        if in_files and not all(coded):
+            source = manifest.source if present.new is None else present.new.source
+            listing = listing or look(source.location)
+            made = _made(listing, source, present, some[[not data for data in coded]])
+            names = present.ids[some].tolist()
+            coded = [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
+        pixels: Iterator[NDArray[Any]] = iter(())
+        if not all(coded):
+            bare = some[[not data for data in coded]]
+            pixels = iter(pixels_at(context, manifest, present, bare))
+        for data in coded:
+            with at(context.folder.previews_file):
+                picture = from_preview(data) if data else next(pixels)
+            yield picture
+
+
+def typical_shape(context: Context, manifest: Manifest, present: Present) -> tuple[float, float]:
+    """The median height and width, in pixels, of the images as people see them."""
+    in_files, n = present.ids.dtype.kind == "U", len(present.ids)
+    some = np.linspace(0, n - 1, min(n, _TYPICAL) if in_files else 1).astype(np.int64)
+    shapes = [picture.shape[:2] for picture in pictures_at(context, manifest, present, some)]
+    height, width = np.median(shapes, axis=0).tolist()
+    return height, width
+
+
+def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
+    """The images that are there now, as a run takes them in."""
+    if present.ids.dtype.kind != "U":
+        return load_images(context, manifest.source)
+    every = np.arange(len(present.ids))
+    previews = tuple(_coded(present, _kept(context, manifest), every))
+    return Images(
+        pixels_at(context, manifest, present, every),
+        present.ids,
+        manifest.source,
+        present.marks,
+        present.left_out,
+        previews=previews if all(previews) else (),
+    )
+
+
+def _kept(context: Context, manifest: Manifest) -> _Kept | None:
+    """The previews of the run's images, and where each begins, the end of the last included."""
+    file = context.folder.previews_file
+    if not file.exists():
+        return None
+    kept = artifact.read(file, "previews", mapped=True)
+    ends = kept.arrays["ends"]
+    if kept.parents.get("data") != manifest.data_digest or len(ends) != manifest.shape[0]:
+        return None
+    return kept.arrays["previews"], np.concatenate([[0], ends])
+
+
+def _coded(present: Present, kept: _Kept | None, which: NDArray[np.int64]) -> list[bytes]:
+    """The previews of some images as JPEG; empty where there is none."""
+    rows, coded = present.rows[which], [b""] * len(which)
+    if kept is not None:
+        for i in np.flatnonzero(rows >= 0).tolist():
+            coded[i] = kept[0][kept[1][rows[i]] : kept[1][rows[i] + 1]].tobytes()
+    if present.new is not None and present.new.previews:
+        numbers = numbers_of_new(present)[which]
+        for i in np.flatnonzero(rows < 0).tolist():
+            coded[i] = present.new.previews[numbers[i]]
+    return coded
+
+
+def _made(
+    listing: Listing | None, source: Source, present: Present, which: NDArray[np.int64]
+) -> dict[str, bytes]:
+    """Previews of some images by their names, of files that are as they were."""
+    marks = present.marks if present.new is None or len(present.marks) else present.new.marks
+    if listing is None or not len(marks):
+        return {}
+    there = {name: i for i, name in enumerate(listing.names)}
+    wanted = [
+        there[name]
+        for name, mark in zip(present.ids[which].tolist(), marks[which], strict=True)
+        if name in there and listing.marks[there[name]] == mark
+    ]
+    made = of_files(source, listing, sorted(wanted), preview=True, may_be_none=True)
+    return dict(zip(made.ids.tolist(), made.previews, strict=True))
