@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--busy", type=int, nargs="*", default=[0, 1, 2, 3])
     parser.add_argument("--threads", nargs="*", default=["1", "2", "rule"])
-    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     for busy in () if given.table else given.busy:

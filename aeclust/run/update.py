@@ -93,11 +93,9 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
     InputError
         If most of the run's images are not there.
     """
-    location, files = source.location, source.files
-    if (location, files) == (manifest.source.location, manifest.source.files):
+    location, moved = source.location, _elsewhere(manifest, source)
+    if moved == manifest:
         return manifest
-    there = dataclasses.replace(manifest.source, location=location, files=files)
-    moved = dataclasses.replace(manifest, source=there)
     if not os.path.exists(location.partition("::")[0]):
         raise InputError("there is no such file or folder", where=location, expected="the images")
     ours, n = shared(context, manifest, source), manifest.shape[0]
@@ -114,8 +112,12 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
 
 def shared(context: Context, manifest: Manifest, source: Source) -> int:
     """How many of the run's images are where others are said to be."""
-    there = dataclasses.replace(manifest.source, location=as_in_run(manifest, source).location)
-    return count_present(context, dataclasses.replace(manifest, source=there))
+    return count_present(context, _elsewhere(manifest, source))
+
+
+def _elsewhere(manifest: Manifest, source: Source) -> Manifest:
+    there = dataclasses.replace(manifest.source, location=source.location, files=source.files)
+    return dataclasses.replace(manifest, source=there)
 
 
 def take_in(context: Context, manifest: Manifest, present: Present) -> Manifest:
