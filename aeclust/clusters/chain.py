@@ -10,6 +10,7 @@ import numpy as np
 from aeclust.clusters import Array, Callback, Floats, Ints
 from aeclust.clusters.clusterers import cluster, numbers_by_size
 from aeclust.clusters.consensus import Member, agree, information, refine
+from aeclust.clusters.hush import hushed
 from aeclust.clusters.indicators import EstimatedK, estimate_k
 from aeclust.clusters.mixtures import settle, temper
 from aeclust.clusters.neighbours import (
@@ -104,6 +105,7 @@ class Clustering:
         return np.take_along_axis(shares, self.labels[:, np.newaxis], 1)[:, 0]
 
 
+@hushed()
 def cluster_latents(
     latents: Array,
     recipe: Recipe,

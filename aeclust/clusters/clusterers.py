@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from aeclust import memory, seeds
 from aeclust.clusters import Array, Callback, Doubles, Ints
+from aeclust.clusters.hush import hushed
 from aeclust.clusters.neighbours import MAX_REFERENCES, neighbour_vote, references
 from aeclust.clusters.reduction import check_spread
 from aeclust.errors import InputError
@@ -116,14 +116,7 @@ def numbers_by_size(labels: Ints, k: int) -> Ints:
 
 def _fit(points: Doubles, k: int, clusterer: str, number: int) -> tuple[Any, Ints]:
     """The fitted model of scikit-learn, and its labels of the points."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        # too few clusters are an error of our own; a graph in several parts is still a graph
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
-        warnings.filterwarnings("ignore", "The spectral clustering API has changed", UserWarning)
-        warnings.filterwarnings("ignore", "Exited (at iteration|postprocessing)", UserWarning)
+    with hushed():
         model = _model(len(points), k, clusterer, number)
         try:
             labels = np.asarray(model.fit_predict(points), np.int64)

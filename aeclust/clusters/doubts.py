@@ -7,6 +7,7 @@ import numpy as np
 from aeclust import seeds
 from aeclust.clusters import Array, Ints
 from aeclust.clusters.chain import Clustering
+from aeclust.clusters.hush import hushed
 from aeclust.clusters.neighbours import references
 from aeclust.errors import listed
 
@@ -70,6 +71,7 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     return sentences
 
 
+@hushed()
 def colour_share(colours: Array, labels: Ints, *, seed: int) -> float | None:
     """How well a linear model finds the clusters (n,) from mean colours (n, c) alone.
 

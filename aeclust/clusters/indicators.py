@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from aeclust import seeds
 from aeclust.clusters import Array, Ints
 from aeclust.clusters.consensus import information, refine
+from aeclust.clusters.hush import hushed
 from aeclust.clusters.neighbours import neighbours
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> Estim
 
 def _kmeans(points: Array, k: int, number: int) -> KMeans:
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few different points
+    with hushed():  # too few different points
         return KMeans(k, n_init=3, random_state=number).fit(points)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aeclust.clusters import Array, Doubles, Floats, Ints
+from aeclust.clusters.hush import hushed
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -72,7 +72,6 @@ def settle(points: Array, rows: Ints, start: Array, sizes: Iterable[int]) -> Flo
 
 def _fitted(points: Doubles, shares: Doubles, floor: float, kind: str) -> GaussianMixture:
     """A mixture after ten steps from shares (m, k) of the clusters; scikit-learn takes nine."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     sizes = shares.sum(0) + 1e-9
@@ -94,8 +93,7 @@ def _fitted(points: Doubles, shares: Doubles, floor: float, kind: str) -> Gaussi
         means_init=means,
         precisions_init=(precisions + np.swapaxes(precisions, -1, -2)) / 2,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not to converge
+    with hushed():  # it is not to converge
         return mixture.fit(points)
 
 

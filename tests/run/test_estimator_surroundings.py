@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +17,7 @@ from support import make_images
 from threadpoolctl import threadpool_info
 
 from aeclust import AutoencoderClusterer
+from aeclust.clusters.hush import hushed
 from aeclust.network.model import build, state_arrays
 from aeclust.recipe import named
 
@@ -114,6 +117,30 @@ def test_a_thread_pool_gives_what_one_thread_gives(plain: dict[str, list[bytes]]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda recipe: answers(fitted(recipe)), [*MODELS, *MODELS]))
     assert found == [plain[recipe] for recipe in [*MODELS, *MODELS]]
+
+
+def test_what_scikit_learn_warns_of_is_quiet_in_all_threads_and_loud_again_afterwards() -> None:
+    before, entered = list(warnings.filters), threading.Barrier(2, timeout=30)
+
+    def say() -> None:
+        warnings.warn("Graph is not fully connected, ...", UserWarning, stacklevel=1)
+
+    def first() -> None:
+        with hushed():
+            entered.wait()  # both are within it
+        entered.wait()  # this one is out, the other is not
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(first)
+        with hushed():
+            entered.wait()
+            say()
+            entered.wait()
+            say()
+        done.result()
+    assert list(warnings.filters) == before
+    with pytest.raises(UserWarning):
+        say()
 
 
 def test_networks_leave_the_random_numbers_of_other_threads_alone() -> None:
