@@ -30,7 +30,7 @@ from aeclust.network import inference
 from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe, named
 from aeclust.run import model as models
 from aeclust.run.curve import SAMPLE
-from aeclust.run.folder import Manifest
+from aeclust.run.manifest import Manifest
 from aeclust.run.predict import label_by_neighbours
 
 _SCORE_SEED = 0  # the same views of the images for every model

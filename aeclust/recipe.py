@@ -391,15 +391,6 @@ RECIPES: dict[str, Recipe] = {
 DEFAULT_RECIPE = "hybrid"
 
 
-def further(recipe: Recipe) -> Recipe:
-    """The recipe of a run that learns on from good weights: a third of the first phase.
-
-    >>> further(named("hybrid")).epochs
-    5
-    """
-    return dataclasses.replace(recipe, epochs=math.ceil(recipe.epochs / 3))
-
-
 def named(name: str) -> Recipe:
     """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
     if name not in RECIPES:

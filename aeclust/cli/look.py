@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, options, setup, streams
+from aeclust.cli import answers, options, setup, streams, values
 from aeclust.cli.app import IMAGES, LOOK, OUTPUT, command
 from aeclust.errors import InputError
 
@@ -31,7 +31,7 @@ def reconstruct(
     aeclust reconstruct --idx 1,2,3,6,7,9
     aeclust reconstruct demo:scenes-val --idx 0,1 -o unseen.svg
     """
-    source, rows = images.source(), options.parse_indices(idx)
+    source, rows = images.source(), values.parse_indices(idx)
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
         from aeclust.run.pictures import reconstruct as reconstruct_run
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, completion, options, setup
+from aeclust.cli import answers, completion, options, setup, values
 from aeclust.cli.app import OUTPUT, SHARE, command
 
 
@@ -28,8 +28,8 @@ def name(
     aeclust name
     """
     if sum([bool(assignments), labels is not None, clear]) > 1:
-        raise options.exclusive("CLUSTER=NAME, `labels`, `clear`")
-    given = options.parse_names(assignments or [])
+        raise values.exclusive("CLUSTER=NAME, `labels`, `clear`")
+    given = values.parse_names(assignments or [])
     with setup.surroundings(common) as context:
         from aeclust.run import naming
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aeclust.cli import answers, options, setup, streams
+from aeclust.cli import answers, options, setup, streams, values
 from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
 from aeclust.cli.terminal import deferred_signals
 from aeclust.errors import InputError
-from aeclust.recipe import further
 
 
 @command(WORK)
@@ -38,12 +37,14 @@ def train(
     """
     val_images, val_labels = validation.both()
     if resume + continue_ + force > 1:
-        raise options.exclusive("`resume`, `continue`, `force`")
+        raise values.exclusive("`resume`, `continue`, `force`")
     # what is not repeated is as it was when the run began
     folder = setup.run_folder(common.run)
     begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
     recipe = training.chosen(None if begun is None else begun.recipe)
     if begun is not None and continue_ and not begun.former and training.epochs is None:
+        from aeclust.run.train import further
+
         recipe = further(recipe)
     if training.write_config:
         setup.reply(answers.recipe_answer(recipe), common.as_json)

@@ -17,10 +17,10 @@ from aeclust.images import Images, Source
 from aeclust.network import inference
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.freshness import epoch_for, last_request, recipe_of
 from aeclust.run.images import as_in_run, check_channels, describe_images, other_images
 from aeclust.run.latents import load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
 from aeclust.run.predict import Prediction, label_images, label_present
 from aeclust.run.present import others

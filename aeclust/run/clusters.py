@@ -18,9 +18,10 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import at
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
 from aeclust.run.latents import Made, current_latents, log_unfinished
+from aeclust.run.manifest import Manifest
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
 

@@ -24,9 +24,10 @@ from aeclust.network import inference
 from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.images import check_channels, other_images, run_images
 from aeclust.run.latents import load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import present_images
 
 

@@ -13,9 +13,9 @@ from aeclust.clusters import reduction
 from aeclust.clusters.neighbours import place_by_neighbours
 from aeclust.run.clustered import Clustered, joined
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.freshness import last_request
 from aeclust.run.latents import current_latents
+from aeclust.run.manifest import Manifest
 
 
 def in_two_dimensions(

@@ -23,9 +23,10 @@ from aeclust.images import Listing, look, to_png, truth
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import epoch_for, last_request
 from aeclust.run.latents import load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import Prediction, label_present
 from aeclust.run.present import pixels_at

@@ -3,165 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from aeclust import disk
-from aeclust.artifact import MAX_SEED
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
-from aeclust.images import FITS, Source
-from aeclust.recipe import Recipe
-from aeclust.run.checkpoints import checkpoint_epochs
+from aeclust.run.manifest import Manifest, found_again, with_near
 
-_FORMAT = 1
 _MAX_BYTES = 1 << 20
-_MAX_THREADS = 1024
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
     r"|(resume|start|images|previews|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a run was started for: the content of ``run.json``.
-
-    Attributes
-    ----------
-    source : Source
-        The training images.
-    data_digest : str
-        SHA-256 of the images that the run has now, see :meth:`aeclust.images.Images.digest`.
-    shape : tuple of int
-        Their shape (n, h, w, c).
-    recipe : Recipe
-    seed : int
-    val_images, val_labels : str or None
-        Labelled images for reporting and naming.
-    kept : tuple of int or None
-        The epochs that have a checkpoint; None for all of
-        :func:`~aeclust.run.checkpoints.checkpoint_epochs` without a wish.
-    flattened : bool
-        Whether the images were rows of values, see :class:`aeclust.AutoencoderClusterer`.
-    trained_on : str
-        SHA-256 of the images that the weights learnt from, if ``aeclust update`` has taken in
-        others since; else empty.
-    former : str
-        The :attr:`identity` of the run whose weights this one began with; else empty.
-    threads : int or None
-        That it is trained with, and that later commands take; None where nobody chose.
-    """
-
-    source: Source
-    data_digest: str
-    shape: tuple[int, ...]
-    recipe: Recipe
-    seed: int
-    val_images: str | None = None
-    val_labels: str | None = None
-    kept: tuple[int, ...] | None = None
-    flattened: bool = False
-    trained_on: str = ""
-    former: str = ""
-    threads: int | None = None
-
-    @property
-    def weights_digest(self) -> str:
-        """SHA-256 of the images that the weights learnt from."""
-        return self.trained_on or self.data_digest
-
-    @property
-    def identity(self) -> str:
-        """What the weights depend on, as one SHA-256: requests made of another run are void."""
-        decisive = [self.recipe.to_json(), self.seed, self.weights_digest]
-        decisive += [self.former] if self.former else []
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def checkpoints(self) -> list[int]:
-        """The epochs that a finished run has a checkpoint of, ascending."""
-        return checkpoint_epochs(self.recipe) if self.kept is None else sorted(self.kept)
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of ``run.json``."""
-        return {
-            "format": _FORMAT,
-            "data": {**self.source.to_json(), "sha256": self.data_digest, "shape": self.shape},
-            "recipe": self.recipe.to_json(),
-            "seed": self.seed,
-            "validation": {"images": self.val_images, "labels": self.val_labels},
-            # most runs have none of these
-            **({} if self.kept is None else {"kept": list(self.kept)}),
-            **({"flattened": True} if self.flattened else {}),
-            **({"trained_on": self.trained_on} if self.trained_on else {}),
-            **({"former": self.former} if self.former else {}),
-            **({} if self.threads is None else {"threads": self.threads}),
-        }
-
-    @classmethod
-    def from_json(cls, values: Any) -> Manifest:
-        """The inverse of :meth:`to_json`.
-
-        Raises
-        ------
-        InputError
-            If the format or the recipe is unknown.
-        Exception
-            Any other, if the values are not those of a manifest.
-        """
-        if values["format"] != _FORMAT:
-            raise InputError(
-                f"is of format {values['format']!r}",
-                expected=f"format {_FORMAT}",
-                mend="read it with the aeclust that wrote it",
-            )
-        data, validation = dict(values["data"]), dict(values["validation"])
-        n, height, width, channels = map(int, data.pop("shape"))
-        if min(n, height, width) < 1 or channels not in (1, 3):
-            raise ValueError("no images have such a shape")
-        if not 0 <= int(values["seed"]) <= MAX_SEED:
-            raise ValueError("seed is not in 0 to 2^32 - 1")
-        if type(data.get("size")) not in (int, type(None)):
-            raise TypeError("size is of another kind")
-        if "kept" in values and not values["kept"]:
-            raise ValueError("no epoch is kept")
-        threads = values.get("threads")
-        if threads is not None and not (type(threads) is int and 1 <= threads <= _MAX_THREADS):
-            raise ValueError("threads is no number of threads")
-        texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
-        if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
-            raise TypeError("location or skip_bad is of another kind")
-        if not all(isinstance(name, str) for name in data.get("files", ())):
-            raise TypeError("a file is no text")
-        if data.get("fit", FITS[0]) not in FITS:
-            raise ValueError("fit is of another kind")
-        if not all(text is None or isinstance(text, str) for text in texts):
-            raise TypeError("layout, range or validation is no text")
-        return cls(
-            data_digest=str(data.pop("sha256")),
-            shape=(n, height, width, channels),
-            source=Source(**data),
-            recipe=Recipe.from_json(values["recipe"]),
-            seed=int(values["seed"]),
-            val_images=validation["images"],
-            val_labels=validation["labels"],
-            kept=tuple(map(int, values["kept"])) if "kept" in values else None,
-            flattened=values.get("flattened", False) is True,
-            trained_on=str(values.get("trained_on", "")),
-            former=str(values.get("former", "")),
-            threads=threads,
-        )
 
 
 class RunFolder:
@@ -286,7 +147,7 @@ class RunFolder:
                 with open(file, "rb") as handle:
                     # a path may hold bytes that are no text
                     text = handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
-                return Manifest.from_json(_found(self.path, json.loads(text)))
+                return Manifest.from_json(found_again(self.path, json.loads(text)))
             except AeclustError:
                 raise
             except Exception as error:  # whatever the values of a stranger's file stumble over
@@ -325,7 +186,7 @@ class RunFolder:
         self._write(self.manifest_file, manifest)
 
     def _write(self, file: Path, manifest: Manifest) -> None:
-        text = json.dumps(_with_near(self.path, manifest.to_json()), indent=2, ensure_ascii=False)
+        text = json.dumps(with_near(self.path, manifest.to_json()), indent=2, ensure_ascii=False)
         # a path may hold bytes that are no text
         disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
 
@@ -421,34 +282,3 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     self._worker_file.unlink()
             self._lock.release()
-
-
-# Where run.json has paths, which may have a second form beside them: relative to the run folder.
-_PATHS = (("data", "location"), ("validation", "images"), ("validation", "labels"))
-_NEAR = "near_"
-
-
-def _with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``run.json`` with relative paths of what lies where the run folder lies.
-
-    Who moves both together then has a whole run at the new place.
-    """
-    home = Path(os.path.abspath(home))
-    for part, name in _PATHS:
-        path, colons, key = (values[part][name] or "demo:").partition("::")
-        if not path.startswith("demo:") and Path(path).is_relative_to(home.parent):
-            near = Path(os.path.relpath(path, home)).as_posix()
-            values[part][_NEAR + name] = f"{near}{colons}{key}"
-    return values
-
-
-def _found(home: Path, values: Any) -> Any:
-    """The content of ``run.json`` with paths of what is there, beside the run folder first."""
-    for part, name in _PATHS:
-        near = dict(values[part]).get(_NEAR + name)
-        values[part] = {key: v for key, v in values[part].items() if key != _NEAR + name}
-        if near is not None:
-            place = os.path.abspath(os.path.join(home, str(near)))
-            if os.path.exists(place.partition("::")[0]):
-                values[part][name] = place
-    return values

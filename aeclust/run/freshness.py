@@ -13,7 +13,8 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, at, listed
 from aeclust.recipe import Recipe
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
+from aeclust.run.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from aeclust.images import (
 )
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
+from aeclust.run.manifest import Manifest
 
 _LEFT_OUT = ("left_out", "left_out_marks", "left_out_kinds", "left_out_reasons")
 

@@ -11,7 +11,7 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
 from aeclust.run.curve import stale_curve
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (
     Request,
     epoch_for,
@@ -21,6 +21,7 @@ from aeclust.run.freshness import (
     stale_labels,
     stale_latents,
 )
+from aeclust.run.manifest import Manifest
 from aeclust.run.names import Names, read_names
 
 

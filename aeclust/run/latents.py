@@ -19,7 +19,6 @@ from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, fingerprints, mean_colours
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
 from aeclust.run.images import (
     check_channels,
@@ -29,6 +28,7 @@ from aeclust.run.images import (
     other_images,
     run_images,
 )
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import present_images
 
 if TYPE_CHECKING:

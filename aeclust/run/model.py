@@ -27,11 +27,12 @@ from aeclust.network.parallel import Team
 from aeclust.network.training import Moment
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
 from aeclust.run.latents import describe, load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.progress import Lines
-from aeclust.run.train import check_room, write_weights
+from aeclust.run.weights import check_room, write_weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,9 @@ from aeclust.run import embedding
 from aeclust.run.clustered import Clustered, clustered, latents_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
-from aeclust.run.folder import Manifest
 from aeclust.run.images import check_channels, describe_images, other_images
 from aeclust.run.latents import load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, pixels_at, present_images
 from aeclust.run.previews import pictures_at, typical_shape
 from aeclust.show import plots, style

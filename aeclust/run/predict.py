@@ -19,9 +19,10 @@ from aeclust.images import Images, Source, fingerprints, truth
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import cluster_count, current_labels, log_epoch
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
 from aeclust.run.images import as_in_run, describe_images, other_images
 from aeclust.run.latents import embed_alike
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, present_images
 
 

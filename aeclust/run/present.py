@@ -24,7 +24,6 @@ from aeclust.images import (
     of_files,
 )
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.images import (
     Known,
     have_changed,
@@ -35,6 +34,7 @@ from aeclust.run.images import (
     refresh,
     run_images,
 )
+from aeclust.run.manifest import Manifest
 
 _AS_IT_STANDS = "what was made from it is used as it stands"
 Ids = NDArray[np.str_] | NDArray[np.int64]

@@ -12,8 +12,8 @@ from aeclust import artifact
 from aeclust.errors import at
 from aeclust.images import Images, Listing, Source, from_preview, look, of_files
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.images import load_images
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, numbers_of_new, pixels_at
 
 _BLOCK = 64  # images in memory at a time

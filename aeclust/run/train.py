@@ -5,26 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
+import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, disk
-from aeclust.artifact import Artifact
-from aeclust.errors import InputError, Interrupted, WriteError, at
+from aeclust import disk
+from aeclust.errors import InputError, Interrupted, at
 from aeclust.images import Images, Source, check_enough, load, truth
 from aeclust.network import training
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Moment, Snapshot
 from aeclust.recipe import AUTO_K, Recipe, named
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
-from aeclust.run.freshness import recipe_of
+from aeclust.run.folder import RunFolder
 from aeclust.run.images import (
     as_in_run,
     check_channels,
@@ -34,10 +30,18 @@ from aeclust.run.images import (
     load_images,
     run_images,
 )
-from aeclust.run.latents import load_network
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import present_images
 from aeclust.run.previews import as_images
 from aeclust.run.update import moved_to, shared
+from aeclust.run.weights import (
+    check_room,
+    read_snapshot,
+    read_start,
+    weights_to_begin_with,
+    write_snapshot,
+    write_weights,
+)
 
 _RESUME_EVERY = 30.0  # seconds between two saves of the state
 _UNCHANGED = "interrupted before training began; nothing was changed"
@@ -51,6 +55,16 @@ class Trained:
     checkpoints: list[int]
     did_train: bool
     metrics: dict[str, float]
+
+
+def further(recipe: Recipe) -> Recipe:
+    """The recipe of a run that learns on from good weights: a third of the first phase.
+
+    >>> from aeclust.recipe import named
+    >>> further(named("hybrid")).epochs
+    5
+    """
+    return dataclasses.replace(recipe, epochs=math.ceil(recipe.epochs / 3))
 
 
 def train(
@@ -107,6 +121,7 @@ def train(
         source=source,
         data_digest=images.digest(),
         shape=images.pixels.shape,
+        first=str(images.ids[0]) if images.ids.dtype.kind == "U" else "",
         recipe=recipe,
         seed=seed,
         val_images=val_images,
@@ -200,7 +215,7 @@ def _prepare(
                     folder.write_manifest(manifest)
                 context.log(f"{folder.path}: finished already, nothing to do")
                 return _Start(finished=True)
-            snapshot = _read_snapshot(folder, manifest)
+            snapshot = read_snapshot(folder, manifest)
             if snapshot is None:
                 # the same steps again give the same checkpoints, so those stay
                 context.log(f"{folder.path}: no state was saved yet, starting from the first step")
@@ -233,7 +248,7 @@ def _prepare(
     context.rest(None)
     weights = None
     if learn_on:
-        weights = _weights_to_begin_with(context, manifest)
+        weights = weights_to_begin_with(context, manifest)
     if resume and folder.exists():
         folder.write_manifest(manifest)
     else:
@@ -241,49 +256,10 @@ def _prepare(
     if kept_images(context, manifest) is None:
         keep_images(context, manifest, images)
     if manifest.former and weights is None and snapshot is None:
-        weights = _read_start(folder, manifest)
+        weights = read_start(folder, manifest)
     if not manifest.former:
         folder.start_file.unlink(missing_ok=True)
     return _Start(snapshot=snapshot, weights=weights)
-
-
-def _weights_to_begin_with(context: Context, manifest: Manifest) -> dict[str, NDArray[Any]]:
-    """The last weights of the run that is about to be replaced, kept in ``start.h5`` meanwhile."""
-    folder, old = context.folder, context.folder.manifest()
-    missing = folder.unfinished(old)
-    if missing or folder.resume_file.exists():
-        raise InputError(
-            "training is not finished",
-            where=str(folder.path),
-            expected="a finished run to learn on from",
-            mend=f"finish it first with {folder.command('train --resume')}",
-        )
-    network, _ = load_network(context, old, folder.last_checkpoint())
-    weights = state_arrays(network)
-    wanted = state_arrays(build(manifest.recipe, manifest.shape[3], seed=0))
-    if {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in wanted.items()}:
-        raise InputError(
-            "the recipe asks for another network, or another number of clusters, than the run has",
-            where=str(folder.path),
-            expected="the same",
-            mend="leave those flags out, or train anew with `force`",
-        )
-    arrays = {f"state_dict/{name}": value for name, value in weights.items()}
-    details = {"epoch": 0, "run": manifest.identity}
-    artifact.write(folder.start_file, _artifact("weights", arrays, manifest, details))
-    return weights
-
-
-def _read_start(folder: RunFolder, manifest: Manifest) -> dict[str, NDArray[Any]]:
-    start = artifact.read(folder.start_file, "weights")
-    if start.details.get("run") != manifest.identity:
-        raise InputError(
-            "it is of another run",
-            where=str(folder.start_file),
-            expected="the weights that this run began with",
-            mend="train again with `force`",
-        )
-    return start.group("state_dict/")
 
 
 class _Keeper:
@@ -316,7 +292,7 @@ class _Keeper:
         between = self.between(moment.epoch, moment.step)
         due = between or time.monotonic() - self.saved_at > _RESUME_EVERY
         if leads and (stop or due) and moment.epoch < self.total:
-            _write_snapshot(self.folder, self.manifest, moment.snapshot())
+            write_snapshot(self.folder, self.manifest, moment.snapshot())
             self.saved_at = time.monotonic()
         context.observe(moment)
         if stop and moment.epoch < self.total:
@@ -401,75 +377,6 @@ def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     )
     # what a former run takes will be freed, what an interrupted one takes need not be written again
     freed = sum(f.stat().st_size for f in folder.state_files() if f.exists())
-    check_room(folder.path, needed + images.pixels.nbytes * (images.ids.dtype.kind == "U"), freed)
-
-
-def check_room(folder: Path, needed: int, freed: int = 0) -> None:
-    """Refuse to write more bytes than are free; some may become free meanwhile.
-
-    Raises
-    ------
-    WriteError
-    """
-    free = shutil.disk_usage(folder).free + freed
-    if free < needed:
-        raise WriteError(
-            f"{free / 1e6:.0f} MB are free and {needed / 1e6:.0f} MB will be needed",
-            where=str(folder),
-            mend="free space, or choose another folder",
-        )
-
-
-def write_weights(
-    folder: RunFolder, manifest: Manifest, epoch: int, weights: dict[str, NDArray[Any]]
-) -> str:
-    """Write the checkpoint of an epoch, its state dict; returns its digest."""
-    arrays = {f"state_dict/{name}": value for name, value in weights.items()}
-    return artifact.write(
-        folder.weights_file(epoch), _artifact("weights", arrays, manifest, {"epoch": epoch})
-    )
-
-
-def _write_snapshot(folder: RunFolder, manifest: Manifest, snapshot: Snapshot) -> None:
-    arrays = {f"state_dict/{name}": value for name, value in snapshot.weights.items()}
-    arrays |= {f"optimizer/{name}": value for name, value in snapshot.optimizer.items()}
-    if snapshot.targets is not None:
-        arrays["targets"] = snapshot.targets
-    arrays["progress"] = np.array([snapshot.epoch, snapshot.step, *snapshot.totals], np.float64)
-    artifact.write(folder.resume_file, _artifact("resume", arrays, manifest, {}))
-
-
-def _read_snapshot(folder: RunFolder, manifest: Manifest) -> Snapshot | None:
-    if not folder.resume_file.exists():
-        return None
-    state = artifact.read(folder.resume_file, "resume")
-    ours = (manifest.recipe, manifest.seed, manifest.weights_digest)
-    if (recipe_of(state), state.seed, state.parents.get("data")) != ours:
-        raise InputError(
-            "it is of another run",
-            where=str(folder.resume_file),
-            expected="the state of this run",
-            mend="restore the run's file, or train again with `force`",
-        )
-    epoch, step, *totals = state.arrays["progress"].tolist()
-    return Snapshot(
-        state.group("state_dict/"),
-        state.group("optimizer/"),
-        int(epoch),
-        int(step),
-        tuple(totals),
-        state.arrays.get("targets"),
-    )
-
-
-def _artifact(
-    kind: str, arrays: dict[str, NDArray[Any]], manifest: Manifest, details: dict[str, Any]
-) -> Artifact:
-    return Artifact(
-        kind=kind,
-        arrays=arrays,
-        recipe=manifest.recipe.to_json(),
-        seed=manifest.seed,
-        parents={"data": manifest.weights_digest},
-        details={"image_channels": manifest.shape[3], **details},
-    )
+    if images.ids.dtype.kind == "U":  # of arrays no pixels are kept
+        needed += images.pixels.nbytes + sum(map(len, images.previews))
+    check_room(folder.path, needed, freed)

@@ -14,9 +14,9 @@ from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_count, common_rows, current_labels
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest
 from aeclust.run.images import keep_images
 from aeclust.run.latents import log_unfinished
+from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, count_present, present_images, remember_whole
 from aeclust.run.previews import as_images
 
@@ -130,6 +130,7 @@ def take_in(context: Context, manifest: Manifest, present: Present) -> Manifest:
         manifest,
         data_digest=digest,
         shape=images.pixels.shape,
+        first=str(images.ids[0]) if images.ids.dtype.kind == "U" else "",
         trained_on="" if digest == learnt else learnt,
     )
     keep_images(context, taken, images)

@@ -23,7 +23,8 @@ from aeclust.errors import InputError
 from aeclust.images import Source
 from aeclust.images import truth as labels
 from aeclust.recipe import named
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
+from aeclust.run.manifest import Manifest
 from aeclust.run.names import Names, read_names
 
 TOML = b"""recipe = "hybrid"

@@ -192,7 +192,7 @@ def test_the_state_is_never_older_than_a_minute(
 
     monkeypatch.setattr(Terminal, "observe", observe)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(now[-1])))
-    monkeypatch.setattr(module, "_write_snapshot", save)
+    monkeypatch.setattr(module, "write_snapshot", save)
     assert cli("train", data.images, *RECIPE).code == 0
     assert len(saves) > 1
     assert now[-2] - saves[-1] <= 60  # at the last step, whose checkpoint replaces the state

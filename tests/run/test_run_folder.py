@@ -17,7 +17,8 @@ from support import RECIPE, Cli, Data, check_error, files_of, one_error, raising
 from aeclust.errors import BusyError, InputError, Interrupted, WriteError
 from aeclust.images import Source
 from aeclust.recipe import RECIPES
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
+from aeclust.run.manifest import Manifest
 
 MANIFEST = Manifest(
     source=Source(location="/data/ünïcode\n.npy", layout="nhwc", range="-1:1", skip_bad=True),

@@ -20,7 +20,8 @@ from aeclust.cli.app import app
 from aeclust.cli.options import Training
 from aeclust.images import Source
 from aeclust.run.context import Context
-from aeclust.run.folder import Manifest, RunFolder
+from aeclust.run.folder import RunFolder
+from aeclust.run.manifest import Manifest
 from aeclust.run.page import called, commands, gather
 from aeclust.show import page as pages
 
