@@ -177,6 +177,15 @@ def _nested_run(place: Place) -> None:
     place.move(run="home/photos")
 
 
+def _run_out_again(place: Place) -> None:
+    """The run was in the folder of its images, and leaves it: another folder holds it now."""
+    place.move(run="home/photos")
+    run = RunFolder(place.run)
+    run.write_manifest(run.manifest())
+    place.move(run="elsewhere")
+    Image.new("RGB", (8, 8), "red").save(place.run.parent / "other.png")
+
+
 def _backup(place: Place) -> None:
     shutil.copytree(place.run, place.data / "backup")
     Image.new("RGB", (8, 8), "red").save(place.data / "backup" / "gallery.png")
@@ -271,6 +280,7 @@ EVENTS = [
     Event("folder", "move both", lambda p: p.move(run="new", data="new")),
     Event("folder", "move the data", lambda p: p.move(data="else"), GONE, "", COPIES),
     Event("folder", "move the run inside", _nested_run),
+    Event("folder", "move the run out", _run_out_again),
     Event("folder", "copy the run inside", _backup),
     Event("folder", "export inside", _export_inside),
     Event("folder", "other images", _unrelated, refused=NONE),
