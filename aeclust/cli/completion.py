@@ -22,7 +22,10 @@ def settings(incomplete: str) -> list[str]:
 
 def images(incomplete: str) -> list[str]:
     """Built-in sets, folders, and files that may hold images."""
-    return _demo(incomplete) + _files(incomplete, (".npy", ".npz", ".h5", ".hdf5"))
+    from aeclust.images.gate import ENDINGS
+
+    arrays, lists = (".npy", ".npz", ".h5", ".hdf5"), (".zip", ".csv", ".txt")
+    return _demo(incomplete) + _files(incomplete, (*arrays, *lists, *ENDINGS))
 
 
 def labels(incomplete: str) -> list[str]:

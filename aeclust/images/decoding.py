@@ -27,11 +27,7 @@ from aeclust.images.depth import (
 from aeclust.images.gate import HEAD, identify, opened
 
 Fit = Literal["crop", "squash", "pad"]
-FITS: tuple[Fit, ...] = (
-    "crop",
-    "squash",
-    "pad",
-)  # the default is the first: docs/benchmarks.md
+FITS: tuple[Fit, ...] = ("crop", "squash", "pad")  # the default first, see docs/benchmarks.md
 _EIGHT_BITS = 255
 _PREVIEWS = ((30_000, 160), (60_000, 96), (100_000, 64))  # up to so many images, so many pixels
 _PREVIEW_BYTES = 256_000_000  # of so many images; each of more takes what it would among these
@@ -63,7 +59,7 @@ class How:
 class Picture(NamedTuple):
     """An image: pixels (h, w, 1 or 3) uint8, a preview as a JPEG, empty if none was asked for.
 
-    `depth` tells of more than 8 bits, where no range said what they mean.
+    `depth` tells of the values of more than 8 bits.
     """
 
     pixels: NDArray[np.uint8]

@@ -20,6 +20,7 @@ _LEAST_DISK = 1e9
 # what an optional extra adds; which extras there are, the package itself knows
 _ADDS = {
     "tsne": "draws 5,000 to 100,000 points by t-SNE several times faster",
+    "heic": "reads photographs as telephones keep them",
     "safetensors": "writes weights that other tools load",
     "onnx": "writes networks that run without PyTorch",
 }

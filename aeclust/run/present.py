@@ -120,7 +120,7 @@ def count_present(context: Context, manifest: Manifest) -> int:
     known = known_fingerprints(context, manifest)
     if path.startswith("demo:") or known is None or not os.path.exists(path):
         return manifest.shape[0]  # as far as is known; reading them says more
-    return int((compare(context, manifest, look(path), known).rows >= 0).sum())
+    return int((compare(context, manifest, look(path, source.files), known).rows >= 0).sum())
 
 
 def _present(context: Context, manifest: Manifest) -> Present:

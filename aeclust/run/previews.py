@@ -40,7 +40,7 @@ def pictures_at(
         coded = _coded(present, kept, some)
         if in_files and not all(coded):
             source = manifest.source if present.new is None else present.new.source
-            listing = listing or look(source.location)
+            listing = listing or look(source.location, source.files)
             made = _made(listing, source, present, some[[not data for data in coded]])
             names = present.ids[some].tolist()
             coded = [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
