@@ -252,6 +252,7 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
         f"{info.folder}: {recipe.name}, {recipe.total_epochs} epochs,"
         f" seed {info.manifest['seed']}, {state}",
         f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
+        *info.changes,
     ]
     lines += [
         f"{Path(f.file).relative_to(info.folder)}: {f.kind}, intact, sha256 {f.digest[:12]}"

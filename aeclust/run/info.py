@@ -10,6 +10,7 @@ from typing import Any
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
+from aeclust.run.context import Context
 from aeclust.run.curve import stale_curve
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (
@@ -23,6 +24,7 @@ from aeclust.run.freshness import (
 )
 from aeclust.run.manifest import Manifest
 from aeclust.run.names import Names, read_names
+from aeclust.run.present import present_images
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class RunInfo:
     files : list of FileInfo
     damaged : list of str
         One line for every file that is invalid.
+    changes : list of str
+        What has become of the images since the run took them in; empty if all is as it was.
     """
 
     folder: str
@@ -81,6 +85,7 @@ class RunInfo:
     process: int | None = None
     files: list[FileInfo] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
 
 
 def file_info(file: Path) -> FileInfo:
@@ -128,7 +133,19 @@ def run_info(folder: RunFolder) -> RunInfo:
             for epoch in kept
             if epoch not in epochs
         ]
-    return RunInfo(str(folder.path), manifest.to_json(), finished, folder.worker(), infos, damaged)
+    changes = [] if damaged else _changes(folder, manifest)
+    state = (manifest.to_json(), finished, folder.worker())
+    return RunInfo(str(folder.path), *state, infos, damaged, changes)
+
+
+def _changes(folder: RunFolder, manifest: Manifest) -> list[str]:
+    """What has become of the run's images, in words."""
+    lines: list[str] = []
+    try:
+        present_images(Context(folder, log=lines.append), manifest)
+    except InputError as error:  # none of them is there, say
+        lines.append(str(error))
+    return lines
 
 
 def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Request) -> str:

@@ -179,7 +179,7 @@ def found_again(home: Path, values: Any) -> Any:
 
     A folder beside it that has none of the images is another one, if there is one as it was.
     """
-    first = str(values.get("first", ""))
+    first = str(dict(values).get("first", ""))
     for part, name in _PATHS:
         near = dict(values[part]).get(_NEAR + name)
         values[part] = {key: v for key, v in values[part].items() if key != _NEAR + name}

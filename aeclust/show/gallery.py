@@ -74,7 +74,7 @@ def gallery_figure(
     images: Mapping[int, FloatArray],
     confidence: FloatArray,
     *,
-    shape: tuple[float, float],
+    shape: tuple[float, float] | None = None,
     title: str,
     note: str = "",
 ) -> Figure:
@@ -91,8 +91,9 @@ def gallery_figure(
         By row, in [0, 1], each of its own shape; c is 1 or 3.
     confidence : ndarray of shape (n,)
         By row, printed below the doubtful ones.
-    shape : tuple of float
-        Height and width that decide the room of all images, as for :func:`gallery_count`.
+    shape : tuple of float, optional
+        Height and width that decide the room of all images, as for :func:`gallery_count`; their
+        medians, if None.
     title, note : str
         Above all, and in small print below.
 
@@ -100,6 +101,8 @@ def gallery_figure(
     -------
     Figure
     """
+    if shape is None:
+        shape = tuple(np.median([image.shape[:2] for image in images.values()], axis=0))
     plan = _plan(len(picks), *shape)
     bottoms = [0.0] * plan.columns
     corners: list[tuple[float, float]] = []  # the upper left one of each block

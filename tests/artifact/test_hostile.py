@@ -52,7 +52,7 @@ def labelled(labels: list[int], references: list[int], shares: int | None) -> Bu
 
     def build(file: Any) -> None:
         attribute("kind", np.bytes_(b"labels"))(file)
-        del file["latents"], file["fingerprints"]
+        del file["latents"]
         for name, value in arrays.items():
             file[name] = value
 

@@ -21,6 +21,7 @@ SECTIONS = {
 ARGUMENTS = {
     "embed": ["embed"],
     "cluster": ["cluster", "--clusterer", "consensus"],
+    "update": ["update"],
     "predict": ["predict"],
     "reconstruct": ["reconstruct", "--idx", "1,0"],
     "checkpoint-curve": [

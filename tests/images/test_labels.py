@@ -74,6 +74,7 @@ def test_arrays_of_whole_numbers_are_read(tmp_path: Path, dtype: type) -> None:
 def test_a_labels_artifact_brings_its_ids(tmp_path: Path, ids: NDArray[Any]) -> None:
     confidence, references = np.ones(3, np.float32), np.arange(3)
     arrays = {"labels": np.array([1, 0, 1]), "confidence": confidence, "references": references}
+    arrays["fingerprints"] = np.arange(3, dtype=np.uint64)
     write(tmp_path / "labels.h5", encoded("labels", ids=encode_ids(ids), **arrays))
     labels = load(str(tmp_path / "labels.h5"))
     assert labels.values.tolist() == [1, 0, 1]
@@ -129,6 +130,7 @@ def test_labels_are_told_by_their_bytes(tmp_path: Path) -> None:
     assert load(str(tmp_path / "y.dat")).values.tolist() == [0, 1, 2]
     arrays = {"labels": np.array([1, 0]), "confidence": np.ones(2, np.float32)}
     more = {"references": np.arange(2), "ids": encode_ids(np.array(["a", "b"]))}
+    more["fingerprints"] = np.arange(2, dtype=np.uint64)
     write(tmp_path / "labels", encoded("labels", **arrays, **more))
     assert ids_of(load(str(tmp_path / "labels"))) == ["a", "b"]
 

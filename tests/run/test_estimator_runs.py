@@ -67,7 +67,8 @@ def test_a_saved_model_is_a_whole_run(cli: Cli, saved: RunFolder) -> None:
     lines = out.splitlines()
     assert lines[0] == "aeclust-run: hybrid, 4 epochs, seed 0, finished"
     assert lines[1].startswith("images: the array given to fit (60, 8, 8, 3), sha256 ")
-    assert [line.partition(":")[0] for line in lines[2:]] == [
+    assert lines[2] == GONE.rstrip("\n")
+    assert [line.partition(":")[0] for line in lines[3:]] == [
         "weights/epoch-0004.h5", "latents.h5", "labels.h5",
     ]  # fmt: skip
     assert "STALE" not in out

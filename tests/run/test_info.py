@@ -86,7 +86,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     assert {file["stale"] for file in files} == {""}
     assert answer == {
         "folder": "aeclust-run", "manifest": json.loads(full_run.manifest_file.read_text()),
-        "finished": True, "process": None, "damaged": [],
+        "finished": True, "process": None, "damaged": [], "changes": [],
     }  # fmt: skip
     assert files_of(full_run.path) == before
 

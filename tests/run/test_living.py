@@ -351,6 +351,8 @@ def test_every_command_after_an_event(
             assert result.err.splitlines()[-1].startswith("error: ")
             continue
         assert result.code == 0, f"{command}: {result.err}"
+        if command == "info" and event.says and event.name != "add a broken one":  # said once
+            assert event.says in result.out
         if command == "predict":
             if event.says:
                 assert event.says in result.err

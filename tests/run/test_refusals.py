@@ -125,7 +125,7 @@ USAGE = [  # refused while the command line is read
     ("train --seed=-1", "Invalid value for '--seed': "),
     ("train --threads 0", "Invalid value for '--threads': "),
     ("embed --checkpoint=-1", "Invalid value for '--checkpoint': "),
-    ("train a.npy b.npy", "Got unexpected extra argument"),
+    ("train a.npy b.npy", "a.npy: it cannot stand beside others"),
     ("evaluate {labels}", "Missing argument "),
     ("reconstruct", "Missing option '--idx'"),
 ]
