@@ -136,10 +136,12 @@ def known_fingerprints(context: Context, manifest: Manifest) -> Known | None:
     kept = kept_images(context, manifest)
     if kept is not None:
         return kept.ids, kept.fingerprints
-    if context.folder.latents_file.exists():
-        latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
-        if latents.parents.get("data") == manifest.data_digest:
-            return artifact.decode_ids(latents.arrays["ids"]), latents.arrays["fingerprints"]
+    folder = context.folder
+    for file, kind in ((folder.latents_file, "latents"), (folder.labels_file, "labels")):
+        if file.exists():
+            made = artifact.read(file, kind, mapped=True)
+            if made.parents.get("data") == manifest.data_digest:
+                return artifact.decode_ids(made.arrays["ids"]), made.arrays["fingerprints"]
     return None
 
 

@@ -85,7 +85,8 @@ def remember_whole(context: Context, manifest: Manifest, images: Images) -> None
 
 def others(images: Images) -> Present:
     """Images that are none of the run's."""
-    return Present(images.ids, np.full(len(images), -1), images)
+    rows = np.full(len(images), -1)
+    return Present(images.ids, rows, images, marks=images.marks, left_out=images.left_out)
 
 
 def present_images(context: Context, manifest: Manifest, *, taking: bool = False) -> Present:
@@ -104,7 +105,7 @@ def present_images(context: Context, manifest: Manifest, *, taking: bool = False
     """
     key = f"{manifest.data_digest} {manifest.source.location}"
     if key not in context.present:
-        present = _present(context, manifest)
+        present = _present(context, manifest, taking=taking)
         context.present[key] = present
         for line in _in_words(present, manifest):
             context.log(f"{manifest.source.location}: {line}")
@@ -123,7 +124,7 @@ def count_present(context: Context, manifest: Manifest) -> int:
     return int((compare(context, manifest, look(path, source.files), known).rows >= 0).sum())
 
 
-def _present(context: Context, manifest: Manifest) -> Present:
+def _present(context: Context, manifest: Manifest, *, taking: bool) -> Present:
     source, n = manifest.source, manifest.shape[0]
     path = source.location.partition("::")[0]
     if path.startswith("demo:"):
@@ -133,10 +134,12 @@ def _present(context: Context, manifest: Manifest) -> Present:
         context.log(f"{source.location} is gone; {_AS_IT_STANDS}")
         return Present(np.arange(n) if known is None else known[0], np.arange(n))
     if known is None:
-        images = load_images(context, source)
-        if images.digest() != manifest.data_digest:
-            raise have_changed(context, manifest, images)
-        return Present(images.ids, np.arange(len(images)))
+        images = load_images(context, source, preview=taking)
+        if images.digest() == manifest.data_digest:
+            return Present(images.ids, np.arange(len(images)), marks=images.marks)
+        if taking:  # an update that was killed left nothing to know them by
+            return others(images)
+        raise have_changed(context, manifest, images)
     present = compare(context, manifest, look(path, source.files), known)
     if (present.rows >= 0).any():
         return present
@@ -332,10 +335,32 @@ def pixels_at(
         return present.new.pixels[which]
     if present.ids.dtype.kind != "U":  # the array as it is now
         return load_images(context, manifest.source).pixels[which]
+    if kept_images(context, manifest) is None:
+        listing = look(manifest.source.location, manifest.source.files)
+        if listing is not None:
+            return _read_again(manifest, listing, present.ids[which])
     pixels = run_images(context, manifest).pixels[rows]
     if present.new is not None and (rows < 0).any():
         pixels[rows < 0] = present.new.pixels[numbers_of_new(present)[which[rows < 0]]]
     return pixels
+
+
+def _read_again(manifest: Manifest, listing: Listing, names: Ids) -> NDArray[Any]:
+    """Pixels of images by their names from their files, where the run's own copies are lost."""
+    number = {name: i for i, name in enumerate(listing.names)}
+    wanted = sorted({number[name] for name in names.tolist() if name in number})
+    channels = manifest.shape[3]
+    images = of_files(manifest.source, listing, wanted, channels=channels, may_be_none=True)
+    row = {name: i for i, name in enumerate(images.ids.tolist())}
+    missing = next((name for name in names.tolist() if name not in row), None)
+    if missing is not None:
+        raise InputError(
+            "has just been there, and cannot be read any more",
+            where=f"{manifest.source.location}{os.sep}{missing}",
+            expected="files that nobody changes meanwhile",
+            mend="repeat the command",
+        )
+    return images.pixels[[row[name] for name in names.tolist()]]
 
 
 def numbers_of_new(present: Present) -> NDArray[np.int64]:

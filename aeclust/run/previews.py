@@ -67,8 +67,14 @@ def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
     """The images that are there now, as a run takes them in."""
     if present.ids.dtype.kind != "U":
         return load_images(context, manifest.source)
-    every = np.arange(len(present.ids))
-    previews = tuple(_coded(present, _kept(context, manifest), every))
+    every, source = np.arange(len(present.ids)), manifest.source
+    coded = _coded(present, _kept(context, manifest), every)
+    if not all(coded):  # of files that were read without
+        bare = every[[not data for data in coded]]
+        made = _made(look(source.location, source.files), source, present, bare)
+        names = present.ids.tolist()
+        coded = [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
+    previews = tuple(coded)
     return Images(
         pixels_at(context, manifest, present, every),
         present.ids,

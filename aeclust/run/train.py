@@ -249,6 +249,7 @@ def _prepare(
     weights = None
     if learn_on:
         weights = weights_to_begin_with(context, manifest)
+        keep_images(context, manifest, images)  # the former run knows its own by their latents
     if resume and folder.exists():
         folder.write_manifest(manifest)
     else:

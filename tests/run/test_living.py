@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -401,3 +402,56 @@ def test_update_after_an_event(
     there = files_of(place.run)
     assert "(fresh, nothing to do)" in cli("update", "--run", place.run).out
     assert files_of(place.run) == there
+
+
+class Death(BaseException):
+    """A process that ends, whatever it is at."""
+
+
+@pytest.mark.parametrize("command", ["update", "train --continue --epochs 1"])
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_death_between_any_two_files_leaves_a_run_that_goes_on(
+    cli: Cli, home: Path, copy_of: Callable[[str], Place], command: str, embedded: bool,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    place = copy_of("folder")
+    numbers = kinds_of(cli("predict", "--run", place.run, "-q"))
+    number = {kind: numbers[name] for name, kind in place.kinds.items()}
+    place.remove(SECOND).add("n.png", 1, 70).rename("s/04.png", "4.png").add(FIRST, 1, 71)
+    if not embedded:
+        for name in ("latents.h5", "labels.h5"):
+            (place.run / name).unlink()
+    kept = shutil.copytree(place.run, tmp_path / "kept")
+    replace, died = os.replace, 0
+    for count in range(40):
+        shutil.rmtree(place.run)
+        shutil.copytree(kept, place.run)
+        left = [count]
+
+        def dying(*paths: Any, left: list[int] = left) -> None:
+            if not left[0]:
+                raise Death
+            left[0] -= 1
+            replace(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", dying)
+            try:
+                assert cli(*command.split(), "--run", place.run).code == 0
+            except Death:
+                died += 1
+            else:
+                break
+        weights = bytes_of(place.run / "weights", "*")
+        if command == "update" or not RunFolder(place.run).manifest().former:
+            again = cli(*command.split(), "--run", place.run)
+        else:
+            again = cli("train", "--resume", "--run", place.run)
+        assert again.code == 0, f"{count}: {again.err}"
+        assert command != "update" or bytes_of(place.run / "weights", "*") == weights
+        predicted = kinds_of(cli("predict", "--run", place.run, "-q"))
+        swap = {} if embedded else {0: 1, 1: 0}  # nothing remembers which cluster had which number
+        wanted = {name: number[kind] for name, kind in place.kinds.items()}
+        others = {name: swap.get(label, label) for name, label in wanted.items()}
+        assert predicted in (wanted, others)
+    assert died > (2 if command == "update" else 5)
