@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -67,7 +68,7 @@ def run_images(context: Context, manifest: Manifest) -> Images:
     kept = kept_images(context, manifest)
     if kept is not None and len(kept.pixels):
         return kept
-    images = load_images(context, source)
+    images = images_there(context, manifest)
     if kept is not None and np.array_equal(kept.marks, images.marks):
         # the file is as it was when its images were hashed
         images = dataclasses.replace(images, known_digest=manifest.data_digest)
@@ -75,6 +76,21 @@ def run_images(context: Context, manifest: Manifest) -> Images:
     if images.digest() != manifest.data_digest:
         raise have_changed(context, manifest, images)
     return images
+
+
+def images_there(context: Context, manifest: Manifest) -> Images:
+    """The images where those of the run lay, whatever they are now; InputError if there are none."""
+    location = manifest.source.location
+    path = location.partition("::")[0]
+    if not (path.startswith("demo:") or os.path.exists(path)):
+        where = context.folder.command("update")
+        raise InputError(
+            "there is no such file or folder",
+            where=location,
+            expected="the images of the run",
+            mend=f"put them back, or say where they are with {where} PATH",
+        )
+    return load_images(context, manifest.source)
 
 
 def have_changed(context: Context, manifest: Manifest, images: Images) -> InputError:

@@ -27,6 +27,7 @@ from aeclust.run.context import Context
 from aeclust.run.images import (
     Known,
     have_changed,
+    images_there,
     kept_images,
     known_fingerprints,
     load_images,
@@ -334,7 +335,7 @@ def pixels_at(
     if present.new is not None and not (present.rows >= 0).any():
         return present.new.pixels[which]
     if present.ids.dtype.kind != "U":  # the array as it is now
-        return load_images(context, manifest.source).pixels[which]
+        return images_there(context, manifest).pixels[which]
     if kept_images(context, manifest) is None:
         listing = look(manifest.source.location, manifest.source.files)
         if listing is not None:

@@ -107,7 +107,7 @@ def test_what_needs_the_images_says_that_they_are_gone(cli: Cli, saved: RunFolde
             cli(*command.split()).error,
             where="the array given to fit",
             what="there is no such file or folder",
-            mend="check the path",
+            mend="put them back, or say where they are with aeclust update PATH",
         )
         assert files_of(saved.path) == before
 
