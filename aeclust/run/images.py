@@ -79,7 +79,7 @@ def run_images(context: Context, manifest: Manifest) -> Images:
 
 
 def images_there(context: Context, manifest: Manifest) -> Images:
-    """The images where those of the run lay, whatever they are now; InputError if there are none."""
+    """The images where those of the run lay, whatever they are now (InputError without any)."""
     location = manifest.source.location
     path = location.partition("::")[0]
     if not (path.startswith("demo:") or os.path.exists(path)):
