@@ -114,6 +114,7 @@ _DETAILS = {
     "image_channels": "count",
     "checkpoint": "count?",
     "run": "text",
+    "former": "text",
     "listing": "text",
     "k": "count",
     "agreement": "share?",

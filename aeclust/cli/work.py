@@ -43,7 +43,7 @@ def train(
     begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
     recipe = training.chosen(None if begun is None else begun.recipe)
     if begun is not None and continue_ and not begun.former and training.epochs is None:
-        from aeclust.run.train import further
+        from aeclust.run.checkpoints import further
 
         recipe = further(recipe)
     if training.write_config:

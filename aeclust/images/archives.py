@@ -22,6 +22,7 @@ _MAX_MEMBERS = 2_000_000
 _MAX_NAME = 1_024
 # before the bytes of a member: so many bytes, of which the last four are the lengths of two texts
 _HEADER, _LENGTHS = 30, 26
+_PIECE = 1 << 20
 _ENCRYPTED = 1  # a bit of the flags of a member
 
 
@@ -55,7 +56,8 @@ class Archive(Listing):
                 raise InputError("holds a file with an endless name", expected="shorter names")
             if not parts[0] or ".." in parts or ":" in parts[0]:
                 raise InputError(f"holds a file named {name!r}", expected="names within it")
-            if member.is_dir() or parts[0] == "__MACOSX" or any(p.startswith(".") for p in parts):
+            hidden = any(part.startswith(".") and part != "." for part in parts)
+            if member.is_dir() or parts[0] == "__MACOSX" or hidden:
                 continue
             if name in members:
                 raise InputError(f"holds two files named {name!r}", expected="one of each name")
@@ -67,7 +69,11 @@ class Archive(Listing):
 
     def open(self, name: str) -> BinaryIO:
         """One of the members in memory, of no image only the first bytes."""
-        member = self.members[name]
+        member = self.members.get(name)
+        if member is None:
+            raise OSError("it is not there")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise OSError("it is packed otherwise than by deflate")  # which cannot be bounded
         if member.flag_bits & _ENCRYPTED:
             raise OSError("it is encrypted")
         if member.file_size > MAX_BYTES:
@@ -81,7 +87,8 @@ class Archive(Listing):
                 file.seek(sum(struct.unpack_from("<HH", header, _LENGTHS)), os.SEEK_CUR)
                 with zipfile.ZipExtFile(file, "r", member) as stream:
                     head = stream.read(HEAD)
-                    return io.BytesIO(head + stream.read() if kind_of(head) else head)
+                    rest = max(0, member.file_size - len(head))
+                    return io.BytesIO(head + _whole(stream, rest) if kind_of(head) else head)
         except AeclustError:
             raise
         except Exception as error:  # whatever zipfile raises on bytes that are no archive
@@ -89,6 +96,15 @@ class Archive(Listing):
 
     def path(self, name: str) -> None:
         """Nowhere by itself."""
+
+
+def _whole(stream: zipfile.ZipExtFile, size: int) -> bytes:
+    """So many bytes of a member, which are unpacked piece by piece, and never more."""
+    pieces = []
+    while size and (piece := stream.read(min(size, _PIECE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def is_array(path: str) -> bool:

@@ -19,7 +19,7 @@ from aeclust.images.lists import LISTS, PathList
 TABLE = "labels.csv"  # of a folder that export made
 TABLE_HEADER = "id,label,confidence,name,file"
 _ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
-_RUNS = ("run.json", "run.json.next")  # a folder with one of them is a run
+_RUNS, _RUN_HEAD = ("run.json", "run.json.next"), 64  # a folder with one of them is a run
 
 
 def is_files(location: str) -> bool:
@@ -113,7 +113,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str, bool]]:
     """Folder, name, and whether it is a link to a folder, of everything visible below."""
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         exported = parent != str(folder) and _is_export(parent, names)  # who names one means it
-        if exported or any(name in names for name in _RUNS):
+        if exported or _is_run(parent, names):
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -124,6 +124,18 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str, bool]]:
         for name in names:
             if not name.startswith("."):
                 yield place, name, False
+
+
+def _is_run(parent: str, names: list[str]) -> bool:
+    """Whether a folder is one of aeclust's runs; other programs have a run.json as well."""
+    for name in _RUNS:
+        if name in names:
+            try:
+                with open(os.path.join(parent, name), "rb") as file:
+                    return b'"format"' in file.read(_RUN_HEAD)
+            except OSError:
+                return True
+    return False
 
 
 def _is_export(parent: str, names: list[str]) -> bool:

@@ -52,7 +52,7 @@ class PathList(Listing):
 
     def where(self, name: str) -> str:
         """The line that names a file."""
-        return f"{self.place}, line {self.lines[name]} ({name})"
+        return f"{self.place}, line {self.lines.get(name, '-')} ({name})"
 
     def path(self, name: str) -> Path:
         """Where one of the files lies."""

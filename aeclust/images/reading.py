@@ -169,6 +169,9 @@ def _is_unclear(picture: Picture | Exception) -> bool:
 
 def _left_out(listing: Listing, number: int, error: Exception) -> LeftOut:
     name, mark = listing.names[number], int(listing.marks[number])
+    # what may be otherwise next time is tried again: a mark that no file has
+    passing = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+    mark = 0 if passing or "pip install" in str(error) else mark
     if isinstance(error, OtherKindError):
         return LeftOut(name, mark, str(error), "")
     return LeftOut(name, mark, "", printable(reason(error)))

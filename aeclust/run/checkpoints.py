@@ -1,7 +1,9 @@
-"""Which epochs of a run keep their weights."""
+"""How many epochs a run that learns on has, and which epochs keep their weights."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Collection
 from typing import Literal, cast
 
@@ -10,6 +12,16 @@ from aeclust.recipe import Recipe
 
 Keep = int | Literal["last", "all"]
 _MOST = 1000
+
+
+def further(recipe: Recipe) -> Recipe:
+    """The recipe of a run that learns on from good weights: a third of the first phase.
+
+    >>> from aeclust.recipe import named
+    >>> further(named("hybrid")).epochs
+    5
+    """
+    return dataclasses.replace(recipe, epochs=math.ceil(recipe.epochs / 3))
 
 
 def checkpoint_epochs(recipe: Recipe, keep: Keep = 12) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.chain import cluster_latents
 from aeclust.errors import at
@@ -22,7 +21,7 @@ from aeclust.run.images import as_in_run, check_channels, describe_images, other
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
-from aeclust.run.predict import Prediction, label_images, label_present
+from aeclust.run.predict import Prediction, label_images, label_present, latents_behind
 from aeclust.run.present import others
 
 
@@ -128,8 +127,8 @@ def latents_of(context: Context, prediction: Prediction) -> NDArray[Any]:
     rows = prediction.present.rows
     if prediction.latents is not None and not (rows >= 0).any():
         return prediction.latents
-    kept = artifact.read(context.folder.latents_file, "latents", mapped=True).arrays["latents"]
-    return joined(kept, prediction.latents, rows)
+    kept = latents_behind(context, prediction.made_of)
+    return joined(kept.arrays["latents"], prediction.latents, rows)
 
 
 def joined(

@@ -127,7 +127,9 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     arrays = {**labels.arrays, "labels": number[values]}
     if "shares" in arrays:
         arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
-    return replace(labels, arrays=arrays), {each: each for each in heirs}
+    # names for the former numbers hold for these, even if the process dies before they are copied
+    details = {**labels.details, "former": former.digest}
+    return replace(labels, arrays=arrays, details=details), {each: each for each in heirs}
 
 
 def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -142,7 +144,7 @@ def _keep_names(
 ) -> None:
     """Names of former clusters for what these have become."""
     stored = read_names(folder)
-    if stored is not None and stored.labels == former.digest:
+    if stored is not None and stored.labels == former.digest and heirs:
         names = {heirs[old]: name for old, name in stored.names.items() if old in heirs}
         write_names(folder, labels.digest, dict(sorted(names.items())))
 

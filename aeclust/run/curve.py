@@ -72,7 +72,7 @@ def current_curve(
     present_images(context, manifest)
     if file.exists():
         kept = artifact.read(file, "curve")
-        if kept.details == wanted:
+        if kept.details == wanted and kept.parents.get("data") == manifest.data_digest:
             return _curve(kept)
         context.log("checkpoints are measured anew: they were measured for something else")
     images = run_images(context, manifest)
@@ -115,6 +115,8 @@ def stale_curve(folder: RunFolder, manifest: Manifest, kept: Artifact) -> str:
     """Why a curve is stale, or an empty text."""
     same = kept.details.get("weights") == _weights(folder)
     same &= kept.details.get("run") == manifest.identity
+    if same and kept.parents.get("data") != manifest.data_digest:
+        return "the images have changed"
     return "" if same else "the checkpoints have changed"
 
 

@@ -16,6 +16,7 @@ from aeclust.run.context import Context
 from aeclust.run.freshness import last_request
 from aeclust.run.latents import current_latents
 from aeclust.run.manifest import Manifest
+from aeclust.run.predict import latents_behind
 
 
 def in_two_dimensions(
@@ -33,7 +34,7 @@ def in_two_dimensions(
     if points is None:
         points = _current_embedding(context, manifest).arrays["embedding"]
     if others is not None:
-        latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
+        latents = latents_behind(context, images.prediction.made_of)
         others = place_by_neighbours(others, latents.arrays["latents"], points)
     return joined(points, others, rows)
 

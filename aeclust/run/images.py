@@ -52,8 +52,10 @@ def as_in_run(manifest: Manifest, source: Source) -> Source:
     source = dataclasses.replace(source, range=source.range or ours.range)
     if source.size is not None or not is_files(source.location):
         return source
-    size = ours.size if source.location == ours.location else manifest.recipe.image_size
-    return dataclasses.replace(source, size=size, fit=ours.fit)
+    own = (source.location, source.files) == (ours.location, ours.files)
+    size = ours.size if own else manifest.recipe.image_size
+    bad = source.skip_bad or (own and ours.skip_bad)
+    return dataclasses.replace(source, size=size, fit=ours.fit, skip_bad=bad)
 
 
 def run_images(context: Context, manifest: Manifest) -> Images:
@@ -124,7 +126,10 @@ def kept_images(context: Context, manifest: Manifest) -> Images | None:
         if file.exists():
             kept = artifact.read(file, "images", mapped=True)
             if kept.parents.get("data") == key and kept.details.get("way") == manifest.source.way:
-                context.kept[key] = _images_of(kept, manifest)
+                images = _images_of(kept, manifest)
+                fits = images.pixels.shape[1:] == manifest.shape[1:]
+                if fits and len(images.marks) in (len(images.pixels), 1):
+                    context.kept[key] = images
     return context.kept[key]
 
 
@@ -220,12 +225,12 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
         parents={"data": images.digest()},
         details={"way": source.way},
     )
-    parts = ({"pixels": block} for block in blocks(images.pixels)) if in_files else ()
-    artifact.write(folder.images_file, kept, len(images) if in_files else 0, parts)
     if images.previews:
         keep_previews(context, manifest, images.previews)
     elif not in_files:  # of a former run
         folder.previews_file.unlink(missing_ok=True)
+    parts = ({"pixels": block} for block in blocks(images.pixels)) if in_files else ()
+    artifact.write(folder.images_file, kept, len(images) if in_files else 0, parts)
     context.kept.clear()
 
 
@@ -248,8 +253,12 @@ def keep_previews(context: Context, manifest: Manifest, previews: Sequence[bytes
 
 def refresh(context: Context, manifest: Manifest, images: Images) -> None:
     """Keep anew what is known of files that were touched, if the folder is free to write in."""
+    if not context.team.leads:
+        return
     with contextlib.suppress(BusyError, WriteError), context.folder.lock():
-        keep_images(context, manifest, images)
+        # another process may have taken in other images meanwhile
+        if context.folder.manifest().data_digest == manifest.data_digest:
+            keep_images(context, manifest, images)
 
 
 # -- what commands ask of them ---------------------------------------------------------------------

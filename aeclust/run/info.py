@@ -98,7 +98,7 @@ def run_info(folder: RunFolder) -> RunInfo:
     manifest, epochs = folder.manifest(), folder.checkpoints()
     files = [
         *(folder.weights_file(epoch) for epoch in epochs),
-        *(folder.resume_file, folder.images_file, folder.previews_file),
+        *(folder.start_file, folder.resume_file, folder.images_file, folder.previews_file),
         *(folder.latents_file, folder.labels_file),
         *(folder.embedding_file, folder.curve_file),
     ]
@@ -165,7 +165,7 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
         return stale_ancestry(folder, manifest, made, epoch)
     if made.kind not in ("images", "previews") and recipe_of(made) != manifest.recipe:
         return "it is of another recipe than the run"
-    learnt = made.kind in ("weights", "resume", "start")
+    learnt = made.kind in ("weights", "resume")
     if made.parents.get("data") != (manifest.weights_digest if learnt else manifest.data_digest):
         return "it is of other images than the run's"
     return ""

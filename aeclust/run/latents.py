@@ -225,7 +225,7 @@ def _reusable(
 ) -> Artifact | None:
     """Latents by the same weights of what the run had before it took in other images."""
     file = context.folder.latents_file
-    if force or not manifest.trained_on or not file.exists():
+    if force or not file.exists():
         return None
     latents = artifact.read(file, "latents", mapped=True)
     other = latents.parents.get("data") != manifest.data_digest

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aeclust import artifact, disk
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError, Interrupted, reason
 from aeclust.run.folder import RunFolder
 
@@ -39,8 +40,14 @@ class Names:
             return ""
         if not folder.labels_file.exists():
             return "the labels are missing"
-        now = artifact.claimed_digest(folder.labels_file)
-        return "" if now == self.labels else "the labels have changed"
+        if artifact.claimed_digest(folder.labels_file) == self.labels:
+            return ""
+        labels = artifact.read(folder.labels_file, "labels")
+        return "" if self.fit(labels) else "the labels have changed"
+
+    def fit(self, labels: Artifact) -> bool:
+        """Whether they name the clusters of labels, which may have the numbers of former ones."""
+        return self.labels in (labels.digest, labels.details.get("former"))
 
     def to_json(self) -> dict[str, object]:
         """As ``names.json`` has it."""

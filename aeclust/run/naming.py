@@ -48,7 +48,7 @@ def current_names(context: Context, labels: Artifact) -> dict[int, str]:
     stored = read_names(context.folder)
     if stored is None or not stored.names:
         return {}
-    if stored.labels != labels.digest:
+    if not stored.fit(labels):
         context.log(
             "names are left out, because the labels have changed since;"
             f" name the clusters anew with {context.folder.command('name 0=NAME')}"
@@ -89,7 +89,7 @@ def give_names(context: Context, names: Mapping[int, str]) -> Named:
         with at(context.folder.labels_file):
             _check_clusters(names, cluster_count(labels))
         stored = read_names(context.folder)
-        kept = stored.names if stored and stored.labels == labels.digest else {}
+        kept = stored.names if stored and stored.fit(labels) else {}
         return Named(_store(context, labels, {**kept, **names}))
 
 

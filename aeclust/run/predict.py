@@ -41,12 +41,15 @@ class Prediction:
         votes, and for an exact duplicate of a training image the confidence of that image.
     latents : ndarray of shape (m, d) or None
         Of those that are none of the run's.
+    made_of : str
+        SHA-256 of the latents that the labels are of; empty if they are of none of the run's.
     """
 
     present: Present
     labels: NDArray[np.int64]
     confidence: NDArray[np.float32]
     latents: NDArray[np.float32] | None = None
+    made_of: str = ""
 
     @property
     def ids(self) -> NDArray[np.int64] | NDArray[np.str_]:
@@ -184,24 +187,25 @@ def label_images(
     known = labels.arrays
     if images.digest() == manifest.data_digest:
         present = Present(images.ids, np.arange(len(images)))
-        return Prediction(present, known["labels"], known["confidence"])
+        made_of = labels.parents["latents"]
+        return Prediction(present, known["labels"], known["confidence"], made_of=made_of)
     describe_images(context, images, manifest.recipe)
     latents, votes = _vote(context, manifest, labels, images)
-    return Prediction(others(images), *votes, latents)
+    return Prediction(others(images), *votes, latents, labels.parents["latents"])
 
 
 def label_present(context: Context, manifest: Manifest, labels: Artifact) -> Prediction:
     """Cluster numbers of the run's images as they are now."""
     present = present_images(context, manifest)
-    rows, known = present.rows, labels.arrays
+    rows, known, made_of = present.rows, labels.arrays, labels.parents["latents"]
     if present.whole:
-        return Prediction(present, known["labels"], known["confidence"])
+        return Prediction(present, known["labels"], known["confidence"], made_of=made_of)
     # a row of -1 takes what stands last, until it is overwritten
     result, confidence, latents = known["labels"][rows], known["confidence"][rows], None
     if present.new is not None:
         latents, votes = _vote(context, manifest, labels, present.new)
         result[rows < 0], confidence[rows < 0] = votes
-    return Prediction(present, result, confidence, latents)
+    return Prediction(present, result, confidence, latents, made_of)
 
 
 def _vote(
@@ -209,8 +213,27 @@ def _vote(
 ) -> tuple[NDArray[np.float32], tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Latents of images that are none of the run's, and their labels and confidences."""
     new = embed_alike(context, manifest, images, int(labels.details["epoch"]))
-    latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
+    latents = latents_behind(context, labels.parents["latents"])
     return new, label_by_neighbours(images.pixels, new, latents, labels)
+
+
+def latents_behind(context: Context, digest: str) -> Artifact:
+    """The run's latents, if they are those that labels were made of.
+
+    Raises
+    ------
+    InputError
+        If another process has made others meanwhile.
+    """
+    latents = artifact.read(context.folder.latents_file, "latents", mapped=True)
+    if latents.digest != digest:
+        raise InputError(
+            "the run has changed meanwhile",
+            where=str(context.folder.path),
+            expected="the latents that its labels were made of",
+            mend="repeat the command",
+        )
+    return latents
 
 
 def label_by_neighbours(

@@ -60,6 +60,8 @@ class Present:
         As of :class:`~aeclust.images.Images`.
     left_out, unread : tuple of LeftOut
         Files that give no image, and of these the ones that nobody has been told of yet.
+    remarks : tuple of str
+        What the user should know of the values of the new ones.
     """
 
     ids: Ids
@@ -71,6 +73,7 @@ class Present:
     marks: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     left_out: tuple[LeftOut, ...] = ()
     unread: tuple[LeftOut, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -122,7 +125,17 @@ def count_present(context: Context, manifest: Manifest) -> int:
     known = known_fingerprints(context, manifest)
     if path.startswith("demo:") or known is None or not os.path.exists(path):
         return manifest.shape[0]  # as far as is known; reading them says more
-    return int((compare(context, manifest, look(path, source.files), known).rows >= 0).sum())
+    return int((_compared(context, manifest, known).rows >= 0).sum())
+
+
+def _compared(context: Context, manifest: Manifest, known: Known) -> Present:
+    """What :func:`compare` gives, worked out once in a command."""
+    source = manifest.source
+    key = f"compared {manifest.data_digest} {source.location} {source.files}"
+    if key not in context.present:
+        listing = look(source.location.partition("::")[0], source.files)
+        context.present[key] = compare(context, manifest, listing, known)
+    return context.present[key]
 
 
 def _present(context: Context, manifest: Manifest, *, taking: bool) -> Present:
@@ -141,8 +154,9 @@ def _present(context: Context, manifest: Manifest, *, taking: bool) -> Present:
         if taking:  # an update that was killed left nothing to know them by
             return others(images)
         raise have_changed(context, manifest, images)
-    present = compare(context, manifest, look(path, source.files), known)
+    present = _compared(context, manifest, known)
     if (present.rows >= 0).any():
+        _remember(context, manifest, present)
         return present
     if present.new is None:  # an empty folder, such as a disk is mounted at
         context.log(f"{source.location} is empty; {_AS_IT_STANDS}")
@@ -177,17 +191,19 @@ def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: 
     source, n = manifest.source, manifest.shape[0]
     marks = np.array([mark_of(source.location.partition("::")[0])], np.uint64)
     if kept is not None and np.array_equal(kept.marks, marks):
-        return Present(known[0], np.arange(n))
+        return Present(known[0], np.arange(n), marks=marks)
     images = load_images(context, source)
     if images.digest() == manifest.data_digest:
-        if kept is not None:
-            refresh(context, manifest, dataclasses.replace(kept, marks=images.marks))
-        return Present(known[0], np.arange(n))
+        return Present(known[0], np.arange(n), marks=images.marks)
     rows = match(known, images.ids, images.fingerprints)
     added = np.flatnonzero(rows < 0)
     new = None
     if len(added):
-        new = dataclasses.replace(images, pixels=images.pixels[added], ids=images.ids[added])
+        some: Any = added
+        if added[-1] - added[0] == len(added) - 1:  # at one place: nothing is copied
+            some = slice(added[0], added[-1] + 1)
+        new = dataclasses.replace(images, pixels=images.pixels[some], ids=images.ids[some])
+        new = dataclasses.replace(new, known_digest="", known_fingerprints=None)
     return _described(known, Present(images.ids, rows, new, marks=images.marks))
 
 
@@ -230,9 +246,8 @@ def _of_files(
         marks=listing.marks[places[order]],
         left_out=tuple(sorted([*still, *read.left_out])),
         unread=read.left_out,
+        remarks=read.remarks,
     )
-    if kept is not None and (len(read) or present.left_out != kept.left_out):
-        _remember(context, manifest, kept, present)
     return _described(known, present)
 
 
@@ -268,14 +283,20 @@ def _described(known: Known, present: Present) -> Present:
     )
 
 
-def _remember(context: Context, manifest: Manifest, kept: Images, present: Present) -> None:
+def _remember(context: Context, manifest: Manifest, present: Present) -> None:
     """Spare the next command from reading files again that were touched and are as they were."""
-    marks, ours = kept.marks.copy(), present.rows >= 0
-    rows = present.rows[ours]
-    same = kept.ids[rows] == present.ids[ours]
-    marks[rows[same]] = present.marks[ours][same]
-    if present.left_out != kept.left_out or not np.array_equal(marks, kept.marks):
-        left_out = present.left_out
+    kept = kept_images(context, manifest)
+    if kept is None:
+        return
+    marks, left_out = kept.marks, present.left_out
+    if present.ids.dtype.kind != "U":
+        marks, left_out = (present.marks if present.whole else marks), kept.left_out
+    else:
+        marks, ours = marks.copy(), present.rows >= 0
+        rows = present.rows[ours]
+        same = kept.ids[rows] == present.ids[ours]
+        marks[rows[same]] = present.marks[ours][same]
+    if left_out != kept.left_out or not np.array_equal(marks, kept.marks):
         refresh(context, manifest, dataclasses.replace(kept, marks=marks, left_out=left_out))
 
 
@@ -302,6 +323,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
         name = "name" if present.ids.dtype.kind == "U" else "row number"
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
         lines.append(f"{len(present.renamed):,} {has} now ({_first(present.renamed)})")
+    lines += present.remarks
     damaged = [each for each in present.unread if not each.kind]
     if damaged:
         first = f"{printable(damaged[0].name)}: {damaged[0].why}"

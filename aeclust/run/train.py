@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from aeclust import disk
 from aeclust.errors import InputError, Interrupted, at
-from aeclust.images import Images, Source, check_enough, load, truth
+from aeclust.images import Images, Source, check_enough, is_files, load, truth
 from aeclust.network import training
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Moment, Snapshot
@@ -55,16 +56,6 @@ class Trained:
     checkpoints: list[int]
     did_train: bool
     metrics: dict[str, float]
-
-
-def further(recipe: Recipe) -> Recipe:
-    """The recipe of a run that learns on from good weights: a third of the first phase.
-
-    >>> from aeclust.recipe import named
-    >>> further(named("hybrid")).epochs
-    5
-    """
-    return dataclasses.replace(recipe, epochs=math.ceil(recipe.epochs / 3))
 
 
 def train(
@@ -132,7 +123,14 @@ def train(
     if former is not None and learn_on:
         manifest = dataclasses.replace(manifest, former=former.identity)
     elif former is not None:
-        manifest = dataclasses.replace(manifest, trained_on=former.trained_on, former=former.former)
+        manifest = dataclasses.replace(
+            manifest,
+            trained_on=former.trained_on,
+            former=former.former,
+            flattened=former.flattened,
+            threads=former.threads,
+        )
+    _check_apart(folder, source)
     with at(source.location):
         check_enough(images.pixels, recipe.k)
         training.check_batches(len(images), recipe, team)
@@ -170,6 +168,18 @@ def _images_now(context: Context, manifest: Manifest, source: Source) -> Images:
         return load_images(context, source, preview=True)
     moved = moved_to(context, manifest, source)
     return as_images(context, moved, present_images(context, moved, taking=True))
+
+
+def _check_apart(folder: RunFolder, source: Source) -> None:
+    """Refuse a run folder that holds its images: what is below it is never one."""
+    home, images = (Path(os.path.realpath(path)) for path in (folder.path, source.location))
+    if is_files(source.location) and images.is_relative_to(home):
+        raise InputError(
+            "the run folder is or holds the folder of the images",
+            where="`run`",
+            expected="another folder; one among the images will do",
+            mend="change `run`, or leave it out",
+        )
 
 
 def _check_validation(manifest: Manifest) -> None:
@@ -211,8 +221,9 @@ def _prepare(
         if resume:
             _refuse_other(folder.manifest(), manifest, folder)
             if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
-                if manifest != folder.manifest():  # the images lie elsewhere
-                    folder.write_manifest(manifest)
+                if manifest.source != folder.manifest().source:  # the images lie elsewhere
+                    moved = dataclasses.replace(folder.manifest(), source=manifest.source)
+                    folder.write_manifest(moved)
                 context.log(f"{folder.path}: finished already, nothing to do")
                 return _Start(finished=True)
             snapshot = read_snapshot(folder, manifest)

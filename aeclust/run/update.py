@@ -15,7 +15,6 @@ from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_count, common_rows, current_labels
 from aeclust.run.context import Context
 from aeclust.run.images import keep_images
-from aeclust.run.latents import log_unfinished
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, count_present, present_images, remember_whole
 from aeclust.run.previews import as_images
@@ -66,14 +65,13 @@ def update(context: Context, source: Source | None = None) -> Updated:
     folder = context.folder
     with folder.lock():
         manifest = folder.manifest()
-        if folder.resume_file.exists():
+        if folder.resume_file.exists() or folder.unfinished(manifest):
             raise InputError(
                 "training is not finished",
                 where=str(folder.path),
                 expected="a finished run",
                 mend=f"finish it first with {folder.command('train --resume')}",
             )
-        log_unfinished(context, manifest)
         moved = manifest if source is None else moved_to(context, manifest, source)
         present = present_images(context, moved, taking=True)
         former = _labels(context)
@@ -94,6 +92,14 @@ def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
         If most of the run's images are not there.
     """
     location, moved = source.location, _elsewhere(manifest, source)
+    for name in ("layout", "range", "skip_bad"):
+        if getattr(source, name) not in (None, False, getattr(manifest.source, name)):
+            raise InputError(
+                "the run reads its images otherwise",
+                where=f"`{name}`",
+                expected="what it was trained with",
+                mend="leave it out, or train again with `force`",
+            )
     if moved == manifest:
         return manifest
     if not os.path.exists(location.partition("::")[0]):
