@@ -114,9 +114,9 @@ def updated_answer(run: Path, updated: Updated) -> Answer:
     if counts:
         text += f", {', '.join(counts)}"
     text += f", in clusters of {', '.join(map(str, updated.sizes))}"
-    if counts and updated.moved is not None:
+    if not updated.fresh and updated.moved is not None:
         text += f"; {updated.moved:,} of those that were there are in another cluster now"
-    if not counts:
+    if updated.fresh:
         text += _FRESH
     return Answer(text, {"run": str(run), **asdict(updated)})
 

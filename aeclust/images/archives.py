@@ -7,6 +7,7 @@ import os
 import re
 import struct
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ _MAX_NAME = 1_024
 # before the bytes of a member: so many bytes, of which the last four are the lengths of two texts
 _HEADER, _LENGTHS = 30, 26
 _PIECE = 1 << 20
+_UNIX, _SAYS_UTF8 = 3, 0x800
 _ENCRYPTED = 1  # a bit of the flags of a member
 
 
@@ -50,7 +52,7 @@ class Archive(Listing):
             raise InputError(f"holds {len(infos):,} files", expected=f"up to {_MAX_MEMBERS:,}")
         members: dict[str, zipfile.ZipInfo] = {}
         for member in infos:
-            name = member.filename
+            name = _name(member)
             parts = re.split(r"[/\\]", name)
             if len(name) > _MAX_NAME:
                 raise InputError("holds a file with an endless name", expected="shorter names")
@@ -96,6 +98,14 @@ class Archive(Listing):
 
     def path(self, name: str) -> None:
         """Nowhere by itself."""
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The name of a member: Unix writes UTF-8 even where it does not say so."""
+    if member.create_system == _UNIX and not member.flag_bits & _SAYS_UTF8:
+        with suppress(UnicodeError):
+            return member.filename.encode("cp437").decode()
+    return member.filename
 
 
 def _whole(stream: zipfile.ZipExtFile, size: int) -> bytes:

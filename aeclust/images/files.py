@@ -93,11 +93,15 @@ def _chosen(folder: Path, files: Sequence[str]) -> Listing:
 
 
 def _folder(folder: Path) -> Listing:
-    names: list[str] = []
-    links: list[str] = []
-    for parent, name, is_link in _walk(folder):
-        (links if is_link else names).append((parent / name).as_posix())
-    notes = _linked(sorted(links, key=os.fsencode))
+    names, links, closed, odd = list[str](), list[str](), list[str](), list[str]()
+    for parent, name, is_link in _walk(folder, closed):
+        path = (parent / name).as_posix()
+        (links if is_link else names if _is_utf8(path) else odd).append(path)
+    notes = (
+        *_counted(links, "linked folder"),
+        *_counted(closed, "folder that cannot be read", "folders that cannot be read"),
+        *_counted(odd, "file whose name is not UTF-8", "files whose names are not UTF-8"),
+    )
     return dataclasses.replace(_listing(folder, names), notes=notes)
 
 
@@ -109,9 +113,20 @@ def _listing(folder: Path, names: Iterable[str]) -> Listing:
     return Listing(folder, tuple(inorder), marks)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str, bool]]:
-    """Folder, name, and whether it is a link to a folder, of everything visible below."""
-    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+def _walk(folder: Path, closed: list[str]) -> Iterator[tuple[Path, str, bool]]:
+    """Folder, name, and whether it is a link to a folder, of everything visible below.
+
+    Folders that cannot be read are added to those that are `closed`, but for the first.
+    """
+
+    def pass_over(error: OSError) -> None:
+        place = str(error.filename)
+        if place == str(folder):
+            mend = "check its permissions"
+            raise InputError(f"cannot be read ({reason(error)})", where=place, mend=mend) from error
+        closed.append(Path(place).relative_to(folder).as_posix())
+
+    for parent, folders, names in os.walk(folder, onerror=pass_over):
         exported = parent != str(folder) and _is_export(parent, names)  # who names one means it
         if exported or _is_run(parent, names):
             folders.clear()
@@ -152,13 +167,19 @@ def _is_export(parent: str, names: list[str]) -> bool:
         return False
 
 
-def _refuse_folder(error: OSError) -> None:
-    place, mend = str(error.filename), "check its permissions"
-    raise InputError(f"cannot be read ({reason(error)})", where=place, mend=mend) from error
-
-
-def _linked(links: list[str]) -> tuple[str, ...]:
-    """Folders that are not followed: they may lead anywhere."""
-    if not links:
+def _counted(paths: list[str], one: str, several: str = "") -> tuple[str, ...]:
+    """How many there are of something that is passed over, and the first of them."""
+    if not paths:
         return ()
-    return (f"{len(links)} linked folder{'s' * (len(links) != 1)} ({printable(links[0])})",)
+    first = printable(os.fsencode(min(paths, key=os.fsencode)).decode(errors="backslashreplace"))
+    what = one if len(paths) == 1 else several or f"{one}s"
+    return (f"{len(paths)} {what} ({first})",)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file of ours can hold a name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

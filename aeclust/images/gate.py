@@ -210,7 +210,8 @@ def opened(kind: str, file: BinaryIO, head: bytes, draft: int | None) -> ImageFi
 
 def _check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
     if width * height > most:
-        raise ValueError(f"{width} x {height} is over {most} pixels")
+        what = f"has {width} x {height} pixels, more than the {most:,} that are read"
+        raise NoImageError(what, "make it smaller")
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

@@ -85,6 +85,8 @@ def _labels(context: Context, manifest: Manifest, request: Request, *, force: bo
         reason = stale_labels(folder, manifest, labels, request)
         if not reason:
             return Made(labels, fresh=True)
+        if labels.details.get("run") in manifest.former:
+            reason = "the network has learnt on since"
         context.log(f"labels are made anew: {reason}")
     former = labels if labels is not None and _grown(manifest, labels) else None
     with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
@@ -93,6 +95,9 @@ def _labels(context: Context, manifest: Manifest, request: Request, *, force: bo
         heirs: dict[int, int] = {}
         if former is not None:
             labels, heirs = numbered_as(former, labels)
+            lost = cluster_count(former) - len(heirs)
+            if lost:
+                context.log(f"{lost} of the clusters of before are no more; the others keep names")
         labels = labels.with_digest(artifact.write(file, labels))
         if former is not None:
             _keep_names(folder, former, labels, heirs)
@@ -100,9 +105,12 @@ def _labels(context: Context, manifest: Manifest, request: Request, *, force: bo
 
 
 def _grown(manifest: Manifest, labels: Artifact) -> bool:
-    """Whether the run has taken in other images, or learnt on, since labels were made."""
+    """Whether labels are of other images, or of a run that this one has learnt on from."""
     run, data = labels.details.get("run"), labels.parents.get("data")
-    return run == manifest.former or (run == manifest.identity and data != manifest.data_digest)
+    if run in manifest.former:
+        return True
+    # while a run learns on, its labels are of whatever it has come to
+    return run == manifest.identity and (data != manifest.data_digest or bool(manifest.former))
 
 
 def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int, int]]:
@@ -111,7 +119,7 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     Returns
     -------
     labels : Artifact
-        With other numbers, if there are as many clusters as before; else as they were.
+        With the numbers of before, if there are as many clusters; else in that order.
     heirs : dict of int to int
         The cluster that each former cluster has become, by the best one-to-one matching of the
         images that both have.
@@ -122,11 +130,16 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     number = best_names(values[new], was, max(counts))
     shared = set(zip(was.tolist(), values[new].tolist(), strict=True))
     heirs = {int(number[j]): j for j in range(counts[1]) if (int(number[j]), j) in shared}
-    if counts[0] != counts[1]:
-        return labels, heirs
+    if counts[0] != counts[1]:  # in the order of before, and what is new behind
+        order = [*(heirs[old] for old in sorted(heirs)), *range(counts[1])]
+        number = np.empty(counts[1], np.int64)
+        number[[*dict.fromkeys(order)]] = np.arange(counts[1])
+        heirs = {old: int(number[j]) for old, j in heirs.items()}
     arrays = {**labels.arrays, "labels": number[values]}
     if "shares" in arrays:
         arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
+    if counts[0] != counts[1]:
+        return replace(labels, arrays=arrays), heirs
     # names for the former numbers hold for these, even if the process dies before they are copied
     details = {**labels.details, "former": former.digest}
     return replace(labels, arrays=arrays, details=details), {each: each for each in heirs}

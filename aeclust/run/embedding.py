@@ -11,6 +11,7 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters import reduction
 from aeclust.clusters.neighbours import place_by_neighbours
+from aeclust.errors import BusyError, WriteError
 from aeclust.run.clustered import Clustered, joined
 from aeclust.run.context import Context
 from aeclust.run.freshness import last_request
@@ -57,8 +58,12 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
         parents={**latents.parents, "latents": latents.digest},
         details={**latents.details, **({"substitutions": remarks} if remarks else {})},
     )
-    with context.folder.lock():
-        return drawn.with_digest(artifact.write(file, drawn))
+    try:
+        with context.folder.lock():
+            return drawn.with_digest(artifact.write(file, drawn))
+    except (BusyError, WriteError) as error:  # the picture may go elsewhere
+        context.log(f"the points are not kept: {error.where}: {error.what}")
+        return drawn
 
 
 def _draw(

@@ -115,6 +115,11 @@ class RunFolder:
         last, wanted = max(self.checkpoints(), default=0), manifest.checkpoints[-1]
         if last >= wanted:
             return ""
+        if (process := self.worker()) not in (None, os.getpid()):
+            return (
+                f"training goes on (process {process}), and these are the weights after epoch"
+                f" {last} of {wanted}"
+            )
         return (
             f"training stopped before its end, and these are the weights after epoch {last} of"
             f" {wanted}; go on with {self.command('train --resume')}"

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aeclust.artifact import MAX_SEED
 from aeclust.errors import InputError
 from aeclust.images import FITS, Source
 from aeclust.recipe import Recipe
 from aeclust.run.checkpoints import checkpoint_epochs
 
-_FORMAT = 1
+_FORMAT, _SOME = 1, 8
 _MAX_THREADS = 1024
 
 
@@ -43,10 +46,10 @@ class Manifest:
     trained_on : str
         SHA-256 of the images that the weights learnt from, if ``aeclust update`` has taken in
         others since; else empty.
-    first : str
-        The id of one of the images, if they are files: where it is, the others are.
-    former : str
-        The :attr:`identity` of the run whose weights this one began with; else empty.
+    some : tuple of str
+        Ids of a few of the images, if they are files: where one of them is, the others are.
+    former : tuple of str
+        The :attr:`identity` of every run that this one learnt on from, the first one first.
     threads : int or None
         That it is trained with, and that later commands take; None where nobody chose.
     """
@@ -60,9 +63,9 @@ class Manifest:
     val_labels: str | None = None
     kept: tuple[int, ...] | None = None
     flattened: bool = False
-    first: str = ""
+    some: tuple[str, ...] = ()
     trained_on: str = ""
-    former: str = ""
+    former: tuple[str, ...] = ()
     threads: int | None = None
 
     @property
@@ -74,7 +77,7 @@ class Manifest:
     def identity(self) -> str:
         """What the weights depend on, as one SHA-256: requests made of another run are void."""
         decisive = [self.recipe.to_json(), self.seed, self.weights_digest]
-        decisive += [self.former] if self.former else []
+        decisive += [list(self.former)] if self.former else []
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -93,9 +96,9 @@ class Manifest:
             # most runs have none of these
             **({} if self.kept is None else {"kept": list(self.kept)}),
             **({"flattened": True} if self.flattened else {}),
-            **({"first": self.first} if self.first else {}),
+            **({"some": list(self.some)} if self.some else {}),
             **({"trained_on": self.trained_on} if self.trained_on else {}),
-            **({"former": self.former} if self.former else {}),
+            **({"former": list(self.former)} if self.former else {}),
             **({} if self.threads is None else {"threads": self.threads}),
         }
 
@@ -148,9 +151,9 @@ class Manifest:
             val_labels=validation["labels"],
             kept=tuple(map(int, values["kept"])) if "kept" in values else None,
             flattened=values.get("flattened", False) is True,
-            first=str(values.get("first", "")),
+            some=tuple(map(str, values.get("some", ()))),
             trained_on=str(values.get("trained_on", "")),
-            former=str(values.get("former", "")),
+            former=tuple(map(str, values.get("former", ()))),
             threads=threads,
         )
 
@@ -158,6 +161,13 @@ class Manifest:
 # Where run.json has paths, which may have a second form beside them: relative to the run folder.
 _PATHS = (("data", "location"), ("validation", "images"), ("validation", "labels"))
 _NEAR = "near_"
+
+
+def some_of(ids: NDArray[Any]) -> tuple[str, ...]:
+    """Ids of a few images in files, from all over; none of rows of an array."""
+    if ids.dtype.kind != "U":
+        return ()
+    return tuple(ids[np.unique(np.linspace(0, len(ids) - 1, _SOME).astype(int))].tolist())
 
 
 def with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
@@ -177,17 +187,17 @@ def with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
 def found_again(home: Path, values: Any) -> Any:
     """The content of ``run.json`` with paths of what is there, beside the run folder first.
 
-    A folder beside it that has none of the images is another one, if there is one as it was.
+    A folder there that has none of the images is another one.
     """
-    first = str(dict(values).get("first", ""))
+    some = [str(name) for name in dict(values).get("some", ())]
     for part, name in _PATHS:
         near = dict(values[part]).get(_NEAR + name)
         values[part] = {key: v for key, v in values[part].items() if key != _NEAR + name}
         if near is None:
             continue
         place = os.path.abspath(os.path.join(home, str(near)))
-        path, was = (each.partition("::")[0] for each in (place, str(values[part][name])))
-        right = os.path.exists(os.path.join(path, first) if os.path.isdir(path) else path)
-        if right or (os.path.exists(path) and not os.path.exists(was)):
+        path = place.partition("::")[0]
+        ours = not some or any(os.path.lexists(os.path.join(path, each)) for each in some)
+        if os.path.exists(path) and (ours or not os.path.isdir(path)):
             values[part][name] = place
     return values

@@ -324,7 +324,8 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
         lines.append(f"{len(present.renamed):,} {has} now ({_first(present.renamed)})")
     lines += present.remarks
-    damaged = [each for each in present.unread if not each.kind]
+    said = set(present.gone)
+    damaged = [each for each in present.unread if not each.kind and each.name not in said]
     if damaged:
         first = f"{printable(damaged[0].name)}: {damaged[0].why}"
         lines.append(f"{len(damaged):,} cannot be read ({first}) and left out")

@@ -31,7 +31,7 @@ from aeclust.run.images import (
     load_images,
     run_images,
 )
-from aeclust.run.manifest import Manifest
+from aeclust.run.manifest import Manifest, some_of
 from aeclust.run.present import present_images
 from aeclust.run.previews import as_images
 from aeclust.run.update import moved_to, shared
@@ -112,7 +112,7 @@ def train(
         source=source,
         data_digest=images.digest(),
         shape=images.pixels.shape,
-        first=str(images.ids[0]) if images.ids.dtype.kind == "U" else "",
+        some=some_of(images.ids),
         recipe=recipe,
         seed=seed,
         val_images=val_images,
@@ -121,7 +121,8 @@ def train(
         threads=context.threads,
     )
     if former is not None and learn_on:
-        manifest = dataclasses.replace(manifest, former=former.identity)
+        ancestors = (*former.former, former.identity)
+        manifest = dataclasses.replace(manifest, former=ancestors)
     elif former is not None:
         manifest = dataclasses.replace(
             manifest,

@@ -15,9 +15,11 @@ from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_count, common_rows, current_labels
 from aeclust.run.context import Context
 from aeclust.run.images import keep_images
-from aeclust.run.manifest import Manifest
+from aeclust.run.manifest import Manifest, some_of
 from aeclust.run.present import Present, count_present, present_images, remember_whole
 from aeclust.run.previews import as_images
+
+_MANY = 0.1  # of the images
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Updated:
         Images that are in another cluster than before; None if nothing was clustered before.
     sizes : list of int
         Of the clusters, by their number.
+    fresh : bool
+        Whether all was as it is.
     """
 
     images: int
@@ -43,6 +47,7 @@ class Updated:
     renamed: int
     moved: int | None
     sizes: list[int]
+    fresh: bool
 
 
 def update(context: Context, source: Source | None = None) -> Updated:
@@ -80,7 +85,13 @@ def update(context: Context, source: Source | None = None) -> Updated:
         if not present.whole:
             moved = take_in(context, moved, present)
         labels = current_labels(context, moved)
-    return summary(present, former, labels)
+    updated = summary(present, former, labels)
+    if updated.moved and updated.moved > _MANY * updated.images:
+        context.log(
+            f"warning: {updated.moved:,} images are in another cluster than before, far more than"
+            " came and went: the clusters are not stable; see the report for how sure they are"
+        )
+    return updated
 
 
 def moved_to(context: Context, manifest: Manifest, source: Source) -> Manifest:
@@ -136,7 +147,7 @@ def take_in(context: Context, manifest: Manifest, present: Present) -> Manifest:
         manifest,
         data_digest=digest,
         shape=images.pixels.shape,
-        first=str(images.ids[0]) if images.ids.dtype.kind == "U" else "",
+        some=some_of(images.ids),
         trained_on="" if digest == learnt else learnt,
     )
     keep_images(context, taken, images)
@@ -162,6 +173,7 @@ def summary(present: Present, former: Artifact | None, labels: Artifact) -> Upda
         renamed=len(present.renamed),
         moved=moved,
         sizes=sizes.tolist(),
+        fresh=present.whole and former is not None and former.digest == labels.digest,
     )
 
 

@@ -218,7 +218,7 @@ def test_skip_bad_lists_what_it_left_out_and_why(tmp_path: Path) -> None:
         "a.png: is text, not an image",
         "c.png: not a regular file",
         "d.jpg: image file is truncated",
-        "e.png: 9000 x 9000 is over 64000000 pixels",
+        "e.png: has 9000 x 9000 pixels, more than the 64,000,000 that are read",
         "f.png: no whole GIF image: ",
         "g.png: No such file or directory",
     ]
@@ -236,8 +236,14 @@ def test_skip_bad_lists_what_it_left_out_and_why(tmp_path: Path) -> None:
     [
         (b"text", "is text, not an image"),
         (saved(flat(1), "BMP")[:60], "cannot be read (image file is truncated "),
-        (png_that_claims(9_000, 9_000), "cannot be read (9000 x 9000 is over 64000000 pixels)"),
-        (png_that_claims(90_000, 90_000), "cannot be read (90000 x 90000 is over 64000000 pixels)"),
+        (
+            png_that_claims(9_000, 9_000),
+            "has 9000 x 9000 pixels, more than the 64,000,000 that are read",
+        ),
+        (
+            png_that_claims(90_000, 90_000),
+            "has 90000 x 90000 pixels, more than the 64,000,000 that are read",
+        ),
     ],
 )
 def test_a_file_that_is_no_image_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
@@ -287,15 +293,16 @@ def test_a_folder_has_no_keys(tmp_path: Path) -> None:
         load(Source(location=f"{tmp_path}::x"))
 
 
-def test_a_file_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_left_out_and_said(tmp_path: Path) -> None:
     source = pictures({"a.png": flat(1)})(tmp_path)
     with open(os.fsencode(source.location) + b"/\xff.png", "wb") as file:
         file.write(b"x")
-    with refused(what="a file name is not UTF-8", where="\udcff.png", mend="rename it"):
-        load(source)
+    images = load(source)
+    assert images.ids.tolist() == ["a.png"]
+    assert images.skipped == ["1 file whose name is not UTF-8 (\\xff.png)"]
 
 
-def test_a_folder_that_may_not_be_listed_is_not_passed_over(
+def test_a_folder_that_may_not_be_listed_is_left_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = pictures({"a.png": flat(1), "closed/b.png": flat(2)})(tmp_path)
@@ -307,6 +314,17 @@ def test_a_folder_that_may_not_be_listed_is_not_passed_over(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    what, where = "cannot be read (Permission denied)", f"{tmp_path}/in/closed"
-    with refused(what=what, where=where, mend="check its permissions"):
+    images = load(source)
+    assert images.ids.tolist() == ["a.png"]
+    assert images.skipped == ["1 folder that cannot be read (closed)"]
+    with refused(what="cannot be read (Permission denied)", mend="check its permissions"):
+        load(Source(location=f"{tmp_path}/in/closed"))
+
+
+@pytest.mark.parametrize("side", [9_000, 90_000])
+def test_an_image_beyond_the_cap_says_so_before_it_is_decoded(side: int, tmp_path: Path) -> None:
+    source = pictures({"a.png": png_that_claims(side, side)})(tmp_path)
+    what = f"has {side} x {side} pixels, more than the 64,000,000 that are read"
+    mend = "make it smaller, or leave such files out with `skip_bad`"
+    with refused(what=what, where=f"{tmp_path}/in/a.png", mend=mend):
         load(source)

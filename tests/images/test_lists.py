@@ -346,3 +346,20 @@ def test_pixels_of_an_archive_and_of_its_folder_are_the_same(tmp_path: Path) -> 
     digests = {load(Source(location=str(p))).digest() for p in (path, folder / "a.txt")}
     (folder / "a.txt").unlink()
     assert digests == {load(Source(location=str(folder))).digest()}
+
+
+def test_names_that_unix_wrote_are_utf8_even_where_it_is_not_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(_unflagged("ü.png".encode()))
+    assert load(Source(location=str(path))).ids.tolist() == ["ü.png"]
+
+
+def _unflagged(name: bytes) -> bytes:
+    """An archive of one stored picture, whose name is bytes that nothing is said of."""
+    crc, size = zlib.crc32(PNG), len(PNG)
+    common = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
+    local = b"PK\3\4" + common + name + PNG
+    more = struct.pack("<HHHII", 0, 0, 0, 0, 0)
+    central = b"PK\1\2" + struct.pack("<BB", 20, 3) + common + more + name
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
+    return local + central + b"PK\5\6" + end

@@ -10,6 +10,8 @@ import csv
 import io
 import os
 import shutil
+import signal
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +22,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import RECIPE, Cli, Result, bytes_of, files_of, run_quietly
+from support import RECIPE, Cli, Result, bytes_of, check_error, files_of, run_quietly
 
+from aeclust.artifact import Artifact
+from aeclust.cli.terminal import Terminal
+from aeclust.network.training import Moment
+from aeclust.run import predict as predicting
+from aeclust.run import present as looking
+from aeclust.run.clusters import numbered_as
 from aeclust.run.folder import RunFolder
 
 N = 24
@@ -79,6 +87,22 @@ class Place:
         np.save(self.data, np.stack([picture(*image) for image in images]))
         self.kinds = {str(row): kind for row, (kind, _) in enumerate(images)}
 
+    def pack(self, images: dict[str, tuple[int, int]]) -> None:
+        """Write an archive of images by their names."""
+        with zipfile.ZipFile(self.data, "w") as file:
+            for name, image in images.items():
+                out = io.BytesIO()
+                Image.fromarray(picture(*image)).save(out, "PNG")
+                file.writestr(name, out.getvalue())
+        self.kinds = {name: kind for name, (kind, _) in images.items()}
+
+    def enlist(self, images: dict[str, tuple[int, int]]) -> None:
+        """Write a list of images, and their files beside it."""
+        for name, image in images.items():
+            Image.fromarray(picture(*image)).save(self.data.parent / name)
+        self.data.write_text("".join(f"{name}\n" for name in images))
+        self.kinds = {name: kind for name, (kind, _) in images.items()}
+
     def move(self, *, run: str = "", data: str = "") -> None:
         """Move one of them, or both, into another folder."""
         world = self.data.parents[1]
@@ -91,6 +115,9 @@ class Place:
 
 
 IMAGES = [(i % 2, i) for i in range(N)]
+NAMED = {f"{i:02}.png": image for i, image in enumerate(IMAGES)}
+WITHOUT = {name: image for name, image in NAMED.items() if name != "00.png"}
+PLACES = {"folder": "photos", "array": "x.npy", "archive": "photos.zip", "list": "list.txt"}
 FIRST, SECOND = "s/00.png", "s/01.png"
 
 
@@ -98,15 +125,20 @@ FIRST, SECOND = "s/00.png", "s/01.png"
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Place]:
     """A clustered and named run of each kind; not to be touched."""
     places = {}
-    for kind in ("folder", "array"):
+    for kind, data in PLACES.items():
         home = tmp_path_factory.mktemp(kind) / "home"
         home.mkdir()
-        place = Place(home / "run", home / ("photos" if kind == "folder" else "x.npy"))
-        if kind == "folder":
-            for i, image in enumerate(IMAGES):
-                place.add(f"s/{i:02}.png", *image)
-        else:
-            place.rows(IMAGES)
+        place = Place(home / "run", home / data)
+        match kind:
+            case "folder":
+                for name, image in NAMED.items():
+                    place.add(f"s/{name}", *image)
+            case "array":
+                place.rows(IMAGES)
+            case "archive":
+                place.pack(NAMED)
+            case "list":
+                place.enlist(NAMED)
         known = home / "known.csv"
         known.write_text(
             "id,label\n" + "".join(f"{n},{NAMES[k]}\n" for n, k in place.kinds.items())
@@ -126,7 +158,8 @@ def copy_of(worlds: dict[str, Place], tmp_path: Path) -> Callable[[str], Place]:
 
     def make(kind: str) -> Place:
         there = worlds[kind]
-        home = shutil.copytree(there.run.parent, tmp_path / "w" / "home")
+        home = tmp_path / "w" / ("home-2" if (tmp_path / "w").exists() else "home")
+        shutil.copytree(there.run.parent, home)
         run = RunFolder(home / there.run.name)
         run.write_manifest(run.manifest())  # where its images lie now
         return Place(run.path, home / there.data.name, dict(there.kinds))
@@ -185,6 +218,17 @@ def _run_out_again(place: Place) -> None:
     run.write_manifest(run.manifest())
     place.move(run="elsewhere")
     Image.new("RGB", (8, 8), "red").save(place.run.parent / "other.png")
+
+
+def _emptied(place: Place) -> None:
+    kinds = place.kinds
+    place.pack({})
+    place.kinds = kinds
+
+
+def _delete_of_list(place: Place) -> None:
+    (place.data.parent / "00.png").unlink()
+    del place.kinds["00.png"]
 
 
 def _backup(place: Place) -> None:
@@ -307,6 +351,27 @@ EVENTS = [
         )
     ),
     Event("array", "other images", lambda p: p.rows([(0, 80), (1, 81)]), refused=NONE),
+    *(
+        Event(kind, name, partial(write, images=images), says)
+        for kind, write in (("archive", Place.pack), ("list", Place.enlist))
+        for name, images, says in (
+            ("nothing", NAMED, ""),
+            ("delete one", WITHOUT, "1 of 24 images is gone (00.png) and left out"),
+            ("add one", {**NAMED, "n.png": (1, 50)}, "1 image is new (n.png)"),
+            ("edit one", {**NAMED, "00.png": (1, 60)}, "1 image has other content (00.png)"),
+            ("rename one", {**WITHOUT, "z.png": (0, 0)}, "1 has another name now (00.png)"),
+        )
+    ),
+    Event("archive", "lose it", lambda p: p.data.unlink(), GONE, "", COPIES),
+    Event(
+        "list",
+        "delete a file of it",
+        _delete_of_list,
+        "1 of 24 images is gone (00.png) and left out",
+    ),
+    Event("list", "lose it", lambda p: p.data.unlink(), GONE, "", COPIES),
+    Event("archive", "other images", lambda p: p.pack({"a.png": (0, 80)}), refused=NONE),
+    Event("archive", "empty it", _emptied, STANDS, "", COPIES),
     Event("array", "lose it", lambda p: p.data.unlink(), GONE, "", LOST),
     Event("array", "move both", lambda p: p.move(run="new", data="new")),
     Event("array", "move it", lambda p: p.move(data="else"), GONE, "", LOST),
@@ -455,3 +520,97 @@ def test_a_death_between_any_two_files_leaves_a_run_that_goes_on(
         others = {name: swap.get(label, label) for name, label in wanted.items()}
         assert predicted in (wanted, others)
     assert died > (2 if command == "update" else 5)
+
+
+def test_update_waits_for_the_end_of_training(cli: Cli, copy_of: Callable[[str], Place]) -> None:
+    place = copy_of("folder").add("n.png", 1, 70)
+    RunFolder(place.run).weights_file(1).unlink()  # as if it had been killed early
+    before = files_of(place.run)
+    check_error(cli("update", "--run", place.run).error, what="training is not finished")
+    assert files_of(place.run) == before
+
+
+def test_labels_and_latents_of_other_times_are_not_mixed(
+    cli: Cli, copy_of: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, other = copy_of("folder"), RunFolder(copy_of("array").run)
+    place.add("n.png", 1, 70)
+    real: Any = vars(predicting)["current_labels"]
+
+    def meanwhile(*arguments: Any) -> Any:
+        labels = real(*arguments)
+        shutil.copy(other.latents_file, place.run)  # another process has clustered anew
+        return labels
+
+    monkeypatch.setattr(predicting, "current_labels", meanwhile)
+    result = cli("predict", "--run", place.run)
+    check_error(result.error, what="the run has changed meanwhile", mend="repeat the command")
+
+
+def test_a_reader_leaves_alone_what_was_taken_in_meanwhile(
+    cli: Cli, copy_of: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = copy_of("folder").add("n.png", 1, 70)
+    os.utime(place.data / FIRST, ns=(1, 1))
+    real: Any = vars(looking)["refresh"]
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(looking, "refresh", real)
+        assert run_quietly("update", "--run", place.run).code == 0
+        real(*arguments)
+
+    monkeypatch.setattr(looking, "refresh", late)
+    result = cli("predict", "--run", place.run)  # whose labels are of before
+    check_error(result.error, what="the run has changed meanwhile")
+    assert "(fresh, nothing to do)" in cli("update", "--run", place.run).out
+    assert cli("predict", "--run", place.run).err == ""
+
+
+def test_a_copied_project_looks_at_its_own_images(
+    cli: Cli, copy_of: Callable[[str], Place], tmp_path: Path
+) -> None:
+    place = copy_of("folder")
+    shutil.copytree(place.run.parent, tmp_path / "copy")
+    copy = Place(tmp_path / "copy" / "run", tmp_path / "copy" / "photos", dict(place.kinds))
+    copy.remove(FIRST).add("n.png", 1, 50)
+    result = cli("predict", "--run", copy.run)
+    assert kinds_of(result).keys() == copy.kinds.keys()
+    assert f"{copy.data}: 1 of 24 images is gone (s/00.png)" in result.err
+
+
+def test_names_follow_through_two_continues_and_a_look_between(
+    cli: Cli, copy_of: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = copy_of("folder")
+    names = [line.split()[-1] for line in cli("name", "--run", place.run).out.splitlines()[1:]]
+    more = ["train", "--continue", "--epochs", 2, "--run", place.run, "-q"]
+
+    def press(terminal: Terminal, moment: Moment) -> None:
+        if moment.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Terminal, "observe", press)
+            assert cli(*more).code == 130
+        assert cli("predict", "--run", place.run).code == 0  # of what it has come to
+        assert cli("train", "--resume", "--run", place.run, "-q").code == 0
+    listed = cli("name", "--run", place.run)
+    assert [line.split()[-1] for line in listed.out.splitlines()[1:]] == names
+    assert sorted(names) == ["blue", "yellow"]
+
+
+def test_another_number_of_clusters_keeps_the_order_and_the_names_it_can() -> None:
+    def labels(values: list[int], digest: str) -> Artifact:
+        marks = np.arange(len(values), dtype=np.uint64)
+        arrays = {"labels": np.array(values), "fingerprints": marks}
+        return Artifact("labels", arrays, {}, 0, {}, {}, digest=digest)
+
+    former = labels([0, 0, 1, 1, 1, 2, 3], "a")
+    # what was 1 and 3 is the larger one now, and what was 0 and 2 the other
+    made, heirs = numbered_as(former, labels([1, 1, 0, 0, 0, 1, 0], "b"))
+    assert made.arrays["labels"].tolist() == [0, 0, 1, 1, 1, 0, 1]
+    assert heirs == {0: 0, 1: 1}
+    made, heirs = numbered_as(former, labels([1, 1, 0, 0, 4, 2, 3], "b"))
+    assert made.arrays["labels"].tolist() == [0, 0, 1, 1, 4, 2, 3]
+    assert heirs == {0: 0, 1: 1, 2: 2, 3: 3}
