@@ -15,7 +15,7 @@ from support import Cli, Data, files_of
 from aeclust import artifact as artifacts
 from aeclust.run import pictures, present
 from aeclust.run.folder import RunFolder
-from aeclust.run.images import load_images
+from aeclust.run.images import images_there
 from aeclust.show.gallery import gallery_figure
 from aeclust.show.picks import pick
 
@@ -154,12 +154,12 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
             return np.asarray(self.whole[rows])
 
     def counted(*arguments: Any) -> Any:
-        images = load_images(*arguments)
+        images = images_there(*arguments)
         assert isinstance(images.pixels, np.memmap)
         pixels: Any = Counted(images.pixels)
         return dataclasses.replace(images, pixels=pixels)
 
-    monkeypatch.setattr(present, "load_images", counted)
+    monkeypatch.setattr(present, "images_there", counted)
     monkeypatch.setattr(pictures, "gallery_count", lambda *arguments: 2)
     assert cli("plot", flag).code == 0
     # one more says which shape they have
