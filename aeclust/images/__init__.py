@@ -9,7 +9,7 @@ worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others ga
 """
 
 from aeclust.images.arrays import from_array
-from aeclust.images.decoding import FITS, Fit, from_preview, preview_side
+from aeclust.images.decoding import FITS, from_preview
 from aeclust.images.files import is_files, look
 from aeclust.images.listing import Listing, mark_of
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
@@ -19,7 +19,6 @@ from aeclust.images.source import Images, Source, load, of_files
 
 __all__ = [
     "FITS",
-    "Fit",
     "Images",
     "LeftOut",
     "Listing",
@@ -36,6 +35,5 @@ __all__ = [
     "mark_of",
     "mean_colours",
     "of_files",
-    "preview_side",
     "to_png",
 ]

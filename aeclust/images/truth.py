@@ -21,11 +21,10 @@ from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import kind_of, npz_keys, read_array
 from aeclust.images.columns import as_column, as_numbers, as_texts, is_whole, numbered, rows_of
-from aeclust.images.files import look
+from aeclust.images.files import TABLE, look
 from aeclust.images.gate import ENDINGS
 from aeclust.images.source import demo_name
 
-TABLE = "labels.csv"  # of an exported folder
 _MAX_BYTES = 1 << 30
 _CSV = "a CSV of id,label"
 

@@ -13,12 +13,11 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.chain import cluster_latents
 from aeclust.errors import at
 from aeclust.images import Images, Source
-from aeclust.network import inference
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.freshness import epoch_for, last_request, recipe_of
 from aeclust.run.images import as_in_run, check_channels, describe_images, other_images
-from aeclust.run.latents import load_network
+from aeclust.run.latents import embed_alike
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
 from aeclust.run.predict import Prediction, label_images, label_present, latents_behind
@@ -101,12 +100,8 @@ def _by_themselves(
     request = last_request(context.folder, manifest)
     recipe = request.recipe
     describe_images(context, images, recipe)
-    network, _ = load_network(context, manifest, epoch_for(context.folder, manifest, request))
-    latents = inference.embed(
-        network,
-        images.pixels,
-        progress=lambda done: context.progress("embed", done, len(images)),
-    )
+    epoch = epoch_for(context.folder, manifest, request)
+    latents = embed_alike(context, manifest, images, epoch)
     seed = request.seed if seed is None else seed
     with at(images.source.location):
         result = cluster_latents(latents, recipe, seed=seed, progress=context.step)

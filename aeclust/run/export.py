@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from aeclust import disk, memory
 from aeclust.errors import InputError, WriteError, at, reason
 from aeclust.images import Listing, look, to_png, truth
+from aeclust.images.files import TABLE, TABLE_HEADER
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -35,7 +36,6 @@ TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
 Columns = dict[str, NDArray[Any]]
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave in any folder
-_COLUMNS = ["id", "label", "confidence", "name", "file"]  # of the table in an exported folder
 
 
 @dataclass(frozen=True)
@@ -160,14 +160,14 @@ def _restore(place: Path) -> None:
 
 def _foreign(folder: Path) -> str:
     """What a folder holds that did not come from an export, or an empty text."""
-    table = folder / truth.TABLE
+    table = folder / TABLE
     try:
         header, *rows = truth.read_rows(str(table)) if not table.is_symlink() else [[]]
     except InputError:
         header, rows = [], []
-    if header != _COLUMNS:
-        return f"no {truth.TABLE} of an export"
-    exported = {row[-1] for row in rows} | {truth.TABLE}
+    if header != TABLE_HEADER.split(","):
+        return f"no {TABLE} of an export"
+    exported = {row[-1] for row in rows} | {TABLE}
     for parent, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         for name in sorted((*files, *links)):
@@ -273,7 +273,7 @@ def _folder(
             context.progress("export", row + 1, n)
         name_of = columns.get("names", np.full(n, ""))
         table = _csv(columns, name=name_of, file=np.array(files, dtype=np.str_))
-        _write(draft / truth.TABLE, table)
+        _write(draft / TABLE, table)
     return f"{n} images in {len(folders)} folders"
 
 

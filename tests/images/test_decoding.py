@@ -16,8 +16,8 @@ from image_files import Array, Files, flat, picture, pictures, saved
 from PIL import Image
 from support import refused, within
 
-from aeclust.images import FITS, decoding, from_preview, gate, load, preview_side, reading
-from aeclust.images.decoding import How, decode
+from aeclust.images import FITS, decoding, from_preview, gate, load, reading
+from aeclust.images.decoding import How, decode, preview_side
 
 
 def decoded(content: bytes, **how: Any) -> Array:
