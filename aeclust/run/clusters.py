@@ -61,20 +61,32 @@ def cluster(
     return made
 
 
-def current_labels(context: Context, manifest: Manifest) -> Artifact:
-    """The labels as last asked for, made if missing or stale."""
+def current_labels(context: Context, manifest: Manifest, *, look: bool = True) -> Artifact:
+    """The labels as last asked for, made if missing or stale.
+
+    Without `look` fresh ones are taken whatever has become of the run's images.
+    """
     log_unfinished(context, manifest)
     if not context.folder.labels_file.exists():
         context.log("labels are missing: clustering first")
-    return _labels(context, manifest, last_request(context.folder, manifest)).artifact
+    request = last_request(context.folder, manifest)
+    return _labels(context, manifest, request, look=look).artifact
 
 
-def _labels(context: Context, manifest: Manifest, request: Request, *, force: bool = False) -> Made:
+def _labels(
+    context: Context,
+    manifest: Manifest,
+    request: Request,
+    *,
+    force: bool = False,
+    look: bool = True,
+) -> Made:
     """The labels that are asked for, made if missing, stale or forced."""
     folder, file = context.folder, context.folder.labels_file
     labels = artifact.read(file, "labels") if file.exists() and not force else None
     if labels is not None and not stale_labels(folder, manifest, labels, request):
-        present_images(context, manifest)
+        if look:
+            present_images(context, manifest)
         return Made(labels, fresh=True)
     with at(folder.latents_file):
         # before latents are made for it

@@ -85,7 +85,7 @@ def predict(
     """
     manifest = context.folder.manifest()
     _check_request(context.folder, manifest, invert, val_images, val_labels)
-    labels = current_labels(context, manifest)
+    labels = current_labels(context, manifest, look=source is None)
     log_epoch(context, labels)
     k = cluster_count(labels)
     if invert and k != 2:

@@ -614,3 +614,17 @@ def test_another_number_of_clusters_keeps_the_order_and_the_names_it_can() -> No
     made, heirs = numbered_as(former, labels([1, 1, 0, 0, 4, 2, 3], "b"))
     assert made.arrays["labels"].tolist() == [0, 0, 1, 1, 4, 2, 3]
     assert heirs == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+def test_others_are_labelled_whatever_the_runs_own_images_have_become(
+    cli: Cli, copy_of: Callable[[str], Place]
+) -> None:
+    place = copy_of("array")
+    before = kinds_of(cli("predict", "--run", place.run))
+    np.save(place.data, 200 * np.load(place.data).astype(np.float32))  # of no range that is known
+    assert cli("predict", "--run", place.run).code == 2
+    others = place.data.parent / "others.npy"
+    np.save(others, np.stack([picture(*image) for image in IMAGES]))
+    result = cli("predict", others, "--run", place.run)
+    assert result.code == 0, result.err
+    assert kinds_of(result) == before
