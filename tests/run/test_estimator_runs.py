@@ -81,7 +81,7 @@ def test_commands_work_on_a_saved_model(
 ) -> None:
     others = np.load(data.val_images)
     code, out, err = cli("predict", data.val_images)
-    assert (code, err) == (0, f"{GONE}{data.val_images}: 24 images, 8 x 8 RGB, uint8\n")
+    assert (code, err) == (0, f"{data.val_images}: 24 images, 8 x 8 RGB, uint8\n")
     predicted = [int(line.split(",")[1]) for line in out.splitlines()[1:]]
     assert predicted == fitted.predict(others).tolist()
     rows = "".join(f"{i},{j}\n" for i, j in enumerate(fitted.labels_))
