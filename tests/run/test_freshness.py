@@ -223,7 +223,7 @@ ROWS = [
       for c in ("embed", "cluster", "predict", "plot", "report", "name", "export out.csv",
                 "checkpoint-curve")),
     Row("full", "change; train --resume", refused="aeclust-run"),
-    *(Row("full", f"lose; {u}", w, 11, 11, "" if "{val}" in u else "gone")
+    *(Row("full", f"lose; {u}", w, 11, 11, "" if u == "predict {val}" else "gone")
       for u, w in USES.items() if u != "report"),
     Row("full", "lose; cluster", "", 11, 11, "gone fresh"),
     Row("full", "lose; info", "", 11, 11, "gone"),
