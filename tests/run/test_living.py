@@ -537,8 +537,8 @@ def test_labels_and_latents_of_other_times_are_not_mixed(
     place.add("n.png", 1, 70)
     real: Any = vars(predicting)["current_labels"]
 
-    def meanwhile(*arguments: Any) -> Any:
-        labels = real(*arguments)
+    def meanwhile(*arguments: Any, **settings: Any) -> Any:
+        labels = real(*arguments, **settings)
         shutil.copy(other.latents_file, place.run)  # another process has clustered anew
         return labels
 
