@@ -37,6 +37,14 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _still_one_thread() -> Iterator[None]:
+    """Whatever a test of threads leaves: with two, other weights are learnt."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
 def _no_run_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AECLUST_RUN", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
