@@ -20,7 +20,6 @@ from aeclust.images import (
     LeftOut,
     Source,
     blocks,
-    fingerprints,
     is_files,
     load,
 )
@@ -100,7 +99,7 @@ def have_changed(context: Context, manifest: Manifest, images: Images) -> InputE
     what = "the images have changed since training"
     known = known_fingerprints(context, manifest)
     if known is not None:
-        rows = match(known, images.ids, fingerprints(images.pixels))
+        rows = match(known, images.ids, images.fingerprints)
         names = [*known[0][~np.isin(np.arange(len(known[0])), rows)], *images.ids[rows < 0]]
         if names:
             what += f" ({len(names)} of them came, went or differ, the first is {names[0]})"

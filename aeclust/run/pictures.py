@@ -349,8 +349,7 @@ def gallery(
     picked = pick(labels, sure, latents_of(context, prediction), count=count, seed=seed)
     if len(picked) > shown:  # the largest, which after an update need not be the first
         context.log(f"the gallery shows {shown} of {len(picked)} clusters")
-        largest = sorted(picked, key=lambda each: -each.size)[:shown]
-        picked = sorted(largest, key=lambda each: each.cluster)
+        picked = sorted(picked, key=lambda each: -each.size)[:shown]
     rows = rows_of(picked)
     pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
     look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}

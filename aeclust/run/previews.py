@@ -41,9 +41,7 @@ def pictures_at(
         if in_files and not all(coded):
             source = manifest.source if present.new is None else present.new.source
             listing = listing or look(source.location, source.files)
-            made = _made(listing, source, present, some[[not data for data in coded]])
-            names = present.ids[some].tolist()
-            coded = [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
+            coded = _completed(coded, listing, source, present, some)
         pixels: Iterator[NDArray[Any]] = iter(())
         if not all(coded):
             bare = some[[not data for data in coded]]
@@ -70,18 +68,14 @@ def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
     every, source = np.arange(len(present.ids)), manifest.source
     coded = _coded(present, _kept(context, manifest), every)
     if not all(coded):  # of files that were read without
-        bare = every[[not data for data in coded]]
-        made = _made(look(source.location, source.files), source, present, bare)
-        names = present.ids.tolist()
-        coded = [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
-    previews = tuple(coded)
+        coded = _completed(coded, look(source.location, source.files), source, present, every)
     return Images(
         pixels_at(context, manifest, present, every),
         present.ids,
-        manifest.source,
+        source,
         present.marks,
         present.left_out,
-        previews=previews if all(previews) else (),
+        previews=tuple(coded) if all(coded) else (),
     )
 
 
@@ -110,18 +104,23 @@ def _coded(present: Present, kept: _Kept | None, which: NDArray[np.int64]) -> li
     return coded
 
 
-def _made(
-    listing: Listing | None, source: Source, present: Present, which: NDArray[np.int64]
-) -> dict[str, bytes]:
-    """Previews of some images by their names, of files that are as they were."""
-    marks = present.marks if present.new is None or len(present.marks) else present.new.marks
-    if listing is None or not len(marks):
-        return {}
+def _completed(
+    coded: list[bytes],
+    listing: Listing | None,
+    source: Source,
+    present: Present,
+    which: NDArray[np.int64],
+) -> list[bytes]:
+    """Previews of some images, the missing ones made of files that are as they were."""
+    if listing is None or not len(present.marks):
+        return coded
     there = {name: i for i, name in enumerate(listing.names)}
+    names = present.ids[which].tolist()
     wanted = [
         there[name]
-        for name, mark in zip(present.ids[which].tolist(), marks[which], strict=True)
-        if name in there and listing.marks[there[name]] == mark
+        for name, mark, data in zip(names, present.marks[which], coded, strict=True)
+        if not data and name in there and listing.marks[there[name]] == mark
     ]
-    made = of_files(source, listing, sorted(wanted), preview=True, may_be_none=True)
-    return dict(zip(made.ids.tolist(), made.previews, strict=True))
+    read = of_files(source, listing, sorted(wanted), preview=True, may_be_none=True)
+    made = dict(zip(read.ids.tolist(), read.previews, strict=True))
+    return [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
