@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -385,6 +386,20 @@ def kinds_of(result: Result) -> dict[str, int]:
     return {name: int(label) for name, label in rows[1:]}
 
 
+def confidences(cli: Cli, place: Place) -> dict[str, float]:
+    """How sure the label of every image is, by its id."""
+    answer = json.loads(cli("predict", "--json", "--run", place.run).out)
+    return dict(zip(map(str, answer["ids"]), answer["confidence"], strict=True))
+
+
+def contents_of(place: Place) -> dict[str, bytes]:
+    """The bytes of every image in a folder or an array, by its id; of the same only the last."""
+    if place.data.suffix == ".npy" and place.data.exists():
+        return {str(row): image.tobytes() for row, image in enumerate(np.load(place.data))}
+    ids = [name for name in place.kinds if (place.data / name).is_file()]
+    return {name: (place.data / name).read_bytes() for name in ids}
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A working folder for what commands write."""
@@ -401,6 +416,7 @@ def test_every_command_after_an_event(
     before = kinds_of(cli("predict", "--run", place.run, "-q"))
     number = {kind: before[name] for name, kind in place.kinds.items()}
     assert all(before[name] == number[kind] for name, kind in place.kinds.items())
+    sure, contents = confidences(cli, place), contents_of(place)
     event.change(place)
     weights = bytes_of(place.run / "weights", "*")
     monkeypatch.chdir(home)
@@ -426,6 +442,12 @@ def test_every_command_after_an_event(
                 assert result.err == ""
             expected = {name: number[kind] for name, kind in place.kinds.items()}
             assert kinds_of(result) == expected
+    if not event.refused:  # no row of another image: each has a confidence of its own
+        row_of = {content: name for name, content in contents.items()}
+        after, kept = confidences(cli, place), contents_of(place)
+        known = {name: row_of[content] for name, content in kept.items() if content in row_of}
+        assert known or event.kind != "folder" or not kept
+        assert {name: after[name] for name in known} == {n: sure[old] for n, old in known.items()}
     assert bytes_of(place.run / "weights", "*") == weights
     if not event.refused:
         rows = csv.DictReader(Path("out.csv").read_text().splitlines())
