@@ -1,4 +1,4 @@
-"""The recipes: the table of all four, what a field takes, and what it refuses."""
+"""The recipes: the table of all, what a field takes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ HYBRID = BASELINE | {
     "reduction": ("sphere", "pca:20"),
     "clusterer": "consensus",
 }
+PRINTABLE = st.text(min_size=1, max_size=9).filter(str.isprintable)
 # on a busy machine
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -117,7 +118,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     """Any valid recipe."""
     stages = draw(st.integers(1, 5))
     variational = draw(st.booleans())
-    network = draw(st.sampled_from(["plain", "residual"]))
+    network = draw(st.sampled_from(choices("network")))
     contrast = draw(st.floats(0, 1e6))
     batch_norm = draw(st.booleans())
     optimizers = ["adam", "adamw", "sgd"]
@@ -129,6 +130,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
     fields: dict[str, Any] = {
         "name": draw(st.text(max_size=10)),
         "network": network,
+        "encoder": draw(PRINTABLE) if network == "frozen" else "",
+        "encoder_sha256": draw(st.sampled_from(["", "0f" * 32])),
+        "drawn_size": draw(st.integers(0, 512)),
         "image_size": 2**stages * draw(st.integers(1, 8)),
         "channels": tuple(draw(st.integers(1, 2048)) for _ in range(stages)),
         "batch_norm": batch_norm,

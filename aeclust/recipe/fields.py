@@ -1,18 +1,16 @@
-"""Recipes: everything that decides a result, in one frozen dataclass for each method."""
+"""The fields of a recipe: what each means, what it may be, and what must fit what."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import tomllib
+import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from aeclust.errors import InputError, did_you_mean, near_file, reason
+from aeclust.errors import InputError, did_you_mean
 
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
@@ -40,6 +38,11 @@ _BELOW_1 = _Bound(lambda value: value < 1, "less than 1")
 _FLOAT32 = _Bound(lambda value: value <= 1e30, "1e30 or less")  # PyTorch refuses steps beyond it
 _COUNTED = _Bound(lambda value: value < 10**9, "less than 1e9")  # files are named by the epoch
 _CLUSTERS = _Bound(lambda k: k >= 2 or k == AUTO_K, "2 clusters or more, or auto")
+_PRINTABLE = _Bound(str.isprintable, "printable characters")
+_SHA256 = _Bound(
+    lambda text: text == "" or re.fullmatch("[0-9a-f]{64}", text) is not None,
+    "64 hexadecimal digits",
+)
 _STAGES = _Bound(
     lambda channels: 0 < len(channels) <= 16 and min(channels) > 0,
     "one positive number for each of 1 to 16 encoder stages",
@@ -61,8 +64,21 @@ class Recipe:
     """
 
     name: Annotated[str, "the recipe that the fields come from: a key of RECIPES"]
-    network: Annotated[Literal["plain", "residual"], "family of encoder and decoder"] = "plain"
-    image_size: Annotated[int, "pixels a side inside the network"] = 32
+    network: Annotated[
+        Literal["plain", "residual", "frozen", "none"], "family of encoder and decoder"
+    ] = "plain"
+    encoder: Annotated[
+        str,
+        "that somebody else trained, frozen: efficientnet-lite0, timm:NAME or FILE.onnx",
+        _PRINTABLE,
+    ] = ""
+    encoder_sha256: Annotated[
+        str, "of the frozen encoder's weights; train fills it in", _SHA256
+    ] = ""
+    image_size: Annotated[int, "pixels a side of the images that the encoder takes"] = 32
+    drawn_size: Annotated[
+        int, "pixels a side of the images that the decoder draws; 0 takes image_size", _FROM_0
+    ] = 0
     channels: Annotated[
         tuple[int, ...], "after each encoder stage; every stage halves the image", _STAGES
     ] = (64, 128, 256)
@@ -97,7 +113,7 @@ class Recipe:
         for name in FIELDS:
             value = getattr(self, name)
             _check_type(name, value)
-            for bound in _ANNOTATIONS[name].__metadata__[1:]:
+            for bound in ANNOTATIONS[name].__metadata__[1:]:
                 _require(bound.holds(value), name, value, bound.words)
         parts = 2 ** len(self.channels)
         _require(
@@ -124,6 +140,8 @@ class Recipe:
     @property
     def total_epochs(self) -> int:
         """Epochs of both phases; self-labelling needs a number of clusters."""
+        if self.network == "none":
+            return 0
         return self.epochs + (0 if self.k == AUTO_K else self.label_epochs)
 
     @property
@@ -174,7 +192,7 @@ class Recipe:
         """
         for name in values:
             if name not in FIELDS or name == "name":
-                raise _unknown("recipe field", name, [n for n in FIELDS if n != "name"])
+                raise unknown("recipe field", name, [n for n in FIELDS if n != "name"])
         return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
 
     def to_json(self) -> dict[str, Any]:
@@ -186,12 +204,12 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Recipe:
-        """The inverse of :meth:`to_json`, which has every field and no other."""
+        """The inverse of :meth:`to_json`; fields that came later may be missing."""
         for name in values:
             if name not in FIELDS:
-                raise _unknown("recipe field", name, [n for n in FIELDS if n != "name"])
+                raise unknown("recipe field", name, [n for n in FIELDS if n != "name"])
         for name in FIELDS:
-            if name not in values:
+            if name not in values and name not in _LATER:
                 raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
         fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         try:
@@ -209,6 +227,11 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
     (
+        "encoder",
+        lambda r: (r.network == "frozen") == bool(r.encoder),
+        "a frozen encoder with network frozen, and none with another",
+    ),
+    (
         "batch_size",
         lambda r: r.batch_size > 1 or r.contrast == 0,
         "2 or more with contrast",
@@ -221,8 +244,10 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
     ),
 )
+# fields that recipes in older files lack
+_LATER = ("encoder", "encoder_sha256", "drawn_size")
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
-_ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
+ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
 
 
 def choices(name: str) -> tuple[str, ...]:
@@ -235,35 +260,6 @@ def choices(name: str) -> tuple[str, ...]:
     if kind is bool:
         return ("true", "false")
     return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Recipe fields, and ``recipe`` for the one to start from, from a flat TOML file."""
-    try:
-        if file.stat().st_size > 1 << 20:
-            raise OSError("larger than 1 MB")
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"cannot be read ({reason(error)})",
-            where=str(file),
-            expected="TOML with one recipe field a line",
-            mend=near_file(file, "correct it"),
-        ) from error
-
-
-def to_toml(recipe: Recipe) -> str:
-    """Every field as TOML with a comment; :func:`read_toml` reads it back to an equal recipe."""
-    lines = [f'recipe = "{recipe.name}"  # where the fields below come from']
-    for name, value in recipe.to_json().items():
-        if name == "name":
-            continue
-        value = "auto" if (name, value) == ("k", AUTO_K) else value
-        options = "" if FIELDS[name] is bool else " | ".join(choices(name))
-        comment = "; ".join(filter(None, (_ANNOTATIONS[name].__metadata__[0], options)))
-        # JSON writes the texts, numbers, booleans and lists of a recipe as TOML does
-        lines.append(f"{name} = {json.dumps(value)}" + (f"  # {comment}" if comment else ""))
-    return "\n".join(lines) + "\n"
 
 
 def parse_reduction(text: str) -> tuple[str, int]:
@@ -287,7 +283,8 @@ def parse_reduction(text: str) -> tuple[str, int]:
     return method, int(size)
 
 
-def _unknown(thing: str, name: str, known: Collection[str]) -> InputError:
+def unknown(thing: str, name: str, known: Collection[str]) -> InputError:
+    """The error for a name that is none of the known ones."""
     expected = f"one of {', '.join(known)}"
     mend = did_you_mean(name, known, "choose one of these")
     return InputError(f"no {thing} is called {name!r}", expected=expected, mend=mend)
@@ -327,7 +324,12 @@ def _number(value: str | int, kind: type[int] | type[float]) -> object:
         return value
 
 
-_WORDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
+_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+}
 
 
 def _check_type(name: str, value: object) -> None:
@@ -343,56 +345,3 @@ def _check_type(name: str, value: object) -> None:
         fits = type(value) is kind and (not isinstance(value, float) or math.isfinite(value))
         expected = _WORDS[kind] + (", or auto" if name == "k" else "")
     _require(fits, name, value, expected, mend)
-
-
-RECIPES: dict[str, Recipe] = {
-    # The course's autoencoder: the last feature map (256 x 4 x 4) is the latent.
-    "baseline": Recipe(name="baseline"),
-    # The same made variational; the report trained it on the squared error alone.
-    "vae": Recipe(name="vae", latent_size=128, variational=True),
-    # The report's best: deeper, normalised, variational, and trained by plain SGD.
-    "deep": Recipe(
-        name="deep",
-        channels=(64, 128, 256, 512, 1024),
-        batch_norm=True,
-        latent_size=128,
-        variational=True,
-        optimizer="sgd",
-        lr=0.1,
-        weight_decay=0.0,
-        momentum=0.9,
-        epochs=200,
-        reduction=("kpca:50", "tsne:2"),
-    ),
-    # The project's own: what stays the same under augmentation, a decoder that keeps it honest,
-    # and clusters that the network has learnt to tell apart.
-    "hybrid": Recipe(
-        name="hybrid",
-        network="residual",
-        channels=(64, 128, 256),
-        batch_norm=True,
-        contrast=1.0,
-        temperature=0.35,
-        reconstruction=10.0,
-        optimizer="muon",
-        lr=0.15,
-        weight_decay=1e-4,
-        momentum=0.6,
-        schedule="one-cycle",
-        batch_size=256,
-        steps=28,
-        epochs=14,
-        label_epochs=4,
-        precision="auto",
-        reduction=("sphere", "pca:20"),
-        clusterer="consensus",
-    ),
-}
-DEFAULT_RECIPE = "hybrid"
-
-
-def named(name: str) -> Recipe:
-    """The recipe called `name`; :class:`~aeclust.errors.InputError` suggests a near miss."""
-    if name not in RECIPES:
-        raise _unknown("recipe", name, RECIPES)
-    return RECIPES[name]
