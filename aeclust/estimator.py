@@ -19,13 +19,13 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aeclust.clusters.indicators import shared_neighbours
 from aeclust.clusters.neighbours import references
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
-from aeclust.images import Images, Source, bounds, check_enough, from_array
+from aeclust.images import Images, Source, bounds, check_enough, from_array, from_features
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe, named
 from aeclust.run import model as models
@@ -68,14 +68,16 @@ class AutoencoderClusterer(
 
     Images are arrays of shape (n, h, w), (n, h, w, c) or (n, c, h, w), where c is 1 or 3; uint8,
     or float in [0, 1]. With `image_shape` they are rows of shape (n, features) instead, as in a
-    Pipeline. With `value_range` they have values of any real dtype in that range.
+    Pipeline. With `value_range` they have values of any real dtype in that range. By the recipe
+    ``features`` nothing is trained: rows are vectors that somebody else made of images, and are
+    clustered as they are.
 
     Parameters
     ----------
     n_clusters : int or "auto"
         ``auto`` estimates it from the latents.
     recipe : str
-        ``hybrid``, ``baseline``, ``vae`` or ``deep``, see :mod:`aeclust.recipe`.
+        ``hybrid``, ``baseline``, ``vae``, ``deep`` or ``features``, see :mod:`aeclust.recipe`.
     settings : mapping, optional
         Recipe fields to replace, such as ``{"epochs": 20}``.
     image_shape : tuple of int, optional
@@ -107,10 +109,11 @@ class AutoencoderClusterer(
         consensus, if the recipe learns from views.
     warnings_ : list of str
         That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` says.
-    network_ : aeclust.network.model.Autoencoder
+    network_ : aeclust.network.model.Autoencoder or None
+        None by the recipe ``features``.
     recipe_ : aeclust.recipe.Recipe
     n_features_in_ : int
-        Values of an image: h * w * c.
+        Values of an image, h * w * c, or of a vector.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Of rows whose columns have names.
 
@@ -172,24 +175,19 @@ class AutoencoderClusterer(
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
         remarks: list[str] = []
-        pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
         recipe = self._recipe()
+        pixels = self._pixels(X, recipe, reset=True, least=2, log=remarks.append)
         with at("X"):
             check_enough(pixels, recipe.k)
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        if not 0 <= seed < 2**32:
-            expected = "a whole number from 0 to 2^32 - 1"
-            raise InputError(f"random_state is {seed}", expected=expected)
-        source = Source(location=_LOCATION, range=models.stated_range(self.value_range))
+        stated, vectors = models.stated_range(self.value_range), recipe.network == "none"
+        source = Source(location=_LOCATION, range=stated, features=vectors)
         images = Images(pixels, np.arange(len(pixels)), source)
         manifest = Manifest(
             source=source,
             data_digest=images.digest(),
             shape=pixels.shape,
             recipe=recipe,
-            seed=int(seed),
+            seed=models.seed_of(self.random_state),
             flattened=self.image_shape is not None,
         )
         write = print if self.verbose else None
@@ -200,15 +198,14 @@ class AutoencoderClusterer(
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of images, as in training or by the vote of the nearest training latents."""
         check_is_fitted(self)
-        pixels = self._pixels(X)
-        latents, model = inference.embed(self.network_, pixels), self._model
-        return label_by_neighbours(pixels, latents, model.latents, model.labels)[0]
+        pixels, model = self._pixels(X, self.recipe_), self._model
+        return label_by_neighbours(pixels, self._embed(pixels), model.latents, model.labels)[0]
 
     @_argument_errors()
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
         check_is_fitted(self)
-        return inference.embed(self.network_, self._pixels(X))
+        return self._embed(self._pixels(X, self.recipe_))
 
     @_argument_errors()
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -225,6 +222,7 @@ class AutoencoderClusterer(
             was fitted to rows, of images resized to the shape of those.
         """
         check_is_fitted(self)
+        self._model.manifest.check_network()
         latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
         width = self._n_features_out
         if latents.shape[1] != width:
@@ -259,11 +257,12 @@ class AutoencoderClusterer(
             In [0, 1]; higher is better. Compare it on equally many images.
         """
         check_is_fitted(self)
-        pixels = self._pixels(X, least=2)
+        self._model.manifest.check_network()
+        pixels = self._pixels(X, self.recipe_, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]
         views = inference.embed_views(self.network_, pixels, seed=_SCORE_SEED)
-        return shared_neighbours(inference.embed(self.network_, pixels), views)
+        return shared_neighbours(self._embed(pixels), views)
 
     def save(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model as a run folder, for :meth:`load` and for the commands.
@@ -292,9 +291,8 @@ class AutoencoderClusterer(
 
         Errors are those of :func:`aeclust.run.model.load`.
         """
-        model = models.load(Path(folder))
+        model = models.load(Path(folder), torch.device(device))
         manifest = model.manifest
-        _, h, w, c = manifest.shape
         recipe = Recipe.from_json(model.labels.recipe)
         base = named(recipe.name).to_json()
         changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
@@ -303,13 +301,12 @@ class AutoencoderClusterer(
             "auto" if recipe.k == AUTO_K else recipe.k,
             recipe=recipe.name,
             settings=changed or None,
-            image_shape=((h, w) if c == 1 else (h, w, c)) if manifest.flattened else None,
+            image_shape=models.image_shape(manifest),
             value_range=bounds(stated) if stated else None,
             random_state=manifest.seed,
             device=device,
         )
-        loaded.n_features_in_ = h * w * c
-        model.network.to(torch.device(device))
+        loaded.n_features_in_ = math.prod(manifest.shape[1:])
         return loaded._take(model)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -319,8 +316,9 @@ class AutoencoderClusterer(
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn should know: rows or images, and latents in single precision."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = self.image_shape is not None
-        tags.input_tags.three_d_array = self.image_shape is None
+        rows = self.image_shape is not None or self.recipe == "features"
+        tags.input_tags.two_d_array = rows
+        tags.input_tags.three_d_array = not rows
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -339,11 +337,17 @@ class AutoencoderClusterer(
             return recipe
         return recipe.lasting(plain(self.epochs), fixed="label_epochs" in settings)
 
+    def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Latents (n, d) of images, or vectors as they are."""
+        if self.network_ is None:
+            return pixels.astype(np.float32)
+        return inference.embed(self.network_, pixels)
+
     def _take(self, model: models.Model, remarks: Sequence[str] = ()) -> Self:
         """Be fitted as a model says."""
         labels = model.labels
         self._model = model
-        self.network_ = model.network
+        self.network_: Any = model.network
         self.recipe_ = Recipe.from_json(labels.recipe)
         self.labels_ = np.array(labels.arrays["labels"])
         self.confidence_ = np.array(labels.arrays["confidence"])
@@ -357,13 +361,19 @@ class AutoencoderClusterer(
     def _pixels(
         self,
         X: NDArray[Any],
+        recipe: Recipe,
         *,
         reset: bool = False,
         least: int = 1,
         log: Callable[[str], None] = lambda line: None,
     ) -> NDArray[Any]:
-        """Images (n, h, w, c) as the stages take them; with `reset`, the first of this model."""
+        """Images (n, h, w, c), or vectors, as the stages take them; with `reset`, the first."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
+        if recipe.network == "none":
+            settings = ("image_shape", "value_range", "epochs")
+            models.refuse_of_images(recipe, {name: getattr(self, name) for name in settings})
+            with at("X"):
+                return from_features(validate_data(self, X, reset=reset, **rules))
         if self.image_shape is not None:
             rows = validate_data(self, X, reset=reset, **rules)
             shape = models.shape_of_rows(rows.shape[1], self.image_shape)
@@ -376,18 +386,13 @@ class AutoencoderClusterer(
                     f"has shape {images.shape}",
                     where="X",
                     expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
-                    mend="reshape it, or state the image_shape that its rows were flattened from",
+                    mend="reshape it, state the image_shape of its rows, or recipe='features'",
                 )
         stated = models.stated_range(self.value_range)
         with at("X"):
             pixels = from_array(images, layout=layout, range=stated, log=log)
+            if not reset:
+                models.check_channels(pixels, self.network_)
         if reset and self.image_shape is None:
             self.n_features_in_ = math.prod(pixels.shape[1:])
-        if not reset and pixels.shape[3] != self.network_.image_channels:
-            raise InputError(
-                f"has {pixels.shape[3]} channels",
-                where="X",
-                expected=f"{self.network_.image_channels}, as in training",
-                mend="convert the images",
-            )
         return pixels

@@ -45,7 +45,7 @@ KEEPERS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "filelock": {"run"},
-    "safetensors": {"network"},
+    "safetensors": {"network", "images"},
     "onnx": {"network"},
 }
 # Rooms that compute and nothing else: they print nothing and open no file ...

@@ -17,7 +17,7 @@ arrays. Nothing in a file depends on the clock or on a path: equal content gives
 - :mod:`~aeclust.artifact.foreign`: arrays from the HDF5 files of others, through the same gate.
 """
 
-from aeclust.artifact.foreign import choose_key, read_array
+from aeclust.artifact.foreign import VECTORS, choose_key, names_of, read_array
 from aeclust.artifact.header import FORMAT, MAX_SEED
 from aeclust.artifact.reading import claimed_digest, is_artifact, read
 from aeclust.artifact.schema import KINDS, Array, Artifact, Json, decode_ids, encode_ids
@@ -27,6 +27,7 @@ __all__ = [
     "FORMAT",
     "KINDS",
     "MAX_SEED",
+    "VECTORS",
     "Array",
     "Artifact",
     "Json",
@@ -35,6 +36,7 @@ __all__ = [
     "decode_ids",
     "encode_ids",
     "is_artifact",
+    "names_of",
     "read",
     "read_array",
     "write",

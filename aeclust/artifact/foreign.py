@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,9 +30,20 @@ _BLOCK = 2**24  # bytes decoded in one go
 _SHARE = 0.25  # of the machine's memory, for what is decoded and can as well lie on disk
 _GZIP = 1_100  # times smaller than its content, at the very best
 _KINDS = "biufS"  # of dtypes, numbers and texts of one width
+# how to mend an array of two axes where one of images is expected
+VECTORS = "reshape it, or cluster vectors that you made yourself with aeclust embed and `features`"
 
 
-def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str, Array]:
+def names_of(path: Path) -> list[str]:
+    """Full names of the datasets in any HDF5 file that passes the gate (InputError if not)."""
+    unreadable = refused("cannot be used", expected="a whole HDF5 file", mend="save it again")
+    with at(path), unreadable, open_regular(path) as source, h5py.File(source, "r") as file:
+        return sorted(name for name, _ in datasets(file))
+
+
+def read_array(
+    path: Path, key: str | None, axes: tuple[int, ...], usual: Sequence[str] = ()
+) -> tuple[str, Array]:
     """A dataset from any HDF5 file: the one called `key`, or the only one with so many axes.
 
     What is stored in one piece is mapped into memory, never read whole. What is stored in chunks
@@ -43,8 +54,8 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     ----------
     path : Path
     key : str, optional
-    axes : tuple of int
-        Numbers of axes, any of which will do.
+    axes, usual
+        As for :func:`choose_key`.
 
     Returns
     -------
@@ -66,7 +77,7 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
     unclear = refused("cannot be used", expected=plain, mend=mend)
     with at(path), unreadable, open_regular(path) as source, h5py.File(source, "r") as file:
         with unclear:
-            name, item = _choose(file, key, axes)
+            name, item = _choose(file, key, axes, usual)
         size, there = size_of(item), memory.machine()
         check_total(size, os.fstat(source.fileno()).st_size * _GZIP)
         start = place_of(item)
@@ -82,7 +93,9 @@ def read_array(path: Path, key: str | None, axes: tuple[int, ...]) -> tuple[str,
         return name, np.asarray(item[()])
 
 
-def _choose(file: h5py.File, key: str | None, axes: tuple[int, ...]) -> tuple[str, h5py.Dataset]:
+def _choose(
+    file: h5py.File, key: str | None, axes: tuple[int, ...], usual: Sequence[str]
+) -> tuple[str, h5py.Dataset]:
     """The dataset that is meant; of one that is named, what lies beside it does not matter."""
     found = dict(sorted(datasets(file, key)))
     if key is not None and not found:  # there are but names to tell
@@ -94,7 +107,7 @@ def _choose(file: h5py.File, key: str | None, axes: tuple[int, ...]) -> tuple[st
     for name, item in found.items():  # before their shapes, which may lie in other files
         check_storage(item, name)
     shapes = {name: item.shape if _is_array(item) else () for name, item in found.items()}
-    name = choose_key(key, shapes, axes)
+    name = choose_key(key, shapes, axes, usual)
     item = found[name]
     if item.shape is None:
         raise ContentError(f"{name!r} holds nothing")
@@ -115,7 +128,10 @@ def _is_array(item: h5py.Dataset) -> bool:
 
 
 def choose_key(
-    key: str | None, shapes: Mapping[str, tuple[int, ...]], axes: tuple[int, ...]
+    key: str | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    axes: tuple[int, ...],
+    usual: Sequence[str] = (),
 ) -> str:
     """The array that is meant among those of a file.
 
@@ -127,6 +143,8 @@ def choose_key(
         Of each array; empty for what is none of numbers.
     axes : tuple of int
         Numbers of axes, any of which will do; a column (n, 1) has one.
+    usual : sequence of str
+        Names of which the first that is there is meant, where none is stated.
 
     Returns
     -------
@@ -138,6 +156,8 @@ def choose_key(
         Naming the arrays, if none has this name, or none or several have so many axes.
     """
     names = listed(shapes, "it is empty")
+    if key is None:
+        key = next((name for name in usual if name in shapes), None)
     if key is not None:
         if key in shapes:
             return key
@@ -149,10 +169,13 @@ def choose_key(
         if len(shape[:1] if shape[1:] == [1] else shape) in axes
     ]
     if len(fitting) != 1:
+        mend = "name it, as FILE::KEY"
+        if 3 in axes and not fitting and any(len(shape) == 2 for shape in shapes.values()):
+            mend = VECTORS
         raise InputError(
             f"{len(fitting)} of its arrays could be meant ({names})",
             expected=f"one array of numbers with {' or '.join(map(str, axes))} axes",
-            mend="name it, as FILE::KEY",
+            mend=mend,
         )
     return fitting[0]
 

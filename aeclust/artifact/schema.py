@@ -29,7 +29,7 @@ _TABLE = {
         "pixels? uint8 nhwc, ids ids n, fingerprints uint64 n, marks uint64 m, "
         "left_out? ids l, left_out_marks? uint64 l, left_out_kinds? ids l, left_out_reasons? ids l"
     ),
-    "previews": "previews uint8 b, ends int64 n",
+    "previews": "previews uint8 b, ends int64 n, colours? float32 nc",
     "weights": "state_dict/ any -",
     "resume": "state_dict/ any -, optimizer/? any -, progress float64 p, targets? float32 nk",
     "latents": (

@@ -63,9 +63,10 @@ def latents_answer(file: Path, made: Made) -> Answer:
     """Shape of latents, and the epoch of the network that made them."""
     shape = made.artifact.arrays["latents"].shape
     epoch = made.artifact.details["epoch"]
+    given = made.artifact.recipe["network"] == "none"
+    after = "as they were given" if given else f"after epoch {epoch}"
     return Answer(
-        f"{file}: {shape[0]} latents of {shape[1]} values after epoch {epoch}"
-        + _FRESH * made.fresh,
+        f"{file}: {shape[0]} latents of {shape[1]} values {after}" + _FRESH * made.fresh,
         {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
     )
 
@@ -244,14 +245,17 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
     `resume` is the command that continues it.
     """
     recipe = Recipe.from_json(info.manifest["recipe"])
-    data = info.manifest["data"]
+    data, pictures = info.manifest["data"], info.manifest.get("pictures")
     state = "finished" if info.finished else f"interrupted: continue with {resume}"
     if info.process is not None:
         state = f"process {info.process} works here"
+    what, trained = "images", f"{recipe.total_epochs} epochs, seed {info.manifest['seed']}, {state}"
+    if data.get("features"):
+        what, trained = "vectors", "nothing to train"
     lines = [
-        f"{info.folder}: {recipe.name}, {recipe.total_epochs} epochs,"
-        f" seed {info.manifest['seed']}, {state}",
-        f"images: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
+        f"{info.folder}: {recipe.name}, {trained}",
+        f"{what}: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
+        *([f"images: {pictures['location']}"] if pictures else []),
         *info.changes,
     ]
     lines += [

@@ -39,7 +39,7 @@ def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
         )
     if value != "-" or ctx.resilient_parsing:
         return value
-    if ctx.command.name == "train":
+    if ctx.command.name == "train" or (ctx.command.name, param.name) == ("embed", "features"):
         raise InputError(
             "standard input cannot be read again by later commands", where="-",
             expected="a file or a folder", mend="save it first: cat > images.npy",
@@ -119,6 +119,17 @@ Threads = Annotated[
         COMPUTING, "CPU threads.", "N", show_default="the run's, or idle cores", min=1, max=1024
     ),
 ]
+Features = Annotated[
+    str | None,
+    option(
+        IMAGES,
+        "Vectors that you made of the images yourself, a row for each: .npy, .npz, .h5 or"
+        " .safetensors.",
+        "FILE",
+        callback=_location,
+        autocompletion=completion.paths,
+    ),
+]
 Checkpoint = Annotated[
     int | None, option(IMAGES, "Epoch of the weights.", "EPOCH", show_default="the last", min=0)
 ]
@@ -167,6 +178,15 @@ class Common:
     quiet: bool = _fields(OUTPUT)(
         "Nothing on standard error but errors.", None, "-q", "--quiet", default=False
     )
+
+
+def features_at(location: str | None) -> Source | None:
+    """Vectors by an absolute path; None where none are given."""
+    if location is None:
+        return None
+    from aeclust.images import Source
+
+    return Source(location=absolute(location), features=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,8 @@ def train(
     # what is not repeated is as it was when the run began
     folder = setup.run_folder(common.run)
     begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
+    if begun is not None:
+        begun.check_network()
     recipe = training.chosen(None if begun is None else begun.recipe)
     if begun is not None and continue_ and not begun.former and training.epochs is None:
         from aeclust.run.checkpoints import further
@@ -88,25 +90,35 @@ def embed(
     *,
     checkpoint: options.Checkpoint = None,
     images: options.Images,
+    features: options.Features = None,
     output: options.Output = None,
     force: options.Force = False,
     common: options.Common,
 ) -> None:
-    """Turn images into latents (latents.h5).
+    """Turn images into latents (latents.h5), or begin a run of vectors of your own.
 
     aeclust embed
     aeclust embed --checkpoint 5
-    aeclust embed demo:scenes-val -o val-latents.h5
+    aeclust embed --features clip.npy photos/
     """
-    source = images.source()
+    if features is not None and checkpoint is not None:
+        raise values.exclusive("`features`, `checkpoint`")
+    source, vectors = images.source(), options.features_at(features)
     with (
         streams.writable(output, ".h5") as target,
-        setup.surroundings(common, output=output, together=True) as context,
+        setup.surroundings(
+            common, output=output, together=vectors is None, begins=vectors is not None
+        ) as context,
     ):
         from aeclust.run import latents
 
         made, file = None, target
-        if source is not None:  # None where these are the images of the run
+        if vectors is not None:
+            from aeclust.run.features import embed_features
+
+            made, file = embed_features(context, vectors, source, force=force), None
+            source = None
+        elif source is not None:  # None where these are the images of the run
             made = latents.embed_others(context, source, target, checkpoint=checkpoint)
         if made is None or file is None:
             made = made or latents.embed(context, checkpoint=checkpoint, force=force)
@@ -172,6 +184,7 @@ def update(*, images: options.Images, common: options.Common) -> None:
 def predict(
     *,
     images: options.Images,
+    features: options.Features = None,
     invert: Annotated[
         bool, options.flag("--invert", KNOWN, "Swap the names of two clusters.")
     ] = False,
@@ -196,6 +209,9 @@ def predict(
             mend="leave out one of them",
         )
     source = images.source()
+    if features is not None and source is not None:
+        raise values.exclusive("DATA, `features`")
+    source = options.features_at(features) or source
     with setup.surroundings(common, output=output) as context:
         from aeclust.images.truth import to_csv, to_json
 

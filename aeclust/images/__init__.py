@@ -4,14 +4,18 @@
 :mod:`~aeclust.images.reading`), an array in a file (:mod:`~aeclust.images.arrays`) or a built-in
 set (:mod:`~aeclust.images.demo`). :mod:`~aeclust.images.gate` is what the bytes of an image pass,
 :mod:`~aeclust.images.ranges` and :mod:`~aeclust.images.depth` say what values mean,
-:mod:`~aeclust.images.columns` what ids and labels are; :mod:`~aeclust.images.pixels` has what is
+:mod:`~aeclust.images.columns` what ids and labels are;
+:mod:`~aeclust.images.features` reads vectors that somebody else made of images, of which
+:mod:`~aeclust.images.photographs` has the looks; :mod:`~aeclust.images.pixels` has what is
 worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others gave.
 """
 
 from aeclust.images.arrays import from_array
 from aeclust.images.decoding import FITS, from_preview
+from aeclust.images.features import from_features
 from aeclust.images.files import is_files, look
 from aeclust.images.listing import Listing, mark_of
+from aeclust.images.photographs import with_photographs
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
 from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut
@@ -28,6 +32,7 @@ __all__ = [
     "check_enough",
     "fingerprints",
     "from_array",
+    "from_features",
     "from_preview",
     "is_files",
     "load",
@@ -36,4 +41,5 @@ __all__ = [
     "mean_colours",
     "of_files",
     "to_png",
+    "with_photographs",
 ]

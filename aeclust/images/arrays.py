@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _STANDS_FOR = {b"version https://git-lfs": _LFS, b"<!doctype html": _HTML, b"<ht
 
 
 def read_array(
-    path: str, key: str | None, axes: tuple[int, ...] = (3, 4)
+    path: str, key: str | None, axes: tuple[int, ...] = (3, 4), usual: Sequence[str] = ()
 ) -> tuple[str, NDArray[Any]]:
     """One array of a ``.npy``, ``.npz`` or ``.h5`` file, memory-mapped if the file allows it.
 
@@ -43,6 +43,8 @@ def read_array(
         Of a ``.npz`` or ``.h5`` file, the name of the array; None if only one fits.
     axes : tuple of int
         How many axes fit.
+    usual : sequence of str
+        Names of which the first that is there is meant, where no `key` is.
 
     Returns
     -------
@@ -66,10 +68,10 @@ def read_array(
         if not known:
             _refuse_other(path)
         if kind in (".h5", ".hdf5"):
-            key, array = artifact.read_array(Path(path), key, axes)
+            key, array = artifact.read_array(Path(path), key, axes, usual)
             return f"{path}::{key}", array
         if kind == ".npz":
-            return _read_npz(path, key, axes)
+            return _read_npz(path, key, axes, usual)
         if kind != ".npy":
             what = f"is of an unknown kind ({ending or 'no ending'})"
             raise InputError(what, expected=_SOURCES, mend="convert it")
@@ -141,7 +143,9 @@ def refuse_key(key: str | None) -> None:
         raise InputError(f"::{key} says nothing about it", expected=expected)
 
 
-def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, NDArray[Any]]:
+def _read_npz(
+    path: str, key: str | None, axes: tuple[int, ...], usual: Sequence[str]
+) -> tuple[str, NDArray[Any]]:
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # numpy's about odd headers
@@ -151,7 +155,7 @@ def _read_npz(path: str, key: str | None, axes: tuple[int, ...]) -> tuple[str, N
             shapes = dict.fromkeys(names, ()) | {
                 name: shape for name, (shape, dtype) in headers.items() if dtype.kind in _KINDS
             }
-            key = artifact.choose_key(key, shapes, axes)
+            key = artifact.choose_key(key, shapes, axes, usual)
             shape, dtype = headers[key]
             needed = math.prod(shape) * dtype.itemsize
             memory.check(needed, repr(key), "save it as .npy, which is read in parts")
@@ -227,7 +231,8 @@ def _to_nhwc(raw: NDArray[Any], layout: str | None) -> NDArray[Any]:
     shape = raw.shape
     if raw.ndim not in (3, 4):
         expected = "(n, h, w), (n, h, w, c) or (n, c, h, w)"
-        raise InputError(f"has shape {shape}", expected=expected, mend="reshape it")
+        mend = artifact.VECTORS if raw.ndim == 2 else "reshape it"
+        raise InputError(f"has shape {shape}", expected=expected, mend=mend)
     if layout not in (None, *LAYOUTS):
         expected = f"one of {', '.join(LAYOUTS)}"
         raise InputError(f"layout is {layout!r}", where="`layout`", expected=expected)

@@ -28,12 +28,12 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
     """A 64-bit BLAKE2b of every image's values, equal for equal images, whatever their dtype.
 
     Floats that are the 256 levels of 8 bits, as good as half precision holds them, count as these;
-    others as they are in single precision.
+    others, and vectors, as they are in single precision.
 
     Parameters
     ----------
-    pixels : ndarray of shape (n, h, w, c)
-        uint8, or floating in [0, 1].
+    pixels : ndarray of shape (n, h, w, c) or (n, d)
+        uint8, or floating in [0, 1]; vectors of any numbers.
 
     Returns
     -------
@@ -49,6 +49,9 @@ def fingerprints(pixels: NDArray[Any]) -> NDArray[np.uint64]:
 
 def _comparable(block: NDArray[Any]) -> Iterator[Any]:
     """Every image in the dtype that its values are compared in."""
+    if block.ndim == 2:
+        yield from block.astype(np.float32) + np.float32(0)  # which has no zero below zero
+        return
     if block.dtype == np.uint8:
         yield from block
         return

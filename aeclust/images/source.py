@@ -17,6 +17,7 @@ from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import demo
 from aeclust.images.arrays import from_array, read_array, refuse_key
 from aeclust.images.decoding import FITS, Fit, How, preview_side
+from aeclust.images.features import read_features
 from aeclust.images.files import look
 from aeclust.images.listing import Listing, mark_of
 from aeclust.images.pixels import blocks, fingerprints
@@ -49,6 +50,8 @@ class Source:
         What becomes of images in files that are no squares, if they are resized.
     skip_bad : bool
         Leave out the images in files that cannot be read.
+    features : bool
+        It holds no images, but a vector for each, which somebody else made.
     """
 
     location: str
@@ -58,13 +61,15 @@ class Source:
     size: int | None = None
     fit: Fit = FITS[0]
     skip_bad: bool = False
+    features: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", tuple(self.files))  # JSON knows lists alone
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        return values if self.features else {n: v for n, v in values.items() if n != "features"}
 
     @property
     def way(self) -> str:
@@ -74,14 +79,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """Images in one layout.
+    """Images in one layout, or vectors that stand for them.
 
     Attributes
     ----------
-    pixels : ndarray of shape (n, h, w, c)
-        uint8, or floating in [0, 1]; c is 1 or 3. A memory map where the file allows it.
+    pixels : ndarray of shape (n, h, w, c) or (n, d)
+        uint8, or floating in [0, 1]; c is 1 or 3. Vectors of any numbers have two axes. A memory
+        map where the file allows it.
     ids : ndarray of shape (n,)
-        int64 row numbers, or relative POSIX paths (str) sorted bytewise.
+        int64 row numbers, or relative POSIX paths (str) sorted bytewise; of vectors any others.
     source : Source
     marks : ndarray of shape (n,) or (1,) or (0,)
         uint64 of every file, or of the one that holds the array: as long as they are the same, so
@@ -94,6 +100,8 @@ class Images:
         What the user should know of the values, in words.
     previews : tuple of bytes
         JPEG, one for each image in a file, if they were asked for.
+    colours : ndarray of shape (n, c) or None
+        Mean colours of the photographs that vectors were made of, where these are at hand.
     known_digest : str
         What :meth:`digest` gives, if a file whose bytes were verified says so; else empty.
     known_fingerprints : ndarray of shape (n,) or None
@@ -108,6 +116,7 @@ class Images:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     previews: tuple[bytes, ...] = ()
+    colours: NDArray[np.float32] | None = None
     known_digest: str = ""
     known_fingerprints: NDArray[np.uint64] | None = None
 
@@ -121,6 +130,9 @@ class Images:
 
     def describe(self) -> str:
         """One line: number, size, colour and dtype."""
+        if self.pixels.ndim == 2:
+            n, d = self.pixels.shape
+            return f"{n} vectors of {d} values, {self.pixels.dtype}"
         n, h, w, c = self.pixels.shape
         colour = "grey" if c == 1 else "RGB"
         return f"{n} images, {h} x {w} {colour}, {self.pixels.dtype}"
@@ -174,6 +186,11 @@ def load(
     location = source.location
     path, _, key = location.partition("::")
     remarks: list[str] = []
+    if source.features:
+        _refuse_stated(source, *_MEANT_FOR)
+        marks = np.array([mark_of(path)], np.uint64)
+        _, vectors, ids = read_features(location)
+        return Images(vectors, np.arange(len(vectors)) if ids is None else ids, source, marks)
     if location.startswith("demo:"):
         _refuse_stated(source, *_MEANT_FOR)
         pixels = demo.load(demo_name(location)).pixels

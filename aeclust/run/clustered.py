@@ -16,7 +16,7 @@ from aeclust.images import Images, Source
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.freshness import epoch_for, last_request, recipe_of
-from aeclust.run.images import as_in_run, check_channels, describe_images, other_images
+from aeclust.run.images import as_in_run, check_alike, describe_images, other_images
 from aeclust.run.latents import embed_alike
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
@@ -96,7 +96,7 @@ def _by_themselves(
     context: Context, manifest: Manifest, images: Images, seed: int | None
 ) -> Clustered:
     """Other images by the network and chain that the run's labels were, or would be, made with."""
-    check_channels(images, manifest.shape[3])
+    check_alike(images, manifest)
     request = last_request(context.folder, manifest)
     recipe = request.recipe
     describe_images(context, images, recipe)

@@ -25,7 +25,7 @@ from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
-from aeclust.run.images import check_channels, other_images, run_images
+from aeclust.run.images import check_alike, other_images, run_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import present_images
@@ -56,7 +56,7 @@ def load_validation(
             mend="add the other",
         )
     images = other_images(context, manifest, val_images)
-    check_channels(images, manifest.shape[3])
+    check_alike(images, manifest)
     rows, classes = truth.load(val_labels, texts=True).aligned(images.ids)
     decisive = hashlib.sha256(images.digest().encode())
     decisive.update(rows.astype("<i8").tobytes() + classes.astype("<i8").tobytes())

@@ -19,18 +19,20 @@ from numpy.typing import NDArray
 
 from aeclust import disk, memory
 from aeclust.errors import InputError, WriteError, at, reason
-from aeclust.images import Listing, look, to_png, truth
+from aeclust.images import Listing, Source, look, to_png, truth
 from aeclust.images.files import TABLE, TABLE_HEADER
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import epoch_for, last_request
+from aeclust.run.images import load_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import Prediction, label_present
 from aeclust.run.present import pixels_at
+from aeclust.run.previews import pictures_at
 
 TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
@@ -95,7 +97,15 @@ def export(
         _check_free(place, folder=not ending, force=force)
         if not ending:
             _check_apart(manifest, place)
+    if not ending and manifest.vectors and manifest.pictures is None:
+        raise InputError(
+            "the run is of vectors, and knows no images to sort into folders",
+            where=destination,
+            expected=", ".join(TABLES),
+            mend="export a table, or begin again with the images beside `features`",
+        )
     if ending in NETWORKS:
+        manifest.check_network()
         content, data = _network(context, manifest, ending, checkpoint)
         disk.write_bytes(place, data)
         return Exported(destination, ending[1:], content)
@@ -177,10 +187,15 @@ def _foreign(folder: Path) -> str:
     return ""
 
 
+def _shown(manifest: Manifest) -> Source:
+    """Where the images lie that an export shows: of vectors those that they were made of."""
+    return manifest.pictures or manifest.source
+
+
 def _check_apart(manifest: Manifest, place: Path) -> None:
     """An export in the place of the images would replace them; below them, it is none of them."""
-    source = manifest.source.location.partition("::")[0]
-    if manifest.source.location.startswith("demo:") or not os.path.isdir(source):
+    source = _shown(manifest).location.partition("::")[0]
+    if source.startswith("demo:") or not os.path.isdir(source):
         return
     images, target = Path(os.path.realpath(source)), Path(os.path.realpath(place))
     if images.is_relative_to(target):
@@ -251,9 +266,12 @@ def _folder(
 ) -> str:
     """A folder of images for each cluster and the table of all, put in place when it is whole."""
     ids, clusters = columns["ids"], columns["labels"].tolist()
-    source = manifest.source
+    source = _shown(manifest)
     listing = None if ids.dtype.kind != "U" else look(source.location, source.files)
-    if link and ids.dtype.kind != "U":
+    rows = manifest.vectors and not manifest.photographs
+    if rows:
+        load_images(context, source)  # or else there is nothing to write
+    if link and (rows or ids.dtype.kind != "U"):
         what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
         raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
     n, digits = len(ids), len(str(len(ids) - 1))
@@ -261,14 +279,17 @@ def _folder(
     files: list[str] = []
     with _whole_folder(place, force=force) as draft:
         for row, (name, cluster) in enumerate(zip(ids.tolist(), clusters, strict=True)):
-            if isinstance(name, str):
+            if isinstance(name, str) and not rows:
                 below = _below(name) if listing is not None and listing.chosen else name
                 path = folders[cluster] / _checked(below, context.folder)
                 _place(source.location, listing, name, draft / path, link=link)
             else:
                 path = PurePath(folders[cluster], f"{row:0{digits}d}.png")
-                pixels = pixels_at(context, manifest, images.present, np.array([row]))
-                _write(draft / path, to_png(pixels[0]))
+                if manifest.vectors:
+                    (pixels,) = pictures_at(context, manifest, images.present, np.array([row]))
+                else:
+                    pixels = pixels_at(context, manifest, images.present, np.array([row]))[0]
+                _write(draft / path, to_png(pixels))
             files.append(path.as_posix())
             context.progress("export", row + 1, n)
         name_of = columns.get("names", np.full(n, ""))

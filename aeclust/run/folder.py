@@ -112,7 +112,7 @@ class RunFolder:
 
     def unfinished(self, manifest: Manifest) -> str:
         """What is missing of the run's training, or an empty text."""
-        last, wanted = max(self.checkpoints(), default=0), manifest.checkpoints[-1]
+        last, wanted = max(self.checkpoints(), default=0), max(manifest.checkpoints, default=0)
         if last >= wanted:
             return ""
         if (process := self.worker()) not in (None, os.getpid()):

@@ -74,6 +74,8 @@ def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
     InputError
         If no checkpoint suits.
     """
+    if manifest.vectors:
+        return 0
     last, first_phase = folder.last_checkpoint(), manifest.recipe.epochs
     if request.checkpoint is not None:
         return request.checkpoint
@@ -116,6 +118,8 @@ def stale_latents(
         return "they are of other images"
     if details.get("epoch") != epoch:
         return f"they are of epoch {details.get('epoch')}, and epoch {epoch} is asked for"
+    if manifest.vectors:
+        return ""
     if parents.get("weights") != artifact.claimed_digest(folder.weights_file(epoch)):
         return "the weights have changed"
     return ""

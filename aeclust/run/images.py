@@ -22,6 +22,7 @@ from aeclust.images import (
     blocks,
     is_files,
     load,
+    with_photographs,
 )
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
@@ -40,12 +41,21 @@ def load_images(context: Context, source: Source, *, preview: bool = False) -> I
 
 def other_images(context: Context, manifest: Manifest, source: Source) -> Images:
     """Images that a command is given; those in files are made as large as the run's."""
+    if source.features and not manifest.vectors:
+        raise InputError(
+            "the run is of images, and these are features",
+            where=source.location,
+            expected="images",
+            mend="leave out `features`, or begin a run of features with aeclust embed and `run`",
+        )
     return load_images(context, as_in_run(manifest, source))
 
 
 def as_in_run(manifest: Manifest, source: Source) -> Source:
     """A source whose images are read as the run's are, as far as nothing else is stated."""
     ours = manifest.source
+    if manifest.vectors:
+        return dataclasses.replace(source, features=True)
     if source.location.startswith("demo:"):
         return source
     source = dataclasses.replace(source, range=source.range or ours.range)
@@ -79,7 +89,7 @@ def run_images(context: Context, manifest: Manifest) -> Images:
     return images
 
 
-def images_there(context: Context, manifest: Manifest) -> Images:
+def images_there(context: Context, manifest: Manifest, *, preview: bool = False) -> Images:
     """The images where those of the run lay, whatever they are now (InputError without any)."""
     location = manifest.source.location
     path = location.partition("::")[0]
@@ -91,7 +101,23 @@ def images_there(context: Context, manifest: Manifest) -> Images:
             expected="the images of the run",
             mend=f"put them back, or say where they are with {where} PATH",
         )
-    return load_images(context, manifest.source)
+    images = load_images(context, manifest.source, preview=preview)
+    return images if manifest.pictures is None else _with_photographs(context, manifest, images)
+
+
+def _with_photographs(context: Context, manifest: Manifest, vectors: Images) -> Images:
+    """The vectors of a run, called and looking as the photographs that they were made of."""
+    kept, pictures = kept_images(context, manifest), manifest.pictures
+    assert pictures is not None
+    if kept is not None and np.array_equal(kept.marks, vectors.marks) and len(kept.ids):
+        colours = None
+        if context.folder.previews_file.exists():
+            made = artifact.read(context.folder.previews_file, "previews", mapped=True)
+            if made.parents.get("data") == manifest.data_digest:
+                colours = made.arrays.get("colours")
+        return dataclasses.replace(vectors, ids=kept.ids, colours=colours)
+    photos = load_images(context, pictures, preview=True)
+    return with_photographs(vectors, photos, lenient=True)
 
 
 def have_changed(context: Context, manifest: Manifest, images: Images) -> InputError:
@@ -205,7 +231,7 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
         for file in (folder.images_file, folder.previews_file):
             file.unlink(missing_ok=True)
         return
-    in_files = images.ids.dtype.kind == "U"
+    in_files = images.ids.dtype.kind == "U" and not manifest.vectors
     arrays: dict[str, NDArray[Any]] = {
         "ids": artifact.encode_ids(images.ids),
         "fingerprints": images.fingerprints,
@@ -225,19 +251,25 @@ def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
         details={"way": source.way},
     )
     if images.previews:
-        keep_previews(context, manifest, images.previews)
-    elif not in_files:  # of a former run
+        keep_previews(context, manifest, images.previews, images.colours)
+    elif not in_files and manifest.pictures is None:  # of a former run
         folder.previews_file.unlink(missing_ok=True)
     parts = ({"pixels": block} for block in blocks(images.pixels)) if in_files else ()
     artifact.write(folder.images_file, kept, len(images) if in_files else 0, parts)
     context.kept.clear()
 
 
-def keep_previews(context: Context, manifest: Manifest, previews: Sequence[bytes]) -> None:
-    """Keep the previews of the run's images."""
+def keep_previews(
+    context: Context,
+    manifest: Manifest,
+    previews: Sequence[bytes],
+    colours: NDArray[np.float32] | None = None,
+) -> None:
+    """Keep the previews of the run's images, and of photographs of vectors the mean colours."""
     arrays: dict[str, NDArray[Any]] = {
         "previews": np.frombuffer(b"".join(previews), np.uint8),
         "ends": np.cumsum([len(each) for each in previews]).astype(np.int64),
+        **({} if colours is None else {"colours": colours}),
     }
     made = Artifact(
         kind="previews",
@@ -263,9 +295,16 @@ def refresh(context: Context, manifest: Manifest, images: Images) -> None:
 # -- what commands ask of them ---------------------------------------------------------------------
 
 
-def check_channels(images: Images, channels: int) -> None:
-    """Refuse images of other colours than a network was built for."""
-    words, actual = {1: "grey", 3: "RGB"}, images.pixels.shape[3]
+def check_alike(images: Images, manifest: Manifest) -> None:
+    """Refuse images of other colours than a run's network takes, or vectors of other lengths."""
+    words, actual, channels = {1: "grey", 3: "RGB"}, images.pixels.shape[-1], manifest.shape[-1]
+    if actual != channels and manifest.vectors:
+        raise InputError(
+            f"has vectors of {actual:,} values",
+            where=images.source.location,
+            expected=f"{channels:,} values, as those of the run have",
+            mend="make them by the same network",
+        )
     if actual != channels:
         raise InputError(
             f"the images are {words[actual]} and the weights take {words[channels]}",
@@ -283,5 +322,5 @@ def describe_images(context: Context, images: Images, recipe: Recipe) -> None:
     for line in images.skipped:
         context.log(f"left out {line}")
     size = recipe.image_size
-    if images.pixels.shape[1:3] != (size, size):
+    if images.pixels.ndim == 4 and images.pixels.shape[1:3] != (size, size):
         context.log(f"images are resized to {size} x {size} for recipe {recipe.name}")

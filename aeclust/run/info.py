@@ -125,7 +125,7 @@ def run_info(folder: RunFolder) -> RunInfo:
     except InputError as error:
         damaged.append(str(error))
     kept = manifest.checkpoints
-    finished = kept[-1] in epochs and not folder.resume_file.exists()
+    finished = {*kept[-1:]} <= {*epochs} and not folder.resume_file.exists()
     if finished:
         damaged += [
             f"{folder.weights_file(epoch)}: is missing; expected a checkpoint for each of"
@@ -153,12 +153,13 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
     if made.kind == "curve":
         return stale_curve(folder, manifest, made)
     if made.kind in ("latents", "labels", "embedding"):
-        if not folder.checkpoints():
+        if not (manifest.vectors or folder.checkpoints()):
             return "the weights are missing"
         epoch = epoch_for(folder, manifest, request)
         if made.kind == "latents":
-            if made.details.get("epoch") == folder.last_checkpoint():  # what embed makes
-                epoch = folder.last_checkpoint()
+            last = max(folder.checkpoints(), default=0)
+            if made.details.get("epoch") == last:  # what embed makes
+                epoch = last
             return stale_latents(folder, manifest, made.parents, made.details, epoch)
         if made.kind == "labels":
             return stale_labels(folder, manifest, made, request)

@@ -16,12 +16,12 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, at
-from aeclust.images import Images, Source, fingerprints, mean_colours
+from aeclust.images import Images, Source, blocks, fingerprints, mean_colours
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
 from aeclust.run.images import (
-    check_channels,
+    check_alike,
     describe_images,
     keep_images,
     kept_images,
@@ -57,6 +57,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
     from aeclust.network.model import build, load_state
 
     folder = context.folder
+    manifest.check_network()
     check_checkpoint(folder, epoch)
     file = folder.weights_file(epoch)
     weights = artifact.read(file, "weights")
@@ -102,6 +103,7 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
     folder, manifest = context.folder, context.folder.manifest()
     log_unfinished(context, manifest)
     if checkpoint is not None:
+        manifest.check_network()
         check_checkpoint(folder, checkpoint)
     # latents are asked for by themselves, whatever number of clusters the labels have
     request = Request(recipe=manifest.recipe, seed=manifest.seed, checkpoint=checkpoint)
@@ -136,6 +138,8 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
     """Why latents are not those of a request, with the reason for the epoch; empty if they are."""
     epoch = epoch_for(context.folder, manifest, request)
     reason = stale_latents(context.folder, manifest, latents.parents, latents.details, epoch)
+    if manifest.vectors:
+        return reason
     back = latents.details.get("epoch") != epoch < context.folder.last_checkpoint()
     if reason and back and request.checkpoint is None:
         reason = (
@@ -153,6 +157,8 @@ def embed_others(
     Without an `output`, only those will do. The epoch is the last, if no checkpoint is given.
     """
     folder, manifest = context.folder, context.folder.manifest()
+    if checkpoint is not None:
+        manifest.check_network()
     images = other_images(context, manifest, source)
     digest = images.digest()
     with at(source.location):
@@ -165,10 +171,12 @@ def embed_others(
                 expected="`output` FILE for the latents of other images",
                 mend="add `output`, or leave DATA out",
             )
-    check_channels(images, manifest.shape[3])
+    check_alike(images, manifest)
     describe_images(context, images, manifest.recipe)
-    epoch = folder.last_checkpoint() if checkpoint is None else checkpoint
     request = Request(recipe=manifest.recipe, seed=manifest.seed, checkpoint=checkpoint)
+    epoch = checkpoint or 0
+    if checkpoint is None and not manifest.vectors:
+        epoch = folder.last_checkpoint()
     return Made(_write(context, manifest, images, request, epoch, output), fresh=False)
 
 
@@ -197,21 +205,19 @@ def _write(
     *,
     force: bool = False,
 ) -> Artifact:
-    network, digest = load_network(context, manifest, epoch)
-    latents, blocks = describe(
-        network,
-        images,
-        manifest,
-        epoch,
-        context.team,
-        known=_reusable(context, manifest, digest, force=force),
-        progress=partial(context.progress, "embed"),
-    )
-    latents = replace(
-        latents,
-        parents={"data": images.digest(), "weights": digest},
-        details={**latents.details, "checkpoint": request.checkpoint},
-    )
+    parents = {"data": images.digest()}
+    progress = partial(context.progress, "embed")
+    if manifest.vectors:
+        latents, blocks = describe_vectors(images, manifest, progress=progress)
+    else:
+        network, parents["weights"] = load_network(context, manifest, epoch)
+        known = _reusable(context, manifest, parents["weights"], force=force)
+        team = context.team
+        latents, blocks = describe(
+            network, images, manifest, epoch, team, known=known, progress=progress
+        )
+    details = {**latents.details, "checkpoint": request.checkpoint}
+    latents = replace(latents, parents=parents, details=details)
     if not context.team.leads:  # the leader has the blocks of all, and writes them
         for _ in blocks:
             pass
@@ -267,10 +273,10 @@ def describe(
     recipe, pixels = manifest.recipe, images.pixels
     labelled = epoch > recipe.epochs  # before its first label, the network knows no clusters
 
-    def blocks() -> Iterator[dict[str, NDArray[Any]]]:
+    def parts() -> Iterator[dict[str, NDArray[Any]]]:
         done = 0
-        parts = inference.embed_blocks(network, pixels, team=team)
-        for latents in parts if known is None else _completed(network, images, known, team):
+        made = inference.embed_blocks(network, pixels, team=team)
+        for latents in made if known is None else _completed(network, images, known, team):
             rows = pixels[done : done + len(latents)]
             done += len(latents)
             block: dict[str, NDArray[Any]] = {"latents": latents}
@@ -287,15 +293,38 @@ def describe(
         )
         arrays |= {"view_rows": rows, "view_latents": views}
         arrays |= {} if clusters is None else {"view_clusters": clusters}
-    latents = Artifact(
+    return _artifact(manifest, arrays, epoch), parts()
+
+
+def describe_vectors(
+    images: Images,
+    manifest: Manifest,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Artifact, Iterator[dict[str, NDArray[Any]]]]:
+    """All that latents hold of vectors, which they are; as :func:`describe` gives it."""
+
+    def parts() -> Iterator[dict[str, NDArray[Any]]]:
+        done = 0
+        for rows in blocks(images.pixels):
+            done += len(rows)
+            progress(done, len(images))
+            yield {"latents": rows.astype(np.float32), "fingerprints": fingerprints(rows)}
+
+    arrays: dict[str, NDArray[Any]] = {"ids": artifact.encode_ids(images.ids)}
+    arrays |= {} if images.colours is None else {"colours": images.colours}
+    return _artifact(manifest, arrays, 0), parts()
+
+
+def _artifact(manifest: Manifest, arrays: dict[str, NDArray[Any]], epoch: int) -> Artifact:
+    return Artifact(
         kind="latents",
         arrays=arrays,
-        recipe=recipe.to_json(),
+        recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": manifest.data_digest},
         details={"epoch": epoch, "run": manifest.identity, "checkpoint": None},
     )
-    return latents, blocks()
 
 
 def _completed(
@@ -322,7 +351,9 @@ def embed_alike(context: Context, manifest: Manifest, images: Images, epoch: int
     """Latents (n, d) of other images, by the network that a run had after an epoch."""
     from aeclust.network import inference
 
-    check_channels(images, manifest.shape[3])
+    check_alike(images, manifest)
+    if manifest.vectors:
+        return images.pixels.astype(np.float32)
     network, _ = load_network(context, manifest, epoch)
     return inference.embed(
         network,

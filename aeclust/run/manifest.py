@@ -29,11 +29,11 @@ class Manifest:
     Attributes
     ----------
     source : Source
-        The training images.
+        The training images, or vectors that somebody else made of images.
     data_digest : str
         SHA-256 of the images that the run has now, see :meth:`aeclust.images.Images.digest`.
     shape : tuple of int
-        Their shape (n, h, w, c).
+        Their shape (n, h, w, c); of vectors (n, d).
     recipe : Recipe
     seed : int
     val_images, val_labels : str or None
@@ -52,6 +52,8 @@ class Manifest:
         The :attr:`identity` of every run that this one learnt on from, the first one first.
     threads : int or None
         That it is trained with, and that later commands take; None where nobody chose.
+    pictures : Source or None
+        The images that the vectors were made of, for people to look at.
     """
 
     source: Source
@@ -67,6 +69,27 @@ class Manifest:
     trained_on: str = ""
     former: tuple[str, ...] = ()
     threads: int | None = None
+    pictures: Source | None = None
+
+    @property
+    def vectors(self) -> bool:
+        """Whether the run is of vectors that somebody else made: nothing is trained or drawn."""
+        return self.recipe.network == "none"
+
+    @property
+    def photographs(self) -> bool:
+        """Whether the vectors were made of images in files, rather than of those of an array."""
+        return self.pictures is not None and self.pictures.size is not None
+
+    def check_network(self) -> None:
+        """Refuse what needs a network, if the run has none."""
+        if self.vectors:
+            raise InputError(
+                "the run has no network, only vectors that were made elsewhere",
+                where=self.source.location,
+                expected="a network that learnt from images",
+                mend="train one, in a run of its own",
+            )
 
     @property
     def weights_digest(self) -> str:
@@ -83,6 +106,8 @@ class Manifest:
     @property
     def checkpoints(self) -> list[int]:
         """The epochs that a finished run has a checkpoint of, ascending."""
+        if self.vectors:
+            return []
         return checkpoint_epochs(self.recipe) if self.kept is None else sorted(self.kept)
 
     def to_json(self) -> dict[str, Any]:
@@ -100,6 +125,7 @@ class Manifest:
             **({"trained_on": self.trained_on} if self.trained_on else {}),
             **({"former": list(self.former)} if self.former else {}),
             **({} if self.threads is None else {"threads": self.threads}),
+            **({} if self.pictures is None else {"pictures": self.pictures.to_json()}),
         }
 
     @classmethod
@@ -120,32 +146,26 @@ class Manifest:
                 mend="read it with the aeclust that wrote it",
             )
         data, validation = dict(values["data"]), dict(values["validation"])
-        n, height, width, channels = map(int, data.pop("shape"))
-        if min(n, height, width) < 1 or channels not in (1, 3):
+        recipe, shape = Recipe.from_json(values["recipe"]), tuple(map(int, data.pop("shape")))
+        axes = 2 if recipe.network == "none" else 4
+        if len(shape) != axes or min(shape) < 1 or (axes == 4 and shape[3] not in (1, 3)):
             raise ValueError("no images have such a shape")
+        if (data.get("features", False) is True) != (axes == 2):
+            raise ValueError("features and recipe are of different kinds")
         if not 0 <= int(values["seed"]) <= MAX_SEED:
             raise ValueError("seed is not in 0 to 2^32 - 1")
-        if type(data.get("size")) not in (int, type(None)):
-            raise TypeError("size is of another kind")
         if "kept" in values and not values["kept"]:
             raise ValueError("no epoch is kept")
         threads = values.get("threads")
         if threads is not None and not (type(threads) is int and 1 <= threads <= _MAX_THREADS):
             raise ValueError("threads is no number of threads")
-        texts = (data.get("layout"), data.get("range"), validation["images"], validation["labels"])
-        if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
-            raise TypeError("location or skip_bad is of another kind")
-        if not all(isinstance(name, str) for name in data.get("files", ())):
-            raise TypeError("a file is no text")
-        if data.get("fit", FITS[0]) not in FITS:
-            raise ValueError("fit is of another kind")
-        if not all(text is None or isinstance(text, str) for text in texts):
-            raise TypeError("layout, range or validation is no text")
+        if not {*map(type, validation.values())} <= {str, type(None)}:
+            raise TypeError("validation is no text")
         return cls(
             data_digest=str(data.pop("sha256")),
-            shape=(n, height, width, channels),
-            source=Source(**data),
-            recipe=Recipe.from_json(values["recipe"]),
+            shape=shape,
+            source=_source_of(data),
+            recipe=recipe,
             seed=int(values["seed"]),
             val_images=validation["images"],
             val_labels=validation["labels"],
@@ -155,11 +175,42 @@ class Manifest:
             trained_on=str(values.get("trained_on", "")),
             former=tuple(map(str, values.get("former", ()))),
             threads=threads,
+            pictures=_source_of(values["pictures"]) if "pictures" in values else None,
         )
 
 
+def check_trains(recipe: Recipe) -> None:
+    """Refuse a recipe that has no network to train."""
+    if recipe.network == "none":
+        raise InputError(
+            f"recipe {recipe.name} trains nothing",
+            where="`recipe`",
+            expected="one with a network",
+            mend="begin a run of vectors of your own with aeclust embed and `features`",
+        )
+
+
+def _source_of(values: Any) -> Source:
+    """A source from its JSON values; any exception if they are of another kind."""
+    data = dict(values)
+    if type(data.get("size")) not in (int, type(None)):
+        raise TypeError("size is of another kind")
+    if type(data.get("skip_bad", False)) is not bool or not isinstance(data["location"], str):
+        raise TypeError("location or skip_bad is of another kind")
+    if not all(isinstance(name, str) for name in data.get("files", ())):
+        raise TypeError("a file is no text")
+    if data.get("fit", FITS[0]) not in FITS:
+        raise ValueError("fit is of another kind")
+    if not {type(data.get(name)) for name in ("layout", "range")} <= {str, type(None)}:
+        raise TypeError("layout or range is no text")
+    return Source(**data)
+
+
 # Where run.json has paths, which may have a second form beside them: relative to the run folder.
-_PATHS = (("data", "location"), ("validation", "images"), ("validation", "labels"))
+_PATHS = (
+    *(("data", "location"), ("pictures", "location")),
+    *(("validation", "images"), ("validation", "labels")),
+)
 _NEAR = "near_"
 
 
@@ -177,7 +228,7 @@ def with_near(home: Path, values: dict[str, Any]) -> dict[str, Any]:
     """
     home = Path(os.path.abspath(home))
     for part, name in _PATHS:
-        path, colons, key = (values[part][name] or "demo:").partition("::")
+        path, colons, key = (values.get(part, {}).get(name) or "demo:").partition("::")
         if not path.startswith("demo:") and Path(path).is_relative_to(home.parent):
             near = Path(os.path.relpath(path, home)).as_posix()
             values[part][_NEAR + name] = f"{near}{colons}{key}"
@@ -191,6 +242,8 @@ def found_again(home: Path, values: Any) -> Any:
     """
     some = [str(name) for name in dict(values).get("some", ())]
     for part, name in _PATHS:
+        if part not in values:
+            continue
         near = dict(values[part]).get(_NEAR + name)
         values[part] = {key: v for key, v in values[part].items() if key != _NEAR + name}
         if near is None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
@@ -25,11 +26,12 @@ from aeclust.network import training
 from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
 from aeclust.network.training import Moment
+from aeclust.recipe import Recipe
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
-from aeclust.run.latents import describe, load_network
+from aeclust.run.latents import describe, describe_vectors, load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.progress import Lines
 from aeclust.run.weights import check_room, write_weights
@@ -44,14 +46,14 @@ class Model:
     manifest : Manifest
     epoch : int
         After which the latents were taken.
-    network : Autoencoder
-        As it was then, in evaluation mode.
+    network : Autoencoder or None
+        As it was then, in evaluation mode; None of a run of vectors.
     latents, labels : Artifact
     """
 
     manifest: Manifest
     epoch: int
-    network: Autoencoder
+    network: Autoencoder | None
     latents: Artifact
     labels: Artifact
 
@@ -63,7 +65,7 @@ def fit(
     *,
     write: Callable[[str], None] | None = None,
 ) -> Model:
-    """Train, embed and cluster as the commands do, without a file.
+    """Train, embed and cluster as the commands do, without a file; vectors are only clustered.
 
     `write` takes the lines that say how far it has come.
 
@@ -81,12 +83,15 @@ def fit(
             if (moment.epoch, moment.step) == (recipe.epochs, 0) and moment.epoch < epoch:
                 lines.progress(f"looking for {recipe.k} clusters to learn", 0, 0)
 
-        network = training.train(
-            images.pixels, recipe, seed=manifest.seed, device=device, observe=observe
-        )
-        embedded = partial(lines.progress, "embed")
-        team = Team(device=device)
-        latents, blocks = describe(network, images, manifest, epoch, team, progress=embedded)
+        network, embedded = None, partial(lines.progress, "embed")
+        if manifest.vectors:
+            latents, blocks = describe_vectors(images, manifest, progress=embedded)
+        else:
+            network = training.train(
+                images.pixels, recipe, seed=manifest.seed, device=device, observe=observe
+            )
+            team = Team(device=device)
+            latents, blocks = describe(network, images, manifest, epoch, team, progress=embedded)
         parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
         for block in blocks:
             for name, rows in block.items():
@@ -121,16 +126,18 @@ def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
                 expected="an empty or new folder",
                 mend="replace it with overwrite=True, or choose another folder",
             )
-        values = [*state_arrays(model.network).values()]
+        state = {} if model.network is None else state_arrays(model.network)
+        values = [*state.values()]
         values += [*model.latents.arrays.values(), *model.labels.arrays.values()]
         check_room(path, sum(value.nbytes for value in values))  # before a run there is replaced
         # of the only checkpoint, which thereby is the last
-        manifest = dataclasses.replace(model.manifest, kept=(model.epoch,))
+        manifest = dataclasses.replace(model.manifest, kept=(model.epoch,) if state else None)
         folder.begin(manifest)
         for file in (folder.images_file, folder.previews_file):
             file.unlink(missing_ok=True)
-        weights = write_weights(folder, manifest, model.epoch, state_arrays(model.network))
-        parents = {"data": manifest.data_digest, "weights": weights}
+        parents = {"data": manifest.data_digest}
+        if state:
+            parents["weights"] = write_weights(folder, manifest, model.epoch, state)
         latents = artifact.write(folder.latents_file, _adopted(model.latents, parents))
         labels = _adopted(model.labels, {**parents, "latents": latents})
         artifact.write(folder.labels_file, labels)
@@ -142,8 +149,8 @@ def _adopted(made: Artifact, parents: dict[str, str]) -> Artifact:
     return dataclasses.replace(made, parents=parents, details=details)
 
 
-def load(path: Path) -> Model:
-    """Read a clustered run, its network on the CPU.
+def load(path: Path, device: torch.device) -> Model:
+    """Read a clustered run, its network on a device.
 
     Raises
     ------
@@ -168,7 +175,9 @@ def load(path: Path) -> Model:
         )
     latents = artifact.read(folder.latents_file, "latents", mapped=True)
     epoch = int(labels.details["epoch"])
-    network, _ = load_network(Context(folder), manifest, epoch)
+    network = None
+    if not manifest.vectors:
+        network = load_network(Context(folder), manifest, epoch)[0].to(device)
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 
@@ -187,6 +196,40 @@ def shape_of_rows(length: int, image_shape: Any) -> tuple[int, ...]:
             expected="(h, w) or (h, w, c) of that many values in all",
         )
     return shape
+
+
+def image_shape(manifest: Manifest) -> tuple[int, int] | tuple[int, int, int] | None:
+    """What the rows of a run were flattened from; None of one whose images were given as such."""
+    if not manifest.flattened:
+        return None
+    _, h, w, c = manifest.shape
+    return (h, w) if c == 1 else (h, w, c)
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed that scikit-learn's ``random_state`` means; None draws one."""
+    seed = random_state
+    if not isinstance(seed, (int, np.integer)):
+        seed = check_random_state(seed).randint(2**31 - 1)
+    if not 0 <= seed < 2**32:
+        expected = "a whole number from 0 to 2^32 - 1"
+        raise InputError(f"random_state is {seed}", expected=expected)
+    return int(seed)
+
+
+def refuse_of_images(recipe: Recipe, settings: Mapping[str, object]) -> None:
+    """Refuse what was stated of images or training, where a recipe takes vectors as they are."""
+    for name, value in settings.items():
+        if value is not None:
+            what = f"says nothing about vectors, which recipe {recipe.name} takes as they are"
+            raise InputError(what, where=name, expected="none", mend="leave it out")
+
+
+def check_channels(pixels: NDArray[Any], network: Autoencoder) -> None:
+    """Refuse images of other colours than a network was built for."""
+    if pixels.shape[3] != network.image_channels:
+        expected, mend = f"{network.image_channels}, as in training", "convert the images"
+        raise InputError(f"has {pixels.shape[3]} channels", expected=expected, mend=mend)
 
 
 def stated_range(value_range: Any) -> str | None:

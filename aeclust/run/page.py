@@ -29,7 +29,7 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.pictures import with_ending
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
-from aeclust.run.previews import pictures_at
+from aeclust.run.previews import has_pictures, pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 
@@ -86,7 +86,9 @@ def gather(context: Context) -> pages.Report:
     clustered = of_run(context, manifest, labelled)
     prediction = clustered.prediction
     points = embedding.in_two_dimensions(context, manifest, clustered)
-    network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
+    network, weights = None, None
+    if not manifest.vectors:
+        network, weights = load_network(context, manifest, int(labelled.details["epoch"]))
     labels, confidence = prediction.labels, prediction.confidence
     details, seed = labelled.details, manifest.seed
     some = np.sort(seeds.stream(seed, "pictures").permutation(len(labels))[: pages.MOST_POINTS])
@@ -111,13 +113,15 @@ def gather(context: Context) -> pages.Report:
         note=clustered.note,
         picks=picked,
         gallery=_shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
-        reconstructed=_reconstructed(context, manifest, prediction, network, shown),
+        reconstructed=None
+        if network is None
+        else _reconstructed(context, manifest, prediction, network, shown),
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
         digests={
             "data": manifest.data_digest,
-            "weights": weights,
+            **({} if weights is None else {"weights": weights}),
             "latents": labelled.parents["latents"],
             "labels": labelled.digest,
         },
@@ -133,10 +137,11 @@ def _shown(
     rows: NDArray[np.int64],
     side: int,
 ) -> pages.Shown:
-    pictures = []
-    for picture in pictures_at(context, manifest, prediction.present, rows):
-        pictures.append(thumbnails.shrunk(picture, side))
-        context.progress("thumbnails", len(pictures), len(rows))
+    pictures: list[NDArray[np.uint8]] = []
+    if has_pictures(manifest, prediction.present):
+        for picture in pictures_at(context, manifest, prediction.present, rows):
+            pictures.append(thumbnails.shrunk(picture, side))
+            context.progress("thumbnails", len(pictures), len(rows))
     ids = [str(name) for name in prediction.ids[rows].tolist()]
     labels, confidence = prediction.labels[rows], prediction.confidence[rows]
     return pages.Shown(rows, ids, labels, confidence, pictures)
@@ -182,20 +187,8 @@ def commands(
     details : mapping
         Those of the labels: ``checkpoint`` is what ``embed`` was asked for.
     """
-    source, trained = manifest.source, manifest.recipe
-    train = ["train", called(source), "--recipe", trained.name]
-    for name, value in _training_changes(trained).items():
-        flag = _FLAGS.get(name)
-        train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
-    for name in ("layout", "range"):
-        value = getattr(source, name)
-        train += [] if value is None else [f"--{name}", str(value)]
-    keep = kept_by(trained, manifest.kept or ())
-    train += ["--keep-checkpoints", keep] if keep else []
-    train += ["--seed", str(manifest.seed)] if manifest.seed else []
-    train += ["--fit", source.fit] if source.fit != Source.fit else []
-    train += ["--skip-bad"] if source.skip_bad else []
-    lines = [train]
+    trained = manifest.recipe
+    lines = [_features(manifest) if manifest.vectors else _training(manifest)]
     if isinstance(details.get("checkpoint"), int):
         lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
     cluster = ["cluster"]
@@ -204,6 +197,34 @@ def commands(
     cluster += ["--seed", str(seed)] if seed != manifest.seed else []
     lines += [cluster] if len(cluster) > 1 else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
+
+
+def _training(manifest: Manifest) -> list[str]:
+    """What trains a run again."""
+    source, trained = manifest.source, manifest.recipe
+    train = ["train", called(source), "--recipe", trained.name]
+    for name, value in _training_changes(trained).items():
+        flag = _FLAGS.get(name)
+        train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
+    train += _reading(source)
+    keep = kept_by(trained, manifest.kept or ())
+    train += ["--keep-checkpoints", keep] if keep else []
+    train += ["--seed", str(manifest.seed)] if manifest.seed else []
+    train += ["--fit", source.fit] if source.fit != Source.fit else []
+    return train
+
+
+def _features(manifest: Manifest) -> list[str]:
+    """What begins a run of vectors again."""
+    embed, pictures = ["embed", "--features", called(manifest.source)], manifest.pictures
+    return embed if pictures is None else [*embed, called(pictures), *_reading(pictures)]
+
+
+def _reading(source: Source) -> list[str]:
+    """The flags that say how images are read."""
+    stated = [(name, getattr(source, name)) for name in ("layout", "range")]
+    flags = [word for name, value in stated if value is not None for word in (f"--{name}", value)]
+    return flags + ["--skip-bad"] * source.skip_bad
 
 
 def _training_changes(trained: Recipe) -> dict[str, str]:

@@ -25,7 +25,7 @@ from aeclust.run import embedding
 from aeclust.run.clustered import Clustered, clustered, latents_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
-from aeclust.run.images import check_channels, describe_images, other_images
+from aeclust.run.images import check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, pixels_at, present_images
@@ -112,7 +112,7 @@ def _present(context: Context, manifest: Manifest, source: Source | None) -> Pre
     if source is None:
         return present_images(context, manifest)
     images = other_images(context, manifest, source)
-    check_channels(images, manifest.shape[3])
+    check_alike(images, manifest)
     describe_images(context, images, manifest.recipe)
     return others(images)
 
@@ -158,6 +158,7 @@ def checkpoint_curve(
     table = disk.output_file(file.with_suffix(".csv"))
     _check_table(table)
     manifest = context.folder.manifest()
+    manifest.check_network()
     context.folder.last_checkpoint()
     validation = load_validation(context, manifest, val_images, val_labels)
     if validation is None:

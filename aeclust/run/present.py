@@ -30,7 +30,6 @@ from aeclust.run.images import (
     images_there,
     kept_images,
     known_fingerprints,
-    load_images,
     match,
     refresh,
     run_images,
@@ -133,7 +132,8 @@ def _compared(context: Context, manifest: Manifest, known: Known) -> Present:
     source = manifest.source
     key = f"compared {manifest.data_digest} {source.location} {source.files}"
     if key not in context.present:
-        listing = look(source.location.partition("::")[0], source.files)
+        path = source.location.partition("::")[0]
+        listing = None if manifest.vectors else look(path, source.files)
         context.present[key] = compare(context, manifest, listing, known)
     return context.present[key]
 
@@ -148,7 +148,7 @@ def _present(context: Context, manifest: Manifest, *, taking: bool) -> Present:
         context.log(f"{source.location} is gone; {_AS_IT_STANDS}")
         return Present(np.arange(n) if known is None else known[0], np.arange(n))
     if known is None:
-        images = load_images(context, source, preview=taking)
+        images = images_there(context, manifest, preview=taking)
         if images.digest() == manifest.data_digest:
             return Present(images.ids, np.arange(len(images)), marks=images.marks)
         if taking:  # an update that was killed left nothing to know them by
@@ -192,7 +192,7 @@ def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: 
     marks = np.array([mark_of(source.location.partition("::")[0])], np.uint64)
     if kept is not None and np.array_equal(kept.marks, marks):
         return Present(known[0], np.arange(n), marks=marks)
-    images = load_images(context, source)
+    images = images_there(context, manifest)
     if images.digest() == manifest.data_digest:
         return Present(known[0], np.arange(n), marks=images.marks)
     rows = match(known, images.ids, images.fingerprints)
@@ -202,8 +202,15 @@ def _of_array(context: Context, manifest: Manifest, kept: Images | None, known: 
         some: Any = added
         if added[-1] - added[0] == len(added) - 1:  # at one place: nothing is copied
             some = slice(added[0], added[-1] + 1)
-        new = dataclasses.replace(images, pixels=images.pixels[some], ids=images.ids[some])
-        new = dataclasses.replace(new, known_digest="", known_fingerprints=None)
+        coded = images.previews  # of photographs of vectors
+        new = dataclasses.replace(
+            images,
+            pixels=images.pixels[some],
+            ids=images.ids[some],
+            previews=tuple(coded[row] for row in added.tolist()) if coded else (),
+            known_digest="",
+            known_fingerprints=None,
+        )
     return _described(known, Present(images.ids, rows, new, marks=images.marks))
 
 
@@ -289,7 +296,7 @@ def _remember(context: Context, manifest: Manifest, present: Present) -> None:
     if kept is None:
         return
     marks, left_out = kept.marks, present.left_out
-    if present.ids.dtype.kind != "U":
+    if present.ids.dtype.kind != "U" or manifest.vectors:
         marks, left_out = (present.marks if present.whole else marks), kept.left_out
     else:
         marks, ours = marks.copy(), present.rows >= 0
@@ -357,7 +364,7 @@ def pixels_at(
     rows = present.rows[which]
     if present.new is not None and not (present.rows >= 0).any():
         return present.new.pixels[which]
-    if present.ids.dtype.kind != "U":  # the array as it is now
+    if manifest.vectors or present.ids.dtype.kind != "U":  # the array as it is now
         return images_there(context, manifest).pixels[which]
     if kept_images(context, manifest) is None:
         listing = look(manifest.source.location, manifest.source.files)

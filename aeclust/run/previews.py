@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact
-from aeclust.errors import at
+from aeclust.errors import InputError, at
 from aeclust.images import Images, Listing, Source, from_preview, look, of_files
 from aeclust.run.context import Context
-from aeclust.run.images import load_images
+from aeclust.run.images import images_there, load_images
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, numbers_of_new, pixels_at
 
 _BLOCK = 64  # images in memory at a time
 _TYPICAL = 100  # images that say which shape is typical
+_BLANK = np.full((8, 8, 1), 128, np.uint8)  # of a vector whose photograph is gone
 _Kept = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -27,6 +29,7 @@ def pictures_at(
     """Some of the images, one after the other: each (h, w, c), of its own shape.
 
     They are previews of images in files, kept or made of files that are as they were; else pixels.
+    Of vectors they are the photographs that these were made of.
 
     Parameters
     ----------
@@ -34,10 +37,15 @@ def pictures_at(
     which : ndarray of shape (m,)
         Their numbers among those that are present.
     """
+    if manifest.pictures is not None and not is_there(manifest.pictures):
+        context.log(f"{manifest.pictures.location} is gone; images that are not kept are grey")
     kept, listing, in_files = _kept(context, manifest), None, present.ids.dtype.kind == "U"
     for start in range(0, len(which), _BLOCK):
         some = which[start : start + _BLOCK]
         coded = _coded(present, kept, some)
+        if manifest.vectors:
+            yield from _of_vectors(context, manifest, present, some, coded)
+            continue
         if in_files and not all(coded):
             source = manifest.source if present.new is None else present.new.source
             listing = listing or look(source.location, source.files)
@@ -52,9 +60,69 @@ def pictures_at(
             yield picture
 
 
+def has_pictures(manifest: Manifest, present: Present) -> bool:
+    """Whether there is anything to see of the images: not of vectors without photographs."""
+    ours = manifest.pictures is not None and bool((present.rows >= 0).any())
+    return ours or not manifest.vectors
+
+
+def _check_pictures(manifest: Manifest, present: Present) -> None:
+    """Refuse to draw images of vectors that nothing is known to look at of."""
+    if not has_pictures(manifest, present):
+        ours = manifest.pictures is None
+        raise InputError(
+            "these are vectors, and there is no image to show of them",
+            where=manifest.source.location,
+            expected="the images that they were made of" if ours else "the run's own vectors",
+            mend="begin again with the images as DATA, aeclust embed with `features` and `force`"
+            if ours
+            else "leave DATA out",
+        )
+
+
+def _of_vectors(
+    context: Context,
+    manifest: Manifest,
+    present: Present,
+    which: NDArray[np.int64],
+    coded: list[bytes],
+) -> Iterator[NDArray[Any]]:
+    """The photographs of some vectors; grey where one is gone."""
+    source, names = manifest.pictures, present.ids[which].tolist()
+    found: dict[Any, NDArray[Any]] = {}
+    wanted = {name for name, data in zip(names, coded, strict=True) if not data}
+    if source is not None and wanted and manifest.photographs:
+        listing = look(source.location, source.files)
+        there = enumerate(() if listing is None else listing.names)
+        numbers = [i for i, name in there if name in wanted]
+        if listing is not None and numbers:
+            read = of_files(source, listing, numbers, preview=True, may_be_none=True)
+            found = dict(zip(read.ids.tolist(), map(from_preview, read.previews), strict=True))
+    elif source is not None and wanted and is_there(source):
+        images = load_images(context, source, preview=True)
+        rows = {str(name): row for row, name in enumerate(images.ids.tolist())}
+        found = {n: images.pixels[rows[str(n)]] for n in wanted if str(n) in rows}
+    for name, data in zip(names, coded, strict=True):
+        with at(context.folder.previews_file):
+            yield from_preview(data) if data else found.get(name, _BLANK)
+
+
+def is_there(source: Source) -> bool:
+    """Whether there is still anything where images lay."""
+    path = source.location.partition("::")[0]
+    return path.startswith("demo:") or os.path.exists(path)
+
+
 def typical_shape(context: Context, manifest: Manifest, present: Present) -> tuple[float, float]:
-    """The median height and width, in pixels, of the images as people see them."""
-    in_files, n = present.ids.dtype.kind == "U", len(present.ids)
+    """The median height and width, in pixels, of the images as people see them.
+
+    Raises
+    ------
+    InputError
+        If they are vectors, and nothing is known to look at.
+    """
+    _check_pictures(manifest, present)
+    in_files, n = manifest.vectors or present.ids.dtype.kind == "U", len(present.ids)
     some = np.linspace(0, n - 1, min(n, _TYPICAL) if in_files else 1).astype(np.int64)
     shapes = [picture.shape[:2] for picture in pictures_at(context, manifest, present, some)]
     height, width = np.median(shapes, axis=0).tolist()
@@ -63,8 +131,8 @@ def typical_shape(context: Context, manifest: Manifest, present: Present) -> tup
 
 def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
     """The images that are there now, as a run takes them in."""
-    if present.ids.dtype.kind != "U":
-        return load_images(context, manifest.source)
+    if manifest.vectors or present.ids.dtype.kind != "U":
+        return images_there(context, manifest)
     every, source = np.arange(len(present.ids)), manifest.source
     coded = _coded(present, _kept(context, manifest), every)
     if not all(coded):  # of files that were read without

@@ -24,14 +24,14 @@ from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import (
     as_in_run,
-    check_channels,
+    check_alike,
     describe_images,
     keep_images,
     kept_images,
     load_images,
     run_images,
 )
-from aeclust.run.manifest import Manifest, some_of
+from aeclust.run.manifest import Manifest, check_trains, some_of
 from aeclust.run.present import present_images
 from aeclust.run.previews import as_images
 from aeclust.run.update import moved_to, shared
@@ -98,6 +98,7 @@ def train(
     WriteError
         If the disk has too little room or a file cannot be written.
     """
+    check_trains(recipe)
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
@@ -188,7 +189,7 @@ def _check_validation(manifest: Manifest) -> None:
     if manifest.val_images is None or manifest.val_labels is None:
         return
     others = load(as_in_run(manifest, Source(location=manifest.val_images)))
-    check_channels(others, manifest.shape[3])
+    check_alike(others, manifest)
     truth.load(manifest.val_labels).aligned(others.ids)
 
 

@@ -54,7 +54,7 @@ class Shown:
     confidence : ndarray of shape (m,)
         In [0, 1].
     pictures : sequence of ndarray of shape (h, w, c)
-        uint8, each of its own shape; c is 1 or 3.
+        uint8, each of its own shape; c is 1 or 3. None at all where there is nothing to look at.
     """
 
     rows: NDArray[np.int64]
@@ -92,7 +92,7 @@ class Report:
     data : str
         What the images are called, without a path.
     shape : tuple of int
-        Of all images, (n, h, w, c).
+        Of all images, (n, h, w, c); of vectors (n, d).
     recipe : Recipe
         That of the labels.
     agreement, view_agreement : float or None
@@ -105,6 +105,8 @@ class Report:
         Of every cluster.
     gallery : Shown
         All images of the picks that are :func:`shown`.
+    reconstructed : Reconstructed or None
+        None without a network.
     losses : sequence of (int, float)
         Epochs, ascending, and the loss of each.
     curve : Curve or None
@@ -129,7 +131,7 @@ class Report:
     note: str
     picks: Sequence[Picks]
     gallery: Shown
-    reconstructed: Reconstructed
+    reconstructed: Reconstructed | None
     losses: Sequence[tuple[int, float]]
     curve: Curve | None
     names: Mapping[int, str]
@@ -178,6 +180,8 @@ def page(report: Report) -> str:
     points = _points(report, order, groups)
     empty = template.render(values, points=_json(points | {"sheets": None}))
     room = LIMIT - len(empty.encode()) - 1_000 - 10 * len(order)  # for how the sheets are laid out
+    if not report.mapped.pictures:
+        return empty
     tiles = [report.mapped.pictures[i] for i in order.tolist()]
     sheets = asdict(thumbnails.sheets(tiles, room))
     return template.render(values, points=_json(points | {"sheets": sheets}))
@@ -252,7 +256,10 @@ def _points(report: Report, order: NDArray[np.int64], groups: Sequence[_Group]) 
 
 
 class _Picture(NamedTuple):
-    """An image on the page; small ones are enlarged, with their pixels kept apart."""
+    """An image on the page; small ones are enlarged, with their pixels kept apart.
+
+    Without a `uri` there is nothing to see of it.
+    """
 
     id: str
     uri: str
@@ -264,6 +271,8 @@ class _Picture(NamedTuple):
 def _pictures(
     ids: Sequence[str], images: Sequence[NDArray[np.uint8]], budget: int
 ) -> list[_Picture]:
+    if not images:
+        return [_Picture(name, "", 0, 0, False) for name in ids]
     uris, sizes = thumbnails.pictures(images, budget)
     pictures = []
     for name, uri, (height, width) in zip(ids, uris, sizes, strict=True):
@@ -288,8 +297,10 @@ def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dic
     ]
 
 
-def _reconstructions(made: Reconstructed) -> list[tuple[_Picture, _Picture, float]]:
+def _reconstructions(made: Reconstructed | None) -> list[tuple[_Picture, _Picture, float]]:
     """Original, reconstruction and error of each."""
+    if made is None:
+        return []
     both = [thumbnails.shrunk(image, _SMALL) for image in (*made.originals, *made.copies)]
     pictures = _pictures([*made.ids, *made.ids], both, _RECONSTRUCTIONS)
     m = len(made.ids)

@@ -62,6 +62,7 @@ def test_reconstructions_are_those_of_the_most_typical_images(
 ) -> None:
     found = gather(Context(folder=full_run))
     typical = [row for pick in found.picks for row in pick.typical[:2].tolist()]
+    assert found.reconstructed is not None
     assert list(found.reconstructed.ids) == [str(row) for row in typical]
     assert len(typical) == 4
     told = json.loads(cli("reconstruct", "--idx", ",".join(map(str, typical)), "--json").out)

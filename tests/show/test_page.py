@@ -60,6 +60,7 @@ def test_small_pictures_of_the_gallery_lose_nothing() -> None:
     made = make_report(noise=True)
     place = {name: i for i, name in enumerate(made.gallery.ids)}
     images = [a for a, _ in Parsed(page(made)).all("img") if str(a["alt"]).startswith("image ")]
+    assert made.reconstructed is not None
     images = images[: -len(made.reconstructed.ids)]
     assert len(images) == sum(len([*p.typical, *p.doubtful, *p.random]) for p in made.picks)
     for attributes in images:

@@ -103,7 +103,7 @@
 
   // -- one image -------------------------------------------------------------------------------
 
-  const sheets = data.sheets.uris.map((uri) => {
+  const sheets = (data.sheets?.uris ?? []).map((uri) => {
     const image = new Image();
     image.addEventListener("load", () => current >= 0 && drawThumb());
     image.src = uri;
@@ -111,6 +111,8 @@
   });
 
   function drawThumb() {
+    thumb.hidden = !data.sheets;
+    if (!data.sheets) return;
     const { columns, rows, cell, tiles } = data.sheets;
     const [tall, wide] = tiles[current] ?? tiles[0], longest = Math.max(tall, wide);
     // small ones by whole pixels, larger ones no more than is pleasant to look at

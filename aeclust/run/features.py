@@ -1,0 +1,111 @@
+"""A run of vectors that somebody else made: begun without any training."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from aeclust.errors import InputError, at
+from aeclust.images import Images, Source, check_enough, is_files, mark_of, with_photographs
+from aeclust.recipe import named
+from aeclust.run.context import Context
+from aeclust.run.images import keep_images, kept_images, load_images
+from aeclust.run.latents import Made, embed
+from aeclust.run.manifest import Manifest
+
+RECIPE = named("features")
+_LEAST = 2  # vectors
+
+
+def embed_features(
+    context: Context, source: Source, pictures: Source | None = None, *, force: bool = False
+) -> Made:
+    """Begin a run of vectors, whose latents they are; the same run again is left as it is.
+
+    Parameters
+    ----------
+    context : Context
+    source : Source
+        The vectors.
+    pictures : Source, optional
+        The images that they were made of, for people to look at.
+    force : bool
+        Replace a run that is there.
+
+    Raises
+    ------
+    InputError
+        If the vectors cannot be used, if they and the images do not belong together, or if there
+        is another run and `force` is False.
+    """
+    folder = context.folder
+    folder.check_foreign(Path(source.location.partition("::")[0]))
+    if pictures is not None and is_files(pictures.location):
+        pictures = dataclasses.replace(pictures, size=RECIPE.image_size)
+    if not force and _untouched(context, source, pictures):
+        return embed(context)
+    vectors = load_images(context, source)
+    with at(source.location):
+        check_enough(vectors.pixels, _LEAST)
+    if pictures is not None:
+        vectors = with_photographs(vectors, load_images(context, pictures, preview=True))
+    manifest = Manifest(
+        source=source,
+        data_digest=vectors.digest(),
+        shape=vectors.pixels.shape,
+        recipe=RECIPE,
+        seed=0,
+        threads=context.threads,
+        pictures=pictures,
+    )
+    with folder.lock():
+        folder.finish_replacing()
+        former = folder.manifest() if folder.exists() and not force else None
+        if former is None or not _same(former, manifest):
+            _begin(context, manifest, vectors, force=force)
+        elif former.source != source:
+            folder.write_manifest(dataclasses.replace(former, source=source))
+        return embed(context, force=force)
+
+
+def _untouched(context: Context, source: Source, pictures: Source | None) -> bool:
+    """Whether the run is of this file already, which nobody has touched since."""
+    if not context.folder.exists():
+        return False
+    manifest = context.folder.manifest()
+    kept = kept_images(context, manifest)
+    if kept is None or (manifest.source, manifest.pictures) != (source, pictures):
+        return False
+    return np.array_equal(kept.marks, [mark_of(source.location.partition("::")[0])])
+
+
+def _same(former: Manifest, manifest: Manifest) -> bool:
+    """Whether a run is of these vectors already, wherever they lie."""
+    one, other = ((m.data_digest, m.recipe, m.pictures) for m in (former, manifest))
+    return one == other
+
+
+def _begin(context: Context, manifest: Manifest, vectors: Images, *, force: bool) -> None:
+    """Make the folder, whose lock is held, that of this run."""
+    folder = context.folder
+    if (folder.exists() or folder.checkpoints()) and not force:
+        raise InputError(
+            "another run is here already",
+            where=str(folder.path),
+            expected="an empty or new folder, or a run of the same vectors and images",
+            mend="replace it with `force`, or change `run`",
+        )
+    if manifest.pictures is not None:
+        first, last = (str(vectors.ids[i]) for i in (0, -1))
+        context.log(
+            f"{manifest.pictures.location}: {len(vectors):,} images; the first vector is"
+            f" {first}, the last {last}"
+        )
+        for line in vectors.skipped:
+            context.log(f"left out {line}")
+    folder.begin(manifest)
+    for file in (folder.previews_file, folder.start_file):
+        file.unlink(missing_ok=True)
+    keep_images(context, manifest, vectors)
