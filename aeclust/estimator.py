@@ -175,8 +175,9 @@ class AutoencoderClusterer(
             :func:`aeclust.clusters.chain.cluster_latents`.
         """
         remarks: list[str] = []
+        pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
         recipe = self._recipe()
-        pixels = self._pixels(X, recipe, reset=True, least=2, log=remarks.append)
+        models.check_kind(pixels, recipe)
         with at("X"):
             check_enough(pixels, recipe.k)
         stated, vectors = models.stated_range(self.value_range), recipe.network == "none"
@@ -198,14 +199,14 @@ class AutoencoderClusterer(
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of images, as in training or by the vote of the nearest training latents."""
         check_is_fitted(self)
-        pixels, model = self._pixels(X, self.recipe_), self._model
+        pixels, model = self._pixels(X), self._model
         return label_by_neighbours(pixels, self._embed(pixels), model.latents, model.labels)[0]
 
     @_argument_errors()
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
         check_is_fitted(self)
-        return self._embed(self._pixels(X, self.recipe_))
+        return self._embed(self._pixels(X))
 
     @_argument_errors()
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -258,7 +259,7 @@ class AutoencoderClusterer(
         """
         check_is_fitted(self)
         self._model.manifest.check_network()
-        pixels = self._pixels(X, self.recipe_, least=2)
+        pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]
         views = inference.embed_views(self.network_, pixels, seed=_SCORE_SEED)
@@ -316,7 +317,7 @@ class AutoencoderClusterer(
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn should know: rows or images, and latents in single precision."""
         tags = super().__sklearn_tags__()
-        rows = self.image_shape is not None or self.recipe == "features"
+        rows = self.image_shape is not None or self.recipe == models.FEATURES
         tags.input_tags.two_d_array = rows
         tags.input_tags.three_d_array = not rows
         tags.transformer_tags.preserves_dtype = ["float32"]
@@ -361,7 +362,6 @@ class AutoencoderClusterer(
     def _pixels(
         self,
         X: NDArray[Any],
-        recipe: Recipe,
         *,
         reset: bool = False,
         least: int = 1,
@@ -369,9 +369,9 @@ class AutoencoderClusterer(
     ) -> NDArray[Any]:
         """Images (n, h, w, c), or vectors, as the stages take them; with `reset`, the first."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
-        if recipe.network == "none":
+        if self.recipe == models.FEATURES:
             settings = ("image_shape", "value_range", "epochs")
-            models.refuse_of_images(recipe, {name: getattr(self, name) for name in settings})
+            models.refuse_of_images({name: getattr(self, name) for name in settings})
             with at("X"):
                 return from_features(validate_data(self, X, reset=reset, **rules))
         if self.image_shape is not None:

@@ -58,6 +58,7 @@ READS_THE_ENVIRONMENT = {"show"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
 EDGES = {"artifact.gate", "network.interchange"}
 EDGES |= {"images.archives", "images.arrays", "images.decoding", "images.reading"}
+EDGES |= {"images.features"}
 EDGES |= {"run.folder", "run.names"}
 
 

@@ -102,13 +102,15 @@ def images_there(context: Context, manifest: Manifest, *, preview: bool = False)
             mend=f"put them back, or say where they are with {where} PATH",
         )
     images = load_images(context, manifest.source, preview=preview)
-    return images if manifest.pictures is None else _with_photographs(context, manifest, images)
+    pictures = manifest.pictures
+    return images if pictures is None else _with_photographs(context, manifest, images, pictures)
 
 
-def _with_photographs(context: Context, manifest: Manifest, vectors: Images) -> Images:
+def _with_photographs(
+    context: Context, manifest: Manifest, vectors: Images, pictures: Source
+) -> Images:
     """The vectors of a run, called and looking as the photographs that they were made of."""
-    kept, pictures = kept_images(context, manifest), manifest.pictures
-    assert pictures is not None
+    kept = kept_images(context, manifest)
     if kept is not None and np.array_equal(kept.marks, vectors.marks) and len(kept.ids):
         colours = None
         if context.folder.previews_file.exists():

@@ -36,6 +36,8 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.progress import Lines
 from aeclust.run.weights import check_room, write_weights
 
+FEATURES = "features"  # the recipe that takes vectors as they are
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -217,11 +219,20 @@ def seed_of(random_state: Any) -> int:
     return int(seed)
 
 
-def refuse_of_images(recipe: Recipe, settings: Mapping[str, object]) -> None:
-    """Refuse what was stated of images or training, where a recipe takes vectors as they are."""
+def check_kind(pixels: NDArray[Any], recipe: Recipe) -> None:
+    """Refuse a network for vectors, and none for images."""
+    if (recipe.network == "none") != (pixels.ndim == 2):
+        expected = f"none with recipe {FEATURES} alone"
+        mend = f"leave it out, or change recipe {recipe.name}"
+        what = f"network is {recipe.network!r}"
+        raise InputError(what, where="settings", expected=expected, mend=mend)
+
+
+def refuse_of_images(settings: Mapping[str, object]) -> None:
+    """Refuse what was stated of images or training, where vectors are taken as they are."""
     for name, value in settings.items():
         if value is not None:
-            what = f"says nothing about vectors, which recipe {recipe.name} takes as they are"
+            what = f"says nothing about vectors, which recipe {FEATURES} takes as they are"
             raise InputError(what, where=name, expected="none", mend="leave it out")
 
 

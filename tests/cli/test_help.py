@@ -205,7 +205,7 @@ FISH = {"_AECLUST_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "ge
     ("line", "words"),
     [
         ("aeclust pre", ["predict"]),
-        ("aeclust train --recipe ", list(RECIPES)),
+        ("aeclust train --recipe ", [n for n, r in RECIPES.items() if r.network != "none"]),
         ("aeclust train --recipe h", ["hybrid"]),
         ("aeclust train --optimizer ad", ["adam", "adamw"]),
         ("aeclust train --loss ", ["mse", "elbo"]),

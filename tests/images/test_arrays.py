@@ -309,6 +309,7 @@ def test_what_is_no_source_of_images_is_refused(
 
 
 CALLED = "name it, as FILE::KEY"
+VECTORS = "reshape it, or cluster vectors that you made yourself with aeclust embed and `features`"
 FIT = "one array of numbers with 3 or 4 axes"
 
 
@@ -317,7 +318,7 @@ FIT = "one array of numbers with 3 or 4 axes"
     [
         (archive(x=RGB, y=GREY), "2 of its arrays could be meant (x, y)", FIT, CALLED),
         (archive(x=np.full((2, 5, 6), None)), "0 of its arrays could be meant (x)", FIT, CALLED),
-        (archive(x=RGB[0, 0]), "0 of its arrays could be meant (x)", FIT, CALLED),
+        (archive(x=RGB[0, 0]), "0 of its arrays could be meant (x)", FIT, VECTORS),
         (archive("::z", x=RGB, y=GREY), "no array is called 'z'", "one of x, y", None),
         (hdf5(x=RGB, y=GREY), "2 of its arrays could be meant (x, y)", FIT, CALLED),
         (hdf5("::z", x=RGB), "no array is called 'z'", "one of x", None),
@@ -357,7 +358,7 @@ NONE = "at least one image"
     ("shape", "layout", "what", "expected", "mend"),
     [
         ((180,), None, "has shape {}", SHAPES, "reshape it"),
-        ((6, 3), None, "has shape {}", SHAPES, "reshape it"),
+        ((6, 3), None, "has shape {}", SHAPES, VECTORS),
         ((1, 2, 5, 6, 3), None, "has shape {}", SHAPES, "reshape it"),
         ((2, 5, 6, 3), "nhw", "has shape {}", "3 axes for `layout` nhw", ""),
         ((2, 5, 6), "nchw", "has shape {}", "4 axes for `layout` nchw", ""),

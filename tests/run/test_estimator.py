@@ -287,7 +287,7 @@ SHAPE = {"where": "image_shape", "expected": "(h, w) or (h, w, c) of that many v
         ({}, ROWS, {
             "where": "X", "what": "has shape (24, 192)",
             "expected": "(n, h, w), (n, h, w, c) or (n, c, h, w)",
-            "mend": "reshape it, or state the image_shape that its rows were flattened from"}),
+            "mend": "reshape it, state the image_shape of its rows, or recipe='features'"}),
         ({}, IMAGES * 2.0, {
             "what": "has float64 values 0 to 478", "expected": "float in [0, 1], or uint8",
             "mend": "state the range, for example value_range (0, 1023)"}),
