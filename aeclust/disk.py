@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import re
@@ -11,7 +12,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from aeclust.errors import InputError, WriteError, at, reason
+from aeclust.errors import InputError, WriteError, at, near_file, reason
 
 NOT_AS_WRITTEN = "what was read back differs from what was written"
 
@@ -149,3 +150,26 @@ def _is_open(path: Path) -> bool:
             return bool(_OPEN.fullmatch(folder))
         path = Path(folder) / os.readlink(path)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def read_whole(path: Path, most: int) -> tuple[bytes, str]:
+    """What is in a file of at most so many bytes, and its SHA-256.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is larger, or cannot be read.
+    """
+    with at(path):
+        if not path.is_file():  # a FIFO or a device would hang or never end
+            what = "is no file" if path.exists() else "is not there"
+            raise InputError(what, expected="a file", mend=near_file(path, "check the path"))
+        try:
+            with open(path, "rb") as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            raise InputError(f"cannot be read ({reason(error)})", mend="check the file") from error
+        if len(data) > most:
+            limit = f"{most / 1e9:.1f} GB" if most > 1e8 else f"{most / 1e6:.0f} MB"
+            raise InputError("is too large", expected=f"at most {limit}", mend="choose another")
+    return data, hashlib.sha256(data).hexdigest()

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "artifact": {"disk", "memory", "errors"},
     "images": {"artifact", "disk", "memory", "errors"},
     "clusters": {"seeds", "recipe", "memory", "errors"},
-    "network": {"seeds", "clusters", "recipe", "errors"},
+    "network": {"seeds", "clusters", "recipe", "disk", "errors"},
     "show": {"seeds", "clusters", "recipe", "errors"},
     "run": {
         *("show", "network", "clusters", "images"),
@@ -47,6 +47,9 @@ KEEPERS = {
     "filelock": {"run"},
     "safetensors": {"network", "images"},
     "onnx": {"network"},
+    "onnxruntime": {"network"},
+    "timm": {"network"},
+    "efficientnet_lite_pytorch": {"network"},
 }
 # Rooms that compute and nothing else: they print nothing and open no file ...
 SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
@@ -57,6 +60,7 @@ READS_A_FILE = {"recipe", "memory"}
 READS_THE_ENVIRONMENT = {"show"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.
 EDGES = {"artifact.gate", "network.interchange"}
+EDGES |= {"network.onnx_gate", "network.onnx_encoder", "network.timm_encoder"}
 EDGES |= {"images.archives", "images.arrays", "images.decoding", "images.reading"}
 EDGES |= {"images.features"}
 EDGES |= {"run.folder", "run.names"}

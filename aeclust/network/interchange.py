@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aeclust.errors import AeclustError, InputError, at, reason, to_install
+from aeclust.errors import AeclustError, InputError, at, reason
+from aeclust.network.extras import extra
 from aeclust.network.model import Autoencoder, build, check_state, load_state, state_arrays
 from aeclust.recipe import Recipe
 
@@ -26,20 +27,6 @@ OPSET = 18
 _HEADER = "aeclust"
 _FORMAT = 1
 _MAX_HEADER = 1 << 20
-
-
-@contextmanager
-def _extra(name: str) -> Iterator[None]:
-    """Within it a missing library is an error that says how to install it."""
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(
-            f"a library for it is missing ({error.name})",
-            where=f".{name}",
-            expected=f"aeclust with its extra {name}",
-            mend=to_install(name),
-        ) from error
 
 
 # -- safetensors -------------------------------------------------------------------------------
@@ -64,7 +51,7 @@ def to_safetensors(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: 
         Its state dict, and one metadata entry ``aeclust``: JSON of format, recipe, image_channels,
         epoch and weights (the digest). Equal networks give equal bytes.
     """
-    with _extra("safetensors"):
+    with extra("safetensors"):
         from safetensors.numpy import save
     header = {
         "format": _FORMAT,
@@ -93,7 +80,7 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
         tensors do not fit its recipe.
     """
     path = Path(file)
-    with _extra("safetensors"):
+    with extra("safetensors"):
         from safetensors import safe_open
     with at(path):
         if not path.is_file():  # a FIFO or a device would hang or never end
@@ -170,7 +157,7 @@ def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) ->
     side, channels = recipe.image_size, network.image_channels
     # an example of two, because 0 and 1 would be taken for constants
     example = torch.zeros(2, side, side, channels, dtype=torch.uint8)
-    with _extra("onnx"):
+    with extra("onnx"):
         import onnxscript  # noqa: F401 - the exporter needs both, and says less when one is missing
         from onnx import ModelProto
     with _silenced():
