@@ -41,7 +41,12 @@ def session(data: bytes) -> Any:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         content = model.SerializeToString()
         del model
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # which prints what went wrong
+        )
     except AeclustError:
         raise
     except Exception as error:  # the libraries have a dozen types
@@ -57,6 +62,8 @@ def _check(model: Any) -> None:
     functions = {(f.domain, f.name): f for f in model.functions}
     for message in _messages(model):
         kind = message.DESCRIPTOR.name
+        if any(isinstance(text, bytes) for text in _texts(message)):
+            raise unfit("has names that are no text")
         if kind == "TensorProto" and (message.data_location or message.external_data):
             raise unfit("keeps data in other files, which are never opened")
         if kind != "NodeProto":
@@ -81,6 +88,13 @@ def _messages(message: Any) -> Iterator[Any]:
         elif not isinstance(value, str | bytes | int | float) and hasattr(value[0], "DESCRIPTOR"):
             for each in value:
                 yield from _messages(each)
+
+
+def _texts(message: Any) -> Iterator[str | bytes]:
+    """The names in a message itself; what is not UTF-8 is bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            yield from (value,) if isinstance(value, str | bytes) else value
 
 
 def _written_out(

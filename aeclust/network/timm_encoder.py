@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +85,7 @@ def load(
 def _library() -> Any:
     with extra("timm", "`encoder`"):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _silence():
                 import timm
                 import timm.data
         except ImportError:
@@ -99,10 +100,25 @@ def _library() -> Any:
     return timm
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Within it timm and the hub do not say what an error says as well."""
+    loggers = [logging.getLogger(name) for name in ("timm", "huggingface_hub")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def _built(timm: Any, name: str, *, pretrained: bool) -> Any:
     try:
-        with warnings.catch_warnings(), torch.device("cpu"):
-            warnings.simplefilter("ignore")
+        with _silence(), torch.device("cpu"):
             return timm.create_model(name, pretrained=pretrained, num_classes=0)
     except Exception as error:  # of the network, of a hub or of the disk
         if not pretrained:

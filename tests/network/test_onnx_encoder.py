@@ -326,6 +326,20 @@ def called(*functions: Any) -> Any:
     return flow(["n", 3, 8, 8], nodes, functions=list(functions))
 
 
+CONVOLUTION = flow(
+    ["n", 3, 8, 8],
+    [
+        node("Conv", "x", "k", "b", to="c", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("Relu", "c", to="r"),
+        node("Reshape", "r", "shape", to="s"),
+        node("Gemm", "s", "w"),
+    ],
+    k=np.random.default_rng(2).normal(size=(4, 3, 3, 3)).astype(np.float32),
+    b=np.zeros(4, np.float32),
+    shape=np.array([-1, 64], np.int64),
+    w=np.random.default_rng(3).normal(size=(64, 5)).astype(np.float32),
+).SerializeToString()
+
 FILES = "keeps data in other files, which are never opened"
 BOMB = [calls(f"f{i}", *[f"f{i + 1}"] * 4) for i in range(20)] + [calls("f20", "Relu")]
 HOSTILE: list[tuple[Any, str]] = [
@@ -360,6 +374,7 @@ HOSTILE: list[tuple[Any, str]] = [
     ),
     (called(calls("f", "g"), calls("g", "f")), "has functions that call each other in a circle"),
     (called(*BOMB), "has more than 1000000 operators"),
+    (CONVOLUTION.replace(b"\x0a\x01r", b"\x0a\x01\xff"), "has names that are no text"),
     (b"", ""),
     (edited(lambda m: m.graph.input.add(name="z")), ""),
     (edited(lambda m: m.graph.ClearField("input")), ""),
@@ -390,21 +405,6 @@ def test_no_file_at_all(file: Path) -> None:
     file.mkdir()
     with refused(what="is no file", where=str(file)):
         load_encoder("clip.onnx", file=file, device=CPU)
-
-
-CONVOLUTION = flow(
-    ["n", 3, 8, 8],
-    [
-        node("Conv", "x", "k", "b", to="c", pads=[1, 1, 1, 1], strides=[2, 2]),
-        node("Relu", "c", to="r"),
-        node("Reshape", "r", "shape", to="s"),
-        node("Gemm", "s", "w"),
-    ],
-    k=np.random.default_rng(2).normal(size=(4, 3, 3, 3)).astype(np.float32),
-    b=np.zeros(4, np.float32),
-    shape=np.array([-1, 64], np.int64),
-    w=np.random.default_rng(3).normal(size=(64, 5)).astype(np.float32),
-).SerializeToString()
 
 
 @settings(max_examples=150, deadline=None)
