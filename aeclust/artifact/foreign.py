@@ -142,7 +142,7 @@ def choose_key(
     shapes : mapping of str to tuple of int
         Of each array; empty for what is none of numbers.
     axes : tuple of int
-        Numbers of axes, any of which will do; a column (n, 1) has one.
+        Numbers of axes, any of which will do; a column (n, 1) has one as well.
     usual : sequence of str
         Names of which the first that is there is meant, where none is stated.
 
@@ -166,7 +166,7 @@ def choose_key(
     fitting = [
         name
         for name, (*shape,) in shapes.items()
-        if len(shape[:1] if shape[1:] == [1] else shape) in axes
+        if len(shape) in axes or (1 in axes and shape[1:] == [1])
     ]
     if len(fitting) != 1:
         mend = "name it, as FILE::KEY"

@@ -19,7 +19,7 @@ MOST_VALUES = 16_384
 _USUAL = ("features", "latents")  # arrays that are meant where several could be
 _IDS = "ids"
 _WHOLE = 2**24  # up to which single precision has every whole number
-_LARGEST = 1e15  # whose squares single precision can still add up
+_SMALLEST, _LARGEST = 1e-12, 1e12  # that clusterers tell apart in single precision
 _FILES = ".npy, .npz, .h5 or .safetensors with vectors, (n, d)"
 Column = NDArray[Any]
 
@@ -93,26 +93,29 @@ def from_features(raw: NDArray[Any]) -> NDArray[Any]:
         raise InputError(f"has vectors of {shape[1]:,} values", expected=expected, mend=mend)
     if raw.dtype.kind not in "biuf":
         raise InputError(f"has dtype {raw.dtype}", expected="numbers", mend="convert it")
-    broken, large, done = list[int](), list[int](), 0
-    largest = _LARGEST if raw.dtype.kind == "f" else _WHOLE
+    broken, large, done, most = list[int](), list[int](), 0, 0.0
+    limit = _LARGEST if raw.dtype.kind == "f" else _WHOLE
     for block in blocks(raw):
         sizes = np.abs(block.astype(np.float64)).max(1)  # NaN where there is one
         broken += (done + np.flatnonzero(~np.isfinite(sizes))).tolist()
-        large += (done + np.flatnonzero(sizes > largest)).tolist()
-        done += len(block)
+        large += (done + np.flatnonzero(sizes > limit)).tolist()
+        done, most = done + len(block), max(most, float(sizes.max()))
     if broken:
-        what = _rows(broken, "holds NaN or infinity", "hold NaN or infinity")
+        what = _rows(broken, "NaN or infinity")
         raise InputError(what, expected="finite values", mend="repair or remove those rows")
     if large:
-        what = _rows(large, "holds values", "hold values") + f" beyond {largest:g}"
+        what = _rows(large, f"values beyond {limit:g}")
+        raise InputError(what, expected="what single precision can compute with", mend="scale them")
+    if 0 < most < _SMALLEST:
+        what = f"holds no value beyond {_SMALLEST:g}"
         raise InputError(what, expected="what single precision can compute with", mend="scale them")
     return raw
 
 
-def _rows(rows: list[int], one: str, many: str) -> str:
+def _rows(rows: list[int], what: str) -> str:
     if len(rows) == 1:
-        return f"row {rows[0]} {one}"
-    return f"{len(rows):,} rows {many}, the first is row {rows[0]}"
+        return f"row {rows[0]} holds {what}"
+    return f"{len(rows):,} rows hold {what}, the first is row {rows[0]}"
 
 
 # -- ids ---------------------------------------------------------------------------------------

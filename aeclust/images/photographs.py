@@ -52,7 +52,8 @@ def with_photographs(vectors: Images, photos: Images, *, lenient: bool = False) 
             )
         unused = np.setdiff1d(np.arange(len(photos)), rows)
         if len(unused):
-            notes = (f"{len(unused):,} images without a vector ({photos.ids[unused[0]]})",)
+            s = "s" * (len(unused) > 1)
+            notes = (f"{len(unused):,} image{s} without a vector ({photos.ids[unused[0]]})",)
     colours = mean_colours(photos.pixels)[rows]
     coded = photos.previews
     return dataclasses.replace(

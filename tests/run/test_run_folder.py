@@ -106,7 +106,7 @@ def test_a_signal_while_a_file_is_read_does_not_make_it_damaged(
         (other_data(size="8"), "TypeError: size "),
         (other_data(skip_bad=1), "TypeError: location or skip_bad "),
         (other_data(range=[1]), "TypeError: layout or range "),
-        (changed(pictures=[]), "KeyError: 'location')"),
+        (changed(pictures={}), "KeyError: 'location')"),
         (changed(pictures={"location": "x", "fit": 3}), "ValueError: fit "),
         (changed(seed=-5), "ValueError: seed is not in 0 to 2^32 - 1)"),
         (changed(seed=2**32), "ValueError: seed is not in 0 to 2^32 - 1)"),
