@@ -22,6 +22,7 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
 from aeclust.run.predict import Prediction, label_images, label_present, latents_behind
 from aeclust.run.present import others
+from aeclust.run.previews import check_pictures
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,21 @@ class Clustered:
 
 
 def clustered(
-    context: Context, manifest: Manifest, source: Source | None, seed: int | None
+    context: Context,
+    manifest: Manifest,
+    source: Source | None,
+    seed: int | None,
+    *,
+    seen: bool = False,
 ) -> Clustered:
-    """Some images, the run's as they are now if None, by what their clusters are now."""
-    if source is None or as_in_run(manifest, source) == manifest.source:
+    """Some images, the run's as they are now if None, by what their clusters are now.
+
+    If they are to be `seen`, vectors of which there is nothing to look at are refused.
+    """
+    own = source is None or as_in_run(manifest, source) == manifest.source
+    if seen:
+        check_pictures(manifest, others=not own)
+    if source is None or own:
         return of_run(context, manifest, current_labels(context, manifest))
     images = other_images(context, manifest, source)
     if images.digest() == manifest.data_digest or not _transductive(context, manifest):

@@ -111,7 +111,8 @@ def _with_photographs(
 ) -> Images:
     """The vectors of a run, called and looking as the photographs that they were made of."""
     kept = kept_images(context, manifest)
-    if kept is not None and np.array_equal(kept.marks, vectors.marks) and len(kept.ids):
+    untouched = kept is not None and np.array_equal(kept.marks, vectors.marks)
+    if kept is not None and untouched and manifest.photographs:  # which take a while to decode
         colours = None
         if context.folder.previews_file.exists():
             made = artifact.read(context.folder.previews_file, "previews", mapped=True)

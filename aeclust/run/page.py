@@ -29,7 +29,7 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.pictures import with_ending
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
-from aeclust.run.previews import has_pictures, pictures_at
+from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 
@@ -138,7 +138,7 @@ def _shown(
     side: int,
 ) -> pages.Shown:
     pictures: list[NDArray[np.uint8]] = []
-    if has_pictures(manifest, prediction.present):
+    if not manifest.vectors or manifest.pictures is not None:
         for picture in pictures_at(context, manifest, prediction.present, rows):
             pictures.append(thumbnails.shrunk(picture, side))
             context.progress("thumbnails", len(pictures), len(rows))

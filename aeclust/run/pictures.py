@@ -17,7 +17,7 @@ from aeclust import disk
 from aeclust.clusters import scores
 from aeclust.clusters.curve import Curve
 from aeclust.clusters.indicators import INDICATORS
-from aeclust.errors import InputError, at, printable
+from aeclust.errors import InputError, printable
 from aeclust.images import Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
@@ -91,13 +91,13 @@ def reconstruct(
     """
     file = with_ending(context.folder.path / "reconstruction.png", output)
     manifest = context.folder.manifest()
+    manifest.check_network()
     present = _present(context, manifest, source)
     n = len(present.ids)
     bad = next((i for i in indices if not 0 <= i < n), None)
     if bad is not None:
-        expected = f"numbers from 0 to {n - 1}"
-        with at("`idx`"):
-            raise InputError(f"there is no image {bad}", expected=expected, mend="correct it")
+        what, expected = f"there is no image {bad}", f"numbers from 0 to {n - 1}"
+        raise InputError(what, where="`idx`", expected=expected, mend="correct it")
     epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)
@@ -247,7 +247,7 @@ def plot(
     manifest = context.folder.manifest()
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
-    shown = clustered(context, manifest, source, seed)
+    shown = clustered(context, manifest, source, seed, seen=thumbnails)
     points = embedding.in_two_dimensions(context, manifest, shown, seed)
     rows, panels, result = _panels(shown, truth)
     points = points[rows]
@@ -339,7 +339,7 @@ def gallery(
     """
     file = with_ending(context.folder.path / "gallery.png", output)
     manifest = context.folder.manifest()
-    images = clustered(context, manifest, source, seed)
+    images = clustered(context, manifest, source, seed, seen=True)
     prediction, names = images.prediction, images.titles
     labels, sure, ids = prediction.labels, prediction.confidence, prediction.ids
     note = f"{images.way}; {_GALLERY_NOTE}" if images.way else _GALLERY_NOTE
@@ -380,9 +380,8 @@ def with_ending(
     if file.suffix.lower() not in endings:
         *others, last = endings
         expected = f"{', '.join(others)} or {last}" if others else last
-        ending = file.suffix or "nothing"
-        with at(file):
-            raise InputError(f"ends in {ending!r}", expected=expected, mend="change `output`")
+        what, mend = f"ends in {file.suffix or 'nothing'!r}", "change `output`"
+        raise InputError(what, where=str(file), expected=expected, mend=mend)
     return file
 
 

@@ -20,7 +20,7 @@ from aeclust.images.truth import Labels
 from aeclust.run.clusters import cluster_count, current_labels, log_epoch
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
-from aeclust.run.images import as_in_run, describe_images, other_images
+from aeclust.run.images import as_in_run, check_alike, describe_images, other_images
 from aeclust.run.latents import embed_alike
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, present_images
@@ -189,6 +189,7 @@ def label_images(
         present = Present(images.ids, np.arange(len(images)))
         made_of = labels.parents["latents"]
         return Prediction(present, known["labels"], known["confidence"], made_of=made_of)
+    check_alike(images, manifest)
     describe_images(context, images, manifest.recipe)
     latents, votes = _vote(context, manifest, labels, images)
     return Prediction(others(images), *votes, latents, labels.parents["latents"])

@@ -60,16 +60,10 @@ def pictures_at(
             yield picture
 
 
-def has_pictures(manifest: Manifest, present: Present) -> bool:
-    """Whether there is anything to see of the images: not of vectors without photographs."""
-    ours = manifest.pictures is not None and bool((present.rows >= 0).any())
-    return ours or not manifest.vectors
-
-
-def _check_pictures(manifest: Manifest, present: Present) -> None:
-    """Refuse to draw images of vectors that nothing is known to look at of."""
-    if not has_pictures(manifest, present):
-        ours = manifest.pictures is None
+def check_pictures(manifest: Manifest, *, others: bool) -> None:
+    """Refuse to draw images of vectors, the run's or others, of which there is nothing to see."""
+    ours = manifest.pictures is None
+    if manifest.vectors and (ours or others):
         raise InputError(
             "these are vectors, and there is no image to show of them",
             where=manifest.source.location,
@@ -114,14 +108,7 @@ def is_there(source: Source) -> bool:
 
 
 def typical_shape(context: Context, manifest: Manifest, present: Present) -> tuple[float, float]:
-    """The median height and width, in pixels, of the images as people see them.
-
-    Raises
-    ------
-    InputError
-        If they are vectors, and nothing is known to look at.
-    """
-    _check_pictures(manifest, present)
+    """The median height and width, in pixels, of the images as people see them."""
     in_files, n = manifest.vectors or present.ids.dtype.kind == "U", len(present.ids)
     some = np.linspace(0, n - 1, min(n, _TYPICAL) if in_files else 1).astype(np.int64)
     shapes = [picture.shape[:2] for picture in pictures_at(context, manifest, present, some)]

@@ -74,8 +74,7 @@ DTYPES = (*(np.dtype(f"f{size}") for size in (2, 4, 8)), np.dtype("i1"), np.dtyp
 def vectors(draw: st.DrawFn) -> Array:
     dtype = draw(st.sampled_from(DTYPES))
     shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 6)))
-    numbers = {"min_value": -1024, "max_value": 1024, "width": 16}
-    elements = st.floats(**numbers) if dtype.kind == "f" else None
+    elements = st.floats(-1024, 1024, width=16) if dtype.kind == "f" else None
     return draw(hnp.arrays(dtype, shape, elements=elements))
 
 
@@ -220,7 +219,7 @@ def test_what_are_no_ids_is_refused(ids: Array, what: str, tmp_path: Path) -> No
 
 def test_which_array_is_meant_is_never_guessed(tmp_path: Path) -> None:
     many = {"a": VECTORS, "b": VECTORS}
-    np.savez(tmp_path / "v.npz", **many)
+    np.savez(tmp_path / "v.npz", a=VECTORS, b=VECTORS)
     save_file(many, tmp_path / "v.safetensors")
     with h5py.File(tmp_path / "v.h5", "w") as file:
         file["a"], file["b"] = VECTORS, VECTORS
@@ -331,7 +330,7 @@ def test_rows_without_ids_are_called_as_the_photographs() -> None:
     assert found.ids.tolist() == ["a", "b"]
     assert found.previews == (b"a", b"b")
     assert found.colours is not None
-    assert np.allclose(found.colours, [[0, 0, 0], [0.2, 0, 0]])
+    assert np.allclose(found.colours, np.array([[0, 0, 0], [0.2, 0, 0]]))
 
 
 def test_rows_with_ids_find_their_photographs() -> None:
