@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pages import ROOT, blocks, have_few, lines_of, type_line
 from PIL import Image
-from support import COMMANDS, make_images
+from support import COMMANDS, far_groups, make_images
 
 from aeclust.clusters.scores import score
 from aeclust.images import demo
@@ -50,6 +50,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save("new.npy", new)
         with open("new-labels.csv", "w", newline="") as file:
             csv.writer(file).writerows([["id", "label"], *enumerate(kinds.tolist())])
+        np.save("clip.npy", far_groups([30, 30], seed=5)[0])
+        np.save("new-clip.npy", far_groups([3, 3], seed=6)[0])
         for line in lines_of("docs/howto.md"):
             type_line(line, train=NARROW if "--recipe" in line else QUICK)
         (code,) = blocks("docs/howto.md", "python")
@@ -78,6 +80,12 @@ def test_howto_names_clusters_by_known_labels(reader: Path) -> None:
     assert (inverted == 1 - load(str(reader / "all.csv")).values).all()
 
 
+def test_howto_clusters_embeddings(reader: Path) -> None:
+    found = load(str(reader / "new-clip.csv")).values
+    assert score(found, far_groups([3, 3], seed=6)[1]).accuracy == 1
+    assert (reader / "clip" / "report.html").exists()
+
+
 def test_howto_leaves_what_it_promises(reader: Path) -> None:
     assert json.loads((reader / "ancestry.json").read_text())["kind"] == "labels"
     assert json.loads((reader / "clusters.json").read_text())["k"] == 2
@@ -99,6 +107,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         have_few(patch, 60, 24)
         save_photos(Path("photos"), 30, seed=1)
+        np.save("clip.npy", far_groups([20, 10], seed=5)[0])
         np.save("new-images.npy", demo.load("scenes-val").pixels)
         Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
         for line in ("train --epochs 6", "cluster", "name 0=landscape 1=other"):

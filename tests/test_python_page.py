@@ -30,6 +30,7 @@ def test_every_block_of_the_page_runs(
     printed = capsys.readouterr().out.splitlines()
     assert "(50, 32)" in printed
     assert "(50, 16, 16, 3)" in printed
+    assert "[30 30 30] [0 0 0 0]" in printed  # vectors of one's own
     assert "True" in printed  # the loaded model predicts what the saved one did
     assert RunFolder(tmp_path / "scenes-run").checkpoints() == [4]
     assert [line.split()[0] for line in printed[-5:]] == ["0", "1", "2", "3", "4"]

@@ -97,9 +97,9 @@ def embed(
 ) -> None:
     """Turn images into latents (latents.h5), or begin a run of vectors of your own.
 
-    aeclust embed
     aeclust embed --checkpoint 5
-    aeclust embed --features clip.npy photos/
+    aeclust embed demo:scenes-val -o val-latents.h5
+    aeclust embed --features clip.npy photos/ --run clip
     """
     if features is not None and checkpoint is not None:
         raise values.exclusive("`features`, `checkpoint`")
