@@ -55,7 +55,7 @@ KEEPERS = {
 SILENT = ("errors", "seeds", "recipe", "memory", "clusters", "network", "show")
 # ... but for these: the TOML of --config is read where its fields are known, and the system keeps
 # some facts in files.
-READS_A_FILE = {"recipe", "memory"}
+READS_A_FILE = {"recipe.toml", "memory"}
 # matplotlib takes a backend from the environment where it is imported, whether it is there or not
 READS_THE_ENVIRONMENT = {"show"}
 # Where the failure of a decoder, whatever it is, becomes an error of ours.

@@ -209,7 +209,7 @@ class Recipe:
             if name not in FIELDS:
                 raise unknown("recipe field", name, [n for n in FIELDS if n != "name"])
         for name in FIELDS:
-            if name not in values and name not in _LATER:
+            if name not in values and name not in LATER:
                 raise InputError(f"the recipe has no {name}", mend="the file is not aeclust's")
         fields = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         try:
@@ -244,8 +244,8 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
     ),
 )
-# fields that recipes in older files lack
-_LATER = ("encoder", "encoder_sha256", "drawn_size")
+# fields that recipes in older files lack, which had what is the default: nothing
+LATER = ("encoder", "encoder_sha256", "drawn_size")
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
 

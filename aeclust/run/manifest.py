@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aeclust.artifact import MAX_SEED
 from aeclust.errors import InputError
 from aeclust.images import FITS, Source
-from aeclust.recipe import Recipe
+from aeclust.recipe import LATER, Recipe
 from aeclust.run.checkpoints import checkpoint_epochs
 
 _FORMAT, _SOME = 1, 8
@@ -99,7 +99,10 @@ class Manifest:
     @property
     def identity(self) -> str:
         """What the weights depend on, as one SHA-256: requests made of another run are void."""
-        decisive = [self.recipe.to_json(), self.seed, self.weights_digest]
+        fields = self.recipe.to_json().items()
+        # of a recipe that could have been written before there were later fields: as it was then
+        recipe = {name: value for name, value in fields if value or name not in LATER}
+        decisive = [recipe, self.seed, self.weights_digest]
         decisive += [list(self.former)] if self.former else []
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
