@@ -99,7 +99,7 @@ def _spread(run: Callable[[Tensor], Tensor], blocks: Sequence[Tensor]) -> list[T
     """What `run` makes of each block; on the CPU every thread of PyTorch takes whole blocks.
 
     Threads that share every single layer wait for each other after each: with other programs on
-    the machine that is several times slower, and never quicker.
+    the machine that is several times slower.
     """
 
     def work(block: Tensor) -> Tensor:

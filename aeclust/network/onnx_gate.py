@@ -14,6 +14,7 @@ from aeclust.network.extras import extra
 
 MOST = (1 << 31) - 1  # bytes; the format itself knows no larger file without others beside it
 _MOST_NODES = 1_000_000  # once every function is written out
+_FATAL = 4
 _STANDARD = ("", "ai.onnx")
 _WHOLE = "an ONNX file in one piece, of ONNX's own operators"
 
@@ -36,7 +37,9 @@ def session(data: bytes) -> Any:
         model.DiscardUnknownFields()  # so that the runtime gets nothing that was not looked at
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # it keeps to itself what it raises anyway
+        # it keeps to itself what it raises anyway
+        options.log_severity_level = _FATAL
+        onnxruntime.set_default_logger_severity(_FATAL)
         # which a file could otherwise choose by its first bytes
         options.add_session_config_entry("session.load_model_format", "ONNX")
         content = model.SerializeToString()
