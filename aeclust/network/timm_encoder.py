@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor
 
 from aeclust import disk
-from aeclust.errors import InputError, at, did_you_mean, listed, reason
+from aeclust.errors import InputError, at, did_you_mean, listed, reason, to_install
 from aeclust.network.encoder import Encoder, state_digest, tried
 from aeclust.network.extras import extra
 
 PREFIX = "timm:"
 _MOST = 16 << 30
+_SAFE = (1, 0, 26)  # since when timm opens weights only, unless it is told otherwise
 
 
 def load(
@@ -50,6 +52,12 @@ def load(
             expected=f"{PREFIX}NAME with a name that timm.list_models() gives",
             mend=did_you_mean(short, known, "choose one of these"),
         )
+    if weights is None and _version(timm) < _SAFE:
+        raise InputError(
+            f"timm {timm.__version__} may open a pickle with code in it where it loads weights",
+            expected=f"timm {'.'.join(map(str, _SAFE))} or newer",
+            mend=f"{to_install('timm')}, or name a .safetensors file with `encoder_weights`",
+        )
     network = _built(timm, short, pretrained=weights is None)
     if weights is None:
         sha256 = state_digest(network.state_dict())
@@ -80,6 +88,10 @@ def load(
 
     own = height if fixed else 0
     return tried(name, sha256, run, device=device, own_size=own, asked=asked)
+
+
+def _version(timm: Any) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", timm.__version__)[:3]))
 
 
 def _library() -> Any:

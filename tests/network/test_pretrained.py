@@ -242,6 +242,7 @@ class Tiny(nn.Module):
 def stand_in() -> types.ModuleType:
     """What is used of timm, which needs a torchvision made for the very PyTorch at hand."""
     timm = types.ModuleType("timm")
+    timm.__version__ = "1.0.26"  # type: ignore[attr-defined]
     timm.data = types.ModuleType("timm.data")  # type: ignore[attr-defined]
 
     def create_model(name: str, *, pretrained: bool, num_classes: int) -> Tiny:
@@ -314,6 +315,22 @@ def test_weights_of_timms_own_loading(fake: types.ModuleType) -> None:
         mend="name a .safetensors file with `encoder_weights`",
     ):
         load_encoder("timm:test_any", device=CPU)
+
+
+@pytest.mark.parametrize("version", ["1.0.25", "0.9.16", "1.0.3.dev0"])
+def test_a_timm_that_opens_pickles_only_builds(
+    fake: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+) -> None:
+    monkeypatch.setattr(fake, "__version__", version)
+    with refused(
+        what=f"timm {version} may open a pickle with code in it where it loads weights",
+        where="timm:test_ready",
+        expected="timm 1.0.26 or newer",
+        mend=f"{to_install('timm')}, or name a .safetensors file with `encoder_weights`",
+    ):
+        load_encoder("timm:test_ready", device=CPU)
+    file = saved(tmp_path / "a.safetensors", some_state())
+    assert load_encoder("timm:test_ready", weights=file, device=CPU).width == 4
 
 
 def test_a_fixed_size_is_said(fake: types.ModuleType, tmp_path: Path) -> None:
