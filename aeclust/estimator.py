@@ -20,6 +20,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags, check_array
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aeclust.clusters.indicators import shared_neighbours
@@ -208,6 +209,7 @@ class AutoencoderClusterer(
         check_is_fitted(self)
         return self._embed(self._pixels(X))
 
+    @available_if(models.has_network)  # type: ignore[untyped-decorator]
     @_argument_errors()
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Images that the decoder draws for latents.
@@ -223,7 +225,6 @@ class AutoencoderClusterer(
             was fitted to rows, of images resized to the shape of those.
         """
         check_is_fitted(self)
-        self._model.manifest.check_network()
         latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
         width = self._n_features_out
         if latents.shape[1] != width:
@@ -237,6 +238,7 @@ class AutoencoderClusterer(
         low, high = self.value_range or (0.0, 1.0)
         return (low + (high - low) * images).astype(np.float32, copy=False)
 
+    @available_if(models.has_network)  # type: ignore[untyped-decorator]
     @_argument_errors()
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """How well the latents know an image again, without any label.
@@ -258,7 +260,6 @@ class AutoencoderClusterer(
             In [0, 1]; higher is better. Compare it on equally many images.
         """
         check_is_fitted(self)
-        self._model.manifest.check_network()
         pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
         pixels = pixels[rows]

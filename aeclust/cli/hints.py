@@ -33,6 +33,7 @@ _ELSEWHERE = {
     "--optimizer": "optim opt solver",
     "--loss": "criterion objective",
     "--keep-checkpoints": "save-every save-freq checkpoint-every keep",
+    "--features": "embeddings embedding vectors feature from-features",
     "--set latent_size=N": "latent-dim latent embedding-dim embedding-size z-dim bottleneck",
     "give DATA without a flag": "i input data dataset data-dir images image-dir path",
     "every command says what it does, unless -q": "v vv verbose debug progress",

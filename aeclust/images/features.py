@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact
+from aeclust import artifact, memory
 from aeclust.errors import AeclustError, InputError, at, near_file, reason, to_install
 from aeclust.images.arrays import kind_of, npz_keys, read_array
 from aeclust.images.columns import as_column
@@ -180,9 +180,10 @@ def _read_safetensors(path: str, key: str | None) -> tuple[str, NDArray[Any]]:
                 shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 key = artifact.choose_key(key, shapes, (2,), _USUAL)
                 tensor = file.get_tensor(key)
-                # half as long as single precision, which numpy lacks
-                short = tensor.is_floating_point() and str(tensor.dtype) not in _NUMPYS
-                return f"{path}::{key}", (tensor.float() if short else tensor).numpy()
+                if tensor.is_floating_point() and str(tensor.dtype) not in _NUMPYS:
+                    memory.check(4.0 * tensor.numel(), repr(key), "save it in half precision")
+                    tensor = tensor.float()
+                return f"{path}::{key}", tensor.numpy()
         except AeclustError:
             raise
         except Exception as error:  # whatever it raises on bytes that are no tensors
@@ -191,4 +192,4 @@ def _read_safetensors(path: str, key: str | None) -> tuple[str, NDArray[Any]]:
             raise InputError(what, expected=expected, mend="save it again") from error
 
 
-_NUMPYS = {f"torch.float{bits}" for bits in (16, 32, 64)}
+_NUMPYS = {f"torch.float{bits}" for bits in (16, 32, 64)}  # and not bfloat16

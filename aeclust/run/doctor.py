@@ -21,7 +21,7 @@ _LEAST_DISK = 1e9
 _ADDS = {
     "tsne": "draws 5,000 to 100,000 points by t-SNE several times faster",
     "heic": "reads photographs as telephones keep them",
-    "safetensors": "writes weights that other tools load",
+    "safetensors": "writes weights that other tools load, and reads features",
     "onnx": "writes networks that run without PyTorch, and takes encoders of others",
     "pretrained": "takes images to features with EfficientNet-Lite0",
     "timm": "takes images to features with any network of timm",

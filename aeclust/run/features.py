@@ -11,9 +11,10 @@ from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, check_enough, is_files, mark_of, with_photographs
 from aeclust.recipe import named
 from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
 from aeclust.run.images import keep_images, kept_images, load_images
 from aeclust.run.latents import Made, embed
-from aeclust.run.manifest import Manifest
+from aeclust.run.manifest import Manifest, some_of
 
 RECIPE = named("features")
 _LEAST = 2  # vectors
@@ -44,8 +45,12 @@ def embed_features(
     folder.check_foreign(Path(source.location.partition("::")[0]))
     if pictures is not None and is_files(pictures.location):
         pictures = dataclasses.replace(pictures, size=RECIPE.image_size)
-    if not force and _untouched(context, source, pictures):
-        return embed(context)
+    if not force and folder.exists():
+        begun = folder.manifest()
+        if not begun.vectors or begun.pictures != pictures:
+            raise _other_run(folder)
+        if begun.source == source and _untouched(context, begun):
+            return embed(context)
     vectors = load_images(context, source)
     with at(source.location):
         check_enough(vectors.pixels, _LEAST)
@@ -55,6 +60,7 @@ def embed_features(
         source=source,
         data_digest=vectors.digest(),
         shape=vectors.pixels.shape,
+        some=some_of(vectors.ids),
         recipe=RECIPE,
         seed=0,
         threads=context.threads,
@@ -70,15 +76,10 @@ def embed_features(
         return embed(context, force=force)
 
 
-def _untouched(context: Context, source: Source, pictures: Source | None) -> bool:
-    """Whether the run is of this file already, which nobody has touched since."""
-    if not context.folder.exists():
-        return False
-    manifest = context.folder.manifest()
-    kept = kept_images(context, manifest)
-    if kept is None or (manifest.source, manifest.pictures) != (source, pictures):
-        return False
-    return np.array_equal(kept.marks, [mark_of(source.location.partition("::")[0])])
+def _untouched(context: Context, manifest: Manifest) -> bool:
+    """Whether nobody has touched the file since the run was made of it."""
+    kept, path = kept_images(context, manifest), manifest.source.location.partition("::")[0]
+    return kept is not None and np.array_equal(kept.marks, [mark_of(path)])
 
 
 def _same(former: Manifest, manifest: Manifest) -> bool:
@@ -87,16 +88,20 @@ def _same(former: Manifest, manifest: Manifest) -> bool:
     return one == other
 
 
+def _other_run(folder: RunFolder) -> InputError:
+    return InputError(
+        "another run is here already",
+        where=str(folder.path),
+        expected="an empty or new folder, or a run of the same vectors and images",
+        mend="replace it with `force`, or change `run`",
+    )
+
+
 def _begin(context: Context, manifest: Manifest, vectors: Images, *, force: bool) -> None:
     """Make the folder, whose lock is held, that of this run."""
     folder = context.folder
     if (folder.exists() or folder.checkpoints()) and not force:
-        raise InputError(
-            "another run is here already",
-            where=str(folder.path),
-            expected="an empty or new folder, or a run of the same vectors and images",
-            mend="replace it with `force`, or change `run`",
-        )
+        raise _other_run(folder)
     if manifest.pictures is not None:
         first, last = (str(vectors.ids[i]) for i in (0, -1))
         context.log(

@@ -200,6 +200,16 @@ def shape_of_rows(length: int, image_shape: Any) -> tuple[int, ...]:
     return shape
 
 
+def has_network(estimator: Any) -> bool:
+    """Whether an estimator has a network that draws and compares images, or will have once fitted.
+
+    scikit-learn asks it: methods that need one are not there without.
+    """
+    if hasattr(estimator, "network_"):
+        return estimator.network_ is not None
+    return bool(estimator.recipe != FEATURES)
+
+
 def image_shape(manifest: Manifest) -> tuple[int, int] | tuple[int, int, int] | None:
     """What the rows of a run were flattened from; None of one whose images were given as such."""
     if not manifest.flattened:

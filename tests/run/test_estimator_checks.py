@@ -42,7 +42,9 @@ def checks_of(estimator: AutoencoderClusterer) -> Iterator[tuple[str, Callable[[
         yield check.func.__name__, partial(check, example)
 
 
+FEATURES = AutoencoderClusterer(2, recipe="features", random_state=0)
 CHECKS = list(checks_of(ESTIMATOR))
+OF_FEATURES = list(checks_of(FEATURES))
 MADE_TWO = checks_of(AtLeastTwo(**ESTIMATOR.get_params()))
 
 
@@ -56,6 +58,11 @@ def test_the_checks_are_many_and_those_left_out_few() -> None:
     "check",
     [
         *(pytest.param(c, id=name) for name, c in CHECKS if name not in INAPPLICABLE),
+        *(
+            pytest.param(c, id=f"{name}, of features")
+            for name, c in OF_FEATURES
+            if name not in INAPPLICABLE
+        ),
         *(
             pytest.param(c, id=f"{name}, with two clusters")
             for name, c in MADE_TWO

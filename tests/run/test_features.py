@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import COMMANDS, Cli, Result, bytes_of, check_error, far_groups, files_of, one_error
+from support import (
+    COMMANDS,
+    Cli,
+    Result,
+    bytes_of,
+    check_error,
+    far_groups,
+    files_of,
+    one_error,
+    raising,
+)
 
 from aeclust import AutoencoderClusterer, artifact
 from aeclust.errors import ArgumentError
+from aeclust.images import Source
 from aeclust.images.truth import load
 from aeclust.run.context import Context
+from aeclust.run.features import embed_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.page import gather
 
@@ -420,7 +433,40 @@ def test_a_file_that_is_gone_leaves_what_was_made_of_it(cli: Cli, clip: Path) ->
     assert f"{clip} is gone; what was made from it is used as it stands" in result.err
     assert result.out.count("\n") == N + 1
     answered(cli("cluster", "-k", 2))
-    shutil.rmtree("aeclust-run/", ignore_errors=True)
+
+
+def test_a_file_that_was_moved_is_found_by_its_content(cli: Cli, clip: Path) -> None:
+    run = begun(cli, clip)
+    shutil.move(clip, "moved.npy")
+    answered(cli("update", "moved.npy"))
+    assert run.manifest().source.location == os.path.abspath("moved.npy")
+    assert cli("predict").err == ""
+
+
+def test_a_process_that_died_while_it_began_a_run_is_made_good(
+    cli: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("rows.npy", VECTORS[in_order()])
+    with monkeypatch.context() as patch:
+        patch.setattr("aeclust.run.features.keep_images", raising(KeyboardInterrupt()))
+        assert cli("embed", "--features", "rows.npy", photos).code == 130
+    run = begun(cli, "rows.npy", photos)
+    check_clusters(cli)
+    assert run.previews_file.exists()
+
+
+def test_vectors_are_never_in_memory_as_a_whole(cli: Cli) -> None:
+    n, d = 40_000, 256
+    np.save("many.npy", np.random.default_rng(0).normal(size=(n, d)).astype(np.float16))
+    source = Source(location="many.npy", features=True)
+    tracemalloc.start()
+    try:
+        made = embed_features(Context(RunFolder(Path("aeclust-run"))), source)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.artifact.arrays["latents"].nbytes == 4 * n * d
+    assert most < 3 * n * d  # less than the latents take, and than two copies of what was given
 
 
 # -- Python ------------------------------------------------------------------------------------
@@ -476,11 +522,10 @@ def test_what_says_nothing_about_vectors_is_refused(settings: dict[str, Any], wh
     assert caught.value.where == where
 
 
-def test_what_needs_a_network_is_refused() -> None:
-    fitted = model().fit(VECTORS)
-    for method in (fitted.score, fitted.inverse_transform):
-        with pytest.raises(ArgumentError, match=NO_NETWORK):
-            method(VECTORS)
+def test_what_needs_a_network_is_not_there() -> None:
+    for each in (model(), model().fit(VECTORS)):
+        assert not hasattr(each, "score")
+        assert not hasattr(each, "inverse_transform")
     with pytest.raises(ArgumentError, match="or recipe='features'"):
         AutoencoderClusterer(3).fit(VECTORS)
     with pytest.raises(ArgumentError, match="X: row 0 holds NaN or infinity"):

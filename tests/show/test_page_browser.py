@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,3 +211,22 @@ def test_the_card_shows_photographs_in_their_proportions(opened: Browser, tmp_pa
     assert {name: tuple(size) for name, size in found.items()} == {
         "0.jpg": (160, 107), "1.jpg": (90, 160), "2.jpg": (60, 80), "3.jpg": (112, 112),
     }  # fmt: skip
+
+
+def test_vectors_without_images_are_looked_through_by_their_ids(tmp_path: Path) -> None:
+    bare = [dataclasses.replace(shown, pictures=[]) for shown in (MADE.mapped, MADE.gallery)]
+    made = make_report(
+        200, 3, shape=(200, 512), mapped=bare[0], gallery=bare[1], reconstructed=None, losses=[]
+    )
+    (tmp_path / "report.html").write_text(page(made), encoding="utf-8")
+    with browser(tmp_path / "profile") as opened:
+        opened.open(tmp_path / "report.html")
+        opened.value("document.getElementById('canvas').focus()")
+        opened.press("ArrowLeft")
+        assert opened.value("document.getElementById('card').hidden") is False
+        assert opened.value("document.getElementById('thumb').hidden") is True
+        assert opened.value(SAID).startswith(EVIL_SEEN)
+        assert opened.value("document.querySelectorAll('img').length") == 0
+        assert opened.value("document.querySelectorAll('figcaption').length") > 20
+        assert opened.told("Runtime.exceptionThrown") == []
+        assert opened.told("Log.entryAdded") == []
