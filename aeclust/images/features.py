@@ -47,7 +47,7 @@ def read_features(location: str) -> tuple[str, NDArray[Any], Column | None]:
     """
     path, _, key = location.partition("::")
     if location.startswith("demo:") or os.path.isdir(path):
-        what, mend = "holds images", "leave it out, and train on them"
+        what, mend = "holds images", "make vectors of them first, or train on the images"
         raise InputError(what, where=location, expected=_FILES, mend=mend)
     if not os.path.exists(path):
         mend = near_file(path, "check the path")

@@ -71,7 +71,7 @@ def clustered(
     """
     own = source is None or as_in_run(manifest, source) == manifest.source
     if seen:
-        check_pictures(manifest, others=not own)
+        check_pictures(manifest, None if own else source)
     if source is None or own:
         return of_run(context, manifest, current_labels(context, manifest))
     images = other_images(context, manifest, source)

@@ -31,7 +31,6 @@ from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import Prediction, label_present
-from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
 
 TABLES = (".csv", ".json", ".npz")
@@ -275,6 +274,7 @@ def _folder(
         what, mend = "the images are rows of an array", "leave it out: each row becomes a PNG"
         raise InputError(what, where="`link`", expected="images in a folder", mend=mend)
     n, digits = len(ids), len(str(len(ids) - 1))
+    pixels = pictures_at(context, manifest, images.present, np.arange(n))  # if they are in an array
     folders = {cluster: _folder_name(cluster, names.get(cluster, "")) for cluster in set(clusters)}
     files: list[str] = []
     with _whole_folder(place, force=force) as draft:
@@ -285,11 +285,7 @@ def _folder(
                 _place(source.location, listing, name, draft / path, link=link)
             else:
                 path = PurePath(folders[cluster], f"{row:0{digits}d}.png")
-                if manifest.vectors:
-                    (pixels,) = pictures_at(context, manifest, images.present, np.array([row]))
-                else:
-                    pixels = pixels_at(context, manifest, images.present, np.array([row]))[0]
-                _write(draft / path, to_png(pixels))
+                _write(draft / path, to_png(next(pixels)))
             files.append(path.as_posix())
             context.progress("export", row + 1, n)
         name_of = columns.get("names", np.full(n, ""))

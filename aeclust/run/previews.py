@@ -19,6 +19,7 @@ from aeclust.run.present import Present, numbers_of_new, pixels_at
 
 _BLOCK = 64  # images in memory at a time
 _TYPICAL = 100  # images that say which shape is typical
+_BARE: Any = {"preview": True, "may_be_none": True}
 _BLANK = np.full((8, 8, 1), 128, np.uint8)  # of a vector whose photograph is gone
 _Kept = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -37,15 +38,13 @@ def pictures_at(
     which : ndarray of shape (m,)
         Their numbers among those that are present.
     """
-    if manifest.pictures is not None and not is_there(manifest.pictures):
-        context.log(f"{manifest.pictures.location} is gone; images that are not kept are grey")
     kept, listing, in_files = _kept(context, manifest), None, present.ids.dtype.kind == "U"
+    if manifest.vectors:
+        yield from _photographs(context, manifest, present, which, kept)
+        return
     for start in range(0, len(which), _BLOCK):
         some = which[start : start + _BLOCK]
         coded = _coded(present, kept, some)
-        if manifest.vectors:
-            yield from _of_vectors(context, manifest, present, some, coded)
-            continue
         if in_files and not all(coded):
             source = manifest.source if present.new is None else present.new.source
             listing = listing or look(source.location, source.files)
@@ -60,45 +59,56 @@ def pictures_at(
             yield picture
 
 
-def check_pictures(manifest: Manifest, *, others: bool) -> None:
+def check_pictures(manifest: Manifest, others: Source | None) -> None:
     """Refuse to draw images of vectors, the run's or others, of which there is nothing to see."""
-    ours = manifest.pictures is None
-    if manifest.vectors and (ours or others):
-        raise InputError(
-            "these are vectors, and there is no image to show of them",
-            where=manifest.source.location,
-            expected="the images that they were made of" if ours else "the run's own vectors",
-            mend="begin again with the images as DATA, aeclust embed with `features` and `force`"
-            if ours
-            else "leave DATA out",
-        )
+    if not manifest.vectors or (others is None and manifest.pictures is not None):
+        return
+    mend = "leave DATA out"
+    if manifest.pictures is None:
+        mend = "begin again with the images as DATA, aeclust embed with `features` and `force`"
+    raise InputError(
+        "these are vectors, and there is no image to show of them",
+        where=(others or manifest.source).location,
+        expected="vectors of the run, and the images that they were made of",
+        mend=mend,
+    )
 
 
-def _of_vectors(
+def _photographs(
     context: Context,
     manifest: Manifest,
     present: Present,
     which: NDArray[np.int64],
-    coded: list[bytes],
+    kept: _Kept | None,
 ) -> Iterator[NDArray[Any]]:
-    """The photographs of some vectors; grey where one is gone."""
-    source, names = manifest.pictures, present.ids[which].tolist()
-    found: dict[Any, NDArray[Any]] = {}
+    """The images that some vectors were made of; grey where one is gone."""
+    source, listing, rows = manifest.pictures, None, np.empty((0, 0, 0, 1), np.uint8)
+    there = source is not None and is_there(source)
+    if source is not None and not there:
+        context.log(f"{source.location} is gone; images that are not kept are grey")
+    if source is not None and there and not manifest.photographs:
+        rows = load_images(context, source).pixels
+    for start in range(0, len(which), _BLOCK):
+        some = which[start : start + _BLOCK]
+        coded, names = _coded(present, kept, some), present.ids[some].tolist()
+        if source is not None and there and manifest.photographs and not all(coded):
+            listing = listing or look(source.location, source.files)
+            coded = _read(coded, listing, source, names)
+        for name, data in zip(names, coded, strict=True):
+            number = int(name) if str(name).isdecimal() else len(rows)
+            with at(context.folder.previews_file):
+                yield from_preview(data) if data else rows[number] if number < len(rows) else _BLANK
+
+
+def _read(
+    coded: list[bytes], listing: Listing | None, source: Source, names: list[str]
+) -> list[bytes]:
+    """Previews by name, the missing ones made of the files."""
+    if listing is None:
+        return coded
     wanted = {name for name, data in zip(names, coded, strict=True) if not data}
-    if source is not None and wanted and manifest.photographs:
-        listing = look(source.location, source.files)
-        there = enumerate(() if listing is None else listing.names)
-        numbers = [i for i, name in there if name in wanted]
-        if listing is not None and numbers:
-            read = of_files(source, listing, numbers, preview=True, may_be_none=True)
-            found = dict(zip(read.ids.tolist(), map(from_preview, read.previews), strict=True))
-    elif source is not None and wanted and is_there(source):
-        images = load_images(context, source, preview=True)
-        rows = {str(name): row for row, name in enumerate(images.ids.tolist())}
-        found = {n: images.pixels[rows[str(n)]] for n in wanted if str(n) in rows}
-    for name, data in zip(names, coded, strict=True):
-        with at(context.folder.previews_file):
-            yield from_preview(data) if data else found.get(name, _BLANK)
+    numbers = [i for i, name in enumerate(listing.names) if name in wanted]
+    return _filled(coded, names, of_files(source, listing, numbers, **_BARE))
 
 
 def is_there(source: Source) -> bool:
@@ -176,6 +186,10 @@ def _completed(
         for name, mark, data in zip(names, present.marks[which], coded, strict=True)
         if not data and name in there and listing.marks[there[name]] == mark
     ]
-    read = of_files(source, listing, sorted(wanted), preview=True, may_be_none=True)
+    return _filled(coded, names, of_files(source, listing, sorted(wanted), **_BARE))
+
+
+def _filled(coded: list[bytes], names: list[str], read: Images) -> list[bytes]:
+    """Previews by name, the missing ones from images that were read with theirs."""
     made = dict(zip(read.ids.tolist(), read.previews, strict=True))
     return [data or made.get(name, b"") for name, data in zip(names, coded, strict=True)]
