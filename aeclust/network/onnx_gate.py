@@ -62,7 +62,7 @@ def unfit(what: str, expected: str = _WHOLE) -> InputError:
 
 
 def _check(model: Any) -> None:
-    functions = {(f.domain, f.name): f for f in model.functions}
+    functions = {_key(f, f.name): f for f in model.functions}
     for message in _messages(model):
         kind = message.DESCRIPTOR.name
         if any(isinstance(text, bytes) for text in _texts(message)):
@@ -71,15 +71,21 @@ def _check(model: Any) -> None:
             raise unfit("keeps data in other files, which are never opened")
         if kind != "NodeProto":
             continue
-        known = message.domain in _STANDARD or (message.domain, message.op_type) in functions
+        known = message.domain in _STANDARD or _key(message, message.op_type) in functions
         if not known:
             name = f"{message.domain}:{message.op_type}"[:80]
             raise unfit(f"has an operator that is not ONNX's own, {name}")
         if message.op_type == "Loop" and message.domain in _STANDARD:
             raise unfit("has a loop, which need not end", "an encoder without the operator Loop")
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[Any, int] = {}
     if _written_out(model.graph, functions, sizes, ()) > _MOST_NODES:
         raise unfit(f"has more than {_MOST_NODES} operators")
+
+
+def _key(message: Any, name: str) -> tuple[str, ...]:
+    """What a function, or a node that calls it, is found by; one domain has two names."""
+    domain = "" if message.domain in _STANDARD else message.domain
+    return domain, name, getattr(message, "overload", "")
 
 
 def _messages(message: Any) -> Iterator[Any]:
@@ -108,7 +114,7 @@ def _written_out(
     for message in _messages(body):
         if message.DESCRIPTOR.name != "NodeProto":
             continue
-        key = (message.domain, message.op_type)
+        key = _key(message, message.op_type)
         if key not in functions:
             total += 1
             continue

@@ -356,6 +356,7 @@ def calls(name: str, *inner: str) -> Any:
 
 def called(*functions: Any) -> Any:
     nodes = [helper.make_node(functions[0].name, ["x"], ["y"], domain="own")]
+    nodes[0].overload = functions[0].overload
     return flow(["n", 3, 8, 8], nodes, functions=list(functions))
 
 
@@ -373,6 +374,14 @@ CONVOLUTION = flow(
     w=np.random.default_rng(3).normal(size=(64, 5)).astype(np.float32),
 ).SerializeToString()
 
+
+def overloaded(function: Any) -> Any:
+    """The same as one of several functions of its name, which calls itself."""
+    function.overload = function.node[0].overload = "b"
+    return function
+
+
+CIRCLE = "has functions that call each other in a circle"
 FILES = "keeps data in other files, which are never opened"
 BOMB = [calls(f"f{i}", *[f"f{i + 1}"] * 4) for i in range(20)] + [calls("f20", "Relu")]
 HOSTILE: list[tuple[Any, str]] = [
@@ -405,7 +414,8 @@ HOSTILE: list[tuple[Any, str]] = [
             helper.make_node("Loop", ["", ""], ["c"], body=helper.make_graph([], "b", [], [])))),
         "has a loop, which need not end",
     ),
-    (called(calls("f", "g"), calls("g", "f")), "has functions that call each other in a circle"),
+    (called(calls("f", "g"), calls("g", "f")), CIRCLE),
+    (called(overloaded(calls("f", "f")), calls("f", "Relu")), CIRCLE),
     (called(*BOMB), "has more than 1000000 operators"),
     (CONVOLUTION.replace(b"\x0a\x01r", b"\x0a\x01\xff"), "has names that are no text"),
     (b"", ""),
