@@ -31,7 +31,7 @@ _SHARE = 0.25  # of the machine's memory, for what is decoded and can as well li
 _GZIP = 1_100  # times smaller than its content, at the very best
 _KINDS = "biufS"  # of dtypes, numbers and texts of one width
 # how to mend an array of two axes where one of images is expected
-VECTORS = "reshape it, or cluster vectors that you made yourself with aeclust embed and `features`"
+VECTORS = "reshape it, or cluster vectors of your own by aeclust embed `features` FILE"
 
 
 def names_of(path: Path) -> list[str]:

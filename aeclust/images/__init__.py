@@ -15,7 +15,7 @@ from aeclust.images.decoding import FITS, from_preview
 from aeclust.images.features import from_features
 from aeclust.images.files import is_files, look
 from aeclust.images.listing import Listing, mark_of
-from aeclust.images.photographs import with_photographs
+from aeclust.images.photographs import has_ids, with_photographs
 from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
 from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut
@@ -34,6 +34,7 @@ __all__ = [
     "from_array",
     "from_features",
     "from_preview",
+    "has_ids",
     "is_files",
     "load",
     "look",

@@ -12,6 +12,12 @@ from aeclust.images.pixels import mean_colours
 from aeclust.images.source import Images
 
 
+def has_ids(vectors: Images) -> bool:
+    """Whether vectors have ids of their own; row numbers are none."""
+    ids = vectors.ids
+    return ids.dtype.kind == "U" or not np.array_equal(ids, np.arange(len(ids)))
+
+
 def with_photographs(vectors: Images, photos: Images, *, lenient: bool = False) -> Images:
     """Vectors with previews and mean colours of photographs, and their names if they have no ids.
 
@@ -30,7 +36,7 @@ def with_photographs(vectors: Images, photos: Images, *, lenient: bool = False) 
     """
     n, ids, where = len(vectors), vectors.ids, photos.source.location
     notes: tuple[str, ...] = ()
-    if ids.dtype.kind != "U" and np.array_equal(ids, np.arange(n)):
+    if not has_ids(vectors):
         if len(photos) != n:
             raise InputError(
                 f"holds {len(photos):,} images, and there are {n:,} vectors",
@@ -50,6 +56,8 @@ def with_photographs(vectors: Images, photos: Images, *, lenient: bool = False) 
                 expected="ids that are paths below that folder, or row numbers of that array",
                 mend="correct the ids, or name other images",
             )
+        # as the files are called, whose names may be composed otherwise
+        ids = np.where(rows < 0, ids, photos.ids[rows])
         unused = np.setdiff1d(np.arange(len(photos)), rows)
         if len(unused):
             s = "s" * (len(unused) > 1)

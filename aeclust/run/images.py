@@ -20,6 +20,7 @@ from aeclust.images import (
     LeftOut,
     Source,
     blocks,
+    has_ids,
     is_files,
     load,
     with_photographs,
@@ -46,7 +47,7 @@ def other_images(context: Context, manifest: Manifest, source: Source) -> Images
             "the run is of images, and these are features",
             where=source.location,
             expected="images",
-            mend="leave out `features`, or begin a run of features with aeclust embed and `run`",
+            mend="leave out `features`, or begin another run by aeclust embed `features` FILE",
         )
     return load_images(context, as_in_run(manifest, source))
 
@@ -89,11 +90,16 @@ def run_images(context: Context, manifest: Manifest) -> Images:
     return images
 
 
+def is_there(source: Source) -> bool:
+    """Whether there is still anything where images lay."""
+    path = source.location.partition("::")[0]
+    return path.startswith("demo:") or os.path.exists(path)
+
+
 def images_there(context: Context, manifest: Manifest, *, preview: bool = False) -> Images:
     """The images where those of the run lay, whatever they are now (InputError without any)."""
     location = manifest.source.location
-    path = location.partition("::")[0]
-    if not (path.startswith("demo:") or os.path.exists(path)):
+    if not is_there(manifest.source):
         where = context.folder.command("update")
         raise InputError(
             "there is no such file or folder",
@@ -119,6 +125,8 @@ def _with_photographs(
             if made.parents.get("data") == manifest.data_digest:
                 colours = made.arrays.get("colours")
         return dataclasses.replace(vectors, ids=kept.ids, colours=colours)
+    if has_ids(vectors) and not is_there(pictures):
+        return vectors
     photos = load_images(context, pictures, preview=True)
     return with_photographs(vectors, photos, lenient=True)
 

@@ -189,7 +189,7 @@ def check_trains(recipe: Recipe) -> None:
             f"recipe {recipe.name} trains nothing",
             where="`recipe`",
             expected="one with a network",
-            mend="begin a run of vectors of your own with aeclust embed and `features`",
+            mend="begin a run of vectors of your own by aeclust embed `features` FILE",
         )
 
 

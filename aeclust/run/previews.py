@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +13,7 @@ from aeclust import artifact
 from aeclust.errors import InputError, at
 from aeclust.images import Images, Listing, Source, from_preview, look, of_files
 from aeclust.run.context import Context
-from aeclust.run.images import images_there, load_images
+from aeclust.run.images import images_there, is_there, load_images
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, numbers_of_new, pixels_at
 
@@ -111,12 +111,6 @@ def _read(
     return _filled(coded, names, of_files(source, listing, numbers, **_BARE))
 
 
-def is_there(source: Source) -> bool:
-    """Whether there is still anything where images lay."""
-    path = source.location.partition("::")[0]
-    return path.startswith("demo:") or os.path.exists(path)
-
-
 def typical_shape(context: Context, manifest: Manifest, present: Present) -> tuple[float, float]:
     """The median height and width, in pixels, of the images as people see them."""
     in_files, n = manifest.vectors or present.ids.dtype.kind == "U", len(present.ids)
@@ -128,10 +122,14 @@ def typical_shape(context: Context, manifest: Manifest, present: Present) -> tup
 
 def as_images(context: Context, manifest: Manifest, present: Present) -> Images:
     """The images that are there now, as a run takes them in."""
-    if manifest.vectors or present.ids.dtype.kind != "U":
-        return images_there(context, manifest)
+    in_array = manifest.vectors or present.ids.dtype.kind != "U"
+    images = images_there(context, manifest) if in_array else None
+    if images is not None and (images.previews or not manifest.photographs):
+        return images
     every, source = np.arange(len(present.ids)), manifest.source
     coded = _coded(present, _kept(context, manifest), every)
+    if images is not None:  # the photographs are gone, but for what was kept
+        return dataclasses.replace(images, previews=tuple(coded) if any(coded) else ())
     if not all(coded):  # of files that were read without
         coded = _completed(coded, look(source.location, source.files), source, present, every)
     return Images(

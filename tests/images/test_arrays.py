@@ -309,7 +309,7 @@ def test_what_is_no_source_of_images_is_refused(
 
 
 CALLED = "name it, as FILE::KEY"
-VECTORS = "reshape it, or cluster vectors that you made yourself with aeclust embed and `features`"
+VECTORS = "reshape it, or cluster vectors of your own by aeclust embed `features` FILE"
 FIT = "one array of numbers with 3 or 4 axes"
 
 

@@ -338,6 +338,8 @@ def test_rows_with_ids_find_their_photographs() -> None:
     assert found.ids.tolist() == ["c", "a"]
     assert found.previews == (b"c", b"a")
     assert found.skipped == ["1 image without a vector (b)"]
+    composed = with_photographs(given_vectors(np.array(["\xe9"])), photographs(["e\u0301"]))
+    assert composed.ids.tolist() == ["e\u0301"]
     numbers = Images(np.zeros((3, 2, 2, 1), np.uint8), np.arange(3), Source(location="x.npy"))
     assert with_photographs(given_vectors(np.array([2, 0])), numbers).ids.tolist() == [2, 0]
 

@@ -195,7 +195,7 @@ def test_what_has_no_meaning_is_one_sentence(
 
 
 def test_arrays_of_two_axes_are_told_where_they_belong(cli: Cli, clip: Path) -> None:
-    assert "cluster vectors that you made yourself with aeclust embed and --features" in one_error(
+    assert "cluster vectors of your own by aeclust embed --features FILE" in one_error(
         cli("train", clip)
     )
     Path("features.toml").write_text('recipe = "features"\n')
@@ -203,7 +203,7 @@ def test_arrays_of_two_axes_are_told_where_they_belong(cli: Cli, clip: Path) -> 
     one_error(result)
     check_error(result.error, what="recipe features trains nothing", where="`recipe`",
                 expected="one with a network",
-                mend="begin a run of vectors of your own with aeclust embed and `features`",
+                mend="begin a run of vectors of your own by aeclust embed `features` FILE",
                 )  # fmt: skip
 
 
@@ -214,8 +214,8 @@ def test_features_for_a_run_of_images_are_one_sentence(
     one_error(result)
     check_error(result.error, what="the run is of images, and these are features",
                 where=str(clip), expected="images",
-                mend="leave out `features`, or begin a run of features with aeclust embed and"
-                " `run`")  # fmt: skip
+                mend="leave out `features`, or begin another run by aeclust embed `features`"
+                " FILE")  # fmt: skip
 
 
 def test_every_command_has_an_answer(cli: Cli, clip: Path) -> None:
@@ -424,6 +424,20 @@ def test_photographs_come_with_rows_that_are_added(cli: Cli, photos: Path) -> No
     answered(cli("update"))
     check_pictures()
     check_clusters(cli)
+
+
+def test_without_the_photographs_rows_are_added_as_well(cli: Cli, photos: Path) -> None:
+    order = in_order()
+    names = np.array(NAMES)[order]
+    np.savez("ids.npz", features=VECTORS[order][:80], ids=names[:80])
+    run = begun(cli, "ids.npz", photos)
+    shutil.rmtree(photos)
+    np.savez("ids.npz", features=VECTORS[order], ids=names)
+    answered(cli("update"))
+    check_clusters(cli)
+    now = gather(Context(run)).mapped
+    grey = [n for n, p in zip(now.ids, now.pictures, strict=True) if len(np.unique(p)) == 1]
+    assert sorted(grey) == sorted(names[80:].tolist())  # of the others previews were kept
 
 
 def test_a_file_that_is_gone_leaves_what_was_made_of_it(cli: Cli, clip: Path) -> None:
