@@ -37,9 +37,12 @@ def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None)
             expected="a file, a folder or demo:NAME",
             mend="state it, or leave it out",
         )
-    if value != "-" or ctx.resilient_parsing:
+    features = value if param.name == "features" else ctx.params.get("features")
+    begins = ctx.command.name == "train" or (ctx.command.name == "embed" and features is not None)
+    piped = value == "-" or (begins and "aeclust.stdin" in ctx.meta)
+    if not piped or ctx.resilient_parsing:
         return value
-    if ctx.command.name == "train" or (ctx.command.name, param.name) == ("embed", "features"):
+    if begins:
         raise InputError(
             "standard input cannot be read again by later commands", where="-",
             expected="a file or a folder", mend="save it first: cat > images.npy",

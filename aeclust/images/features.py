@@ -157,11 +157,11 @@ def _checked_ids(values: Column, where: str) -> Column:
 
 def _is_safetensors(path: str) -> bool:
     """Whether a file is one by its name, or by how it begins: a length, and JSON."""
-    if path.lower().endswith(".safetensors"):
-        return True
+    if path.lower().endswith(".safetensors") or not os.path.isfile(path):
+        return path.lower().endswith(".safetensors")
     try:
         with open(path, "rb") as file:
-            return os.path.isfile(path) and file.read(9)[6:] == b"\0\0{"
+            return file.read(9)[6:] == b"\0\0{"
     except OSError:
         return False
 

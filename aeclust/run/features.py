@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from aeclust.run.folder import RunFolder
 from aeclust.run.images import keep_images, kept_images, load_images
 from aeclust.run.latents import Made, embed
 from aeclust.run.manifest import Manifest, some_of
+from aeclust.run.weights import check_room
 
 RECIPE = named("features")
 _LEAST = 2  # vectors
@@ -110,6 +112,8 @@ def _begin(context: Context, manifest: Manifest, vectors: Images, *, force: bool
         )
         for line in vectors.skipped:
             context.log(f"left out {line}")
+    latents = 4 * math.prod(manifest.shape)  # single precision
+    check_room(folder.path, latents + sum(map(len, vectors.previews)))
     folder.begin(manifest)
     for file in (folder.previews_file, folder.start_file):
         file.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
-from support import refused
+from support import refused, within
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
@@ -249,6 +250,10 @@ def test_what_is_no_file_of_vectors_is_refused(tmp_path: Path) -> None:
     }.items():
         with refused(what=what):
             read_features(f"{tmp_path}/{name}" if name else str(tmp_path))
+    for name in ("pipe", "pipe.safetensors"):  # which is not waited for
+        os.mkfifo(tmp_path / name)
+        with within(5), refused(what="is not a regular file"):
+            read_features(str(tmp_path / name))
     with refused(what="holds images", where="demo:digits"):
         load(Source(location="demo:digits", features=True))
     with pytest.raises(InputError, match=r"cannot be read \(.*a whole file of tensors"):

@@ -147,7 +147,9 @@ def test_predict_reads_vectors_from_standard_input(
     with open(clip, "rb") as file:
         monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file, "isatty": bool})())
         assert labels_of(cli, "--features", "-").tolist() == TRUTH.tolist()
-    assert "standard input cannot be read again" in one_error(cli("embed", "--features", "-"))
+    for words in (["-"], [clip, "-"]):
+        result = cli("embed", "--features", *words)
+        assert "standard input cannot be read again" in one_error(result)
 
 
 @pytest.mark.parametrize(
@@ -467,6 +469,19 @@ def test_a_process_that_died_while_it_began_a_run_is_made_good(
     run = begun(cli, "rows.npy", photos)
     check_clusters(cli)
     assert run.previews_file.exists()
+
+
+def test_a_full_disk_leaves_the_run_that_was_there(
+    cli: Cli, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(cli, clip)
+    before = files_of(run.path)
+    np.save("other.npy", VECTORS[::-1])
+    with monkeypatch.context() as patch:
+        usage = shutil.disk_usage(".")._replace(free=100)
+        patch.setattr(shutil, "disk_usage", lambda path: usage)
+        assert cli("embed", "--features", "other.npy", "--force").code == 4
+    assert files_of(run.path) == before
 
 
 def test_vectors_are_never_in_memory_as_a_whole(cli: Cli) -> None:
