@@ -20,6 +20,7 @@ Purpose = Literal[
     "clusterer",  # each clusterer, by its number
     "refinement",  # which images may move
     "estimate",  # samples that the number of clusters is estimated from
+    "heads",  # initial weights and pairs of the heads that learn clusters
     "indicators",  # samples and k-means of what is known without labels
     "pictures",  # images and points that are shown
 ]

@@ -42,6 +42,7 @@ _TABLE = {
         "references int64 m, "
         "shares? float32 nk, embedding? float32 ne"
     ),
+    "features": "features float32 nd, fingerprints uint64 n",
     "embedding": "embedding float32 ne, ids ids n",
     "curve": (
         "epochs int64 p, errors float64 p, accuracies? float64 p, rank float64 p, "

@@ -38,6 +38,16 @@ def tomls(incomplete: str) -> list[str]:
     return _files(incomplete, (".toml",))
 
 
+def encoders(incomplete: str) -> list[str]:
+    """The encoder that has a package of its own, and ONNX files."""
+    return _fitting(incomplete, ["efficientnet-lite0", "timm:"]) + _files(incomplete, (".onnx",))
+
+
+def weights(incomplete: str) -> list[str]:
+    """Safetensors files."""
+    return _files(incomplete, (".safetensors",))
+
+
 def paths(incomplete: str) -> list[str]:
     """Any file or folder."""
     return _files(incomplete, ("",))

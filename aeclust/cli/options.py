@@ -11,14 +11,13 @@ import typer
 
 from aeclust import recipe as recipes
 from aeclust.cli import completion, streams
-from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OPTION, OUTPUT, TRAINING
+from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OPTION, OUTPUT
 from aeclust.cli.values import absolute, together
 from aeclust.disk import output_file
-from aeclust.errors import InputError, at
+from aeclust.errors import InputError
 
 if TYPE_CHECKING:
     from aeclust.images import Source
-    from aeclust.run.manifest import Manifest
 
 DATA = (
     "Images: image files, a folder, .zip, a .csv or .txt of paths; an array (.npy, .npz, .h5); or"
@@ -79,7 +78,7 @@ def flag(name: str, panel: str, text: str) -> Any:
     return option(panel, text, None, name)
 
 
-def _fields(panel: str, **shared: Any) -> Callable[..., Any]:
+def grouped(panel: str, **shared: Any) -> Callable[..., Any]:
     """Options in a panel as the fields of a group, None unless given."""
 
     def of_group(*texts: str, default: Any = None, **more: Any) -> Any:
@@ -152,13 +151,13 @@ LabelsFile = Annotated[
 
 # -- groups of options ---------------------------------------------------------------------------
 
-_image = _fields(IMAGES)
-_known = _fields(KNOWN)
-_training = _fields(TRAINING, show_default="the recipe's")
-_clustering = _fields(CLUSTERING, show_default="the recipe's")
+_image = grouped(IMAGES)
+_known = grouped(KNOWN)
+_clustering = grouped(CLUSTERING, show_default="the recipe's")
 
 
-def _k() -> Any:
+def clusters_option() -> Any:
+    """The number of clusters."""
     return _clustering("Number of clusters, or auto.", "K", "-k", "--clusters")
 
 
@@ -173,12 +172,12 @@ class Common:
     """Where a command works and how much it prints."""
 
     run: Run = DEFAULT_RUN
-    device: Literal["auto", "cpu", "cuda", "mps"] = _fields(COMPUTING)(
+    device: Literal["auto", "cpu", "cuda", "mps"] = grouped(COMPUTING)(
         "Where to compute.", default="auto"
     )
     threads: Threads = None
     as_json: Json = False
-    quiet: bool = _fields(OUTPUT)(
+    quiet: bool = grouped(OUTPUT)(
         "Nothing on standard error but errors.", None, "-q", "--quiet", default=False
     )
 
@@ -290,7 +289,7 @@ class Validation:
 class Clustering:
     """Recipe fields of clustering."""
 
-    k: str | None = _k()
+    k: str | None = clusters_option()
     reduction: str | None = _clustering(
         "Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
         "kpca:200,tsne:2",
@@ -302,96 +301,10 @@ class Clustering:
 
     def given(self) -> dict[str, Any]:
         """The fields that the user gave."""
-        return _given(self)
+        return given_fields(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """The recipe of a run."""
-
-    recipe: Literal["baseline", "vae", "deep", "hybrid"] | None = _training(
-        "baseline, vae, deep or hybrid.", "NAME", show_default="hybrid"
-    )
-    epochs: int | None = _training(
-        "Passes over the images in all. The recipe says how its phases share them, 14 to 4 in"
-        " hybrid; --set label_epochs=N fixes the second, and one epoch or -k auto has none.",
-        "N",
-    )
-    image_size: int | None = _training(
-        "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
-    )
-    batch_size: int | None = _training("Images in a step.", "N")
-    optimizer: recipes.Optimizer | None = _training("adam, adamw, sgd or muon.", "NAME")
-    lr: float | None = _training("Learning rate.", "RATE")
-    loss: recipes.Loss | None = _training("mse or elbo.", "NAME")
-    precision: recipes.Precision | None = _training(
-        "auto, float32 or bfloat16: what networks compute in while they learn.", "NAME"
-    )
-    set_: list[str] | None = _fields(TRAINING)(
-        *("Any other recipe field; repeatable.", "FIELD=VALUE", "--set"),
-        autocompletion=completion.settings,
-    )
-    config: Path | None = _fields(TRAINING)(
-        "Recipe fields from a TOML file.", "FILE.toml", autocompletion=completion.tomls
-    )
-    write_config: bool = _fields(TRAINING)(
-        "Print the recipe as such a file, with all these flags in it, and train nothing.",
-        *(None, "--write-config"),
-        default=False,
-    )
-    keep_checkpoints: str | None = _fields(TRAINING)(
-        "Checkpoints to keep, evenly from the untrained one to the last, and the end of the first"
-        " phase; last is enough for all commands but checkpoint-curve.",
-        "N|last|all",
-        show_default="12",
-    )
-    k: str | None = _k()
-
-    def chosen(self, begun: recipes.Recipe | None = None) -> recipes.Recipe:
-        """The recipe by name, then the TOML file, then --set, then the flags of their own.
-
-        The recipe of a run that has `begun` is where to start from, unless another one is named.
-        """
-        values = {} if self.config is None else recipes.read_toml(self.config)
-        configured = values.pop("recipe", None)
-        name = self.recipe or (None if configured is None else str(configured))
-        with at("`recipe`" if self.recipe or self.config is None else self.config):
-            base = recipes.named(name or recipes.DEFAULT_RECIPE)
-        if begun is not None and name in (None, begun.name):
-            base = begun
-        fixed = False
-        for setting in self.set_ or []:
-            name, equals, value = setting.partition("=")
-            if not equals:
-                raise InputError(
-                    f"{setting!r} has no value", where="`set`", expected="FIELD=VALUE",
-                    mend="for example --set momentum=0.9",
-                )  # fmt: skip
-            values[name.strip()] = value
-            fixed |= name.strip() == "label_epochs"
-        given = _given(self)
-        total = given.pop("epochs", None)
-        # all at once, because fields are checked together
-        with at(self.config or "the recipe"):
-            recipe = base.override(values | given)
-            return recipe if total is None else recipe.lasting(total, fixed=fixed)
-
-    def kept(self, recipe: recipes.Recipe, begun: Manifest | None) -> tuple[int, ...] | None:
-        """The epochs that keep a checkpoint, as a run that has `begun` does; None for the usual."""
-        from aeclust.run.checkpoints import checkpoint_epochs, kept_by, parse_keep
-
-        asked = self.keep_checkpoints
-        if asked is None and begun is not None and begun.kept is not None:
-            if recipe == begun.recipe:
-                return begun.kept
-            asked = kept_by(begun.recipe, begun.kept) or None
-        if asked is None:
-            return None
-        kept = checkpoint_epochs(recipe, parse_keep(asked))
-        return None if kept == checkpoint_epochs(recipe) else tuple(kept)
-
-
-def _given(group: Any) -> dict[str, Any]:
-    """The recipe fields of a group that the user gave."""
+def given_fields(group: Any) -> dict[str, Any]:
+    """The recipe fields of a group of options that the user gave."""
     values = {each.name: getattr(group, each.name) for each in fields(group)}
     return {n: v for n, v in values.items() if n in recipes.FIELDS and v is not None}

@@ -7,6 +7,7 @@ from typing import Annotated
 from aeclust.cli import answers, options, setup, streams, values
 from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
 from aeclust.cli.terminal import deferred_signals
+from aeclust.cli.training import Training
 from aeclust.errors import InputError
 
 
@@ -14,7 +15,7 @@ from aeclust.errors import InputError
 def train(
     *,
     images: options.TrainImages,
-    training: options.Training,
+    training: Training,
     validation: options.Validation,
     resume: Annotated[
         bool, options.flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
@@ -53,6 +54,7 @@ def train(
         return
     kept = training.kept(recipe, begun)
     source = images.chosen(recipe, None if begun is None else begun.source)
+    encoder_file = training.encoder_file or (None if begun is None else begun.encoder_file)
     if begun is not None:
         seed = begun.seed if seed is None else seed
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
@@ -73,6 +75,7 @@ def train(
             source,
             recipe,
             seed=seed or 0,
+            encoder_file=encoder_file,
             val_images=val_images,
             val_labels=val_labels,
             kept=kept,

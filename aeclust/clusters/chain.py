@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from aeclust.clusters import Array, Callback, Floats, Ints
-from aeclust.clusters.clusterers import cluster, numbers_by_size
-from aeclust.clusters.consensus import Member, agree, information, refine
+from aeclust.clusters.clusterers import check_count, cluster, numbers_by_size
+from aeclust.clusters.consensus import Consensus, Member, agree, information, refine
+from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
 from aeclust.clusters.indicators import EstimatedK, estimate_k
 from aeclust.clusters.mixtures import settle, temper
@@ -26,6 +27,7 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K, Recipe
 
+ENSEMBLES = ("consensus", "heads")
 _MEMBERS = ("kmeans", "gmm", "gmm-tied", "spectral")
 # The members overrule the network if they know more about neighbours, by this share at least.
 _CHANCE = 0.006
@@ -148,7 +150,12 @@ def cluster_latents(
         estimate = estimate_k(points, seed=seed)
     k = recipe.k if estimate is None else estimate.k
     rows = references(len(latents), seed=seed)
-    if recipe.clusterer == "consensus":
+    if recipe.clusterer == "heads":
+        if len(rows) < len(points):
+            notes.append(f"heads for {len(points):,} latents learn from {len(rows):,} random ones")
+        agreed, probabilities = _heads(latents, points, rows, k, seed, progress)
+        result = _result(latents, points, rows, agreed, probabilities, None, views)
+    elif recipe.clusterer == "consensus":
         if len(rows) < len(points):
             notes.append(
                 f"consensus of {len(points):,} points is that of {len(rows):,} random ones,"
@@ -169,7 +176,7 @@ def _reduced(
 ) -> Floats:
     """The points to cluster; a consensus does with fewer components than a recipe asks for."""
     steps = recipe.reduction
-    if recipe.clusterer == "consensus":
+    if recipe.clusterer in ENSEMBLES:
         steps = limited(steps, latents.shape, note)
     points = reduce(
         latents, steps, seed=seed, perplexity=recipe.perplexity, note=note, progress=progress
@@ -221,8 +228,41 @@ def _consensus(
         assignments = None
     start = np.eye(k)[agreed.labels] if assignments is None else assignments[rows]
     probabilities = _extended(points, rows, start)
-    labels = probabilities.argmax(1)
-    agreed = agreed.led(labels[rows], k)
+    agreed = agreed.led(probabilities[rows].argmax(1), k)
+    return _result(latents, points, rows, agreed, probabilities, assignments, views)
+
+
+def _heads(
+    latents: Array, points: Floats, rows: Ints, k: int, seed: int, progress: Callback
+) -> tuple[Consensus, Floats]:
+    """What heads on the latents agree on, and their probabilities (n, k).
+
+    They learn from neighbours among the points. Where all of them lose a cluster, as they may
+    where there are few images for each, the members of a consensus decide.
+    """
+    check_count(len(rows), k)
+    near = neighbours(points[rows], count=NEAR)
+    progress("heads")
+    try:
+        return pooled(train_heads(latents[rows], near, k, seed=seed), latents, rows, near, k)
+    except LostClusterError:
+        members = _members(points[rows], k, seed, progress)
+        agreed = agree(members, near, k, seed=seed)
+        probabilities = _extended(points, rows, np.eye(k)[agreed.labels])
+        return agreed.led(probabilities[rows].argmax(1), k), probabilities
+
+
+def _result(
+    latents: Array,
+    points: Floats,
+    rows: Ints,
+    agreed: Consensus,
+    probabilities: Floats,
+    assignments: Floats | None,
+    views: Views | None,
+) -> Clustering:
+    """Clusters by their probabilities (n, k), in order of size, and how far to trust them."""
+    labels, k = probabilities.argmax(1), probabilities.shape[1]
     numbers = numbers_by_size(labels, k)
     labels, probabilities = numbers[labels], probabilities[:, np.argsort(numbers)]
     seen = None

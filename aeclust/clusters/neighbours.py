@@ -162,9 +162,13 @@ def references(
     return np.sort(seeds.stream(seed, purpose).choice(n, limit, replace=False))
 
 
-def viewed(n: int, *, seed: int) -> Ints:
-    """Rows (v,) of the images that a view is made of: all, or 2,048 random ones, ascending."""
-    return references(n, seed=seed, limit=_VIEWED, purpose="views")
+def viewed(n: int, *, seed: int, few: bool = False) -> Ints:
+    """Rows (v,) of the images that a view is made of: all, or 2,048 random ones, ascending.
+
+    A `few` are 512, where a view takes long to look at.
+    """
+    limit = _VIEWED // 4 if few else _VIEWED
+    return references(n, seed=seed, limit=limit, purpose="views")
 
 
 def places(n: int, rows: Ints) -> Ints:

@@ -17,6 +17,7 @@ from aeclust import seeds
 _WHOLE = 4 * 2**30
 _WINDOW = 2**30
 _PIECE = 2**20
+_SHRUNK = 256  # images at a time
 
 
 def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
@@ -43,6 +44,21 @@ def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
     if batch.shape[2:] != (size, size):
         batch = F.interpolate(batch, (size, size), mode="bilinear", antialias=True)
     return batch
+
+
+def shrunk(pixels: NDArray[Any], size: int, device: torch.device) -> NDArray[Any]:
+    """Images (n, h, w, c) as uint8 of so many pixels a side, if they are larger; else as they are.
+
+    What is looked at many times is made smaller once.
+    """
+    if min(pixels.shape[1:3]) <= size:
+        return pixels
+    small = np.empty((len(pixels), size, size, pixels.shape[3]), np.uint8)
+    for start in range(0, len(pixels), _SHRUNK):
+        block = to_input(pixels[start : start + _SHRUNK], size, device)
+        values = ((block + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        small[start : start + len(block)] = values.permute(0, 2, 3, 1).cpu().numpy()
+    return small
 
 
 def to_unit(batch: Tensor) -> NDArray[np.float32]:

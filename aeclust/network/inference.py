@@ -1,7 +1,8 @@
 """A trained network at work: latents, reconstructions and their errors.
 
 Every function leaves its network in evaluation mode and works where the network's weights lie.
-Images are (n, h, w, c), uint8 or float in [0, 1]; latents (n, d) are float32.
+Images are (n, h, w, c), uint8 or float in [0, 1]; latents (n, d) are float32. Where a network has a
+frozen encoder, its features (n, d) may be given instead of images to :func:`embed`.
 """
 
 from __future__ import annotations
@@ -66,12 +67,33 @@ def embed_blocks(
     network.eval()
 
     def encode(images: NDArray[Any]) -> Tensor:
-        return network.encode(to_input(images, network.image_size, network.device))
+        return network.encode(_seen(network, images))
 
     for start in range(0, len(pixels), BATCH * team.size):
         with isolated():  # not for whoever takes the block
             block = team.shared(encode, pixels[start : start + BATCH * team.size])
         yield _array(block)
+
+
+def encode_frozen(
+    see: Callable[[Tensor], Tensor],
+    pixels: NDArray[Any],
+    size: int,
+    *,
+    team: Team = ALONE,
+    progress: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """Features (n, d) of images by a frozen encoder, which takes `size` pixels a side."""
+
+    def encode(images: NDArray[Any]) -> Tensor:
+        return see(to_input(images, size, team.device))
+
+    parts = []
+    for start in range(0, len(pixels), BATCH * team.size):
+        with isolated():
+            parts.append(_array(team.shared(encode, pixels[start : start + BATCH * team.size])))
+        progress(min(len(pixels), start + BATCH * team.size))
+    return np.concatenate(parts)
 
 
 def embed_views(
@@ -101,7 +123,7 @@ def random_views(
     those of :func:`aeclust.clusters.neighbours.viewed`; unless `labelled`, the network knows no
     clusters yet, and there is None.
     """
-    rows = viewed(len(pixels), seed=seed)
+    rows = viewed(len(pixels), seed=seed, few=network.frozen)
     latents = embed_views(network, pixels, seed=seed, rows=rows)
     return rows, latents, assign(network, latents).argmax(1) if labelled else None
 
@@ -114,14 +136,15 @@ def reconstruct(
     Returns
     -------
     originals, reconstructions : ndarray of shape (n, s, s, c)
-        float32 in [0, 1]; s is the network's image size.
+        float32 in [0, 1]; s is the size that the network draws.
     errors : ndarray of shape (n,)
         Mean squared error over pixels and channels in [-1, 1]; a variational code is its mean.
     """
     originals, reconstructions, errors = [], [], []
     with isolated():
-        for batch in _batches(network, pixels):
-            output = network.decode(network.encode(batch))
+        images = _batches(network, pixels, size=network.drawn_size)
+        for seen, batch in zip(_batches(network, pixels), images, strict=True):
+            output = network.decode(network.encode(seen))
             originals.append(to_unit(batch))
             reconstructions.append(to_unit(output))
             errors.append(_errors(batch, output))
@@ -130,7 +153,9 @@ def reconstruct(
 
 def mean_squared_error(network: Autoencoder, pixels: NDArray[Any], latents: NDArray[Any]) -> float:
     """Mean over images, pixels and channels in [-1, 1] of what is drawn for their latents."""
-    pairs = zip(_batches(network, pixels), _blocks(network, latents), strict=True)
+    pairs = zip(
+        _batches(network, pixels, size=network.drawn_size), _blocks(network, latents), strict=True
+    )
     with isolated():
         total = sum(float(_errors(batch, network.decode(block)).sum()) for batch, block in pairs)
     return total / len(pixels)
@@ -151,13 +176,23 @@ def decode(
 
 
 def _batches(
-    network: Autoencoder, pixels: NDArray[Any], rows: NDArray[np.int64] | None = None
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    rows: NDArray[np.int64] | None = None,
+    size: int = 0,
 ) -> Iterator[Tensor]:
     network.eval()
     for start in range(0, len(pixels if rows is None else rows), BATCH):
         batch = slice(start, start + BATCH)
         images = pixels[batch if rows is None else rows[batch]]
-        yield to_input(images, network.image_size, network.device)
+        yield to_input(images, size or network.image_size, network.device)
+
+
+def _seen(network: Autoencoder, images: NDArray[Any]) -> Tensor:
+    """Images, or features of a frozen encoder, as a network takes them."""
+    if images.ndim == 2:
+        return torch.from_numpy(np.array(images, np.float32)).to(network.device)
+    return to_input(images, network.image_size, network.device)
 
 
 def _blocks(network: Autoencoder, latents: NDArray[Any]) -> Iterator[Tensor]:

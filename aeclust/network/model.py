@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -47,6 +47,9 @@ class Output:
 class Autoencoder(nn.Module):
     """Encoder, optional bottleneck, decoder.
 
+    A frozen encoder is no part of the weights: :attr:`see` is set to it, and the latents are its
+    features, each value brought to mean 0 and variance 1 by the training images.
+
     Parameters
     ----------
     recipe : Recipe
@@ -56,22 +59,38 @@ class Autoencoder(nn.Module):
 
     Attributes
     ----------
-    image_size : int
-        Pixels a side of the images that it takes.
+    image_size, drawn_size : int
+        Pixels a side of the images that it takes, and of those that it draws.
+    see : callable or None
+        From images (n, c, s, s) to the features of a frozen encoder (n, d).
     views : int
         Of each image that a training pass takes: 2 for a contrastive term, else 1.
     head : Linear or None
         From latents to the logits of k clusters, if the recipe labels itself.
     """
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self, recipe: Recipe, image_channels: int) -> None:
         super().__init__()
         widths = (image_channels, *recipe.channels)
-        side = recipe.image_size >> len(recipe.channels)
+        self.frozen = recipe.network == "frozen"
+        self.drawn_size = recipe.drawn_size if self.frozen else recipe.image_size
+        side = self.drawn_size >> len(recipe.channels)
         self.feature_shape = (widths[-1], side, side)
         features, latent = widths[-1] * side * side, recipe.latent_size
         self.image_channels, self.image_size = image_channels, recipe.image_size
         self.residual = recipe.network == "residual"
+        self.see: Callable[[Tensor], Tensor] | None = None
+        self.expand: nn.Linear | None
+        if self.frozen:
+            self.encoder, self.decoder = nn.Sequential(), _shuffled_decoder(widths)
+            self.register_buffer("centre", torch.zeros(latent))
+            self.register_buffer("scale", torch.ones(latent))
+            self.mean = self.log_variance = self.projector = self.head = None
+            self.expand, self.views = nn.Linear(latent, features), 1
+            return
         self.encoder, self.decoder = (
             (_residual_encoder(widths), _shuffled_decoder(widths))
             if self.residual
@@ -95,8 +114,25 @@ class Autoencoder(nn.Module):
         return next(self.parameters()).device
 
     def encode(self, images: Tensor) -> Tensor:
-        """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code."""
+        """Latents (n, d) of images (n, c, s, s) in [-1, 1]; the mean of a variational code.
+
+        A frozen encoder's features (n, d) may stand for the images.
+        """
         return self._codes(images)[0]
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the frozen encoder makes of images; features are left as they are."""
+        if images.ndim == 2:
+            return images
+        if self.see is None:
+            raise ValueError("no frozen encoder is there to see images")
+        return self.see(images)
+
+    def standardise(self, features: NDArray[np.float32]) -> None:
+        """Bring each value of these features (n, d) to mean 0 and variance 1 from now on."""
+        mean, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
+        self.centre.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(np.maximum(spread, 1e-6)))
 
     def decode(self, latent: Tensor) -> Tensor:
         """Images (n, c, s, s) in [-1, 1] of latents (n, d)."""
@@ -131,6 +167,8 @@ class Autoencoder(nn.Module):
         return Output(latent, log_variance, reconstruction, self.projector(latent), logits)
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.frozen:
+            return (self.features(images) - self.centre) / self.scale, None
         features = self.encoder(images)
         features = features.mean((2, 3)) if self.residual else features.flatten(1)
         latent = features if self.mean is None else self.mean(features)
@@ -166,7 +204,10 @@ def build(recipe: Recipe, image_channels: int, *, seed: int) -> Autoencoder:
                 nn.init.uniform_(value, -reach, reach, generator=source)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_parameters()
-    if network.residual:
+    if network.frozen:
+        network.centre.zero_()
+        network.scale.fill_(1.0)
+    if network.residual or network.frozen:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return network
 

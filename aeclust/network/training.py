@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aeclust.errors import DivergedError, InputError, at
-from aeclust.network.batches import epoch_batches, generator, to_input
+from aeclust.network.batches import epoch_batches, generator, shrunk, to_input
 from aeclust.network.isolation import isolated
 from aeclust.network.losses import TERMS, objective
 from aeclust.network.model import Autoencoder, build, load_state, state_arrays
@@ -100,6 +100,7 @@ def train(
     device: torch.device,
     resume: Snapshot | None = None,
     initial: Mapping[str, NDArray[Any]] | None = None,
+    features: NDArray[np.float32] | None = None,
     team: Team = ALONE,
     observe: Callable[[Moment], None] = lambda moment: None,
 ) -> Autoencoder:
@@ -123,6 +124,8 @@ def train(
         Where to go on.
     initial : mapping of str to ndarray, optional
         The state dict to begin with, instead of random weights.
+    features : ndarray of shape (n, d), optional
+        Of the images, by the frozen encoder that the recipe has: only the decoder is trained.
     team : Team
         The processes that train together, all with the same images and settings; the weights
         become those of one process but for rounding.
@@ -150,6 +153,10 @@ def train(
     network = build(recipe, pixels.shape[3], seed=seed).to(device)
     if initial is not None:
         load_state(network, initial)
+    elif features is not None:
+        network.standardise(features)
+    if network.frozen:  # which alone has images larger than it draws
+        pixels = shrunk(pixels, network.drawn_size, device)
     optimizer = build_optimizer(network, recipe)
     state = _State(network, optimizer, recipe, len(pixels), steps)
     if resume is None:
@@ -166,15 +173,16 @@ def train(
         state.started, state.seen = time.monotonic(), 0
         for rows in batches(epoch=state.epoch)[state.step :]:
             source = generator(device, seed, "augmentation", state.epoch, state.step)
-            images, noise = to_input(pixels[rows], recipe.image_size, device), None
+            images, noise = to_input(pixels[rows], network.drawn_size, device), None
             if recipe.contrast:
                 images = torch.cat([random_view(images, source), random_view(images, source)])
             if recipe.variational:
                 shape = (len(images), recipe.latent_size)
                 noise = torch.randn(shape, generator=source, device=device, dtype=torch.float32)
             # within a caller's autocast, a cache of weights would outlive the step
+            seen = images if features is None else torch.from_numpy(features[rows]).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                output = parallel(images, noise)
+                output = parallel(seen, noise)
             targets = None
             if state.targets is not None:
                 targets = torch.from_numpy(state.targets[rows]).to(device)
@@ -272,7 +280,7 @@ class _State:
 
 def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
     """Refuse what :func:`train` would refuse of n images, before anything else is done."""
-    if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network == "residual"):
+    if n < 2 and (recipe.batch_norm or recipe.contrast or recipe.network in ("residual", "frozen")):
         raise InputError(
             f"{n} image to train on",
             expected="2 or more, because this recipe normalises or compares batches",

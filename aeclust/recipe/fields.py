@@ -16,7 +16,14 @@ Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
 Precision = Literal["float32", "bfloat16", "auto"]
 Clusterer = Literal[
-    "consensus", "kmeans", "minibatch-kmeans", "gmm", "gmm-tied", "spectral", "agglomerative"
+    "consensus",
+    "heads",
+    "kmeans",
+    "minibatch-kmeans",
+    "gmm",
+    "gmm-tied",
+    "spectral",
+    "agglomerative",
 ]
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
@@ -72,12 +79,20 @@ class Recipe:
         "that somebody else trained, frozen: efficientnet-lite0, timm:NAME or FILE.onnx",
         _PRINTABLE,
     ] = ""
+    encoder_input: Annotated[
+        str, "what was stated of the images that the frozen encoder takes", _PRINTABLE
+    ] = ""
+    enlarge: Annotated[
+        float,
+        "times that small images are enlarged at most for a frozen encoder; 0 has no end",
+        _FROM_0,
+    ] = 0.0
     encoder_sha256: Annotated[
         str, "of the frozen encoder's weights; train fills it in", _SHA256
     ] = ""
     image_size: Annotated[int, "pixels a side of the images that the encoder takes"] = 32
     drawn_size: Annotated[
-        int, "pixels a side of the images that the decoder draws; 0 takes image_size", _FROM_0
+        int, "pixels a side that the decoder of a frozen encoder draws", _FROM_0
     ] = 0
     channels: Annotated[
         tuple[int, ...], "after each encoder stage; every stage halves the image", _STAGES
@@ -116,12 +131,16 @@ class Recipe:
             for bound in ANNOTATIONS[name].__metadata__[1:]:
                 _require(bound.holds(value), name, value, bound.words)
         parts = 2 ** len(self.channels)
-        _require(
-            self.image_size > 0 and self.image_size % parts == 0,
-            "image_size",
-            self.image_size,
-            f"a multiple of {parts}, because {len(self.channels)} stages halve the image",
-        )
+        drawn = "image_size" if self.network in ("plain", "residual") else "drawn_size"
+        side = getattr(self, drawn)
+        if self.network != "none":
+            _require(
+                side > 0 and side % parts == 0,
+                drawn,
+                side,
+                f"a multiple of {parts}, because {len(self.channels)} stages halve the image",
+            )
+        _require(self.image_size > 0, "image_size", self.image_size, "1 or more")
         for name, fits, expected in _RELATIONS:
             _require(fits(self), name, getattr(self, name), expected)
         for step in self.reduction:
@@ -231,21 +250,32 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         lambda r: (r.network == "frozen") == bool(r.encoder),
         "a frozen encoder with network frozen, and none with another",
     ),
+    # its latents are the features, and nothing but its decoder is trained
+    (
+        "variational",
+        lambda r: not (r.variational and r.network == "frozen"),
+        "false with network frozen",
+    ),
+    ("contrast", lambda r: r.contrast == 0 or r.network != "frozen", "0 with network frozen"),
     (
         "batch_size",
         lambda r: r.batch_size > 1 or r.contrast == 0,
         "2 or more with contrast",
     ),
     # the residual network normalises batches
-    ("batch_size", lambda r: r.batch_size > 1 or r.network == "plain", "2 or more if residual"),
+    (
+        "batch_size",
+        lambda r: r.batch_size > 1 or r.network in ("plain", "none"),
+        "2 or more if residual",
+    ),
     (
         "optimizer",
-        lambda r: r.optimizer != "muon" or r.network == "residual" or r.batch_norm,
+        lambda r: r.optimizer != "muon" or r.network in ("residual", "frozen") or r.batch_norm,
         "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation",
     ),
 )
 # fields that recipes in older files lack, which had what is the default: nothing
-LATER = ("encoder", "encoder_sha256", "drawn_size")
+LATER = ("encoder", "encoder_input", "enlarge", "encoder_sha256", "drawn_size")
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from aeclust.network.parallel import Team
+    from aeclust.network.pretrained import Encoder
     from aeclust.network.training import Moment
     from aeclust.run.present import Present
 
@@ -47,9 +48,9 @@ class Context:
         lost; None if a signal must wait again until training asks for it.
     threads : int or None
         That the command computes with, if it was told or chosen here.
-    loaded, kept, present : dict
-        What the command knows already: images by their source, and by the digest of the run's
-        images what it keeps of them and what has become of them.
+    loaded, kept, present, encoders : dict
+        What the command knows already: images by their source, by the digest of the run's images
+        what it keeps of them and what has become of them, and frozen encoders by their SHA-256.
     """
 
     folder: RunFolder
@@ -63,6 +64,7 @@ class Context:
     loaded: dict[Source, Images] = field(default_factory=dict, repr=False, compare=False)
     kept: dict[str, Images | None] = field(default_factory=dict, repr=False, compare=False)
     present: dict[str, Present] = field(default_factory=dict, repr=False, compare=False)
+    encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
 
     def step(self, name: str) -> None:
         """Show the step that a clustering is at."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from aeclust.network import inference
 from aeclust.network.model import Autoencoder
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
+from aeclust.run.encoders import run_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import check_alike, other_images, run_images
 from aeclust.run.latents import load_network
@@ -90,6 +91,7 @@ def current_curve(
         manifest.recipe,
         seed=seed,
         validation=None if validation is None else (validation.pixels, validation.classes),
+        features=run_features(context, manifest, images) if manifest.recipe.encoder else None,
     )
     with contextlib.ExitStack() as stack:
         try:
@@ -179,6 +181,7 @@ def checkpoint_curve(
     *,
     seed: int,
     validation: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
+    features: NDArray[np.float32] | None = None,
 ) -> Curve:
     """Measure every checkpoint.
 
@@ -193,11 +196,18 @@ def checkpoint_curve(
     seed : int
     validation : (ndarray of shape (m, h, w, c), ndarray of shape (m,)), optional
         Labelled images. Labels are used for the score alone.
+    features : ndarray of shape (n, d), optional
+        Of the training images, by a frozen encoder.
     """
-    points = []
+    points: list[Point] = []
     sample = references(len(pixels), seed=seed, limit=SAMPLE, purpose="indicators")
+    latents = np.empty((0, 0), np.float32)
     for epoch, network in checkpoints:
-        latents = inference.embed(network, pixels)
+        if network.frozen and points:  # the latents, and so all but the error, are the same
+            error = inference.mean_squared_error(network, pixels, latents)
+            points.append(replace(points[-1], epoch=epoch, error=error))
+            continue
+        latents = inference.embed(network, pixels if features is None else features)
         views = inference.embed_views(network, pixels, seed=seed, rows=sample)
         accuracy = None
         if validation is not None:
@@ -206,7 +216,7 @@ def checkpoint_curve(
             if not recipe.transductive:
                 labelled = epoch > recipe.epochs
                 known["assignments"] = inference.assign(network, latents) if labelled else None
-                if recipe.contrast:
+                if recipe.contrast or network.frozen:
                     known["views"] = Views(
                         *inference.random_views(network, pixels, seed=seed, labelled=labelled)
                     )

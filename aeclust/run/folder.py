@@ -21,7 +21,7 @@ _MAX_BYTES = 1 << 20
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|metrics\.jsonl"
-    r"|(resume|start|images|previews|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
+    r"|(resume|start|images|previews|features|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
 
 
@@ -45,6 +45,7 @@ class RunFolder:
         self.images_file = path / "images.h5"
         self.previews_file = path / "previews.h5"
         self.start_file = path / "start.h5"
+        self.features_file = path / "features.h5"
         self.latents_file = path / "latents.h5"
         self.labels_file = path / "labels.h5"
         self.embedding_file = path / "embedding.h5"

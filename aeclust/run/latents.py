@@ -19,6 +19,7 @@ from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, blocks, fingerprints, mean_colours
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
+from aeclust.run.encoders import run_features, seeing
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
 from aeclust.run.images import (
     check_alike,
@@ -76,6 +77,8 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
             )  # fmt: skip
         network = build(manifest.recipe, manifest.shape[3], seed=0)
         load_state(network, weights.group("state_dict/"))
+    if network.frozen:
+        network.see = partial(seeing, context, manifest)
     return network.to(context.device).eval(), weights.digest
 
 
@@ -212,9 +215,18 @@ def _write(
     else:
         network, parents["weights"] = load_network(context, manifest, epoch)
         known = _reusable(context, manifest, parents["weights"], force=force)
-        team = context.team
+        features = None
+        if network.frozen and parents["data"] == manifest.data_digest:
+            features = run_features(context, manifest, images)
         latents, blocks = describe(
-            network, images, manifest, epoch, team, known=known, progress=progress
+            network,
+            images,
+            manifest,
+            epoch,
+            context.team,
+            known=known,
+            features=features,
+            progress=progress,
         )
     details = {**latents.details, "checkpoint": request.checkpoint}
     latents = replace(latents, parents=parents, details=details)
@@ -246,6 +258,7 @@ def describe(
     team: Team,
     *,
     known: Artifact | None = None,
+    features: NDArray[np.float32] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Artifact, Iterator[dict[str, NDArray[Any]]]]:
     """All that latents hold of images.
@@ -258,6 +271,8 @@ def describe(
         Of the run, by whose recipe and seed they are made.
     known : Artifact, optional
         Latents by this network, from which those of equal images are taken.
+    features : ndarray of shape (n, d), optional
+        Of the images, by the network's frozen encoder.
     progress : callable
         Takes (done, total) of the images.
 
@@ -275,7 +290,7 @@ def describe(
 
     def parts() -> Iterator[dict[str, NDArray[Any]]]:
         done = 0
-        made = inference.embed_blocks(network, pixels, team=team)
+        made = inference.embed_blocks(network, pixels if features is None else features, team=team)
         for latents in made if known is None else _completed(network, images, known, team):
             rows = pixels[done : done + len(latents)]
             done += len(latents)
@@ -287,7 +302,8 @@ def describe(
             yield block
 
     arrays: dict[str, NDArray[Any]] = {"ids": artifact.encode_ids(images.ids)}
-    if recipe.contrast and team.leads:  # views mean something to a network that learnt from views
+    # views mean something to a network that learnt from views
+    if (recipe.contrast or network.frozen) and team.leads:
         rows, views, clusters = inference.random_views(
             network, pixels, seed=manifest.seed, labelled=labelled
         )

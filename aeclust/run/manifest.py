@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aeclust.artifact import MAX_SEED
 from aeclust.errors import InputError
 from aeclust.images import FITS, Source
-from aeclust.recipe import LATER, Recipe
+from aeclust.recipe import AUTO_K, FIELDS, LATER, Recipe
 from aeclust.run.checkpoints import checkpoint_epochs
 
 _FORMAT, _SOME = 1, 8
@@ -54,6 +54,8 @@ class Manifest:
         That it is trained with, and that later commands take; None where nobody chose.
     pictures : Source or None
         The images that the vectors were made of, for people to look at.
+    encoder_file : str or None
+        The path of the file with the frozen encoder or its weights, if they are in one.
     """
 
     source: Source
@@ -70,6 +72,7 @@ class Manifest:
     former: tuple[str, ...] = ()
     threads: int | None = None
     pictures: Source | None = None
+    encoder_file: str | None = None
 
     @property
     def vectors(self) -> bool:
@@ -129,6 +132,7 @@ class Manifest:
             **({"former": list(self.former)} if self.former else {}),
             **({} if self.threads is None else {"threads": self.threads}),
             **({} if self.pictures is None else {"pictures": self.pictures.to_json()}),
+            **({} if self.encoder_file is None else {"encoder": {"file": self.encoder_file}}),
         }
 
     @classmethod
@@ -157,6 +161,7 @@ class Manifest:
             raise ValueError("features and recipe are of different kinds")
         if not 0 <= int(values["seed"]) <= MAX_SEED:
             raise ValueError("seed is not in 0 to 2^32 - 1")
+        encoder_file = dict(values.get("encoder", {})).get("file")
         if "kept" in values and not values["kept"]:
             raise ValueError("no epoch is kept")
         threads = values.get("threads")
@@ -179,6 +184,7 @@ class Manifest:
             former=tuple(map(str, values.get("former", ()))),
             threads=threads,
             pictures=_source_of(values["pictures"]) if "pictures" in values else None,
+            encoder_file=None if encoder_file is None else str(encoder_file),
         )
 
 
@@ -190,6 +196,36 @@ def check_trains(recipe: Recipe) -> None:
             where="`recipe`",
             expected="one with a network",
             mend="begin a run of vectors of your own by aeclust embed `features` FILE",
+        )
+
+
+def refuse_other(old: Manifest, new: Manifest, folder: Path) -> None:
+    """An interrupted run goes on with the request it was started with, or not at all."""
+
+    def shown(recipe: Recipe, name: str) -> str:
+        value = getattr(recipe, name)
+        return "'auto'" if (name, value) == ("k", AUTO_K) else repr(value)
+
+    changes = [
+        f"{name} was {shown(old.recipe, name)} and is {shown(new.recipe, name)}"
+        for name in FIELDS
+        if getattr(old.recipe, name) != getattr(new.recipe, name)
+    ]
+    if old.seed != new.seed:
+        changes.append(f"seed was {old.seed} and is {new.seed}")
+    if old.data_digest != new.data_digest:
+        changes.append("the images are others")
+    if (old.val_images, old.val_labels) != (new.val_images, new.val_labels):
+        changes.append("the validation data are others")
+    if not changes and old.checkpoints != new.checkpoints:
+        kept = [len(manifest.checkpoints) for manifest in (old, new)]
+        changes.append(f"it keeps {kept[0]} checkpoints and would keep {kept[1]}")
+    if changes:
+        raise InputError(
+            f"this run was started otherwise: {'; '.join(changes[:4])}",
+            where=str(folder),
+            expected="the flags of its start",
+            mend="repeat those, or replace the run with `force`",
         )
 
 
@@ -211,7 +247,7 @@ def _source_of(values: Any) -> Source:
 
 # Where run.json has paths, which may have a second form beside them: relative to the run folder.
 _PATHS = (
-    *(("data", "location"), ("pictures", "location")),
+    *(("data", "location"), ("pictures", "location"), ("encoder", "file")),
     *(("validation", "images"), ("validation", "labels")),
 )
 _NEAR = "near_"

@@ -23,10 +23,12 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.images import Images
 from aeclust.network import training
+from aeclust.network.inference import encode_frozen
 from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
 from aeclust.network.training import Moment
 from aeclust.recipe import Recipe
+from aeclust.run import encoders
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
@@ -89,11 +91,35 @@ def fit(
         if manifest.vectors:
             latents, blocks = describe_vectors(images, manifest, progress=embedded)
         else:
+            team, features, see = Team(device=device), None, None
+            if recipe.encoder:
+                see = encoders.load(recipe, manifest.encoder_file, device)
+                progress = partial(lines.progress, f"features by {recipe.encoder}")
+                features = encode_frozen(
+                    see,
+                    images.pixels,
+                    recipe.image_size,
+                    team=team,
+                    progress=lambda done: progress(done, len(images)),
+                )
             network = training.train(
-                images.pixels, recipe, seed=manifest.seed, device=device, observe=observe
+                images.pixels,
+                recipe,
+                seed=manifest.seed,
+                device=device,
+                features=features,
+                observe=observe,
             )
-            team = Team(device=device)
-            latents, blocks = describe(network, images, manifest, epoch, team, progress=embedded)
+            network.see = see
+            latents, blocks = describe(
+                network,
+                images,
+                manifest,
+                epoch,
+                team,
+                features=features,
+                progress=embedded,
+            )
         parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
         for block in blocks:
             for name, rows in block.items():

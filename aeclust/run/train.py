@@ -19,7 +19,8 @@ from aeclust.images import Images, Source, check_enough, is_files, load, truth
 from aeclust.network import training
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Moment, Snapshot
-from aeclust.recipe import AUTO_K, Recipe, named
+from aeclust.recipe import Recipe, named
+from aeclust.run import encoders
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import (
@@ -31,7 +32,7 @@ from aeclust.run.images import (
     load_images,
     run_images,
 )
-from aeclust.run.manifest import Manifest, check_trains, some_of
+from aeclust.run.manifest import Manifest, check_trains, refuse_other, some_of
 from aeclust.run.present import present_images
 from aeclust.run.previews import as_images
 from aeclust.run.update import moved_to, shared
@@ -64,6 +65,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    encoder_file: str | None = None,
     val_images: str | None = None,
     val_labels: str | None = None,
     kept: tuple[int, ...] | None = None,
@@ -76,6 +78,8 @@ def train(
     Parameters
     ----------
     context, source, recipe, seed
+    encoder_file : str, optional
+        With the frozen encoder that the recipe names, or its weights.
     val_images, val_labels : str, optional
         Labelled images for reporting and naming.
     resume : bool
@@ -101,6 +105,10 @@ def train(
     check_trains(recipe)
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
+    recipe, encoder_file = encoders.separated(recipe, encoder_file)
+    encoder = encoders.begun(context, recipe, encoder_file) if recipe.encoder else None
+    if encoder is not None and encoder.image_size and is_files(source.location):
+        source = dataclasses.replace(source, size=encoder.image_size)
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
     if former is None:
         images = load_images(context, source, preview=True)
@@ -108,6 +116,9 @@ def train(
         images = _images_now(context, former, source)
     else:
         former, images = _images_of_run(context, former, source)
+    if encoder is not None:
+        in_files = is_files(source.location)
+        recipe = encoders.completed(recipe, encoder, images.pixels.shape, in_files=in_files)
     describe_images(context, images, recipe)
     manifest = Manifest(
         source=source,
@@ -118,6 +129,7 @@ def train(
         seed=seed,
         val_images=val_images,
         val_labels=val_labels,
+        encoder_file=encoder_file,
         kept=kept,
         threads=context.threads,
     )
@@ -221,7 +233,7 @@ def _prepare(
         folder.finish_replacing()
     if folder.exists():
         if resume:
-            _refuse_other(folder.manifest(), manifest, folder)
+            refuse_other(folder.manifest(), manifest, folder.path)
             if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
                 if manifest.source != folder.manifest().source:  # the images lie elsewhere
                     moved = dataclasses.replace(folder.manifest(), source=manifest.source)
@@ -333,9 +345,11 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
         context.log("k is left to an estimate: no self-labelling, which needs a number of clusters")
     elif recipe.epochs == 1 and named(recipe.name).label_epochs > recipe.label_epochs == 0:
         context.log("one epoch in all: no self-labelling, which needs one of its own")
+    features = encoders.run_features(context, manifest, images) if recipe.encoder else None
     training.train(
         images.pixels,
         recipe,
+        features=features,
         seed=manifest.seed,
         device=context.device,
         resume=snapshot,
@@ -346,36 +360,6 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
     if context.team.leads:
         for file in (context.folder.resume_file, context.folder.start_file):
             file.unlink(missing_ok=True)
-
-
-def _refuse_other(old: Manifest, new: Manifest, folder: RunFolder) -> None:
-    """An interrupted run goes on with the request it was started with, or not at all."""
-
-    def shown(recipe: Recipe, name: str) -> str:
-        value = getattr(recipe, name)
-        return "'auto'" if (name, value) == ("k", AUTO_K) else repr(value)
-
-    changes = [
-        f"{name} was {shown(old.recipe, name)} and is {shown(new.recipe, name)}"
-        for name in (field.name for field in dataclasses.fields(Recipe))
-        if getattr(old.recipe, name) != getattr(new.recipe, name)
-    ]
-    if old.seed != new.seed:
-        changes.append(f"seed was {old.seed} and is {new.seed}")
-    if old.data_digest != new.data_digest:
-        changes.append("the images are others")
-    if (old.val_images, old.val_labels) != (new.val_images, new.val_labels):
-        changes.append("the validation data are others")
-    if not changes and old.checkpoints != new.checkpoints:
-        kept = [len(manifest.checkpoints) for manifest in (old, new)]
-        changes.append(f"it keeps {kept[0]} checkpoints and would keep {kept[1]}")
-    if changes:
-        raise InputError(
-            f"this run was started otherwise: {'; '.join(changes[:4])}",
-            where=str(folder.path),
-            expected="the flags of its start",
-            mend="repeat those, or replace the run with `force`",
-        )
 
 
 def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:

@@ -1,0 +1,129 @@
+"""The options of train that make the recipe of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from aeclust import recipe as recipes
+from aeclust.cli import completion
+from aeclust.cli.app import TRAINING
+from aeclust.cli.options import clusters_option, given_fields, grouped
+from aeclust.cli.values import absolute
+from aeclust.errors import InputError, at
+
+if TYPE_CHECKING:
+    from aeclust.run.manifest import Manifest
+
+_training = grouped(TRAINING, show_default="the recipe's")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The recipe of a run."""
+
+    recipe: Literal["baseline", "vae", "deep", "hybrid", "pretrained"] | None = _training(
+        "baseline, vae, deep, hybrid or pretrained.", "NAME", show_default="hybrid"
+    )
+    encoder: str | None = _training(
+        "Of recipe pretrained: efficientnet-lite0, timm:NAME or FILE.onnx; frozen.",
+        "NAME|FILE",
+        autocompletion=completion.encoders,
+    )
+    encoder_weights: Path | None = grouped(TRAINING)(
+        "The weights of timm:NAME, instead of timm's own.",
+        "FILE.safetensors",
+        autocompletion=completion.weights,
+    )
+    encoder_input: str | None = _training(
+        "What an ONNX file takes: layout=nchw,size=224,mean=...,std=...,range=0:1, or a JSON file.",
+        "TEXT|FILE.json",
+    )
+    epochs: int | None = _training(
+        "Passes over the images in all. The recipe says how its phases share them, 14 to 4 in"
+        " hybrid; --set label_epochs=N fixes the second, and one epoch or -k auto has none.",
+        "N",
+    )
+    image_size: int | None = _training(
+        "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
+    )
+    batch_size: int | None = _training("Images in a step.", "N")
+    optimizer: recipes.Optimizer | None = _training("adam, adamw, sgd or muon.", "NAME")
+    lr: float | None = _training("Learning rate.", "RATE")
+    loss: recipes.Loss | None = _training("mse or elbo.", "NAME")
+    precision: recipes.Precision | None = _training(
+        "auto, float32 or bfloat16: what networks compute in while they learn.", "NAME"
+    )
+    set_: list[str] | None = grouped(TRAINING)(
+        *("Any other recipe field; repeatable.", "FIELD=VALUE", "--set"),
+        autocompletion=completion.settings,
+    )
+    config: Path | None = grouped(TRAINING)(
+        "Recipe fields from a TOML file.", "FILE.toml", autocompletion=completion.tomls
+    )
+    write_config: bool = grouped(TRAINING)(
+        "Print the recipe as such a file, with all these flags in it, and train nothing.",
+        *(None, "--write-config"),
+        default=False,
+    )
+    keep_checkpoints: str | None = grouped(TRAINING)(
+        "Checkpoints to keep, evenly from the untrained one to the last, and the end of the first"
+        " phase; last is enough for all commands but checkpoint-curve.",
+        "N|last|all",
+        show_default="12",
+    )
+    k: str | None = clusters_option()
+
+    def chosen(self, begun: recipes.Recipe | None = None) -> recipes.Recipe:
+        """The recipe by name, then the TOML file, then --set, then the flags of their own.
+
+        The recipe of a run that has `begun` is where to start from, unless another one is named.
+        """
+        values = {} if self.config is None else recipes.read_toml(self.config)
+        configured = values.pop("recipe", None)
+        name = self.recipe or (None if configured is None else str(configured))
+        if name is None and self.encoder is not None:
+            name = begun.name if begun is not None and begun.encoder else "pretrained"
+        with at("`recipe`" if self.recipe or self.config is None else self.config):
+            base = recipes.named(name or recipes.DEFAULT_RECIPE)
+        if begun is not None and name in (None, begun.name):
+            base = begun
+        fixed = False
+        for setting in self.set_ or []:
+            name, equals, value = setting.partition("=")
+            if not equals:
+                raise InputError(
+                    f"{setting!r} has no value", where="`set`", expected="FIELD=VALUE",
+                    mend="for example --set momentum=0.9",
+                )  # fmt: skip
+            values[name.strip()] = value
+            fixed |= name.strip() == "label_epochs"
+        given = given_fields(self)
+        total = given.pop("epochs", None)
+        # all at once, because fields are checked together
+        with at(self.config or "the recipe"):
+            recipe = base.override(values | given)
+            return recipe if total is None else recipe.lasting(total, fixed=fixed)
+
+    @property
+    def encoder_file(self) -> str | None:
+        """The file of the frozen encoder or its weights, as far as it was given."""
+        file = self.encoder_weights
+        if file is None and self.encoder is not None and self.encoder.lower().endswith(".onnx"):
+            file = Path(self.encoder)
+        return None if file is None else absolute(str(file))
+
+    def kept(self, recipe: recipes.Recipe, begun: Manifest | None) -> tuple[int, ...] | None:
+        """The epochs that keep a checkpoint, as a run that has `begun` does; None for the usual."""
+        from aeclust.run.checkpoints import checkpoint_epochs, kept_by, parse_keep
+
+        asked = self.keep_checkpoints
+        if asked is None and begun is not None and begun.kept is not None:
+            if recipe == begun.recipe:
+                return begun.kept
+            asked = kept_by(begun.recipe, begun.kept) or None
+        if asked is None:
+            return None
+        kept = checkpoint_epochs(recipe, parse_keep(asked))
+        return None if kept == checkpoint_epochs(recipe) else tuple(kept)

@@ -1,0 +1,185 @@
+"""The frozen encoder of a run, and the features that it makes of images, which are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.clusters.neighbours import copies
+from aeclust.errors import BusyError, InputError, WriteError
+from aeclust.images import Images
+from aeclust.recipe import RECIPES, Recipe
+from aeclust.run.context import Context
+from aeclust.run.manifest import Manifest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from aeclust.network.pretrained import Encoder
+
+_ONNX = ".onnx"
+_DECISIVE = ("encoder_sha256", "encoder_input", "image_size")  # for features
+_MULTIPLE = 32  # by which encoders shrink an image
+
+
+def separated(recipe: Recipe, file: str | None) -> tuple[Recipe, str | None]:
+    """A recipe whose encoder is a name, and the absolute path of the file behind it.
+
+    The path of an ONNX file may be given as the encoder itself.
+    """
+    if recipe.encoder.lower().endswith(_ONNX):
+        path = os.path.abspath(file or recipe.encoder)
+        return dataclasses.replace(recipe, encoder=os.path.basename(path)), path
+    return recipe, None if file is None else os.path.abspath(file)
+
+
+def begun(context: Context, recipe: Recipe, file: str | None) -> Encoder:
+    """The frozen encoder of a run that begins, which the context remembers.
+
+    One that takes a single size is refused where somebody asked for another.
+    """
+    usual = RECIPES[recipe.name].image_size if recipe.name in RECIPES else 0
+    asked = 0 if recipe.image_size == usual else recipe.image_size
+    encoder = load(recipe, file, context.device, size=asked)
+    context.encoders[encoder.sha256] = encoder
+    return encoder
+
+
+def load(recipe: Recipe, file: str | None, device: torch.device, *, size: int = 0) -> Encoder:
+    """The frozen encoder of a recipe, whatever its weights; errors are those of its loading."""
+    from aeclust.network.pretrained import load_encoder
+
+    onnx = recipe.encoder.lower().endswith(_ONNX)
+    return load_encoder(
+        recipe.encoder,
+        file=Path(file) if file and onnx else None,
+        weights=Path(file) if file and not onnx else None,
+        stated=recipe.encoder_input or None,
+        image_size=size,
+        device=device,
+    )
+
+
+def completed(
+    recipe: Recipe, encoder: Encoder, shape: tuple[int, ...], *, in_files: bool
+) -> Recipe:
+    """A recipe that says which encoder it has, and how it sees images of this shape (n, h, w, c).
+
+    Files are read as large as the encoder takes them. Small images of arrays are enlarged no more
+    than the recipe says, and no image is drawn larger than it is.
+    """
+    side, size, drawn = max(shape[1:3]), recipe.image_size, recipe.drawn_size
+    if encoder.image_size:
+        size = encoder.image_size
+    elif recipe.enlarge and not in_files:
+        most = int(side * recipe.enlarge) // _MULTIPLE * _MULTIPLE
+        size = min(size, max(_MULTIPLE, most))
+    parts = 2 ** len(recipe.channels)
+    if not in_files:
+        drawn = min(drawn, -(-side // parts) * parts)
+    sha256 = recipe.encoder_sha256
+    if sha256 and sha256 != encoder.sha256:
+        raise _other_weights(recipe, encoder)
+    return dataclasses.replace(
+        recipe,
+        encoder_sha256=encoder.sha256,
+        encoder_input=encoder.input,
+        latent_size=encoder.width,
+        image_size=size,
+        drawn_size=drawn,
+    )
+
+
+def run_encoder(context: Context, manifest: Manifest) -> Encoder:
+    """The frozen encoder of a run, loaded once in a command.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had, or its weights are others than they were.
+    """
+    recipe = manifest.recipe
+    if recipe.encoder_sha256 not in context.encoders:
+        encoder = load(recipe, manifest.encoder_file, context.device, size=recipe.image_size)
+        if encoder.sha256 != recipe.encoder_sha256:
+            raise _other_weights(recipe, encoder)
+        context.encoders[encoder.sha256] = encoder
+    return context.encoders[recipe.encoder_sha256]
+
+
+def _other_weights(recipe: Recipe, encoder: Encoder) -> InputError:
+    return InputError(
+        f"has other weights than the run was trained with, SHA-256 {encoder.sha256[:12]}...",
+        where=recipe.encoder,
+        expected=f"{recipe.encoder_sha256[:12]}...",
+        mend="restore the file or the package that they were in, or train again with `force`",
+    )
+
+
+def seeing(context: Context, manifest: Manifest, images: Tensor) -> Tensor:
+    """Features of images, by an encoder that is loaded only when it is needed."""
+    return run_encoder(context, manifest)(images)
+
+
+def run_features(context: Context, manifest: Manifest, images: Images) -> NDArray[np.float32]:
+    """Features (n, d) of the run's images: those that are kept, and of new ones made now.
+
+    They are kept in ``features.h5`` if the folder is free to write in. Processes of a team make
+    them together, and each has all.
+    """
+    from aeclust.network import inference
+
+    file, recipe = context.folder.features_file, manifest.recipe
+    rows = np.full(len(images), -1)
+    kept: NDArray[Any] = np.empty((0, recipe.latent_size), np.float32)
+    if file.exists():
+        made = artifact.read(file, "features", mapped=True)
+        if _alike(made, recipe):
+            kept = made.arrays["features"]
+            rows = copies(images.fingerprints, made.arrays["fingerprints"])
+    features = np.empty((len(images), recipe.latent_size), np.float32)
+    features[rows >= 0] = kept[rows[rows >= 0]]
+    new = np.flatnonzero(rows < 0)
+    if len(new):
+        progress = partial(context.progress, f"features by {recipe.encoder}")
+        features[new] = inference.encode_frozen(
+            partial(seeing, context, manifest),
+            images.pixels if len(new) == len(images) else images.pixels[new],
+            recipe.image_size,
+            team=context.team,
+            progress=lambda done: progress(done, len(new)),
+        )
+        if context.team.leads:
+            _keep(context, manifest, images, features)
+    return features
+
+
+def _alike(made: Artifact, recipe: Recipe) -> bool:
+    """Whether kept features are by the same encoder, of images that it was given alike."""
+    was = Recipe.from_json(made.recipe)
+    return all(getattr(was, name) == getattr(recipe, name) for name in _DECISIVE)
+
+
+def _keep(
+    context: Context, manifest: Manifest, images: Images, features: NDArray[np.float32]
+) -> None:
+    kept = Artifact(
+        kind="features",
+        arrays={"features": features, "fingerprints": images.fingerprints},
+        recipe=manifest.recipe.to_json(),
+        seed=manifest.seed,
+        parents={"data": images.digest()},
+        details={},
+    )
+    with contextlib.suppress(BusyError, WriteError), context.folder.lock():
+        artifact.write(context.folder.features_file, kept)
