@@ -21,7 +21,7 @@ from aeclust.network.batches import generator, to_input, to_unit
 from aeclust.network.isolation import isolated
 from aeclust.network.model import Autoencoder
 from aeclust.network.parallel import ALONE, Team
-from aeclust.network.views import random_view
+from aeclust.network.views import mild_view, random_view
 
 BATCH = 256
 
@@ -99,12 +99,16 @@ def encode_frozen(
 def embed_views(
     network: Autoencoder, pixels: NDArray[Any], *, seed: int, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
-    """Latents (n, d) of one random view of every image, or of those in some rows (n,)."""
+    """Latents (n, d) of one random view of every image, or of those in some rows (n,).
+
+    A frozen encoder, which has not learnt to overlook as much, gets a mild one.
+    """
     parts = []
     with isolated():
         for step, batch in enumerate(_batches(network, pixels, rows)):
             source = generator(network.device, seed, "views", step)
-            parts.append(_array(network.encode(random_view(batch, source))))
+            view = mild_view(batch, source) if network.frozen else random_view(batch, source)
+            parts.append(_array(network.encode(view)))
     return np.concatenate(parts)
 
 

@@ -38,6 +38,11 @@ def random_view(images: Tensor, source: Generator) -> Tensor:
     return random_colour(cropped, source) if rgb else random_brightness(cropped, source)
 
 
+def mild_view(images: Tensor, source: Generator) -> Tensor:
+    """Half of every image (n, c, s, s) or more, RGB ones flipped at random, in their own colours."""
+    return random_crop(images, source, flip=images.shape[1] == 3, area=(0.5, 1.0))
+
+
 def random_crop(
     images: Tensor, source: Generator, *, flip: bool, area: tuple[float, float] = (0.25, 1.0)
 ) -> Tensor:
