@@ -39,7 +39,7 @@ def random_view(images: Tensor, source: Generator) -> Tensor:
 
 
 def mild_view(images: Tensor, source: Generator) -> Tensor:
-    """Half of every image (n, c, s, s) or more, RGB ones flipped at random, in their own colours."""
+    """A crop of half of each image (n, c, s, s) or more; of RGB images half are flipped."""
     return random_crop(images, source, flip=images.shape[1] == 3, area=(0.5, 1.0))
 
 
