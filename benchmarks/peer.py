@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from accuracy import METHODS, SETS, Found, Set, flat, known, measure
+from accuracy import known, measure
 from clustpy.deep import IDEC  # type: ignore[import-not-found]
+from methods import METHODS, Found, flat
+from sets import SETS, Set
 
 
 def idec(data: Set, seed: int) -> Found:
