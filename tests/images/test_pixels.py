@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from image_files import GREY, RGB, Array, archive, hdf5, numpy_file
+from sklearn.datasets import load_sample_images
 from support import refused
 
 from aeclust.images import (
@@ -21,8 +22,10 @@ from aeclust.images import (
     Source,
     blocks,
     check_enough,
+    demo,
     fingerprints,
     from_array,
+    like_photographs,
     load,
     mean_colours,
 )
@@ -229,3 +232,62 @@ def test_mean_colours_equal_an_independent_loop(dtype: str, channels: int) -> No
     assert means.shape == (4_500, channels)
     wanted = [[colour.sum() / 6 for colour in image] for image in unit]
     np.testing.assert_allclose(means, wanted, atol=1e-6)
+
+
+# -- what looks like photographs -------------------------------------------------------------------
+
+
+def photographs(side: int) -> Array:
+    """Squares of the two photographs that scikit-learn ships."""
+    step = 48
+    return np.stack(
+        [
+            photo[y : y + side, x : x + side]
+            for photo in load_sample_images().images
+            for y in range(0, photo.shape[0] - side, step)
+            for x in range(0, photo.shape[1] - side, step)
+        ]
+    )
+
+
+def drawn(n: int, side: int) -> Array:
+    """Rectangles on a ground, in any colours."""
+    draw = np.random.default_rng(0)
+    images = np.empty((n, side, side, 3), np.uint8)
+    for image in images:
+        image[:] = draw.integers(256, size=3)
+        for _ in range(3):
+            (top, left), (height, width) = draw.integers(side - 5, size=(2, 2))
+            image[top : top + 5 + height, left : left + 5 + width] = draw.integers(256, size=3)
+    return images
+
+
+@pytest.mark.parametrize("side", [64, 96, 200])
+def test_photographs_look_like_photographs_at_any_size_and_as_floats(side: int) -> None:
+    pixels = photographs(side)
+    assert like_photographs(pixels)
+    assert like_photographs((pixels / 255).astype(np.float32))
+
+
+def test_grey_photographs_drawings_and_noise_do_not() -> None:
+    grey = photographs(96).mean(3, keepdims=True).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(256, size=(100, 32, 32, 3), dtype=np.uint8)
+    others = {
+        "grey": grey,
+        "grey in three channels": np.repeat(grey, 3, 3),
+        "rectangles": drawn(100, 64),
+        "drawn scenes": demo.scenes(100, seed=0).pixels,
+        "glyphs": demo.load("digits").pixels,
+        "noise": noise,
+        "one colour": np.full((3, 64, 64, 3), (200, 30, 90), np.uint8),
+        "tiny": photographs(96)[:, ::4, ::4],
+        "none": np.empty((0, 64, 64, 3), np.uint8),
+    }
+    assert {name for name, pixels in others.items() if like_photographs(pixels)} == set()
+
+
+def test_a_sample_of_many_images_decides() -> None:
+    few, many = photographs(96)[:10], drawn(600, 32)
+    mixed = np.concatenate([few[:, 32:64, 32:64], many])
+    assert not like_photographs(mixed)
+    assert like_photographs(np.concatenate([photographs(96), drawn(10, 96)]))

