@@ -19,6 +19,7 @@ from aeclust.recipe import (
     AUTO_K,
     DEFAULT_RECIPE,
     FIELDS,
+    LATER,
     RECIPES,
     REDUCTIONS,
     SPHERE,
@@ -34,7 +35,12 @@ from aeclust.recipe import (
 BASELINE: dict[str, Any] = {
     "name": "baseline",
     "network": "plain",
+    "encoder": "",
+    "encoder_input": "",
+    "enlarge": 0.0,
+    "encoder_sha256": "",
     "image_size": 32,
+    "drawn_size": 0,
     "channels": (64, 128, 256),
     "batch_norm": False,
     "latent_size": 0,
@@ -91,6 +97,34 @@ HYBRID = BASELINE | {
     "reduction": ("sphere", "pca:20"),
     "clusterer": "consensus",
 }
+PRETRAINED = BASELINE | {
+    "name": "pretrained",
+    "network": "frozen",
+    "encoder": "efficientnet-lite0",
+    "enlarge": 5.0,
+    "image_size": 192,
+    "drawn_size": 64,
+    "channels": (16, 32, 64, 128),
+    "batch_norm": True,
+    "optimizer": "muon",
+    "lr": 0.1,
+    "weight_decay": 1e-4,
+    "momentum": 0.6,
+    "schedule": "one-cycle",
+    "batch_size": 256,
+    "steps": 28,
+    "epochs": 10,
+    "precision": "auto",
+    "reduction": ("sphere", "pca:50"),
+    "clusterer": "heads",
+}
+FEATURES = BASELINE | {
+    "name": "features",
+    "network": "none",
+    "channels": (1,),
+    "reduction": ("sphere", "pca:50"),
+    "clusterer": "heads",
+}
 PRINTABLE = st.text(min_size=1, max_size=9).filter(str.isprintable)
 # on a busy machine
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -117,12 +151,15 @@ def positive(largest: float) -> st.SearchStrategy[float]:
 def recipes(draw: st.DrawFn) -> Recipe:
     """Any valid recipe."""
     stages = draw(st.integers(1, 5))
-    variational = draw(st.booleans())
     network = draw(st.sampled_from(choices("network")))
-    contrast = draw(st.floats(0, 1e6))
+    frozen, one_alone = network == "frozen", network in ("plain", "none")
+    variational = not frozen and draw(st.booleans())
+    contrast = 0.0 if frozen else draw(st.floats(0, 1e6))
     batch_norm = draw(st.booleans())
     optimizers = ["adam", "adamw", "sgd"]
-    optimizers += ["muon"] if batch_norm or network == "residual" else []
+    optimizers += ["muon"] if batch_norm or network in ("residual", "frozen") else []
+    halved = 2**stages * draw(st.integers(1, 8))
+    any_size = st.integers(1, 512)
     step = st.tuples(st.sampled_from(["pca", "kpca"]), st.integers(1, 10**6))
     tsne = st.tuples(st.just("tsne"), st.integers(1, 3))
     sized = (step | tsne).map(lambda pair: f"{pair[0]}:{pair[1]}")
@@ -130,10 +167,12 @@ def recipes(draw: st.DrawFn) -> Recipe:
     fields: dict[str, Any] = {
         "name": draw(st.text(max_size=10)),
         "network": network,
-        "encoder": draw(PRINTABLE) if network == "frozen" else "",
+        "encoder": draw(PRINTABLE) if frozen else "",
+        "encoder_input": draw(PRINTABLE | st.just("")),
+        "enlarge": draw(st.floats(0, 1e6)),
         "encoder_sha256": draw(st.sampled_from(["", "0f" * 32])),
-        "drawn_size": draw(st.integers(0, 512)),
-        "image_size": 2**stages * draw(st.integers(1, 8)),
+        "drawn_size": halved if frozen else draw(any_size | st.just(0)),
+        "image_size": draw(any_size) if frozen or network == "none" else halved,
         "channels": tuple(draw(st.integers(1, 2048)) for _ in range(stages)),
         "batch_norm": batch_norm,
         "latent_size": draw(st.integers(int(variational), 4096)),
@@ -148,7 +187,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "weight_decay": draw(st.floats(0, 1e30)),
         "momentum": draw(st.floats(0, 1, exclude_max=True)),
         "schedule": draw(st.sampled_from(choices("schedule"))),
-        "batch_size": draw(st.integers(2 if contrast or network == "residual" else 1, 4096)),
+        "batch_size": draw(st.integers(1 if one_alone and not contrast else 2, 4096)),
         "steps": draw(st.integers(0, 10**6)),
         "epochs": draw(st.integers(1, 10**6)),
         "label_epochs": draw(st.integers(0, 10**6 if contrast else 0)),
@@ -185,7 +224,9 @@ def test_every_field_has_its_comment() -> None:
 # -- the table ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("expected", [BASELINE, VAE, DEEP, HYBRID], ids=lambda row: row["name"])
+@pytest.mark.parametrize(
+    "expected", [BASELINE, VAE, DEEP, HYBRID, PRETRAINED, FEATURES], ids=lambda row: row["name"]
+)
 def test_the_recipes_field_by_field(expected: dict[str, Any]) -> None:
     assert dataclasses.asdict(named(expected["name"])) == expected
 
@@ -209,6 +250,8 @@ def test_the_hybrid_is_the_default() -> None:
         ("hybrid", {"epochs": 5, "label_epochs": 9, "k": "auto"}, 5),
         ("baseline", {}, 100),
         ("deep", {}, 200),
+        ("pretrained", {}, 10),
+        ("features", {}, 0),
     ],
 )
 def test_total_epochs_count_self_labelling_where_k_is_known(
@@ -355,7 +398,14 @@ def test_json_holds_every_field_and_lists_for_tuples() -> None:
     assert named("baseline").to_json() == expected
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", LATER)
+def test_json_of_before_there_was_a_field_has_nothing_in_it(field: str) -> None:
+    stored = {n: v for n, v in named("hybrid").to_json().items() if n != field}
+    assert Recipe.from_json(stored) == named("hybrid")
+    assert not getattr(named("hybrid"), field)
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field not in LATER])
 def test_json_without_a_field_is_no_recipe(field: str) -> None:
     stored = {n: v for n, v in named("hybrid").to_json().items() if n != field}
     with refused(what=f"the recipe has no {field}", mend="the file is not aeclust's"):
@@ -412,9 +462,11 @@ CLUSTERS = "2 clusters or more, or auto"
 STAGES = "one positive number for each of 1 to 16 encoder stages"
 CLUSTERINGS = "one of " + ", ".join(choices("clusterer"))
 METHODS = "sphere, or METHOD:SIZE with METHOD one of pca, kpca, tsne"
-RECIPE_NAMES = "one of baseline, vae, deep, hybrid"
+RECIPE_NAMES = "one of baseline, vae, deep, hybrid, pretrained, features"
 FIELD_NAMES = "one of " + ", ".join(name for name in BASELINE if name != "name")
+PRINTED, DIGITS = "printable characters", "64 hexadecimal digits"
 PRECISIONS = "one of float32, bfloat16, auto"
+FROZEN = "a frozen encoder with network frozen, and none with another"
 KERNELS = "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation"
 
 
@@ -487,6 +539,26 @@ def halving(stages: int) -> str:
             *("batch_size", 1, "2 or more if residual"),
         ),
         (overriding(optimizer="muon"), "optimizer", "muon", KERNELS),
+        (overriding(encoder="timm:resnet18"), "encoder", "timm:resnet18", FROZEN),
+        (overriding("pretrained", encoder=""), "encoder", "", FROZEN),
+        (overriding("pretrained", network="residual"), "encoder", "efficientnet-lite0", FROZEN),
+        (overriding("pretrained", encoder="a\tb"), "encoder", "a\tb", PRINTED),
+        (overriding("pretrained", encoder_input="a\0b"), "encoder_input", "a\0b", PRINTED),
+        (overriding("pretrained", encoder_sha256="0F" * 32), "encoder_sha256", "0F" * 32, DIGITS),
+        (overriding("pretrained", encoder_sha256="0f"), "encoder_sha256", "0f", DIGITS),
+        (overriding("pretrained", enlarge=-1), "enlarge", -1.0, FROM_0),
+        (overriding("pretrained", enlarge="inf"), "enlarge", float("inf"), FINITE),
+        (overriding("pretrained", drawn_size=0), "drawn_size", 0, halving(4)),
+        (overriding("pretrained", drawn_size=40), "drawn_size", 40, halving(4)),
+        (overriding("pretrained", image_size=0), "image_size", 0, FROM_1),
+        (overriding("pretrained", image_size=-32), "image_size", -32, FROM_1),
+        (overriding("pretrained", contrast=1), "contrast", 1.0, "0 with network frozen"),
+        (overriding("pretrained", label_epochs=1), "label_epochs", 1, "0 where contrast is 0"),
+        (
+            overriding("pretrained", variational=True, latent_size=9),
+            *("variational", True, "false with network frozen"),
+        ),
+        (overriding("pretrained", batch_size=1), "batch_size", 1, "2 or more if residual"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(

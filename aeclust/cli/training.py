@@ -37,7 +37,7 @@ class Training:
         autocompletion=completion.weights,
     )
     encoder_input: str | None = _training(
-        "What an ONNX file takes: layout=nchw,size=224,mean=...,std=...,range=0:1, or a JSON file.",
+        "What an ONNX file takes, for example range=0:1,layout=nchw, or JSON in a file.",
         "TEXT|FILE.json",
     )
     epochs: int | None = _training(

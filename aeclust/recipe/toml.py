@@ -35,6 +35,8 @@ def to_toml(recipe: Recipe) -> str:
         value = "auto" if (name, value) == ("k", AUTO_K) else value
         options = "" if FIELDS[name] is bool else " | ".join(choices(name))
         comment = "; ".join(filter(None, (ANNOTATIONS[name].__metadata__[0], options)))
-        # JSON writes the texts, numbers, booleans and lists of a recipe as TOML does
-        lines.append(f"{name} = {json.dumps(value)}" + (f"  # {comment}" if comment else ""))
+        # JSON writes the texts, numbers, booleans and lists of a recipe as TOML does, but where it
+        # escapes a character beyond 16 bits
+        text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"{name} = {text}" + (f"  # {comment}" if comment else ""))
     return "\n".join(lines) + "\n"

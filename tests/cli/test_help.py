@@ -160,7 +160,7 @@ def test_the_page_of_commands_is_current() -> None:
         ("plot --latent-dim 3", "--set latent_size=N is a flag of aeclust train"),
         ("--gpu train", "flags stand behind the command: aeclust train --device cuda"),
         ("evaluate a.csv", "Missing argument 'truth'; see aeclust evaluate --help"),
-        ("train --recipe hybird", "expected one of baseline, vae, deep, hybrid; did you mean hyb"),
+        ("train --recipe hybird", "deep, hybrid, pretrained; did you mean hybrid?"),
         ("train --set epoch=3", "did you mean epochs?"),
         ("train --set clusterer=kmean", "agglomerative; did you mean kmeans?"),
         ("train --optimizer adm", "muon; did you mean adam?"),

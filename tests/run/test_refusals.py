@@ -134,8 +134,8 @@ REQUESTS = [
     Case("embed --device tpu", "--device: is 'tpu'", "one of auto, cpu, cuda, mps"),
     Case("train a.npy --layout hwc", "--layout: is 'hwc'", "one of nhw, nhwc, nchw"),
     Case("train --optimizer lion", "--optimizer: is 'lion'", "one of adam, adamw, sgd, muon"),
-    Case("train --recipe basline", "--recipe: is 'basline'", "one of baseline, vae, deep, hybrid"),
-    Case("cluster --clusterer dbscan", "--clusterer: is 'dbscan'", "one of consensus, kmeans"),
+    Case("train --recipe basline", "--recipe: is 'basline'", "one of baseline, vae, deep"),
+    Case("cluster --clusterer dbscan", "--clusterer: is 'dbscan'", "one of consensus, heads"),
     Case("embed --device mps", "--device: mps is not available here", "cpu"),
     # combinations
     Case("train --val-images x.npy", "only one of the two is given", "both or neither"),
@@ -315,7 +315,7 @@ def test_a_wrong_request_changes_nothing(
         ("train --epochs 0", "the recipe: epochs is 0; expected 1 or more; change --epochs"),
         (
             "train --recipe basline",
-            "--recipe: is 'basline'; expected one of baseline, vae, deep, hybrid; "
+            "--recipe: is 'basline'; expected one of baseline, vae, deep, hybrid, pretrained; "
             "did you mean baseline?",
         ),
         (
