@@ -28,7 +28,7 @@ from aeclust.clusters.neighbours import references
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
 from aeclust.images import Images, Source, bounds, check_enough, from_array, from_features
 from aeclust.network import inference
-from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe, named
+from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe
 from aeclust.run import model as models
 from aeclust.run.curve import SAMPLE
 from aeclust.run.manifest import Manifest
@@ -78,9 +78,11 @@ class AutoencoderClusterer(
     n_clusters : int or "auto"
         ``auto`` estimates it from the latents.
     recipe : str
-        ``hybrid``, ``baseline``, ``vae``, ``deep`` or ``features``, see :mod:`aeclust.recipe`.
+        ``hybrid``, ``baseline``, ``vae``, ``deep``, ``pretrained`` or ``features``, see
+        :mod:`aeclust.recipe`.
     settings : mapping, optional
-        Recipe fields to replace, such as ``{"epochs": 20}``.
+        Recipe fields to replace, such as ``{"epochs": 20}`` or ``{"encoder": "clip.onnx"}``, and
+        ``encoder_weights``, the path of a file with the weights of ``timm:NAME``.
     image_shape : tuple of int, optional
         Rows are images flattened from this shape, (h, w) or (h, w, c); one number may be -1,
         which the length of the rows decides.
@@ -177,10 +179,12 @@ class AutoencoderClusterer(
         """
         remarks: list[str] = []
         pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
-        recipe = self._recipe()
+        recipe, weights = models.asked(self.recipe, self.settings, self.n_clusters, self.epochs)
         models.check_kind(pixels, recipe)
         with at("X"):
             check_enough(pixels, recipe.k)
+        device = torch.device(self.device)
+        recipe, sight = models.sighted(recipe, weights, pixels.shape, device)
         stated, vectors = models.stated_range(self.value_range), recipe.network == "none"
         source = Source(location=_LOCATION, range=stated, features=vectors)
         images = Images(pixels, np.arange(len(pixels)), source)
@@ -191,9 +195,10 @@ class AutoencoderClusterer(
             recipe=recipe,
             seed=models.seed_of(self.random_state),
             flattened=self.image_shape is not None,
+            encoder_file=None if sight is None else sight.file,
         )
         write = print if self.verbose else None
-        made = models.fit(images, manifest, torch.device(self.device), write=write)
+        made = models.fit(images, manifest, device, sight=sight, write=write)
         return self._take(made, remarks)
 
     @_argument_errors()
@@ -221,8 +226,9 @@ class AutoencoderClusterer(
         Returns
         -------
         ndarray of shape (n, s, s, c) or (n, features)
-            float32 in [0, 1] or in `value_range`; s is ``recipe_.image_size``. Rows, if the model
-            was fitted to rows, of images resized to the shape of those.
+            float32 in [0, 1] or in `value_range`; s is ``network_.drawn_size``, which is
+            ``recipe_.image_size`` unless the encoder is frozen. Rows, if the model was fitted to
+            rows, of images resized to the shape of those.
         """
         check_is_fitted(self)
         latents = check_array(X, dtype=np.float32, input_name="X", estimator=self)
@@ -296,13 +302,12 @@ class AutoencoderClusterer(
         model = models.load(Path(folder), torch.device(device))
         manifest = model.manifest
         recipe = Recipe.from_json(model.labels.recipe)
-        base = named(recipe.name).to_json()
-        changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
+        changed = models.settings_of(recipe, manifest)
         stated = manifest.source.range
         loaded = cls(
             "auto" if recipe.k == AUTO_K else recipe.k,
             recipe=recipe.name,
-            settings=changed or None,
+            settings=changed,
             image_shape=models.image_shape(manifest),
             value_range=bounds(stated) if stated else None,
             random_state=manifest.seed,
@@ -323,21 +328,6 @@ class AutoencoderClusterer(
         tags.input_tags.three_d_array = not rows
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    def _recipe(self) -> Recipe:
-        """The recipe that the parameters ask for."""
-
-        def plain(value: object) -> Any:  # a search over np.arange gives numbers of numpy
-            return value.item() if isinstance(value, np.generic) else value
-
-        settings = {**(self.settings or {}), "k": self.n_clusters}
-        with at("recipe"):
-            base = named(self.recipe)
-        with at("settings"):
-            recipe = base.override({name: plain(value) for name, value in settings.items()})
-        if self.epochs is None:
-            return recipe
-        return recipe.lasting(plain(self.epochs), fixed="label_epochs" in settings)
 
     def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images, or vectors as they are."""

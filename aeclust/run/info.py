@@ -12,6 +12,7 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
 from aeclust.run.context import Context
 from aeclust.run.curve import stale_curve
+from aeclust.run.encoders import alike
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (
     Request,
@@ -99,6 +100,7 @@ def run_info(folder: RunFolder) -> RunInfo:
     files = [
         *(folder.weights_file(epoch) for epoch in epochs),
         *(folder.start_file, folder.resume_file, folder.images_file, folder.previews_file),
+        folder.features_file,
         *(folder.latents_file, folder.labels_file),
         *(folder.embedding_file, folder.curve_file),
     ]
@@ -164,7 +166,9 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
         if made.kind == "labels":
             return stale_labels(folder, manifest, made, request)
         return stale_ancestry(folder, manifest, made, epoch)
-    if made.kind not in ("images", "previews") and recipe_of(made) != manifest.recipe:
+    if made.kind == "features" and not alike(made, manifest.recipe):
+        return "it is by another encoder, or of images of another size"
+    if made.kind not in ("images", "previews", "features") and recipe_of(made) != manifest.recipe:
         return "it is of another recipe than the run"
     learnt = made.kind in ("weights", "resume")
     if made.parents.get("data") != (manifest.weights_digest if learnt else manifest.data_digest):

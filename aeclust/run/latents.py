@@ -19,7 +19,7 @@ from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, blocks, fingerprints, mean_colours
 from aeclust.recipe import Recipe
 from aeclust.run.context import Context
-from aeclust.run.encoders import run_features, seeing
+from aeclust.run.encoders import run_features, sight
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
 from aeclust.run.images import (
     check_alike,
@@ -78,7 +78,7 @@ def load_network(context: Context, manifest: Manifest, epoch: int) -> tuple[Auto
         network = build(manifest.recipe, manifest.shape[3], seed=0)
         load_state(network, weights.group("state_dict/"))
     if network.frozen:
-        network.see = partial(seeing, context, manifest)
+        network.see = sight(context, manifest)
     return network.to(context.device).eval(), weights.digest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -20,17 +21,17 @@ from sklearn.utils import check_random_state
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError
+from aeclust.errors import InputError, at
 from aeclust.images import Images
 from aeclust.network import training
 from aeclust.network.inference import encode_frozen
 from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
 from aeclust.network.training import Moment
-from aeclust.recipe import Recipe
-from aeclust.run import encoders
+from aeclust.recipe import Recipe, named
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
+from aeclust.run.encoders import Sight, begun, completed, separated
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
 from aeclust.run.latents import describe, describe_vectors, load_network
@@ -67,11 +68,13 @@ def fit(
     manifest: Manifest,
     device: torch.device,
     *,
+    sight: Sight | None = None,
     write: Callable[[str], None] | None = None,
 ) -> Model:
     """Train, embed and cluster as the commands do, without a file; vectors are only clustered.
 
-    `write` takes the lines that say how far it has come.
+    `sight` is the frozen encoder, if the recipe has one; `write` takes the lines that say how far
+    it has come.
 
     Raises
     ------
@@ -91,12 +94,11 @@ def fit(
         if manifest.vectors:
             latents, blocks = describe_vectors(images, manifest, progress=embedded)
         else:
-            team, features, see = Team(device=device), None, None
-            if recipe.encoder:
-                see = encoders.load(recipe, manifest.encoder_file, device)
+            team, features = Team(device=device), None
+            if sight is not None:
                 progress = partial(lines.progress, f"features by {recipe.encoder}")
                 features = encode_frozen(
-                    see,
+                    sight,
                     images.pixels,
                     recipe.image_size,
                     team=team,
@@ -110,7 +112,7 @@ def fit(
                 features=features,
                 observe=observe,
             )
-            network.see = see
+            network.see = sight
             latents, blocks = describe(
                 network,
                 images,
@@ -133,6 +135,21 @@ def fit(
             progress=lambda step: lines.progress(f"clustering: {step}", 0, 0),
         )
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
+
+
+def sighted(
+    recipe: Recipe, weights: str | None, shape: tuple[int, ...], device: torch.device
+) -> tuple[Recipe, Sight | None]:
+    """A recipe that says all about its frozen encoder, and that; None for one without.
+
+    `weights` is the path of a file of them, and the shape that of the images (n, h, w, c).
+    """
+    recipe, file = separated(recipe, weights)
+    if not recipe.encoder:
+        return recipe, None
+    encoder = begun(recipe, file, device)
+    recipe = completed(recipe, encoder, shape, in_files=False)
+    return recipe, Sight(recipe, file, device, {encoder.sha256: encoder})
 
 
 def save(model: Model, path: Path, *, overwrite: bool = False) -> None:
@@ -205,7 +222,8 @@ def load(path: Path, device: torch.device) -> Model:
     epoch = int(labels.details["epoch"])
     network = None
     if not manifest.vectors:
-        network = load_network(Context(folder), manifest, epoch)[0].to(device)
+        context = Context(folder, lambda: Team(device=device))
+        network = load_network(context, manifest, epoch)[0]
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 
@@ -242,6 +260,38 @@ def image_shape(manifest: Manifest) -> tuple[int, int] | tuple[int, int, int] | 
         return None
     _, h, w, c = manifest.shape
     return (h, w) if c == 1 else (h, w, c)
+
+
+def settings_of(recipe: Recipe, manifest: Manifest) -> dict[str, object] | None:
+    """What must be set of the recipe by its name to have this one, but for k; None if nothing."""
+    base = named(recipe.name).to_json()
+    changed = {n: v for n, v in recipe.to_json().items() if n != "k" and v != base[n]}
+    if manifest.encoder_file is not None:
+        onnx = manifest.encoder_file.lower().endswith(".onnx")
+        changed["encoder" if onnx else "encoder_weights"] = manifest.encoder_file
+    return changed or None
+
+
+def asked(
+    name: str, settings: Mapping[str, object] | None, k: object, epochs: object
+) -> tuple[Recipe, str | None]:
+    """The recipe that an estimator's parameters ask for, and the file of its encoder's weights."""
+
+    def plain(value: object) -> Any:  # a search over np.arange gives numbers of numpy
+        return value.item() if isinstance(value, np.generic) else value
+
+    values = {name: plain(value) for name, value in {**(settings or {}), "k": k}.items()}
+    weights = values.pop("encoder_weights", None)
+    with at("recipe"):
+        base = named(name)
+    with at("settings"):
+        if not isinstance(weights, str | os.PathLike | None):
+            what, expected = f"encoder_weights is {weights!r}", "the path of a .safetensors file"
+            raise InputError(what, expected=expected)
+        recipe = base.override(values)
+    if epochs is not None:
+        recipe = recipe.lasting(plain(epochs), fixed="label_epochs" in values)
+    return recipe, None if weights is None else str(os.fspath(weights))
 
 
 def seed_of(random_state: Any) -> int:

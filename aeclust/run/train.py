@@ -106,9 +106,11 @@ def train(
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
     recipe, encoder_file = encoders.separated(recipe, encoder_file)
-    encoder = encoders.begun(context, recipe, encoder_file) if recipe.encoder else None
-    if encoder is not None and encoder.image_size and is_files(source.location):
-        source = dataclasses.replace(source, size=encoder.image_size)
+    encoder = encoders.begun(recipe, encoder_file, context.device) if recipe.encoder else None
+    if encoder is not None:
+        context.encoders[encoder.sha256] = encoder
+        if encoder.image_size and is_files(source.location):
+            source = dataclasses.replace(source, size=encoder.image_size)
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
     if former is None:
         images = load_images(context, source, preview=True)
