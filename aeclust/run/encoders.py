@@ -21,6 +21,7 @@ from aeclust.errors import BusyError, InputError, WriteError, to_install
 from aeclust.images import Images, like_photographs
 from aeclust.recipe import RECIPES, Recipe
 from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
 from aeclust.run.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -230,6 +231,12 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
         if context.team.leads:
             _keep(context, manifest, images, features)
     return features
+
+
+def check_kept(folder: RunFolder) -> None:
+    """Refuse damaged features before a run is replaced whose images they may be of."""
+    if folder.features_file.exists():
+        artifact.read(folder.features_file, "features", mapped=True)
 
 
 def alike(made: Artifact, recipe: Recipe) -> bool:

@@ -214,10 +214,11 @@ def _write(
         latents, blocks = describe_vectors(images, manifest, progress=progress)
     else:
         network, parents["weights"] = load_network(context, manifest, epoch)
-        known = _reusable(context, manifest, parents["weights"], force=force)
-        features = None
+        known = features = None
         if network.frozen and parents["data"] == manifest.data_digest:
             features = run_features(context, manifest, images)
+        else:
+            known = _reusable(context, manifest, parents["weights"], force=force)
         latents, blocks = describe(
             network,
             images,

@@ -162,6 +162,8 @@ class Manifest:
         if not 0 <= int(values["seed"]) <= MAX_SEED:
             raise ValueError("seed is not in 0 to 2^32 - 1")
         encoder_file = dict(values.get("encoder", {})).get("file")
+        if not isinstance(encoder_file, str | None):
+            raise TypeError("the file of the encoder is no text")
         if "kept" in values and not values["kept"]:
             raise ValueError("no epoch is kept")
         threads = values.get("threads")
@@ -184,7 +186,7 @@ class Manifest:
             former=tuple(map(str, values.get("former", ()))),
             threads=threads,
             pictures=_source_of(values["pictures"]) if "pictures" in values else None,
-            encoder_file=None if encoder_file is None else str(encoder_file),
+            encoder_file=encoder_file,
         )
 
 

@@ -271,6 +271,8 @@ def _prepare(
             mend="leave out `continue`, or change `run`",
         )
     _check_disk(context, manifest, images)  # before anything is removed
+    if recipe.encoder:
+        encoders.check_kept(folder)
     stop = context.signal()
     if stop:
         raise Interrupted(stop, _UNCHANGED)
@@ -349,7 +351,13 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
         context.log("k is left to an estimate: no self-labelling, which needs a number of clusters")
     elif recipe.epochs == 1 and named(recipe.name).label_epochs > recipe.label_epochs == 0:
         context.log("one epoch in all: no self-labelling, which needs one of its own")
-    features = encoders.run_features(context, manifest, images) if recipe.encoder else None
+    features = None
+    if recipe.encoder:
+        again = context.folder.command("train --resume")
+        if context.team.size == 1:  # several end together, or not at all
+            context.rest(f"interrupted before the first epoch; start again with {again}")
+        features = encoders.run_features(context, manifest, images)
+        context.rest(None)
     training.train(
         images.pixels,
         recipe,
