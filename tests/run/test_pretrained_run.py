@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from encoders import FROZEN, WIDTH, colour_encoder, counted, features_of
+from numpy.typing import NDArray
 from PIL import Image
 from support import Cli, bytes_of, check_error, files_of, make_images, one_error, run_quietly
 from torch import Tensor
@@ -55,13 +56,14 @@ def place(cli: Cli, made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stored(name: str) -> dict[str, Any]:
+def stored(name: str) -> Mapping[str, Any]:
     return artifact.read(RUN.path / name).arrays
 
 
-def named_as(kinds: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def named_as(kinds: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Labels by the names of the kinds that they are."""
-    return np.asarray(best_names(labels, kinds, 2))[labels]
+    names: NDArray[np.int64] = best_names(labels, kinds, 2)[labels]
+    return names
 
 
 # -- what the commands give -------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from aeclust import artifact as artifacts
 from aeclust.cli.app import app
-from aeclust.cli.options import Training
+from aeclust.cli.training import Training
 from aeclust.images import Source
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
