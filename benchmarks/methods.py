@@ -1,7 +1,9 @@
 """The methods of ``accuracy.py``: a set and a seed in, labels of its images out.
 
-Methods on features cluster those of the frozen encoder of recipe ``pretrained``, each value brought
-to mean 0 and variance 1. They are computed once for a set, and their time counts for every method.
+Methods on features cluster those of the frozen encoder of recipe ``pretrained``, of images as large
+as it takes them: k-means and the consensus with each value brought to mean 0 and variance 1, as the
+recipe itself does, UMAP as they come. They are computed once for a set, and their time counts for
+every method.
 """
 
 from __future__ import annotations
@@ -161,7 +163,7 @@ class OnFeatures:
 
 @lru_cache(maxsize=1)
 def features_of(data: Set) -> tuple[Points, float]:
-    """Features (n, d) of a set's images as the latents of ``pretrained`` are, and the minutes."""
+    """Features (n, d) of a set's images by the encoder of ``pretrained``, and the minutes."""
     started = time.monotonic()
     ours, pixels = named("pretrained"), data.pixels
     encoder = load_encoder(ours.encoder, device=torch.device("cpu"))
@@ -169,18 +171,22 @@ def features_of(data: Set) -> tuple[Points, float]:
         pixels = load(Source(location=str(data.folder), size=ours.image_size)).pixels
     size = completed(ours, encoder, pixels.shape, in_files=data.folder is not None).image_size
     features = encode_frozen(encoder, pixels, size)
-    features -= features.mean(0, dtype=np.float64).astype(np.float32)
-    features /= np.maximum(features.std(0, dtype=np.float64), 1e-6).astype(np.float32)
     return features, (time.monotonic() - started) / 60
 
 
+def standardised(features: Points) -> Points:
+    spread = np.maximum(features.std(0, dtype=np.float64), 1e-6)
+    return np.asarray((features - features.mean(0, dtype=np.float64)) / spread, np.float32)
+
+
 def kmeans(features: Points, k: int, seed: int) -> Found:
-    return Found(cluster(features, k, "kmeans", seed=seed))
+    return Found(cluster(standardised(features), k, "kmeans", seed=seed))
 
 
 def consensus(features: Points, k: int, seed: int) -> Found:
     """The consensus of `hybrid`, of latents that nobody trained and without views."""
-    found = cluster_latents(features, named("hybrid").override({"k": k}), seed=seed)
+    ours = named("hybrid").override({"k": k})
+    found = cluster_latents(standardised(features), ours, seed=seed)
     return Found(found.labels, found.confidence)
 
 
