@@ -4,6 +4,7 @@
     python benchmarks/accuracy.py --method hybrid --data landscape --seeds 0 1 2 3 4
     python benchmarks/accuracy.py --table                  # the rows measured so far
     python benchmarks/accuracy.py --table --method hybrid pretrained --data houses
+    python benchmarks/accuracy.py --compare                # a line for each set
     python benchmarks/accuracy.py --figure docs/img/reliability.png
 
 Every finished row is appended to ``benchmarks/results/accuracy.jsonl`` and not measured again while
@@ -28,6 +29,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,14 @@ from aeclust.clusters.scores import best_names, score
 from aeclust.errors import InputError
 from aeclust.run import doctor
 
+COMPARED = (
+    "hybrid",
+    "features, k-means",
+    "features, consensus",
+    "features, UMAP, mixture",
+    "pretrained",
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -51,10 +61,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--here", action="store_true", help="measure rows of other processors too")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--compare", action="store_true", help="from scratch or pretrained")
     parser.add_argument("--figure", type=Path, metavar="PICTURE")
     asked = parser.parse_args()
     if asked.figure:
         draw_reliability(read(), asked.figure)
+    elif asked.compare:
+        print(comparison(read()))
     elif asked.table:
         print(table(chosen(read(), data=asked.data, method=asked.method)))
     else:
@@ -199,6 +212,30 @@ def table(found: list[Row]) -> str:
         lines.append(
             f"| {data} ({k}) | {method} | {seeds} | {' | '.join(cells)} | {minutes:.1f} | {short} |"
         )
+    return "\n".join(lines)
+
+
+def comparison(found: list[Row]) -> str:
+    """Markdown: what to choose between, for every set, by the processor with the most rows."""
+    lines = [f"| data (k) | {' | '.join(COMPARED)} |", f"| --- {'| --- ' * len(COMPARED)}|"]
+    for data in SETS:
+        cells, k = [], 0
+        for method in COMPARED:
+            own = [
+                row | mean_confidence(row) for row in chosen(found, data=[data], method=[method])
+            ]
+            where = Counter(row["processor"] for row in own).most_common(1)
+            own = [row for row in own if row["processor"] == where[0][0]]
+            if not own:
+                cells.append("")
+                continue
+            k = own[0].get("k", len(own[0]["sizes"]))
+            claims = mean([row for row in own if "confidence" in row], "confidence")
+            cell = f"{mean(own, 'accuracy')} ({len(own)})"
+            cell += f", claims {claims.partition(' ')[0]}" * bool(claims)
+            cells.append(f"{cell}, {sum(row['minutes'] for row in own) / len(own):.1f} min")
+        if any(cells):
+            lines.append(f"| {data} ({k}) | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -123,12 +123,9 @@ def mean_colours(pixels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def like_photographs(pixels: NDArray[Any]) -> bool:
-    """Whether images are photographs in colour, by the looks of 512 of them: a guess.
+    """Whether images are photographs in colour, by the :func:`looks` of some of them: a guess.
 
-    They are at least 32 pixels a side, in colour and, made so small, busier than drawings and less
-    even than noise. What differs from the mean of its neighbours tells that, by its fourth moment
-    over its second squared: 3 if it is Gaussian, more if it is nothing but a few edges. Blurred
-    backgrounds have few edges too, hence the lower quartile.
+    They are at least 32 pixels a side, in colour, busier than drawings and less even than noise.
 
     Parameters
     ----------
@@ -138,18 +135,30 @@ def like_photographs(pixels: NDArray[Any]) -> bool:
     n, h, w, c = pixels.shape
     if not n or c != 3 or min(h, w) < _SMALL:
         return False
-    some = pixels[np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64)]
+    colour, tails = looks(pixels)
+    return colour >= _COLOURFUL and _NATURAL[0] <= tails <= _NATURAL[1]
+
+
+def looks(pixels: NDArray[Any]) -> tuple[float, float]:
+    """How strong the colours of images are, and how heavy the tails of their edges.
+
+    512 of the images (n, h, w, 3) are made 32 pixels small. The one is the distance of the
+    strongest and the weakest of three colours, in levels, of the median image. The other is of what
+    differs from the mean of its neighbours: the fourth moment over the second squared, 3 if it is
+    Gaussian and more if it is nothing but a few edges. Blurred backgrounds have few edges too,
+    hence its lower quartile.
+    """
+    some = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), _SAMPLE)).astype(np.int64)]
     if some.dtype != np.uint8:
         some = np.rint(np.asarray(some, np.float64) * 255).astype(np.uint8)
     size, box = (_SMALL, _SMALL), Image.Resampling.BOX
     small = np.stack([np.asarray(Image.fromarray(each).resize(size, box), float) for each in some])
-    if np.median(np.ptp(small, axis=3).mean((1, 2))) < _COLOURFUL:
-        return False
     grey = small.mean(3)
     across, down = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:], grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
     edges = np.square(4 * grey[:, 1:-1, 1:-1] - across - down)
     tails = np.square(edges).mean((1, 2)) / np.square(edges.mean((1, 2)) + _ROUNDING)
-    return bool(_NATURAL[0] <= np.quantile(tails, 0.25) <= _NATURAL[1])
+    colours = np.ptp(small, axis=3).mean((1, 2))
+    return float(np.median(colours)), float(np.quantile(tails, 0.25))
 
 
 def to_png(pixels: NDArray[Any]) -> bytes:
