@@ -295,7 +295,8 @@ class Clustering:
         "kpca:200,tsne:2",
     )
     clusterer: recipes.Clusterer | None = _clustering(
-        "consensus, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.", "NAME"
+        "consensus, heads, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
+        "NAME",
     )
     perplexity: float | None = _clustering("Of t-SNE.", "NUMBER")
 
