@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 pytest.register_assert_rewrite("support")
 
+from encoders import FROZEN, colour_encoder  # noqa: E402
 from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_main, run_quietly  # noqa: E402
 
 from aeclust.run.folder import RunFolder  # noqa: E402
@@ -111,6 +112,30 @@ def self_labelled(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = run_quietly(*command, "--run", run)
         assert result.code == 0, result.err
     return run
+
+
+@pytest.fixture(scope="session")
+def frozen_labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, an encoder and a clustered run beside each other; not to be touched."""
+    place = tmp_path_factory.mktemp("frozen")
+    for name, n, seed in (("images", 60, 1), ("others", 30, 4)):
+        images, kinds = make_images(n, seed)
+        np.save(place / f"{name}.npy", images)
+        np.save(place / f"{name}-kinds.npy", kinds)
+    encoder = colour_encoder(place / "colours.onnx")
+    for command in (["train", place / "images.npy", "--encoder", encoder, *FROZEN], ["cluster"]):
+        result = run_quietly(*command, "--run", place / "aeclust-run")
+        assert result.code == 0, result.err
+    return place
+
+
+@pytest.fixture
+def frozen_place(cli: Cli, frozen_labelled: Path, tmp_path: Path) -> Path:
+    """A copy of all that, in the working folder."""
+    shutil.copytree(frozen_labelled, tmp_path, dirs_exist_ok=True)
+    manifest = tmp_path / "aeclust-run" / "run.json"
+    manifest.write_text(manifest.read_text().replace(str(frozen_labelled), str(tmp_path)))
+    return tmp_path
 
 
 @pytest.fixture

@@ -466,7 +466,8 @@ FIELD_NAMES = "one of " + ", ".join(name for name in BASELINE if name != "name")
 PRINTED, DIGITS = "printable characters", "64 hexadecimal digits"
 PRECISIONS = "one of float32, bfloat16, auto"
 NEEDLESS = "nothing without a frozen encoder"
-FROZEN = "a frozen encoder with network frozen, and none with another"
+FROZEN = "none but by `recipe` pretrained"
+NAMED = "the name of one or its file, because the network has a frozen encoder"
 KERNELS = "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation"
 
 
@@ -540,7 +541,7 @@ def halving(stages: int) -> str:
         ),
         (overriding(optimizer="muon"), "optimizer", "muon", KERNELS),
         (overriding(encoder="timm:resnet18"), "encoder", "timm:resnet18", FROZEN),
-        (overriding("pretrained", encoder=""), "encoder", "", FROZEN),
+        (overriding("pretrained", encoder=""), "encoder", "", NAMED),
         (overriding(encoder_input="range=0:1"), "encoder_input", "range=0:1", NEEDLESS),
         (overriding(encoder_sha256="0f" * 32), "encoder_sha256", "0f" * 32, NEEDLESS),
         (overriding("hybrid", enlarge=3), "enlarge", 3.0, NEEDLESS),

@@ -252,10 +252,14 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
     what, trained = "images", f"{recipe.total_epochs} epochs, seed {info.manifest['seed']}, {state}"
     if data.get("features"):
         what, trained = "vectors", "nothing to train"
+    encoder = []
+    if recipe.encoder:
+        encoder = [f"encoder: {recipe.encoder}, sha256 {recipe.encoder_sha256[:12]}"]
     lines = [
         f"{info.folder}: {recipe.name}, {trained}",
         f"{what}: {data['location']} {tuple(data['shape'])}, sha256 {data['sha256'][:12]}",
         *([f"images: {pictures['location']}"] if pictures else []),
+        *encoder,
         *info.changes,
     ]
     lines += [

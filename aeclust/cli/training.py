@@ -10,7 +10,7 @@ from aeclust import recipe as recipes
 from aeclust.cli import completion
 from aeclust.cli.app import TRAINING
 from aeclust.cli.options import clusters_option, given_fields, grouped
-from aeclust.cli.values import absolute
+from aeclust.cli.values import absolute, exclusive
 from aeclust.errors import InputError, at
 
 if TYPE_CHECKING:
@@ -113,6 +113,15 @@ class Training:
         if file is None and self.encoder is not None and self.encoder.lower().endswith(".onnx"):
             file = Path(self.encoder)
         return None if file is None else absolute(str(file))
+
+    def with_path(self, recipe: recipes.Recipe, begun: str | None) -> recipes.Recipe:
+        """A recipe for a file: its ONNX encoder by a path that holds in every folder."""
+        if self.encoder_weights is not None:
+            raise exclusive("`write_config`, `encoder_weights`")
+        path = self.encoder_file or begun
+        if path is None or Path(path).name != Path(recipe.encoder).name:
+            return recipe
+        return recipe.override({"encoder": path})
 
     def kept(self, recipe: recipes.Recipe, begun: Manifest | None) -> tuple[int, ...] | None:
         """The epochs that keep a checkpoint, as a run that has `begun` does; None for the usual."""

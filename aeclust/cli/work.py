@@ -50,7 +50,8 @@ def train(
 
         recipe = further(recipe)
     if training.write_config:
-        setup.reply(answers.recipe_answer(recipe), common.as_json)
+        shown = training.with_path(recipe, None if begun is None else begun.encoder_file)
+        setup.reply(answers.recipe_answer(shown), common.as_json)
         return
     kept = training.kept(recipe, begun)
     source = images.chosen(recipe, None if begun is None else begun.source)

@@ -133,9 +133,15 @@ def random_views(
 
 
 def reconstruct(
-    network: Autoencoder, pixels: NDArray[Any]
+    network: Autoencoder, pixels: NDArray[Any], latents: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Images as the network sees them, their reconstructions, and the error of each.
+
+    Parameters
+    ----------
+    network, pixels
+    latents : ndarray of shape (n, d), optional
+        Of the images, if they are known.
 
     Returns
     -------
@@ -147,12 +153,17 @@ def reconstruct(
     originals, reconstructions, errors = [], [], []
     with isolated():
         images = _batches(network, pixels, size=network.drawn_size)
-        for seen, batch in zip(_batches(network, pixels), images, strict=True):
-            output = network.decode(network.encode(seen))
+        codes = _blocks(network, latents) if latents is not None else _codes(network, pixels)
+        for code, batch in zip(codes, images, strict=True):
+            output = network.decode(code)
             originals.append(to_unit(batch))
             reconstructions.append(to_unit(output))
             errors.append(_errors(batch, output))
     return np.concatenate(originals), np.concatenate(reconstructions), np.concatenate(errors)
+
+
+def _codes(network: Autoencoder, pixels: NDArray[Any]) -> Iterator[Tensor]:
+    return (network.encode(batch) for batch in _batches(network, pixels))
 
 
 def mean_squared_error(network: Autoencoder, pixels: NDArray[Any], latents: NDArray[Any]) -> float:

@@ -248,8 +248,13 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
     (
         "encoder",
-        lambda r: (r.network == "frozen") == bool(r.encoder),
-        "a frozen encoder with network frozen, and none with another",
+        lambda r: r.network != "frozen" or bool(r.encoder),
+        "the name of one or its file, because the network has a frozen encoder",
+    ),
+    (
+        "encoder",
+        lambda r: r.network == "frozen" or not r.encoder,
+        "none but by `recipe` pretrained",
     ),
     *(
         (name, lambda r, name=name: r.network == "frozen" or not getattr(r, name), _NONE)

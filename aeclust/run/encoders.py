@@ -71,6 +71,15 @@ class Sight:
         """
         sha256 = self.recipe.encoder_sha256
         if sha256 not in self.known:
+            if self.file is not None and not os.path.exists(self.file):
+                setting = "encoder" if self.file.lower().endswith(_ONNX) else "encoder_weights"
+                raise InputError(
+                    "is not there",
+                    where=self.file,
+                    expected=f"the file of the run's encoder {self.recipe.encoder}",
+                    mend=f"put it back, or say where it is by aeclust train with `resume` and"
+                    f" `{setting}`",
+                )
             encoder = _load(self.recipe, self.file, self.device, size=self.recipe.image_size)
             if encoder.sha256 != sha256:
                 raise _other_weights(self.recipe, encoder)

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 # fields of a recipe that `train` has a flag for; the others are set by --set
 _FLAGS = {"k": "-k", "total": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
-_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision")}
+_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision", "encoder")}
+_FLAGS |= {"encoder_input": "--encoder-input"}
+_FILLED_IN = ("encoder_sha256", "latent_size")  # by the encoder, where it is frozen
 _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
 
 
@@ -115,7 +117,7 @@ def gather(context: Context) -> pages.Report:
         gallery=_shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
         reconstructed=None
         if network is None
-        else _reconstructed(context, manifest, prediction, network, shown),
+        else _reconstructed(context, manifest, prediction, network, shown, latents),
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
@@ -153,13 +155,14 @@ def _reconstructed(
     prediction: Prediction,
     network: Autoencoder,
     picked: Sequence[picks.Picks],
+    latents: NDArray[Any],
 ) -> pages.Reconstructed:
     """The most typical images of each cluster."""
     most = pages.MOST_RECONSTRUCTIONS
     each = 2 if 2 * len(picked) <= most else 1
     rows = np.concatenate([pick.typical[:each] for pick in picked])[:most]
     pixels = pixels_at(context, manifest, prediction.present, rows)
-    drawn = inference.reconstruct(network, pixels)
+    drawn = inference.reconstruct(network, pixels, latents[rows])
     return pages.Reconstructed([str(name) for name in prediction.ids[rows].tolist()], *drawn)
 
 
@@ -206,6 +209,9 @@ def _training(manifest: Manifest) -> list[str]:
     for name, value in _training_changes(trained).items():
         flag = _FLAGS.get(name)
         train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
+    file = manifest.encoder_file
+    if file is not None and Path(file).name != trained.encoder:
+        train += ["--encoder-weights", Path(file).name]
     train += _reading(source)
     keep = kept_by(trained, manifest.kept or ())
     train += ["--keep-checkpoints", keep] if keep else []
@@ -231,6 +237,8 @@ def _training_changes(trained: Recipe) -> dict[str, str]:
     """What a training was asked for beside its recipe's name; ``total`` are all its epochs."""
     base = recipes.named(trained.name)
     changes = _changes(base, trained)
+    if trained.encoder:
+        changes = {n: v for n, v in changes.items() if n not in _FILLED_IN}
     both = ("epochs", "label_epochs")
     if any(name in changes for name in both) and (trained.contrast or not base.label_epochs):
         usual = dataclasses.replace(base, k=trained.k).lasting(trained.total_epochs)

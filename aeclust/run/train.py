@@ -239,8 +239,9 @@ def _prepare(
         if resume:
             refuse_other(folder.manifest(), manifest, folder.path)
             if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
-                if manifest.source != folder.manifest().source:  # the images lie elsewhere
-                    moved = dataclasses.replace(folder.manifest(), source=manifest.source)
+                old, file = folder.manifest(), manifest.encoder_file
+                moved = dataclasses.replace(old, source=manifest.source, encoder_file=file)
+                if moved != old:  # the images, or the encoder, lie elsewhere
                     folder.write_manifest(moved)
                 context.log(f"{folder.path}: finished already, nothing to do")
                 return _Start(finished=True)

@@ -17,7 +17,7 @@ import pytest
 from encoders import FROZEN, WIDTH, colour_encoder, counted, features_of
 from numpy.typing import NDArray
 from PIL import Image
-from support import Cli, bytes_of, check_error, files_of, make_images, one_error, run_quietly
+from support import Cli, bytes_of, check_error, files_of, make_images, one_error
 from torch import Tensor
 
 from aeclust import artifact
@@ -30,30 +30,6 @@ from aeclust.run.folder import RunFolder
 IMAGES, KINDS = make_images(60, seed=1)
 OTHERS, OTHER_KINDS = make_images(30, seed=4)
 RUN = RunFolder(Path("aeclust-run"))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images, an encoder and a clustered run beside each other; not to be touched."""
-    place = tmp_path_factory.mktemp("made")
-    np.save(place / "images.npy", IMAGES)
-    np.save(place / "others.npy", OTHERS)
-    np.save(place / "labels.npy", KINDS)
-    colour_encoder(place / "colours.onnx")
-    for command in (
-        ["train", place / "images.npy", "--encoder", place / "colours.onnx", *FROZEN],
-        ["cluster"],
-    ):
-        result = run_quietly(*command, "--run", place / "aeclust-run")
-        assert result.code == 0, result.err
-    return place
-
-
-@pytest.fixture
-def place(cli: Cli, made: Path, tmp_path: Path) -> Path:
-    """A copy of all that, in the working folder."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 def stored(name: str) -> Mapping[str, Any]:
@@ -69,7 +45,7 @@ def named_as(kinds: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.
 # -- what the commands give -------------------------------------------------------------------
 
 
-def test_features_are_the_encoders_and_latents_these_standardised(place: Path) -> None:
+def test_features_are_the_encoders_and_latents_these_standardised(frozen_place: Path) -> None:
     features, latents = stored("features.h5"), stored("latents.h5")["latents"]
     wanted = features_of(IMAGES)
     assert np.allclose(features["features"], wanted, rtol=1e-5)
@@ -78,7 +54,7 @@ def test_features_are_the_encoders_and_latents_these_standardised(place: Path) -
     assert latents.shape == (60, WIDTH)
 
 
-def test_labels_are_the_kinds_and_confidence_is_a_share(place: Path) -> None:
+def test_labels_are_the_kinds_and_confidence_is_a_share(frozen_place: Path) -> None:
     labels = stored("labels.h5")
     assert np.array_equal(named_as(KINDS, labels["labels"]), KINDS)
     assert labels["confidence"].min() >= 0.5
@@ -88,7 +64,7 @@ def test_labels_are_the_kinds_and_confidence_is_a_share(place: Path) -> None:
     assert 0.9 < details["view_agreement"] <= 1  # views change a colour only a little
 
 
-def test_what_a_run_has_says_which_encoder_made_it(place: Path) -> None:
+def test_what_a_run_has_says_which_encoder_made_it(frozen_place: Path) -> None:
     recipe = json.loads(RUN.manifest_file.read_text())["recipe"]
     assert recipe["encoder"] == "colours.onnx"
     assert len(recipe["encoder_sha256"]) == 64
@@ -98,7 +74,8 @@ def test_what_a_run_has_says_which_encoder_made_it(place: Path) -> None:
     weights = stored("weights/epoch-0002.h5")
     assert {name for name in weights if "encoder" in name} == set()
     # the path is for this machine, and stands in no artifact
-    assert not any(str(place).encode() in file.read_bytes() for file in RUN.path.rglob("*.h5"))
+    path = str(frozen_place).encode()
+    assert not any(path in file.read_bytes() for file in RUN.path.rglob("*.h5"))
 
 
 @pytest.mark.parametrize(
@@ -125,13 +102,13 @@ def test_what_a_run_has_says_which_encoder_made_it(place: Path) -> None:
         ("export sorted/", "sorted"),
         ("export all.npz", "all.npz: 60 images"),
         ("export net.safetensors", "the decoder of recipe pretrained after epoch 2"),
-        ("evaluate aeclust-run/labels.h5 labels.npy", "accuracy"),
+        ("evaluate aeclust-run/labels.h5 images-kinds.npy", "accuracy"),
         ("info", "features.h5: features, intact"),
         ("update", "nothing to do"),
         ("train images.npy --encoder colours.onnx --resume", "2 epochs"),
     ],
 )
-def test_every_command(cli: Cli, place: Path, command: str, answer: str) -> None:
+def test_every_command(cli: Cli, frozen_place: Path, command: str, answer: str) -> None:
     flags = FROZEN if command.startswith("train") else []
     result = cli(*command.split(), *flags)
     assert result.code == 0, result.err
@@ -140,13 +117,13 @@ def test_every_command(cli: Cli, place: Path, command: str, answer: str) -> None
     assert "stale" not in cli("info").out or command in ("embed --checkpoint 0",)
 
 
-def test_new_images_get_the_label_of_their_kind(cli: Cli, place: Path) -> None:
+def test_new_images_get_the_label_of_their_kind(cli: Cli, frozen_place: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(cli("predict", "others.npy").out)))
     given = np.array([int(row["label"]) for row in rows])
     assert np.array_equal(named_as(OTHER_KINDS, given), OTHER_KINDS)
 
 
-def test_the_curve_falls_and_the_latents_stay(cli: Cli, place: Path) -> None:
+def test_the_curve_falls_and_the_latents_stay(cli: Cli, frozen_place: Path) -> None:
     assert cli("checkpoint-curve").code == 0
     curve = stored("curve.h5")
     assert curve["epochs"].tolist() == [0, 1, 2]
@@ -154,7 +131,7 @@ def test_the_curve_falls_and_the_latents_stay(cli: Cli, place: Path) -> None:
     assert len(set(curve["view_neighbours"].tolist())) == 1
 
 
-def test_an_onnx_encoder_is_not_exported_again(cli: Cli, place: Path) -> None:
+def test_an_onnx_encoder_is_not_exported_again(cli: Cli, frozen_place: Path) -> None:
     result = cli("export", "net.onnx")
     one_error(result)
     check_error(
@@ -169,7 +146,9 @@ def test_an_onnx_encoder_is_not_exported_again(cli: Cli, place: Path) -> None:
 # -- features are made once ---------------------------------------------------------------------
 
 
-def test_images_are_seen_once_and_their_views_when_they_are_embedded(cli: Cli, place: Path) -> None:
+def test_images_are_seen_once_and_views_when_they_are_embedded(
+    cli: Cli, frozen_place: Path
+) -> None:
     shutil.rmtree(RUN.path)
     command = ["train", "images.npy", "--encoder", "colours.onnx", *FROZEN]
     for words, wanted in (
@@ -200,7 +179,7 @@ def test_images_are_seen_once_and_their_views_when_they_are_embedded(cli: Cli, p
     ids=["another encoder", "another size", "other images"],
 )
 def test_features_of_something_else_are_not_taken(
-    cli: Cli, place: Path, change: Callable[[], list[Any]]
+    cli: Cli, frozen_place: Path, change: Callable[[], list[Any]]
 ) -> None:
     before = stored("features.h5")
     flags = change()
@@ -218,7 +197,7 @@ def test_features_of_something_else_are_not_taken(
         assert np.allclose(now["features"], before["features"], atol=1)
 
 
-def test_features_of_another_run_are_not_this_ones(cli: Cli, place: Path) -> None:
+def test_features_of_another_run_are_not_this_ones(cli: Cli, frozen_place: Path) -> None:
     command = ["train", "others.npy", "--encoder", "colours.onnx", *FROZEN, "--run", "other"]
     assert cli(*command).code == 0
     shutil.copy("other/features.h5", RUN.features_file)
@@ -235,7 +214,7 @@ def flip(file: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["embed --force", "checkpoint-curve", "train --force"])
-def test_damaged_features_are_refused_by_name(cli: Cli, place: Path, command: str) -> None:
+def test_damaged_features_are_refused_by_name(cli: Cli, frozen_place: Path, command: str) -> None:
     flip(RUN.features_file)
     words = command.split()
     if words[0] == "train":
@@ -255,7 +234,7 @@ def test_damaged_features_are_refused_by_name(cli: Cli, place: Path, command: st
     assert cli(*words).code == 0
 
 
-def test_features_of_another_width_are_refused(cli: Cli, place: Path) -> None:
+def test_features_of_another_width_are_refused(cli: Cli, frozen_place: Path) -> None:
     kept = artifact.read(RUN.features_file)
     arrays = {**kept.arrays, "features": kept.arrays["features"][:, :2].copy()}
     artifact.write(
@@ -340,7 +319,7 @@ class Died(BaseException):
 
 
 def test_a_process_that_died_over_features_is_done_again(
-    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, frozen_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = bytes_of(RUN.path, "weights/*")
     shutil.rmtree(RUN.path)
@@ -362,7 +341,7 @@ def test_a_process_that_died_over_features_is_done_again(
 
 
 def test_ctrl_c_over_features_is_obeyed_at_once(
-    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, frozen_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(RUN.path)
     real = Encoder.__call__
@@ -383,7 +362,7 @@ def test_ctrl_c_over_features_is_obeyed_at_once(
 
 @pytest.mark.parametrize("steps", [0, 1, 4, 6])
 def test_an_interrupted_decoder_goes_on_as_if_it_had_not_been(
-    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    cli: Cli, frozen_place: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     before = bytes_of(RUN.path, "weights/*")
     observe = Terminal.observe
