@@ -80,6 +80,13 @@ def test_howto_names_clusters_by_known_labels(reader: Path) -> None:
     assert (inverted == 1 - load(str(reader / "all.csv")).values).all()
 
 
+def test_howto_takes_an_encoder_that_others_trained(reader: Path) -> None:
+    found, kinds = load(str(reader / "seen.csv")), make_images(6, seed=2)[1]
+    names = [f"{'coast' if kind else 'town'}/{i:03d}.png" for i, kind in enumerate(kinds)]
+    assert np.asarray(found.ids).tolist() == sorted(names)
+    assert (reader / "seen" / "features.h5").exists()
+
+
 def test_howto_clusters_embeddings(reader: Path) -> None:
     found = load(str(reader / "new-clip.csv")).values
     assert score(found, far_groups([3, 3], seed=6)[1]).accuracy == 1
