@@ -166,7 +166,8 @@ def read_whole(path: Path, most: int) -> tuple[bytes, str]:
             raise InputError(what, expected="a file", mend=near_file(path, "check the path"))
         try:
             with open(path, "rb") as file:
-                data = file.read(most + 1)
+                # Python takes memory for all that is asked for, however little there is
+                data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
         except OSError as error:
             raise InputError(f"cannot be read ({reason(error)})", mend="check the file") from error
         if len(data) > most:

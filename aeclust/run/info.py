@@ -12,7 +12,7 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
 from aeclust.run.context import Context
 from aeclust.run.curve import stale_curve
-from aeclust.run.encoders import alike
+from aeclust.run.encoders import other_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (
     Request,
@@ -166,7 +166,7 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
         if made.kind == "labels":
             return stale_labels(folder, manifest, made, request)
         return stale_ancestry(folder, manifest, made, epoch)
-    if made.kind == "features" and not alike(made, manifest.recipe):
+    if made.kind == "features" and other_features(recipe_of(made), manifest.recipe):
         return "it is by another encoder, or of images of another size"
     if made.kind not in ("images", "previews", "features") and recipe_of(made) != manifest.recipe:
         return "it is of another recipe than the run"

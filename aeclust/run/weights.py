@@ -15,6 +15,7 @@ from aeclust.errors import InputError, WriteError
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Snapshot
 from aeclust.run.context import Context
+from aeclust.run.encoders import other_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
@@ -100,7 +101,8 @@ def weights_to_begin_with(context: Context, manifest: Manifest) -> dict[str, NDA
     Raises
     ------
     InputError
-        If its training is not finished, or its network is another one than the new recipe's.
+        If its training is not finished, its network is another one than the new recipe's, or a
+        frozen encoder would give other features.
     """
     folder, old = context.folder, context.folder.manifest()
     missing = folder.unfinished(old)
@@ -117,6 +119,14 @@ def weights_to_begin_with(context: Context, manifest: Manifest) -> dict[str, NDA
     if {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in wanted.items()}:
         raise InputError(
             "the recipe asks for another network, or another number of clusters, than the run has",
+            where=str(folder.path),
+            expected="the same",
+            mend="leave those flags out, or train anew with `force`",
+        )
+    others = other_features(old.recipe, manifest.recipe)
+    if network.frozen and others:  # the weights know the scale of its features
+        raise InputError(
+            f"the run has learnt from other features: {others}",
             where=str(folder.path),
             expected="the same",
             mend="leave those flags out, or train anew with `force`",

@@ -174,9 +174,11 @@ def test_images_are_seen_once_and_views_when_they_are_embedded(
     [
         lambda: ["--encoder", colour_encoder(Path("others.onnx"), seed=1)],
         lambda: ["--encoder", "colours.onnx", "--set", "image_size=16"],
+        # of timm, two networks with the same weights may compute otherwise
+        lambda: ["--encoder", shutil.copy("colours.onnx", "same.onnx")],
         lambda: np.save("images.npy", OTHERS) or ["--encoder", "colours.onnx"],  # type: ignore[func-returns-value]
     ],
-    ids=["another encoder", "another size", "other images"],
+    ids=["another encoder", "another size", "another name", "other images"],
 )
 def test_features_of_something_else_are_not_taken(
     cli: Cli, frozen_place: Path, change: Callable[[], list[Any]]
@@ -312,6 +314,28 @@ def test_to_learn_on_keeps_what_latents_mean(cli: Cli, photos: Folder) -> None:
     last = RUN.weights_file(RUN.last_checkpoint())
     assert np.array_equal(artifact.read(last).arrays["state_dict/centre"], centre)
     assert cli("cluster").code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--size", "16"], "`image_size` was 8 and is 16"),
+        (["--encoder-input", "output=y"], "`encoder_input` was '' and is '{\"output\": \"y\"}'"),
+    ],
+)
+def test_to_learn_on_takes_the_same_features(
+    cli: Cli, frozen_place: Path, flags: list[str], what: str
+) -> None:
+    before = files_of(RUN.path / "weights")
+    result = cli("train", "--continue", *flags, "-q")
+    one_error(result)
+    check_error(
+        result.error,
+        what=f"the run has learnt from other features: {what}",
+        where="aeclust-run",
+        mend="leave those flags out, or train anew with `force`",
+    )
+    assert files_of(RUN.path / "weights") == before
 
 
 class Died(BaseException):
