@@ -29,8 +29,8 @@ def matrix(seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(3, WIDTH)).astype(np.float32)
 
 
-def colour_encoder(file: Path, *, seed: int = 0, side: int | str = "s") -> Path:
-    """An ONNX file that takes images (n, s, s, 3), uint8, to their mean colour times a matrix."""
+def colour_encoder(file: Path, *, seed: int = 0, side: int | str = "s", channels: int = 3) -> Path:
+    """An ONNX file that takes images (n, s, s, c), uint8, to their mean colour times a matrix."""
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["f"], ["m"], axes=[1, 2], keepdims=0),
@@ -39,9 +39,9 @@ def colour_encoder(file: Path, *, seed: int = 0, side: int | str = "s") -> Path:
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", side, side, 3])],
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", side, side, channels])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", WIDTH])],
-        [numpy_helper.from_array(matrix(seed), "w")],
+        [numpy_helper.from_array(matrix(seed)[:channels], "w")],
     )
     opset = helper.make_opsetid("", 13)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)

@@ -80,19 +80,25 @@ def encode_frozen(
     pixels: NDArray[Any],
     size: int,
     *,
+    rows: NDArray[np.int64] | None = None,
     team: Team = ALONE,
     progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """Features (n, d) of images by a frozen encoder, which takes `size` pixels a side."""
+    """Features (n, d) by a frozen encoder of all images, or of those in some rows (n,).
+
+    It takes `size` pixels a side.
+    """
 
     def encode(images: NDArray[Any]) -> Tensor:
         return see(to_input(images, size, team.device))
 
-    parts = []
-    for start in range(0, len(pixels), BATCH * team.size):
+    parts, n = [], len(pixels if rows is None else rows)
+    for start in range(0, n, BATCH * team.size):
+        block = slice(start, min(n, start + BATCH * team.size))
         with isolated():
-            parts.append(_array(team.shared(encode, pixels[start : start + BATCH * team.size])))
-        progress(min(len(pixels), start + BATCH * team.size))
+            images = pixels[block if rows is None else rows[block]]
+            parts.append(_array(team.shared(encode, images)))
+        progress(block.stop)
     return np.concatenate(parts)
 
 

@@ -152,7 +152,10 @@ def completed(
 
     Files are read as large as the encoder takes them. Small images of arrays are enlarged no more
     than the recipe says, and no image is drawn larger than it is, unless somebody asked for a size.
+    An encoder that does not take such images is refused here, before a run is replaced.
     """
+    import torch
+
     side, size, drawn = max(shape[1:3]), recipe.image_size, recipe.drawn_size
     if encoder.image_size:
         size = encoder.image_size
@@ -171,6 +174,7 @@ def completed(
             expected=f"the {encoder.width} values that {encoder.name} gives, or 0 for these",
             mend="leave out `latent_size`",
         )
+    encoder(torch.zeros(1, shape[3], size, size, dtype=torch.float32, device="cpu"))
     return dataclasses.replace(
         recipe,
         encoder_sha256=encoder.sha256,
@@ -234,8 +238,9 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
         progress = partial(context.progress, f"features by {recipe.encoder}")
         features[new] = inference.encode_frozen(
             sight(context, manifest),
-            images.pixels if len(new) == len(images) else images.pixels[new],
+            images.pixels,
             recipe.image_size,
+            rows=None if len(new) == len(images) else new,
             team=context.team,
             progress=lambda done: progress(done, len(new)),
         )

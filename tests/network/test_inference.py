@@ -17,6 +17,7 @@ from aeclust.network.inference import (
     decode,
     embed,
     embed_views,
+    encode_frozen,
     mean_squared_error,
     random_views,
     reconstruct,
@@ -71,6 +72,32 @@ def test_progress_comes_after_every_batch() -> None:
     network = build(tiny("baseline"), 3, seed=0)
     embed(network, noise_images(N), progress=done.append)
     assert done == [BATCH, 2 * BATCH, N]
+
+
+class Watched(np.ndarray):
+    """Images of which it is noted how many are taken at a time."""
+
+    taken: list[int] = []  # noqa: RUF012
+
+    def __getitem__(self, key: object) -> object:
+        part = super().__getitem__(key)  # type: ignore[call-overload]
+        self.taken.append(len(part))
+        return np.asarray(part)
+
+
+def test_features_of_some_rows_are_made_batch_by_batch() -> None:
+    pixels, done = noise_images(N), list[int]()
+    rows = np.flatnonzero(np.arange(N) % 3)
+
+    def see(images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+    watched = pixels.view(Watched)
+    features = encode_frozen(see, watched, 8, rows=rows, progress=done.append)
+    assert (watched.taken, done) == ([BATCH, len(rows) - BATCH], [BATCH, len(rows)])
+    np.testing.assert_array_equal(features, encode_frozen(see, pixels, 8)[rows])
+    wanted = pixels[rows].mean((1, 2)) / 127.5 - 1
+    np.testing.assert_allclose(features, wanted, atol=1e-5)
 
 
 def test_a_variational_latent_is_the_mean() -> None:

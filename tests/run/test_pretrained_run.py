@@ -260,6 +260,20 @@ def test_features_of_another_width_are_refused(cli: Cli, frozen_place: Path) -> 
     )
 
 
+def test_an_encoder_that_takes_no_such_images_replaces_no_run(cli: Cli, frozen_place: Path) -> None:
+    colour_encoder(Path("grey.onnx"), channels=1)
+    before = files_of(RUN.path / "weights")
+    result = cli("train", "images.npy", "--encoder", "grey.onnx", *FROZEN, "--force", "-q")
+    one_error(result)
+    check_error(
+        result.error,
+        what="got images of 3 channels",
+        where="grey.onnx",
+        expected="grey images",
+    )
+    assert files_of(RUN.path / "weights") == before
+
+
 # -- a folder that changes, and work that is broken off ------------------------------------------
 
 
