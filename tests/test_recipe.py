@@ -537,7 +537,7 @@ def halving(stages: int) -> str:
         (overriding("hybrid", batch_size=1), "batch_size", 1, "2 or more with contrast"),
         (
             overriding("hybrid", batch_size=1, contrast=0, label_epochs=0),
-            *("batch_size", 1, "2 or more if residual"),
+            *("batch_size", 1, "2 or more with network residual or frozen"),
         ),
         (overriding(optimizer="muon"), "optimizer", "muon", KERNELS),
         (overriding(encoder="timm:resnet18"), "encoder", "timm:resnet18", FROZEN),
@@ -563,7 +563,12 @@ def halving(stages: int) -> str:
             overriding("pretrained", variational=True, latent_size=9),
             *("variational", True, "false with network frozen"),
         ),
-        (overriding("pretrained", batch_size=1), "batch_size", 1, "2 or more if residual"),
+        (
+            overriding("pretrained", batch_size=1),
+            "batch_size",
+            1,
+            "2 or more with network residual or frozen",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(

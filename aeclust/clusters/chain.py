@@ -75,7 +75,8 @@ class Clustering:
     view_agreement : float or None
         Share of the views that fall into the cluster of their image; None without views.
     substitutions : tuple of str
-        A sentence for every step that something else stood in for, for want of time or points.
+        A sentence for every step that something else stood in for: for want of time or points, or
+        because it failed.
     estimate : EstimatedK or None
         Where k was asked for.
     """
@@ -153,7 +154,7 @@ def cluster_latents(
     if recipe.clusterer == "heads":
         if len(rows) < len(points):
             notes.append(f"heads for {len(points):,} latents learn from {len(rows):,} random ones")
-        agreed, probabilities = _heads(latents, points, rows, k, seed, progress)
+        agreed, probabilities = _heads(latents, points, rows, k, seed, notes.append, progress)
         result = _result(latents, points, rows, agreed, probabilities, None, views)
     elif recipe.clusterer == "consensus":
         if len(rows) < len(points):
@@ -233,7 +234,13 @@ def _consensus(
 
 
 def _heads(
-    latents: Array, points: Floats, rows: Ints, k: int, seed: int, progress: Callback
+    latents: Array,
+    points: Floats,
+    rows: Ints,
+    k: int,
+    seed: int,
+    note: Callback,
+    progress: Callback,
 ) -> tuple[Consensus, Floats]:
     """What heads on the latents agree on, and their probabilities (n, k).
 
@@ -246,6 +253,7 @@ def _heads(
     try:
         return pooled(train_heads(latents[rows], near, k, seed=seed), latents, rows, near, k)
     except LostClusterError:
+        note("no head found as many clusters: the members of a consensus decide")
         members = _members(points[rows], k, seed, progress)
         agreed = agree(members, near, k, seed=seed)
         probabilities = _extended(points, rows, np.eye(k)[agreed.labels])

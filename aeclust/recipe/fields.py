@@ -272,11 +272,11 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         lambda r: r.batch_size > 1 or r.contrast == 0,
         "2 or more with contrast",
     ),
-    # the residual network normalises batches
+    # the residual network and the decoder of a frozen encoder normalise batches
     (
         "batch_size",
         lambda r: r.batch_size > 1 or r.network in ("plain", "none"),
-        "2 or more if residual",
+        "2 or more with network residual or frozen",
     ),
     (
         "optimizer",

@@ -24,7 +24,7 @@ from aeclust.clusters.scores import best_names, score
 from aeclust.recipe import Recipe, choices, named
 
 Array = NDArray[Any]
-SINGLE = [name for name in choices("clusterer") if name != "consensus"]
+SINGLE = [name for name in choices("clusterer") if name not in chain.ENSEMBLES]
 KINDS = ("kmeans", "gmm", "gmm-tied", "spectral")
 
 
@@ -57,6 +57,17 @@ def three_kinds() -> tuple[Array, Array]:
     truth = np.arange(90) % 3
     noise = np.random.default_rng(0).normal(size=(90, 4))
     return (noise + 50 * np.eye(3, 4)[truth]).astype(np.float32), truth
+
+
+def test_it_is_said_where_no_head_has_all_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, truth = three_kinds()
+    recipe = recipe_of(clusterer="heads", reduction="sphere", k=3)
+    assert cluster_latents(points, recipe, seed=0).substitutions == ()
+    monkeypatch.setattr(chain, "pooled", mock.Mock(side_effect=chain.LostClusterError))
+    result = cluster_latents(points, recipe, seed=0)
+    note = "no head found as many clusters: the members of a consensus decide"
+    assert result.substitutions == (note,)
+    assert result.labels.tolist() == numbered_by_size(truth)
 
 
 # -- one clusterer -----------------------------------------------------------------------------
