@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,13 +212,37 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     """Features (n, d) of the run's images: those that are kept, and of new ones made now.
 
     They are kept in ``features.h5`` if the folder is free to write in. Processes of a team make
-    them together, and each has all.
+    them together, and each has all; the leader alone needs the folder.
     """
     from aeclust.network import inference
 
-    file, recipe = context.folder.features_file, manifest.recipe
-    rows = np.full(len(images), -1)
-    kept: NDArray[Any] = np.empty((0, recipe.latent_size), np.float32)
+    recipe, team = manifest.recipe, context.team
+    known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+    if team.leads:
+        known = _known(context.folder, recipe, images)
+    # what one would look for in a folder of its own may be something else, or not there
+    features, new = cast(Any, team.broadcast(known))
+    if len(new):
+        progress = partial(context.progress, f"features by {recipe.encoder}")
+        features[new] = inference.encode_frozen(
+            sight(context, manifest),
+            images.pixels,
+            recipe.image_size,
+            rows=None if len(new) == len(images) else new,
+            team=team,
+            progress=lambda done: progress(done, len(new)),
+        )
+        if team.leads:
+            _keep(context, manifest, images, features)
+    return features
+
+
+def _known(
+    folder: RunFolder, recipe: Recipe, images: Images
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Features (n, d) as far as they are kept, and the rows of the images that are not."""
+    file, rows = folder.features_file, np.full(len(images), -1)
+    features = np.zeros((len(images), recipe.latent_size), np.float32)
     if file.exists():
         made = artifact.read(file, "features", mapped=True)
         if not other_features(recipe_of(made), recipe):
@@ -231,22 +255,8 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
                     mend="delete it",
                 )
             rows = copies(images.fingerprints, made.arrays["fingerprints"])
-    features = np.empty((len(images), recipe.latent_size), np.float32)
-    features[rows >= 0] = kept[rows[rows >= 0]]
-    new = np.flatnonzero(rows < 0)
-    if len(new):
-        progress = partial(context.progress, f"features by {recipe.encoder}")
-        features[new] = inference.encode_frozen(
-            sight(context, manifest),
-            images.pixels,
-            recipe.image_size,
-            rows=None if len(new) == len(images) else new,
-            team=context.team,
-            progress=lambda done: progress(done, len(new)),
-        )
-        if context.team.leads:
-            _keep(context, manifest, images, features)
-    return features
+            features[rows >= 0] = kept[rows[rows >= 0]]
+    return features, np.flatnonzero(rows < 0)
 
 
 def check_kept(folder: RunFolder) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from encoders import SETTINGS, colour_encoder, counted
 from hypothesis import given
 from hypothesis import strategies as st
 from support import Cli, Data, normal, refused, tiny
@@ -33,7 +34,7 @@ from aeclust.network.model import Autoencoder, build
 from aeclust.network.parallel import ALONE, Team, joined
 from aeclust.network.place import Place
 from aeclust.network.training import Moment, train
-from aeclust.recipe import Recipe
+from aeclust.recipe import Recipe, named
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.train import train as train_run
@@ -500,6 +501,29 @@ def test_processes_with_other_images_are_refused(data: Data, tmp_path: Path) -> 
     said += "start all with the same files and flags"
     assert together(work) == [f"{data.images}: {said}", f"{data.other}: {said}"]
     assert not (tmp_path / "run").exists(), "refused before anything is written"
+
+
+def test_the_leader_alone_has_features_that_are_kept(data: Data, tmp_path: Path) -> None:
+    """The others see no run folder, or an old one of their own: all take what the leader knows."""
+    file = colour_encoder(tmp_path / "colours.onnx")
+    recipe = named("pretrained").override({**SETTINGS, "encoder": str(file)})
+    source = Source(location=str(data.images))
+
+    def folder(rank: int) -> RunFolder:
+        return RunFolder(tmp_path / f"run-{rank}")
+
+    for rank, location in enumerate((data.images, data.other)):
+        train_run(Context(folder(rank)), Source(location=str(location)), recipe, seed=0)
+    kept = [folder(rank).features_file.read_bytes() for rank in range(2)]
+
+    def work(team: Team) -> Any:
+        context = Context(folder(team.rank), assemble=lambda: team)
+        with counted() as seen:
+            train_run(context, source, recipe, seed=1, force=True)
+        return seen, folder(team.rank).manifest().seed
+
+    assert together(work) == [([], 1), ([], 0)]  # and only the leader's run is another one
+    assert [folder(rank).features_file.read_bytes() for rank in range(2)] == kept
 
 
 def test_a_killed_worker_ends_the_job_and_resume_goes_on(
