@@ -108,8 +108,8 @@ class AutoencoderClusterer(
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
     view_agreement_ : float or None
-        Share of images that stay in their cluster by a random view of them, in [0, 1]; of a
-        consensus, if the recipe learns from views.
+        Share of images that stay in their cluster by a random view of them, in [0, 1]; of
+        clusterers consensus and heads, if the recipe learns from views or has a frozen encoder.
     warnings_ : list of str
         That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` says.
     network_ : aeclust.network.model.Autoencoder or None
