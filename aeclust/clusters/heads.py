@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,15 @@ _MOMENTS, _TINY = (0.9, 0.999), 1e-8
 _SHARPNESS = 0.6  # below about a half all images fall into one cluster
 _MEMORY = 0.9  # of the running mean of the clusters' sizes
 _ROWS = 4_096  # of all latents at a time
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within it PyTorch works on the CPU as it would by itself, whatever its caller has set."""
+    import torch
+
+    with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.device("cpu"):
+        yield
 
 
 class LostClusterError(Exception):
@@ -54,11 +64,13 @@ class Heads:
         norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
         return torch.from_numpy(values * (values.shape[1] ** 0.5 / norms))
 
+    @_alone()
     def probabilities(self, latents: Array) -> Floats:
         """Probabilities (heads, n, k) of the clusters of latents (n, d)."""
         return _logits(self, self.inputs(latents)).softmax(2).numpy()
 
 
+@_alone()
 def train_heads(
     latents: Array,
     near: Ints,
@@ -100,23 +112,22 @@ def train_heads(
     sizes = torch.full((count, 1, k), 1 / k, dtype=torch.float32)
     inputs = heads.inputs(latents)
     pairs = min(n, _PAIRS)
-    with torch.no_grad():
-        for step in range(_STEPS):
-            rows = draw.integers(n, size=pairs)
-            others = near[rows, draw.integers(near.shape[1], size=pairs)]
-            sides = [inputs[rows], inputs[others]]
-            logs = [_logits(heads, side).log_softmax(2) for side in sides]
-            shares = [each.exp() for each in logs]
-            mean = (shares[0].mean(1, keepdim=True) + shares[1].mean(1, keepdim=True)) / 2
-            sizes = _MEMORY * sizes + (1 - _MEMORY) * mean
-            wanted = (_SHARPNESS * (logs[0] + logs[1]) - sizes.clamp(min=_TINY).log()).softmax(2)
-            slopes = [(share - wanted) * (_SHARPNESS / pairs) for share in shares]
-            gradients = [
-                sum(side.T @ slope for side, slope in zip(sides, slopes, strict=True)),
-                sum(slope.sum(1, keepdim=True) for slope in slopes),
-            ]
-            _adamw(values, gradients, moments, step)
-            progress(step + 1)
+    for step in range(_STEPS):
+        rows = draw.integers(n, size=pairs)
+        others = near[rows, draw.integers(near.shape[1], size=pairs)]
+        sides = [inputs[rows], inputs[others]]
+        logs = [_logits(heads, side).log_softmax(2) for side in sides]
+        shares = [each.exp() for each in logs]
+        mean = (shares[0].mean(1, keepdim=True) + shares[1].mean(1, keepdim=True)) / 2
+        sizes = _MEMORY * sizes + (1 - _MEMORY) * mean
+        wanted = (_SHARPNESS * (logs[0] + logs[1]) - sizes.clamp(min=_TINY).log()).softmax(2)
+        slopes = [(share - wanted) * (_SHARPNESS / pairs) for share in shares]
+        gradients = [
+            sum(side.T @ slope for side, slope in zip(sides, slopes, strict=True)),
+            sum(slope.sum(1, keepdim=True) for slope in slopes),
+        ]
+        _adamw(values, gradients, moments, step)
+        progress(step + 1)
     return heads
 
 

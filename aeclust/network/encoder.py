@@ -163,7 +163,7 @@ def tried(
         )
     side = own_size or asked or _USUAL_SIZE
     with torch.no_grad():
-        first = run(torch.zeros(1, channels, side, side, device=device))
+        first = run(torch.zeros(1, channels, side, side, dtype=torch.float32, device=device))
     if first.ndim != 2 or len(first) != 1 or not first.shape[1] or not first.is_floating_point():
         raise InputError(
             f"makes {tuple(first.shape)} values of one image",
@@ -178,7 +178,7 @@ def tried(
         channels=channels,
         plain=plain,
     )
-    encoder(torch.zeros(1, 1, side, side))  # which must be finite
+    encoder(torch.zeros(1, 1, side, side, dtype=torch.float32))  # which must be finite
     return encoder
 
 

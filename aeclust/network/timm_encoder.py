@@ -136,7 +136,8 @@ def _silence() -> Iterator[None]:
 def _built(timm: Any, name: str, *, pretrained: bool) -> Any:
     try:
         with _silence(), torch.device("cpu"):
-            return timm.create_model(name, pretrained=pretrained, num_classes=0)
+            network = timm.create_model(name, pretrained=pretrained, num_classes=0)
+            return network.float()  # whatever the default dtype is
     except Exception as error:  # of the network, of a hub or of the disk
         if not pretrained:
             raise _unfit(reason(error)) from error

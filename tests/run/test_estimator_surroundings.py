@@ -24,11 +24,12 @@ from aeclust.recipe import named
 IMAGES = make_images(24, seed=1)[0]
 OTHERS = 255 - IMAGES[::-1]
 SHAPE: dict[str, object] = {"channels": (4, 8), "image_size": 8, "epochs": 2, "batch_size": 8}
-# every optimiser, both networks, noise of a variational code, and two phases
+# every optimiser and network, noise of a variational code, two phases, and heads
 MODELS = {
     "hybrid": SHAPE | {"label_epochs": 1},
     "vae": SHAPE | {"lr": 1e-3, "reduction": ("pca:2",), "clusterer": "kmeans"},
     "baseline": SHAPE | {"optimizer": "adam", "lr": 1e-3, "reduction": ("pca:2",)},
+    "pretrained": SHAPE | {"image_size": 32, "drawn_size": 8},
     "deep": SHAPE | {"optimizer": "adamw", "lr": 1e-3, "reduction": ("pca:2",)},
 }
 
