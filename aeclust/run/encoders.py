@@ -100,7 +100,11 @@ def separated(recipe: Recipe, file: str | None) -> tuple[Recipe, str | None]:
     """
     onnx = recipe.encoder.lower().endswith(_ONNX)
     if file is not None and (not recipe.encoder or onnx != file.lower().endswith(_ONNX)):
-        given = f"encoder {recipe.encoder}" if recipe.encoder else f"recipe {recipe.name}"
+        given = (
+            f"encoder {os.path.basename(recipe.encoder)}"
+            if recipe.encoder
+            else f"recipe {recipe.name}"
+        )
         raise InputError(
             f"is given with {given}",
             where="`encoder_weights`",
