@@ -50,6 +50,10 @@ SAMPLES: dict[str, dict[str, Array]] = {
         "left_out_reasons": np.array([b"broken data stream"]),
     },
     "previews": {"previews": np.arange(7, dtype=np.uint8), "ends": np.array([3, 7])},
+    "features": {
+        "features": np.array([[0.5, -1.5], [2.0, 1e-30]], np.float32),
+        "fingerprints": np.array([7, 2**64 - 1], np.uint64),
+    },
     "latents": {
         **LATENTS,
         "colours": np.array([[0.1, 0.2, 1.0], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]], np.float32),

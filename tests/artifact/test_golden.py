@@ -15,7 +15,7 @@ from support import Cli, files_of
 from aeclust import artifact as artifacts
 from aeclust.artifact import Array
 from aeclust.clusters.scores import score
-from aeclust.images import from_preview
+from aeclust.images import fingerprints, from_preview
 from aeclust.run.folder import RunFolder
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1"
@@ -56,6 +56,14 @@ def test_a_kept_folder_of_pictures_holds_what_it_held() -> None:
         preview = from_preview(previews["previews"][start:end].tobytes())
         assert preview.shape == (3, 4, 3)
         assert np.abs(preview - colour).max() <= 2
+
+
+def test_kept_features_are_of_the_kept_images() -> None:
+    artifact = artifacts.read(GOLDEN / "features.h5", "features")
+    assert artifact.arrays["features"].shape == (24, 320)
+    assert artifact.recipe["encoder"] == "efficientnet-lite0"
+    ours = fingerprints(np.load(GOLDEN / "images.npy"))
+    assert np.array_equal(artifact.arrays["fingerprints"], ours)
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -48,6 +48,7 @@ def main() -> None:
     for name, recipe in RECIPES.items():
         keep_run(name, recipe)
     keep_pictures(RECIPES["baseline"])
+    keep_features(named("pretrained").override({**SMALL, "image_size": 32, "drawn_size": 8}))
     for extra in (*Path().rglob("*.png"), *Path().rglob("*.csv"), *Path().rglob(".lock")):
         extra.unlink()
     digests = {
@@ -91,6 +92,13 @@ def keep_pictures(recipe: Recipe) -> None:
         os.replace(f"run/{name}", name)
     shutil.rmtree("run")
     shutil.rmtree("pictures")
+
+
+def keep_features(recipe: Recipe) -> None:
+    """What a frozen encoder made of images."""
+    train(Context(folder=RunFolder(Path("run"))), Source(location="images.npy"), recipe, seed=0)
+    os.replace("run/features.h5", "features.h5")
+    shutil.rmtree("run")
 
 
 if __name__ == "__main__":
