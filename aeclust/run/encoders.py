@@ -225,6 +225,7 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     if team.leads:
         known = _known(context.folder, recipe, images)
     # what one would look for in a folder of its own may be something else, or not there
+    features: NDArray[np.float32]
     features, new = cast(Any, team.broadcast(known))
     if len(new):
         progress = partial(context.progress, f"features by {recipe.encoder}")

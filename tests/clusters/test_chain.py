@@ -17,6 +17,7 @@ from aeclust.clusters import chain, clusterers, reduction
 from aeclust.clusters.chain import Views, cluster_latents
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.consensus import Consensus, agree
+from aeclust.clusters.heads import LostClusterError
 from aeclust.clusters.mixtures import settle
 from aeclust.clusters.neighbours import neighbours, references, votes_of_others
 from aeclust.clusters.reduction import reduce
@@ -63,7 +64,7 @@ def test_it_is_said_where_no_head_has_all_clusters(monkeypatch: pytest.MonkeyPat
     points, truth = three_kinds()
     recipe = recipe_of(clusterer="heads", reduction="sphere", k=3)
     assert cluster_latents(points, recipe, seed=0).substitutions == ()
-    monkeypatch.setattr(chain, "pooled", mock.Mock(side_effect=chain.LostClusterError))
+    monkeypatch.setattr(chain, "pooled", mock.Mock(side_effect=LostClusterError))
     result = cluster_latents(points, recipe, seed=0)
     note = "no head found as many clusters: the members of a consensus decide"
     assert result.substitutions == (note,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -79,8 +81,8 @@ class Watched(np.ndarray):
 
     taken: list[int] = []  # noqa: RUF012
 
-    def __getitem__(self, key: object) -> object:
-        part = super().__getitem__(key)  # type: ignore[call-overload]
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
         self.taken.append(len(part))
         return np.asarray(part)
 
