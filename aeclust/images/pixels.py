@@ -148,17 +148,22 @@ def looks(pixels: NDArray[Any]) -> tuple[float, float]:
     Gaussian and more if it is nothing but a few edges. Blurred backgrounds have few edges too,
     hence its lower quartile.
     """
-    some = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), _SAMPLE)).astype(np.int64)]
-    if some.dtype != np.uint8:
-        some = np.rint(np.asarray(some, np.float64) * 255).astype(np.uint8)
-    size, box = (_SMALL, _SMALL), Image.Resampling.BOX
-    small = np.stack([np.asarray(Image.fromarray(each).resize(size, box), float) for each in some])
+    some = np.linspace(0, len(pixels) - 1, min(len(pixels), _SAMPLE)).astype(np.int64).tolist()
+    small = np.stack([_small(pixels[row]) for row in some])  # one at a time: they may be large
     grey = small.mean(3)
     across, down = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:], grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
     edges = np.square(4 * grey[:, 1:-1, 1:-1] - across - down)
     tails = np.square(edges).mean((1, 2)) / np.square(edges.mean((1, 2)) + _ROUNDING)
     colours = np.ptp(small, axis=3).mean((1, 2))
     return float(np.median(colours)), float(np.quantile(tails, 0.25))
+
+
+def _small(image: NDArray[Any]) -> NDArray[np.float64]:
+    """An image (h, w, 3) made 32 pixels small, in levels."""
+    if image.dtype != np.uint8:
+        image = np.rint(np.asarray(image, np.float64) * 255).astype(np.uint8)
+    size, box = (_SMALL, _SMALL), Image.Resampling.BOX
+    return np.asarray(Image.fromarray(image).resize(size, box), np.float64)
 
 
 def to_png(pixels: NDArray[Any]) -> bytes:

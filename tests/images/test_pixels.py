@@ -29,6 +29,7 @@ from aeclust.images import (
     load,
     mean_colours,
 )
+from aeclust.images.pixels import looks
 
 
 def images_of(pixels: Array, ids: Array | None = None, **more: Any) -> Images:
@@ -260,6 +261,16 @@ def drawn(n: int, side: int) -> Array:
             (top, left), (height, width) = draw.integers(side - 5, size=(2, 2))
             image[top : top + 5 + height, left : left + 5 + width] = draw.integers(256, size=3)
     return images
+
+
+def test_large_images_are_looked_at_one_by_one() -> None:
+    class Watched(np.ndarray):
+        def __getitem__(self, key: object) -> object:
+            assert isinstance(key, int)
+            return np.asarray(self)[key]
+
+    pixels = photographs(64)
+    assert looks(pixels.view(Watched)) == looks(pixels)
 
 
 @pytest.mark.parametrize("side", [64, 96, 200])
