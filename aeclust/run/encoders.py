@@ -223,12 +223,9 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     from aeclust.network import inference
 
     recipe, team = manifest.recipe, context.team
-    known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
-    if team.leads:
-        known = _known(context.folder, recipe, images)
-    # what one would look for in a folder of its own may be something else, or not there
-    features: NDArray[np.float32]
-    features, new = cast(Any, team.broadcast(known))
+    # of the leader: what others have in a folder of their own may be something else, or nothing
+    known = _known(context.folder, recipe, images) if team.leads else None
+    features, new = cast("_Known", team.broadcast(known))
     made, saved_at = np.isin(np.arange(len(images)), new, invert=True), time.monotonic()
     for start in range(0, len(new), inference.BATCH * team.size):
         rows = new[start : start + inference.BATCH * team.size]
@@ -243,9 +240,10 @@ def run_features(context: Context, manifest: Manifest, images: Images) -> NDArra
     return features
 
 
-def _known(
-    folder: RunFolder, recipe: Recipe, images: Images
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+_Known = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+def _known(folder: RunFolder, recipe: Recipe, images: Images) -> _Known:
     """Features (n, d) as far as they are kept, and the rows of the images that are not."""
     file, rows = folder.features_file, np.full(len(images), -1)
     features = np.zeros((len(images), recipe.latent_size), np.float32)
