@@ -37,6 +37,7 @@ from aeclust.network.training import Moment, train
 from aeclust.recipe import Recipe, named
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
+from aeclust.run.latents import embed
 from aeclust.run.train import train as train_run
 
 CPU = torch.device("cpu")
@@ -524,6 +525,29 @@ def test_the_leader_alone_has_features_that_are_kept(data: Data, tmp_path: Path)
 
     assert together(work) == [([], 1), ([], 0)]  # and only the leader's run is another one
     assert [folder(rank).features_file.read_bytes() for rank in range(2)] == kept
+
+
+def test_a_decoder_is_trained_and_features_embedded_together_as_alone(
+    data: Data, tmp_path: Path
+) -> None:
+    file = colour_encoder(tmp_path / "colours.onnx")
+    recipe = named("pretrained").override({**SETTINGS, "encoder": str(file)})
+    source = Source(location=str(data.images))
+
+    def work(team: Team) -> Any:
+        context = Context(RunFolder(tmp_path / "two"), assemble=lambda: team)
+        with counted() as seen:
+            train_run(context, source, recipe, seed=0)
+        return seen, embed(context, force=True).artifact.arrays.get("latents")
+
+    (first, latents), (second, nothing) = together(work)
+    assert (first, second, nothing) == ([30], [30], None)
+    one = RunFolder(tmp_path / "one")
+    train_run(Context(one), source, recipe, seed=0)
+    np.testing.assert_array_equal(latents, embed(Context(one)).artifact.arrays["latents"])
+    np.testing.assert_allclose(curve(tmp_path / "two"), curve(one.path), rtol=1e-3)
+    kept = [(tmp_path / name / "features.h5").read_bytes() for name in ("one", "two")]
+    assert kept[0] == kept[1]
 
 
 def test_a_killed_worker_ends_the_job_and_resume_goes_on(
