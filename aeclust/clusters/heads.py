@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -86,8 +86,8 @@ def train_heads(
     proportional to (p q)^0.6 / s. The sizes s of the clusters, a running mean, are a guard
     against a cluster that takes all. This climbs the gradient of the log of the sum of
     (p q)^0.6 / s, the pointwise mutual information of Adaloglou et al., "Exploring the Limits of
-    Deep Image Clustering using Pretrained Models" (2023), section 3, but with no teacher. Heads
-    differ by their initial weights alone: all see the same pairs.
+    Deep Image Clustering using Pretrained Models" (2023), section 3, but with no teacher and
+    all pairs of one weight. Heads differ by their initial weights alone: all see the same pairs.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def pooled(
 
     Heads with the most :func:`~aeclust.clusters.consensus.information` about neighbours, half of
     those that kept all clusters, are aligned to the best of them, and their probabilities are
-    averaged.
+    averaged. Where that loses a cluster, the best decides alone.
 
     Parameters
     ----------
@@ -194,12 +194,17 @@ def pooled(
     best = labels[chosen[0]]
     names = [best_names(labels[i], best, k) for i in chosen]
     order = [np.argsort(each) for each in names]  # the head's cluster of each of the best head's
-    probabilities = np.empty((len(latents), k), np.float32)
-    for first in range(0, len(latents), _ROWS):
-        block = heads.probabilities(latents[first : first + _ROWS])
-        aligned = [block[i][:, each] for i, each in zip(chosen, order, strict=True)]
-        probabilities[first : first + _ROWS] = np.mean(aligned, 0)
+    probabilities = _averaged(heads, latents, chosen, order)
     if len(np.unique(probabilities[rows].argmax(1))) < k:
-        probabilities = heads.probabilities(latents)[chosen[0]]
+        probabilities = _averaged(heads, latents, chosen[:1], order[:1])
     voted = vote(members, k)
     return voted.led(probabilities[rows].argmax(1), k), probabilities
+
+
+def _averaged(heads: Heads, latents: Array, chosen: Sequence[int], order: Sequence[Ints]) -> Floats:
+    """Mean probabilities (n, k) of some heads, each in the order (k,) that its clusters have."""
+    parts = []
+    for first in range(0, len(latents), _ROWS):
+        block = heads.probabilities(latents[first : first + _ROWS])
+        parts.append(np.mean([block[i][:, each] for i, each in zip(chosen, order, strict=True)], 0))
+    return np.concatenate(parts)

@@ -265,6 +265,18 @@ def test_heads_with_the_most_information_are_averaged_under_one_naming() -> None
     assert agreed.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_where_the_mean_loses_a_cluster_the_best_head_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # each head has another image alone in a cluster
+    monkeypatch.setattr(heads, "_ROWS", 4)
+    alone = fixed(np.eye(6, dtype=int).tolist(), 2)
+    agreed, probabilities = pooled(alone, ROWS, np.arange(6), NEAR, 2)
+    assert sorted(probabilities.argmax(1).tolist()) == [0, 0, 0, 0, 0, 1]
+    assert agreed.labels.tolist() == probabilities.argmax(1).tolist()
+    assert float(probabilities.max(1).min()) > 0.999
+
+
 def test_no_head_with_all_clusters_is_an_error_of_its_own() -> None:
     with pytest.raises(LostClusterError):
         pooled(fixed([[0] * 6, [1] * 6], 2), ROWS, np.arange(6), NEAR, 2)
