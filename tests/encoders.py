@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from aeclust.network.encoder import Encoder
 
@@ -69,3 +72,55 @@ def counted() -> Iterator[list[int]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Encoder, "__call__", counting)
         yield seen
+
+
+class Tiny(nn.Module):
+    """A network as timm makes them, of images of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+        self.bn = nn.BatchNorm2d(4)
+        self.pretrained_cfg = {"classifier": "fc", "fixed_input_size": False}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.bn(self.conv(x)).mean((2, 3))
+        return features
+
+
+def stand_in() -> types.ModuleType:
+    """What is used of timm, which needs a torchvision made for the very PyTorch at hand."""
+    timm = types.ModuleType("timm")
+    timm.__version__ = "1.0.26"  # type: ignore[attr-defined]
+    timm.data = types.ModuleType("timm.data")  # type: ignore[attr-defined]
+
+    def create_model(name: str, *, pretrained: bool, num_classes: int) -> Tiny:
+        assert num_classes == 0
+        if pretrained and name != "test_ready":
+            raise OSError("no route to the hub")
+        network = Tiny()
+        network.pretrained_cfg["fixed_input_size"] = name == "test_fixed"
+        return network
+
+    config = {"input_size": (3, 20, 20), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+    names = ["test_any", "test_fixed", "test_ready"]
+    timm.create_model = create_model  # type: ignore[attr-defined]
+    timm.list_models = lambda: names  # type: ignore[attr-defined]
+    timm.list_pretrained = lambda: ["test_any.in1k"]  # type: ignore[attr-defined]
+    timm.data.resolve_model_data_config = lambda network: config
+    return timm
+
+
+def some_state() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        key: torch.rand(value.shape, generator=generator) + 0.5
+        if value.is_floating_point()
+        else value
+        for key, value in Tiny().state_dict().items()
+    }
+
+
+def saved(file: Path, state: dict[str, torch.Tensor]) -> Path:
+    file.write_bytes(save(state))
+    return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
-from encoders import FROZEN, colour_encoder, features_of
+from encoders import FROZEN, colour_encoder, features_of, saved, some_state, stand_in
 from support import Cli, check_error, files_of, make_images, one_error
 
-from aeclust import artifact
+from aeclust import AutoencoderClusterer, artifact
 from aeclust.cli import completion
 from aeclust.errors import to_install
 from aeclust.run.folder import RunFolder
@@ -334,3 +336,66 @@ def test_the_report_says_how_to_make_it_again(cli: Cli, frozen_place: Path) -> N
     assert command in page
     assert cli(*command.split(), "--run", "again").code == 0
     assert recipe_of(Path("again")) == recipe_of(RUN.path)
+
+
+# -- weights in a file of their own ----------------------------------------------------------------
+
+
+@pytest.fixture
+def timm_run(cli: Cli, frozen_place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run with a network of timm, whose weights lie beside it."""
+    timm = stand_in()
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setitem(sys.modules, "timm.data", timm.data)
+    saved(Path("w.safetensors"), some_state())
+    shutil.rmtree("aeclust-run")
+    flags = ["--encoder", "timm:test_any", "--encoder-weights", "w.safetensors"]
+    result = cli(*TRAIN, *flags)
+    assert result.code == 0, result.err
+    assert cli("cluster").code == 0
+    return frozen_place
+
+
+def test_weights_in_a_file_are_found_again(cli: Cli, timm_run: Path) -> None:
+    manifest = json.loads(RUN.manifest_file.read_text())
+    assert manifest["encoder"]["file"] == str(timm_run / "w.safetensors")
+    assert manifest["encoder"]["near_file"] == "../w.safetensors"
+    digest = hashlib.sha256(Path("w.safetensors").read_bytes()).hexdigest()
+    assert manifest["recipe"]["encoder_sha256"] == digest
+    wanted = cli("predict", "others.npy")
+    assert wanted.code == 0
+    # in Python, too
+    loaded = AutoencoderClusterer.load("aeclust-run")
+    assert loaded.settings is not None
+    assert loaded.settings["encoder_weights"] == str(timm_run / "w.safetensors")
+    assert np.array_equal(
+        loaded.fit(IMAGES).labels_, artifact.read(RUN.labels_file).arrays["labels"]
+    )
+    # and the report says it all
+    assert cli("report").code == 0
+    page = Path("aeclust-run/report.html").read_text()
+    assert "--encoder timm:test_any" in page
+    assert "--encoder-weights w.safetensors" in page
+
+
+def test_weights_may_lie_elsewhere_when_training_goes_on(cli: Cli, timm_run: Path) -> None:
+    Path("elsewhere").mkdir()
+    shutil.move("w.safetensors", "elsewhere/w.safetensors")
+    result = cli("predict", "others.npy", "-q")
+    check_error(
+        result.error,
+        what="is not there",
+        mend="put it back, or say where it is by aeclust train with `resume` and `encoder_weights`",
+    )
+    weights = ["--encoder-weights", "elsewhere/w.safetensors"]
+    result = cli("train", "images.npy", "--resume", *weights)
+    assert result.code == 0, result.err
+    assert cli("predict", "others.npy").code == 0
+
+
+def test_a_network_of_timm_is_exported(cli: Cli, timm_run: Path) -> None:
+    result = cli("export", "own.onnx")
+    assert result.code == 0, result.err
+    session = onnxruntime.InferenceSession("own.onnx", providers=["CPUExecutionProvider"])
+    (latents,) = session.run(None, {"images": IMAGES})
+    assert np.allclose(latents, artifact.read(RUN.latents_file).arrays["latents"], atol=1e-3)
