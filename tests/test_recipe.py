@@ -466,7 +466,7 @@ FIELD_NAMES = "one of " + ", ".join(name for name in BASELINE if name != "name")
 PRINTED, DIGITS = "printable characters", "64 hexadecimal digits"
 PRECISIONS = "one of float32, bfloat16, auto"
 NEEDLESS = "nothing without a frozen encoder"
-FROZEN = "none but by `recipe` pretrained"
+FROZEN = "none, or `recipe` pretrained"
 NAMED = "the name of one or its file, because the network has a frozen encoder"
 KERNELS = "adam, adamw or sgd, because muon rescales kernels, which needs batch normalisation"
 

@@ -115,7 +115,7 @@ def _choose(
         raise InputError(
             f"{name!r} has dtype {item.dtype}",
             expected="numbers, or texts of one width",
-            mend="copy it as such into a new file",
+            mend='write texts as numpy.char.encode(names, "utf-8")',
         )
     return name, item
 

@@ -177,7 +177,7 @@ def _reduced(
 ) -> Floats:
     """The points to cluster; a consensus does with fewer components than a recipe asks for."""
     steps = recipe.reduction
-    if recipe.clusterer in ENSEMBLES:
+    if recipe.clusterer in ENSEMBLES or recipe.network in ("frozen", "none"):
         steps = limited(steps, latents.shape, note)
     points = reduce(
         latents, steps, seed=seed, perplexity=recipe.perplexity, note=note, progress=progress
@@ -248,7 +248,8 @@ def _heads(
     where there are few images for each, the members of a consensus decide.
     """
     check_count(len(rows), k)
-    near = neighbours(points[rows], count=NEAR)
+    # of few images, so many neighbours would be most of them of other clusters
+    near = neighbours(points[rows], count=min(NEAR, max(1, len(rows) // (2 * k))))
     progress("heads")
     try:
         return pooled(train_heads(latents[rows], near, k, seed=seed), latents, rows, near, k)

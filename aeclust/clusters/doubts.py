@@ -18,6 +18,7 @@ NEARLY_EMPTY = 0.1  # of an even share
 FEW = 3  # images, where an even share is twice as many
 BY_COLOUR = 0.9
 _FOLDS = 3
+_NAMED = 3  # members, at most
 
 
 def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -> list[str]:
@@ -50,10 +51,13 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
                 f"only {sure:.0%} of the labels can be counted on, where guessing gets"
                 f" {1 / k:.0%} right: there may be no such groups"
             )
-    collapsed = ", ".join(member.name for member in clustering.members if member.collapsed)
+    collapsed = [member.name for member in clustering.members if member.collapsed]
     if collapsed:
+        who = ", ".join(collapsed)
+        if len(collapsed) > _NAMED:
+            who = f"{len(collapsed)} of {len(clustering.members)} members"
         sentences.append(
-            f"{collapsed} found fewer than {k} clusters and had no vote: {k} may be too many"
+            f"{who} found fewer than {k} clusters and had no vote: {k} may be too many"
         )
     sizes = np.bincount(clustering.labels, minlength=k)
     small = np.flatnonzero(sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2)))

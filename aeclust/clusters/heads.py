@@ -185,7 +185,7 @@ def pooled(
         If no head has kept k clusters.
     """
     labels = heads.probabilities(latents[rows]).argmax(2)
-    members = {f"head {i + 1}": each for i, each in enumerate(labels)}
+    members = {f"head {i + 1:02d}": each for i, each in enumerate(labels)}
     whole = [i for i, each in enumerate(labels) if len(np.unique(each)) == k]
     if not whole:
         raise LostClusterError

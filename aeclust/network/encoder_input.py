@@ -148,7 +148,10 @@ def _numbers(values: Mapping[str, Any], key: str) -> tuple[float, ...]:
     given = values[key] if isinstance(values[key], list) else [values[key]]
     fit = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
     if not fit or not given or not all(abs(v) < 1e6 and math.isfinite(v) for v in given):
-        raise _wrong(f"{key} is {values[key]!r}"[:200], "numbers below a million")
+        raise _wrong(
+            f"{key} is {values[key]!r}"[:200],
+            "numbers below a million, as 0:1",
+        )
     return tuple(float(value) for value in given)
 
 

@@ -135,7 +135,12 @@ def _size(sides: Sequence[int], said: Stated) -> int:
 def _check_values(facts: _Facts, said: Stated) -> None:
     stated = [name for name in ("range", "mean", "std") if getattr(said, name)]
     if facts.dtype == "uint8" and stated:
-        raise _ask(f"takes whole numbers from 0 to 255, which have no {stated[0]}", "none")
+        raise InputError(
+            f"takes whole numbers from 0 to 255, which have no {stated[0]}",
+            where="`encoder_input`",
+            expected=f"no {stated[0]}",
+            mend="leave it out",
+        )
     if facts.dtype != "uint8" and not said.range:
         raise InputError(
             f"takes {facts.dtype}, and nothing says of which range",

@@ -68,7 +68,10 @@ def _check(model: Any) -> None:
         if any(isinstance(text, bytes) for text in _texts(message)):
             raise unfit("has names that are no text")
         if kind == "TensorProto" and (message.data_location or message.external_data):
-            raise unfit("keeps data in other files, which are never opened")
+            mend = "export it with external_data=False, or save it by onnx.save in one file"
+            raise InputError(
+                "keeps data in other files, which are never opened", expected="one file", mend=mend
+            )
         if kind != "NodeProto":
             continue
         known = message.domain in _STANDARD or _key(message, message.op_type) in functions

@@ -254,7 +254,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     (
         "encoder",
         lambda r: r.network == "frozen" or not r.encoder,
-        "none but by `recipe` pretrained",
+        "none, or `recipe` pretrained",
     ),
     *(
         (name, lambda r, name=name: r.network == "frozen" or not getattr(r, name), _NONE)

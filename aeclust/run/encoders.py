@@ -190,13 +190,22 @@ def completed(
     )
 
 
+def named_as_in(former: Manifest | None, recipe: Recipe) -> Recipe:
+    """A recipe whose file of an encoder has the name of before, if it is the same file."""
+    if former is None or former.recipe.encoder_sha256 != recipe.encoder_sha256:
+        return recipe
+    names = former.recipe.encoder, recipe.encoder
+    in_files = all(name.lower().endswith(_ONNX) for name in names)
+    return dataclasses.replace(recipe, encoder=names[0]) if in_files else recipe
+
+
 def advice(recipe: Recipe, images: Images) -> str | None:
     """A line for who learns from scratch on images that a frozen encoder has likely learnt."""
     if recipe.network in ("frozen", "none") or not like_photographs(images.pixels):
         return None
     line = "these look like photographs in colour: recipe pretrained is likely to group them better"
     there = all(map(find_spec, _PACKAGES))
-    return f"{line} (docs/which-recipe.md)" + f"; for it, {to_install('pretrained')}" * (not there)
+    return line + f"; for it, {to_install('pretrained')}" * (not there)
 
 
 def sight(context: Context, manifest: Manifest) -> Sight:

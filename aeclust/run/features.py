@@ -86,8 +86,12 @@ def _untouched(context: Context, manifest: Manifest) -> bool:
 
 def _same(former: Manifest, manifest: Manifest) -> bool:
     """Whether a run is of these vectors already, wherever they lie."""
-    one, other = ((m.data_digest, m.recipe, m.pictures) for m in (former, manifest))
-    return one == other
+
+    def decisive(each: Manifest) -> tuple[object, ...]:
+        pictures = each.pictures and dataclasses.replace(each.pictures, skip_bad=False)
+        return each.data_digest, each.recipe, pictures
+
+    return decisive(former) == decisive(manifest)
 
 
 def _other_run(folder: RunFolder) -> InputError:

@@ -112,6 +112,8 @@ def train(
         if encoder.image_size and is_files(source.location):
             source = dataclasses.replace(source, size=encoder.image_size)
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
+    if folder.exists() and not (resume or learn_on or force):  # before images are read
+        raise _run_is_here(folder)
     if former is None:
         images = load_images(context, source, preview=True)
     elif learn_on:
@@ -121,6 +123,7 @@ def train(
     if encoder is not None:
         in_files = is_files(source.location)
         recipe = encoders.completed(recipe, encoder, images.pixels.shape, in_files=in_files)
+        recipe = encoders.named_as_in(former, recipe)
     describe_images(context, images, recipe)
     if former is None and (advice := encoders.advice(recipe, images)):
         context.log(advice)
@@ -250,13 +253,7 @@ def _prepare(
                 # the same steps again give the same checkpoints, so those stay
                 context.log(f"{folder.path}: no state was saved yet, starting from the first step")
         elif not (force or learn_on):
-            raise InputError(
-                "a run is here already",
-                where=str(folder.path),
-                expected="an empty or new folder",
-                mend="continue an interrupted one with `resume`, learn on from a finished one with"
-                " `continue`, replace it with `force`, or change `run`",
-            )
+            raise _run_is_here(folder)
     elif folder.checkpoints() and not force:
         raise InputError(
             "there are checkpoints here, but no run.json",
@@ -293,6 +290,16 @@ def _prepare(
     if not manifest.former:
         folder.start_file.unlink(missing_ok=True)
     return _Start(snapshot=snapshot, weights=weights)
+
+
+def _run_is_here(folder: RunFolder) -> InputError:
+    return InputError(
+        "a run is here already",
+        where=str(folder.path),
+        expected="an empty or new folder",
+        mend="continue an interrupted one with `resume`, learn on from a finished one with"
+        " `continue`, replace it with `force`, or change `run`",
+    )
 
 
 class _Keeper:

@@ -76,7 +76,7 @@ def test_nobody_is_asked_to_delete_a_file_that_aeclust_did_not_write(tmp_path: P
         read_array(tmp_path / "a.h5", "names", (3,))
     assert str(caught.value) == (
         f"{tmp_path / 'a.h5'}: 'names' has dtype object; "
-        "expected numbers, or texts of one width; copy it as such into a new file"
+        'expected numbers, or texts of one width; write texts as numpy.char.encode(names, "utf-8")'
     )
 
 

@@ -19,6 +19,7 @@ from aeclust.clusters import chain, heads
 from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.heads import Heads, LostClusterError, pooled, train_heads
 from aeclust.clusters.neighbours import neighbours, references
+from aeclust.clusters.scores import score
 from aeclust.recipe import named
 
 Floats = NDArray[np.float32]
@@ -222,6 +223,14 @@ def test_few_images_make_as_many_clusters_as_asked(n: int, k: int) -> None:
     assert np.isfinite(found.probabilities).all()
 
 
+def test_of_few_images_few_neighbours_are_asked() -> None:
+    # five to a cluster: of ten neighbours most would be of other clusters
+    latents, kinds = far_groups([5, 5, 5, 5], seed=0)
+    recipe = named("features").override({"k": 4})
+    for seed in range(3):
+        assert score(cluster_latents(latents, recipe, seed=seed).labels, kinds).accuracy == 1
+
+
 def test_where_all_heads_lose_a_cluster_the_members_decide(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -261,7 +270,7 @@ def test_heads_with_the_most_information_are_averaged_under_one_naming() -> None
     agreed, probabilities = pooled(fixed(labels, 2), ROWS, np.arange(6), NEAR, 2)
     assert probabilities.argmax(1).tolist() == [0, 0, 0, 1, 1, 1]
     assert float(probabilities.max(1).min()) > 0.999
-    assert [member.name for member in agreed.members] == [f"head {i}" for i in (1, 2, 3, 4)]
+    assert [member.name for member in agreed.members] == [f"head {i:02d}" for i in (1, 2, 3, 4)]
     assert agreed.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 

@@ -105,10 +105,13 @@ def test_a_run_and_its_encoder_move_together(
     assert cli("embed", "--force").code == 0
 
 
-def test_the_encoder_may_lie_elsewhere_when_training_goes_on(cli: Cli, frozen_place: Path) -> None:
+@pytest.mark.parametrize("place", ["elsewhere/colours.onnx", "other.onnx"])
+def test_the_encoder_may_lie_elsewhere_when_training_goes_on(
+    cli: Cli, frozen_place: Path, place: str
+) -> None:
     Path("elsewhere").mkdir()
-    shutil.move("colours.onnx", "elsewhere/colours.onnx")
-    result = cli(*TRAIN, "--resume", "--encoder", "elsewhere/colours.onnx")
+    shutil.move("colours.onnx", place)
+    result = cli(*TRAIN, "--resume", "--encoder", place)
     assert result.code == 0, result.err
     assert "finished already" in result.err
     assert cli("predict", "others.npy").code == 0
@@ -176,7 +179,7 @@ WRONG = [
     (
         "--recipe hybrid --encoder colours.onnx",
         {"where": "the recipe", "what": "encoder is 'colours.onnx'",
-         "expected": "none but by `recipe` pretrained"},
+         "expected": "none, or `recipe` pretrained"},
     ),
     (
         "--encoder-input range=0:1",

@@ -120,10 +120,7 @@ def test_resizing_is_said_aloud(cli: Cli, data: Data) -> None:
     assert "images are resized to 16 x 16 for recipe baseline\n" in result.err
 
 
-ADVICE = (
-    "these look like photographs in colour: recipe pretrained is likely to group them better"
-    " (docs/which-recipe.md)"
-)
+ADVICE = "these look like photographs in colour: recipe pretrained is likely to group them better"
 
 
 @pytest.fixture
