@@ -254,7 +254,8 @@ UNFIT: list[tuple[Any, str | None, dict[str, str]]] = [
     (means("nchw", size=8), "range=0:1,size=9", {"what": "takes images of 8 pixels, not of 9"}),
     (
         means("nchw", dtype=TensorProto.UINT8), "mean=0.5",
-        {"what": "takes whole numbers from 0 to 255, which have no mean"},
+        {"what": "takes whole numbers from 0 to 255, which have no mean",
+         "where": "`encoder_input`", "mend": "leave it out"},
     ),
     (
         flow(["n", 1, 8, 8], [node("Relu", "x")]), "range=0:1,std=1/1/1",
