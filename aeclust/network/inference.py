@@ -152,7 +152,9 @@ def reconstruct(
     Returns
     -------
     originals, reconstructions : ndarray of shape (n, s, s, c)
-        float32 in [0, 1]; s is the size that the network draws.
+        float32 in [0, 1]; s is the size that the network draws, but for the originals of a frozen
+        encoder, which may draw far smaller: those have the size of the images, squared, as far as
+        the encoder sees it.
     errors : ndarray of shape (n,)
         Mean squared error over pixels and channels in [-1, 1]; a variational code is its mean.
     """
@@ -162,9 +164,13 @@ def reconstruct(
         codes = _blocks(network, latents) if latents is not None else _codes(network, pixels)
         for code, batch in zip(codes, images, strict=True):
             output = network.decode(code)
-            originals.append(to_unit(batch))
+            if not network.frozen:
+                originals.append(to_unit(batch))
             reconstructions.append(to_unit(output))
             errors.append(_errors(batch, output))
+        if network.frozen:
+            side = min(network.image_size, max(pixels.shape[1:3]))
+            originals = [to_unit(batch) for batch in _batches(network, pixels, size=side)]
     return np.concatenate(originals), np.concatenate(reconstructions), np.concatenate(errors)
 
 
