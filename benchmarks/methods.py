@@ -2,8 +2,8 @@
 
 Methods on features cluster those of the frozen encoder of recipe ``pretrained``, of images as large
 as it takes them: k-means and the consensus with each value brought to mean 0 and variance 1, as the
-recipe itself does, UMAP as they come. They are computed once for a set, and their time counts for
-every method.
+recipe itself does, UMAP as they come. Features and UMAP are computed once for a set, and their
+time counts for every method.
 """
 
 from __future__ import annotations
@@ -148,19 +148,6 @@ def umap_gmm(data: Set, seed: int) -> Found:
 # -- on the features of the frozen encoder ---------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class OnFeatures:
-    """A way to find k clusters of features (n, d) by a seed."""
-
-    find: Callable[[Points, int, int], Found]
-
-    def __call__(self, data: Set, seed: int) -> Found:
-        features, minutes = features_of(data)
-        started = time.monotonic()
-        found = self.find(features, data.k, seed)
-        return replace(found, minutes=minutes + (time.monotonic() - started) / 60)
-
-
 @lru_cache(maxsize=1)
 def features_of(data: Set) -> tuple[Points, float]:
     """Features (n, d) of a set's images by the encoder of ``pretrained``, and the minutes."""
@@ -172,6 +159,32 @@ def features_of(data: Set) -> tuple[Points, float]:
     size = completed(ours, encoder, pixels.shape, in_files=data.folder is not None).image_size
     features = encode_frozen(encoder, pixels, size)
     return features, (time.monotonic() - started) / 60
+
+
+@lru_cache(maxsize=8)
+def embedded(data: Set, seed: int) -> tuple[Points, float]:
+    """UMAP of the features to ten dimensions, and the minutes from the images to it."""
+    import umap  # an extra of this benchmark alone
+
+    features, minutes = features_of(data)
+    started = time.monotonic()
+    mapper = umap.UMAP(n_components=10, n_neighbors=30, min_dist=0.0, random_state=seed, n_jobs=1)
+    points = np.asarray(mapper.fit_transform(features), np.float32)
+    return points, minutes + (time.monotonic() - started) / 60
+
+
+@dataclass(frozen=True)
+class OnFeatures:
+    """A way to find k clusters of points (n, d) by a seed, and where the points come from."""
+
+    find: Callable[[Points, int, int], Found]
+    points: Callable[[Set, int], tuple[Points, float]] = lambda data, seed: features_of(data)
+
+    def __call__(self, data: Set, seed: int) -> Found:
+        points, minutes = self.points(data, seed)
+        started = time.monotonic()
+        found = self.find(points, data.k, seed)
+        return replace(found, minutes=minutes + (time.monotonic() - started) / 60)
 
 
 def standardised(features: Points) -> Points:
@@ -190,25 +203,16 @@ def consensus(features: Points, k: int, seed: int) -> Found:
     return Found(found.labels, found.confidence)
 
 
-def reduced_by_umap(features: Points, seed: int) -> Points:
-    import umap  # an extra of this benchmark alone
-
-    mapper = umap.UMAP(n_components=10, n_neighbors=30, min_dist=0.0, random_state=seed, n_jobs=1)
-    return np.asarray(mapper.fit_transform(features), np.float32)
-
-
-def umap_mixture(features: Points, k: int, seed: int) -> Found:
-    points = reduced_by_umap(features, seed)
+def mixture(points: Points, k: int, seed: int) -> Found:
     shares = GaussianMixture(k, n_init=3, random_state=seed).fit(points).predict_proba(points)
     return Found(shares.argmax(1), shares.max(1).astype(np.float32))
 
 
-def umap_hdbscan(features: Points, k: int, seed: int) -> Found:
+def hdbscan(points: Points, k: int, seed: int) -> Found:
     """HDBSCAN finds the number of clusters itself, each of a hundredth of the images or more.
 
     What it calls noise goes to the cluster of the nearest image that is none.
     """
-    points = reduced_by_umap(features, seed)
     labels = HDBSCAN(min_cluster_size=max(10, len(points) // 100), copy=True).fit_predict(points)
     noise = labels < 0
     if noise.any() and not noise.all():
@@ -240,8 +244,8 @@ METHODS: dict[str, Method] = {
     "pretrained": recipe("pretrained"),
     "features, k-means": OnFeatures(kmeans),
     "features, consensus": OnFeatures(consensus),
-    "features, UMAP, mixture": OnFeatures(umap_mixture),
-    "features, UMAP, HDBSCAN": OnFeatures(umap_hdbscan),
+    "features, UMAP, mixture": OnFeatures(mixture, embedded),
+    "features, UMAP, HDBSCAN": OnFeatures(hdbscan, embedded),
     "hybrid, 8 + 3 epochs": recipe("hybrid", epochs=8, label_epochs=3),
     "hybrid, 60 + 6 epochs": recipe("hybrid", epochs=60, label_epochs=6),
     "baseline, 20 epochs": recipe("baseline", **SHORT),
