@@ -13,12 +13,13 @@ from support import far_groups, give_memory, numbered_by_size, refused
 
 from aeclust import memory
 from aeclust.clusters import clusterers
+from aeclust.clusters.chain import ENSEMBLES
 from aeclust.clusters.clusterers import check_count, cluster, numbers_by_size
 from aeclust.recipe import choices
 
 Array = NDArray[Any]
 # those that `cluster` knows: a consensus is made of them by `cluster_latents`
-SINGLE = [name for name in choices("clusterer") if name != "consensus"]
+SINGLE = [name for name in choices("clusterer") if name not in ENSEMBLES]
 
 each_clusterer = pytest.mark.parametrize("clusterer", SINGLE)
 

@@ -15,7 +15,7 @@ from support import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
 
 from aeclust import artifact as artifacts
 from aeclust.clusters import clusterers, reduction
-from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.chain import ENSEMBLES, Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.consensus import Member
 from aeclust.clusters.reduction import reduce
@@ -104,7 +104,7 @@ def test_every_clusterer_can_be_asked_for(cli: Cli, full_run: RunFolder, cluster
     labels = labels_of(full_run)
     assert labels.recipe["clusterer"] == clusterer
     assert set(labels.arrays["labels"].tolist()) == {0, 1, 2}
-    voted = clusterer == "consensus"
+    voted = clusterer in ENSEMBLES
     assert ("shares" in labels.arrays) is voted
     assert (labels.details["agreement"] is not None) is voted
     assert bool(labels.details["members"]) is voted
