@@ -123,7 +123,7 @@ def train_heads(
         wanted = (_SHARPNESS * (logs[0] + logs[1]) - sizes.clamp(min=_TINY).log()).softmax(2)
         slopes = [(share - wanted) * (_SHARPNESS / pairs) for share in shares]
         gradients = [
-            sum(side.T @ slope for side, slope in zip(sides, slopes, strict=True)),
+            sum(_products(side.T, slope) for side, slope in zip(sides, slopes, strict=True)),
             sum(slope.sum(1, keepdim=True) for slope in slopes),
         ]
         _adamw(values, gradients, moments, step)
@@ -132,7 +132,14 @@ def train_heads(
 
 
 def _logits(heads: Heads, inputs: torch.Tensor) -> torch.Tensor:
-    return inputs @ heads.weights + heads.biases
+    return _products(inputs, heads.weights) + heads.biases
+
+
+def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The product (h, n, k) of a matrix (n, d) with each of others (h, d, k), all at once."""
+    heads, rows, k = right.shape
+    flat = left @ right.permute(1, 0, 2).reshape(rows, heads * k)
+    return flat.view(len(left), heads, k).permute(1, 0, 2)
 
 
 def _adamw(
