@@ -49,7 +49,7 @@ def embed_features(
         pictures = dataclasses.replace(pictures, size=RECIPE.image_size)
     if not force and folder.exists():
         begun = folder.manifest()
-        if not begun.vectors or begun.pictures != pictures:
+        if not begun.vectors or _of_pictures(begun.pictures) != _of_pictures(pictures):
             raise _other_run(folder)
         if begun.source == source and _untouched(context, begun):
             return embed(context)
@@ -86,12 +86,13 @@ def _untouched(context: Context, manifest: Manifest) -> bool:
 
 def _same(former: Manifest, manifest: Manifest) -> bool:
     """Whether a run is of these vectors already, wherever they lie."""
+    one, other = ((m.data_digest, m.recipe, _of_pictures(m.pictures)) for m in (former, manifest))
+    return one == other
 
-    def decisive(each: Manifest) -> tuple[object, ...]:
-        pictures = each.pictures and dataclasses.replace(each.pictures, skip_bad=False)
-        return each.data_digest, each.recipe, pictures
 
-    return decisive(former) == decisive(manifest)
+def _of_pictures(pictures: Source | None) -> Source | None:
+    """What says which images the vectors were made of: not what was done about broken ones."""
+    return pictures and dataclasses.replace(pictures, skip_bad=False)
 
 
 def _other_run(folder: RunFolder) -> InputError:

@@ -112,7 +112,7 @@ def train(
         if encoder.image_size and is_files(source.location):
             source = dataclasses.replace(source, size=encoder.image_size)
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
-    if folder.exists() and not (resume or learn_on or force):  # before images are read
+    if team.leads and folder.exists() and not (resume or learn_on or force):
         raise _run_is_here(folder)
     if former is None:
         images = load_images(context, source, preview=True)

@@ -108,6 +108,10 @@ def test_collapsed_members_are_named() -> None:
         "spectral in 10 dimensions, gmm in 20 dimensions found fewer than 3 clusters and had no"
         " vote: 3 may be too many"
     ]
+    many = tuple(Member(f"head {i}", 0.0, collapsed=True) for i in range(4))
+    assert doubts_of(clustering((40, 60), agreement=0.9, members=(GOOD, *many))) == [
+        "4 of 5 members found fewer than 2 clusters and had no vote: 2 may be too many"
+    ]
 
 
 @pytest.mark.parametrize(

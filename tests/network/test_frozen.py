@@ -81,6 +81,19 @@ def test_features_stand_for_the_images(network: Autoencoder) -> None:
     assert np.allclose(drawn[0][2], drawn[1][2], atol=1e-6)
 
 
+def test_images_are_shown_as_the_encoder_sees_them_above_what_is_drawn(
+    network: Autoencoder,
+) -> None:
+    large = IMAGES[:3].repeat(2, 1).repeat(2, 2)  # every pixel four times, of the same mean
+    originals, drawn, errors = inference.reconstruct(network, large)
+    side = min(RECIPE.image_size, large.shape[1])
+    assert (originals.shape, drawn.shape) == ((3, side, side, 3), (3, 8, 8, 3))
+    # the error is that of the size that is drawn
+    small = large.reshape(3, 8, -1, 8, large.shape[1] // 8, 3).mean((2, 4)) / 255
+    by_hand = ((2 * (drawn - small)) ** 2).mean((1, 2, 3))
+    assert np.allclose(errors, by_hand, rtol=0.05)
+
+
 def test_without_an_encoder_features_alone_are_taken() -> None:
     network = build(RECIPE, 3, seed=0)
     assert inference.embed(network, FEATURES).shape == (60, WIDTH)

@@ -126,6 +126,16 @@ def test_force_makes_the_same_bytes_again(cli: Cli, clip: Path, photos: Path) ->
     assert bytes_of(run.path, "*.h5") == before
 
 
+def test_skipping_broken_photographs_makes_no_other_run(cli: Cli, clip: Path, photos: Path) -> None:
+    run = begun(cli, clip, photos)
+    before = bytes_of(run.path, "*.h5")
+    answered(cli("embed", "--features", clip, photos, "--skip-bad"))
+    assert bytes_of(run.path, "*.h5") == before
+    other = cli("embed", "--features", clip, "demo:digits")
+    assert other.error is not None
+    assert other.error.what == "another run is here already"
+
+
 def test_others_get_the_vote_of_their_neighbours(cli: Cli, clip: Path) -> None:
     begun(cli, clip)
     others, groups = far_groups([3, 3, 3], d=D, seed=6)

@@ -265,6 +265,15 @@ def test_so_many_checkpoints_are_kept(
         assert "finished already, nothing to do" in cli(*again, "--resume").err
 
 
+def test_a_run_that_is_here_is_said_before_images_are_read(cli: Cli, data: Data) -> None:
+    assert cli("train", data.images, *RECIPE, "--epochs", 1).code == 0
+    Path("other.npy").write_bytes(b"no array at all")
+    for more, what in ([], "a run is here already"), (["--force"], ""):
+        error = cli("train", "other.npy", *RECIPE, *more).error
+        assert error is not None
+        assert (error.what == what) is bool(what)
+
+
 def test_a_run_that_keeps_one_checkpoint_says_that_it_has_no_curve(cli: Cli, data: Data) -> None:
     assert cli("train", data.images, *RECIPE, "--keep-checkpoints", "last").code == 0
     assert RUN.checkpoints() == [11]
