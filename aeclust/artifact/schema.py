@@ -40,7 +40,7 @@ _TABLE = {
     "labels": (
         "labels int64 n, confidence float32 n, ids ids n, fingerprints uint64 n, "
         "references int64 m, "
-        "shares? float32 nk, embedding? float32 ne"
+        "shares? float32 nk, embedding? float32 ne, known? int64 n, pairs? int64 qt"
     ),
     "features": "features float32 nd, fingerprints uint64 n",
     "embedding": "embedding float32 ne, ids ids n",
@@ -66,11 +66,13 @@ def _datasets(text: str) -> dict[str, _Dataset]:
 
 _SCHEMAS = {kind: _datasets(text) for kind, text in _TABLE.items()}
 
-# Axes that may have length 0: of files left out, and of views.
-_MAY_BE_EMPTY = "lv"
+# Axes that may have length 0: of files left out, of views, and of pairs.
+_MAY_BE_EMPTY = "lvq"
 
 # Datasets of row numbers, and of cluster numbers with the one that has a column for each cluster.
+# A label of -1 is no cluster, and so is the known label of an image that nobody knows.
 _ROW_NUMBERS = ("references", "view_rows")
+_NONE = {"labels": -1, "known": -1}
 _CLUSTERS = {"labels": ("labels", "shares"), "latents": ("view_clusters", "assignments")}
 
 
@@ -203,15 +205,26 @@ def _check_numbers(kind: str, shapes: Mapping[str, Shape], arrays: Mapping[str, 
     numbers, columns = _CLUSTERS[kind]
     rows = shapes[kind][1][0]
     k = shapes[columns][1][1] if columns in shapes else rows
-    if kind == "labels":  # of which every cluster has an image
+    limits = {**dict.fromkeys(_ROW_NUMBERS, rows), numbers: k}
+    if kind == "labels":
         used = int(arrays["labels"].max()) + 1
         if columns in shapes and k != used:
             raise ContentError(f"{columns!r} has {k} columns for {used} clusters")
-        k = min(k, rows)
-    for name, limit in {**dict.fromkeys(_ROW_NUMBERS, rows), numbers: k}.items():
-        values = arrays.get(name, np.empty(0))
-        if values.size and not 0 <= values.min() <= values.max() < limit:
-            raise ContentError(f"{name!r} has numbers outside 0 to {limit - 1}")
+        limits |= {"labels": min(k, rows), "known": max(used, 1), **_pair_limits(arrays, rows)}
+    for name, limit in limits.items():
+        values, least = arrays.get(name, np.empty(0)), _NONE.get(name, 0)
+        if values.size and not least <= values.min() <= values.max() < limit:
+            raise ContentError(f"{name!r} has numbers outside {least} to {limit - 1}")
+
+
+def _pair_limits(arrays: Mapping[str, Array], rows: int) -> dict[str, int]:
+    """Pairs (q, 3) are two rows and whether these belong together, which is 0 or 1."""
+    pairs = arrays.get("pairs")
+    if pairs is None:
+        return {}
+    if pairs.shape[1] != 3 or (pairs.size and not 0 <= pairs[:, 2].min() <= pairs[:, 2].max() <= 1):
+        raise ContentError("'pairs' has other columns than two rows, and 0 or 1")
+    return {"pairs": max(rows, 2)}
 
 
 def check_values(arrays: Mapping[str, Array]) -> None:

@@ -15,13 +15,14 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
+import typer.main
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ParameterInfo
 
 Handler = TypeVar("Handler", bound=Callable[..., None])
 
-WORK, LOOK, SHARE, CHECK = "Work", "Look", "Share", "Check"
-COMMAND_PANELS = (WORK, LOOK, SHARE, CHECK)
+WORK, LOOK, CORRECT, SHARE, CHECK = "Work", "Look", "Correct", "Share", "Check"
+COMMAND_PANELS = (WORK, LOOK, CORRECT, SHARE, CHECK)
 IMAGES, TRAINING, CLUSTERING = "Images", "Training", "Clustering"
 KNOWN, OUTPUT, COMPUTING = "Known labels", "Output", "Computing"
 OPTION = "option"  # the key of a field's metadata
@@ -44,12 +45,16 @@ class Command(TyperCommand):
         return params
 
 
-class Commands(TyperGroup):
-    """The commands, panel after panel whatever the order they are written in."""
+class Verbs(TyperGroup):
+    """Commands of a command."""
 
     def get_params(self, ctx: Any) -> Any:
         """As typer's."""
         return _without_types(super().get_params(ctx))
+
+
+class Commands(Verbs):
+    """The commands, panel after panel whatever the order they are written in."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of their panels."""
@@ -96,10 +101,25 @@ def _app(
     pass
 
 
-def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]:
+def verbs(panel: str, name: str, text: str) -> typer.Typer:
+    """A command in a panel of the help that has commands of its own, such as ``edit merge``."""
+    group = typer.Typer(
+        cls=Verbs,
+        help=text,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.add_typer(group, name=name, rich_help_panel=panel)
+    return group
+
+
+def command(
+    panel: str, name: str | None = None, *, of: typer.Typer = app
+) -> Callable[[Handler], Handler]:
     """Make a function a command in a panel of the help; its docstring ends with examples.
 
-    Its parameters are annotated options, and dataclasses whose fields are.
+    Its parameters are annotated options, and dataclasses whose fields are. It is one of `of`,
+    which :func:`verbs` made, or of the application itself.
     """
 
     def register(handler: Handler) -> Handler:
@@ -122,10 +142,22 @@ def command(panel: str, name: str | None = None) -> Callable[[Handler], Handler]
         run.__name__, run.__doc__ = handler.__name__, handler.__doc__
         run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         run.__annotations__ = {option.name: option.annotation for option in options}
-        app.command(name, cls=Command, rich_help_panel=panel)(run)
+        of.command(name, cls=Command, rich_help_panel=panel if of is app else None)(run)
         return handler
 
     return register
+
+
+def all_commands() -> dict[str, Any]:
+    """Every command by its name, in the order of the help; verbs as ``edit merge``."""
+    whole: Any = typer.main.get_command(app)
+    found: dict[str, Any] = {}
+    for name in whole.list_commands(None):
+        each = whole.commands[name]
+        found |= {f"{name} {verb}": sub for verb, sub in getattr(each, "commands", {}).items()}
+        if not hasattr(each, "commands"):
+            found[name] = each
+    return found
 
 
 def _options_of(group: Any) -> list[inspect.Parameter]:

@@ -11,13 +11,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import typer
-from typer.main import get_command
 
 from aeclust.cli import check, hints, look, share, streams, work  # noqa: F401 - their commands
-from aeclust.cli.app import app
+from aeclust.cli.app import all_commands, app
 from aeclust.cli.terminal import Terminated, terminable, write_line
 from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable
 from aeclust.recipe import FIELDS
@@ -88,7 +86,7 @@ def flag_of(setting: str, command: str = "") -> str:
     >>> flag_of("k"), flag_of("skip_bad"), flag_of("reduction", "train")
     ('-k', '--skip-bad', '--set reduction')
     """
-    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    commands = all_commands()
     flags: dict[str, str] = {}
     for name in (*commands, command):  # the command's own last
         if name == "train" == command:  # which has --set for what has no flag of its own
@@ -113,9 +111,9 @@ def _usage_text(error: typer.TyperException, words: Sequence[str]) -> str:
         expected = f"one of {', '.join(known)}"
         return InputError(f"is {value!r}", where=flag, expected=expected, mend=mend).line()
     if flag := getattr(error, "option_name", ""):
-        commands: Any = get_command(app)
-        flags = hints.flags_of({n: commands.commands[n] for n in commands.list_commands(context)})
-        command = context.info_name if context and context.info_name in flags else ""
+        flags = hints.flags_of(all_commands())
+        path = context.command_path.partition(" ")[2] if context else ""
+        command = path if path in flags else ""
         text, mend = error.message, hints.meant(flag, words, command, flags) or mend
     return f"{text.replace('Value error, ', '').rstrip('.')}; {mend}"
 
@@ -127,5 +125,6 @@ def _process() -> str:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """The name of the command that these arguments ask for."""
-    return next((word for word in arguments if not word.startswith("-")), "")
+    """The name of the command that these arguments ask for, with its verb if it has some."""
+    first, second = [*(word for word in arguments if not word.startswith("-")), "", ""][:2]
+    return f"{first} {second}" if f"{first} {second}" in all_commands() else first
