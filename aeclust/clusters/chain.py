@@ -13,6 +13,7 @@ from aeclust.clusters.consensus import Consensus, Member, agree, information, re
 from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
 from aeclust.clusters.indicators import EstimatedK, estimate_k
+from aeclust.clusters.known import Known, check_classes, steered
 from aeclust.clusters.mixtures import settle, temper
 from aeclust.clusters.neighbours import (
     NEIGHBOURS,
@@ -116,6 +117,7 @@ def cluster_latents(
     seed: int,
     assignments: Floats | None = None,
     views: Views | None = None,
+    known: Known | None = None,
     progress: Callback = lambda step: None,
 ) -> Clustering:
     """Cluster latents by a recipe's reduction and clusterer.
@@ -130,6 +132,9 @@ def cluster_latents(
         replace the members' outcome, unless a cluster has no image or that tells clearly more.
     views : Views, optional
         By the same network; only a consensus asks them.
+    known : Known, optional
+        Labels and pairs that steer: clusters that have a known class have its number, and known
+        images a confidence of 1. The other clusters have the numbers behind.
     progress : callable
         Takes the name of every step that begins.
 
@@ -141,8 +146,12 @@ def cluster_latents(
     ------
     InputError
         See :func:`aeclust.clusters.reduction.reduce` and
-        :func:`aeclust.clusters.clusterers.cluster`.
+        :func:`aeclust.clusters.clusterers.cluster`; and if there are more known classes than
+        clusters, or they contradict themselves.
     """
+    if known is not None:
+        known.check()
+        check_classes(known.count, recipe.k)
     notes: list[str] = []
     points = _reduced(latents, recipe, seed, notes.append, progress)
     estimate = None
@@ -150,6 +159,7 @@ def cluster_latents(
         progress("number of clusters")
         estimate = estimate_k(points, seed=seed)
     k = recipe.k if estimate is None else estimate.k
+    k = max(k, 0 if known is None else known.count)
     rows = references(len(latents), seed=seed)
     if recipe.clusterer == "heads":
         if len(rows) < len(points):
@@ -169,7 +179,8 @@ def cluster_latents(
         progress(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
         result = Clustering(labels=labels, points=points, references=rows, latents=latents, k=k)
-    return replace(result, substitutions=tuple(notes), estimate=estimate)
+    result = replace(result, substitutions=tuple(notes), estimate=estimate)
+    return result if known is None else steered(result, known)
 
 
 def _reduced(

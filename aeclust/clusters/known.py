@@ -1,0 +1,156 @@
+"""What somebody knows of some images: their classes, and which of them belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aeclust.clusters import Array, Ints
+from aeclust.errors import InputError
+from aeclust.recipe import AUTO_K
+
+if TYPE_CHECKING:
+    from aeclust.clusters.chain import Clustering
+
+
+def _no_pairs() -> Ints:
+    return np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Known labels of n images.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n,)
+        int64, -1 for images that nobody knows, else 0 to c - 1; each of these has an image.
+    same, different : ndarray of shape (q, 2) and (r, 2)
+        int64, rows of two images that belong to one cluster, or to two.
+    """
+
+    classes: Ints
+    same: Ints = field(default_factory=_no_pairs)
+    different: Ints = field(default_factory=_no_pairs)
+
+    @property
+    def count(self) -> int:
+        """The number c of classes."""
+        return int(self.classes.max(initial=-1)) + 1
+
+    @cached_property
+    def parts(self) -> Ints:
+        """A number (n,) for each image, equal ones for images that belong together by `same`."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        n, (a, b) = len(self.classes), self.same.T
+        graph = coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n))
+        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+    @cached_property
+    def closed(self) -> Known:
+        """The same, where all images know their class that belong together with one who does."""
+        of_part = np.full(len(self.classes), -1)
+        rows = np.flatnonzero(self.classes >= 0)
+        of_part[self.parts[rows]] = self.classes[rows]
+        return replace(self, classes=of_part[self.parts])
+
+    def check(self, ids: Array | None = None) -> None:
+        """Refuse what contradicts itself, with the ids (n,) of two images; rows without.
+
+        Raises
+        ------
+        InputError
+        """
+        found = self._contradiction()
+        if found is None:
+            return
+        *rows, what = found
+        one, other = (str(row if ids is None else ids[row]) for row in rows)
+        raise InputError(
+            f"{one!r} and {other!r} {what}",
+            expected="known labels and pairs that can all be true",
+            mend="correct one of them",
+        )
+
+    def _contradiction(self) -> tuple[int, int, str] | None:
+        """Two rows, and what is said of them that cannot be."""
+        rows = np.flatnonzero(self.classes >= 0)
+        rows = rows[np.lexsort((rows, self.classes[rows], self.parts[rows]))]
+        one, other = rows[:-1], rows[1:]
+        torn = self.parts[one] == self.parts[other]
+        torn &= self.classes[one] != self.classes[other]
+        if torn.any():
+            i = int(torn.argmax())
+            return int(one[i]), int(other[i]), "have different labels and are the same by the pairs"
+        a, b = self.different.T
+        joined = self.parts[a] == self.parts[b]
+        if joined.any():
+            i = int(joined.argmax())
+            return int(a[i]), int(b[i]), "are both the same and different by the pairs"
+        classes = self.closed.classes
+        alike = (classes[a] >= 0) & (classes[a] == classes[b])
+        if alike.any():
+            i = int(alike.argmax())
+            return int(a[i]), int(b[i]), "have one label and are different by a pair"
+        return None
+
+
+def check_classes(count: int, k: int) -> None:
+    """Refuse more known classes than clusters, of which there are as many as needed with auto.
+
+    Raises
+    ------
+    InputError
+    """
+    if k != AUTO_K and count > k:
+        raise InputError(
+            f"there are {count} kinds of known labels for {k} clusters",
+            where="`known`",
+            expected=f"at most {k}",
+            mend=f"raise `k` to {count} or more",
+        )
+
+
+def steered(result: Clustering, known: Known) -> Clustering:
+    """A clustering whose known images have their classes, which are the numbers of clusters.
+
+    Clusters that match a class best take its number; the others have the numbers behind, in the
+    order of before. Known images have a confidence of 1.
+    """
+    known, k = known.closed, result.k
+    rows = np.flatnonzero(known.classes >= 0)
+    if not len(rows):
+        return result
+    here = rows[result.labels[rows] >= 0]
+    number = _numbers(result.labels[here], known.classes[here], k, known.count)
+    labels = np.where(result.labels < 0, -1, number[result.labels])
+    labels[rows] = known.classes[rows]
+    sure = np.eye(k, dtype=np.float32)[known.classes[rows]]
+
+    def clamped(shares: Array | None) -> Array | None:
+        if shares is None:
+            return None
+        shares = np.ascontiguousarray(shares[:, np.argsort(number)])
+        shares[rows] = sure
+        return shares
+
+    posteriors, shares = clamped(result.probabilities), clamped(result.shares)
+    return replace(result, labels=labels, posteriors=posteriors, shares=shares)
+
+
+def _numbers(clusters: Ints, classes: Ints, k: int, count: int) -> Ints:
+    """The new number (k,) of each cluster, so that classes are the numbers of those they match."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((k, count))
+    np.add.at(table, (clusters, classes), 1)
+    matched, names = linear_sum_assignment(table, maximize=True)
+    number = np.full(k, -1)
+    number[matched] = names
+    number[number < 0] = np.arange(count, k)
+    return number
