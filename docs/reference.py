@@ -7,9 +7,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from typer.main import get_command
-
-from aeclust.cli.app import app
+from aeclust.cli.app import COMMAND_PANELS, all_commands, panel_of
 
 HEAD = """# Commands
 
@@ -29,16 +27,11 @@ flags changed; `aeclust train --config run.toml` trains it.
 
 def main() -> str:
     """The whole page."""
-    group = get_command(app)
-    context = group.make_context("aeclust", [], resilient_parsing=True)
     parts = [HEAD]
-    panel = ""
-    for name in group.list_commands(context):  # type: ignore[attr-defined]
-        command: Any = group.get_command(context, name)  # type: ignore[attr-defined]
-        if command.rich_help_panel != panel:
-            panel = command.rich_help_panel
-            parts.append(f"## {panel}\n")
-        parts.append(section(name, command))
+    for panel in COMMAND_PANELS:
+        names = [name for name in all_commands() if panel_of(name) == panel]
+        parts += [f"## {panel}\n"] * bool(names)
+        parts += [section(name, all_commands()[name]) for name in names]
     return "\n".join(parts)
 
 

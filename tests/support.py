@@ -32,6 +32,8 @@ COMMANDS = (
     "report", "evaluate", "info", "name", "export", "doctor",
 )  # fmt: skip
 
+TOP_COMMANDS = tuple(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS))
+
 # 11 epochs of four steps: a checkpoint after every epoch, and before the first
 RECIPE = ["--recipe", "baseline", "--set", "channels=4,8", "--set", "image_size=8"]
 RECIPE += ["--set", "reduction=pca:2", "--set", "clusterer=kmeans", "--lr", "1e-3"]
@@ -53,6 +55,12 @@ BACK = (
     "latents are made anew: going back to the end of the first phase, epoch 2, because the network"
     " has learnt 2 clusters since"
 )
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The command that the words behind ``aeclust`` ask for, with its verb if it has some."""
+    both = " ".join(words[:2])
+    return both if both in COMMANDS else words[0]
 
 
 class Streams(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pages import ROOT, blocks, have_few, lines_of, type_line
 from PIL import Image
-from support import COMMANDS, far_groups, make_images
+from support import COMMANDS, command_of, far_groups, make_images
 
 from aeclust.clusters.scores import score
 from aeclust.images import demo
@@ -125,7 +125,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_has_examples() -> None:
     assert len(EXAMPLES) > 30
-    assert {line.split()[1] for line in EXAMPLES} == set(COMMANDS)
+    assert {command_of(line.split()[1:]) for line in EXAMPLES} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

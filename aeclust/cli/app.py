@@ -150,14 +150,23 @@ def command(
 
 def all_commands() -> dict[str, Any]:
     """Every command by its name, in the order of the help; verbs as ``edit merge``."""
-    whole: Any = typer.main.get_command(app)
     found: dict[str, Any] = {}
-    for name in whole.list_commands(None):
-        each = whole.commands[name]
+    for name, each in top_commands().items():
         found |= {f"{name} {verb}": sub for verb, sub in getattr(each, "commands", {}).items()}
         if not hasattr(each, "commands"):
             found[name] = each
     return found
+
+
+def top_commands() -> dict[str, Any]:
+    """What stands behind ``aeclust``, in the order of the help: commands, and those with verbs."""
+    whole: Any = typer.main.get_command(app)
+    return {name: whole.commands[name] for name in whole.list_commands(None)}
+
+
+def panel_of(name: str) -> str:
+    """The panel of the help that a command stands in, or the one that it is a verb of."""
+    return str(top_commands()[name.partition(" ")[0]].rich_help_panel)
 
 
 def _options_of(group: Any) -> list[inspect.Parameter]:

@@ -10,24 +10,21 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support import COMMANDS, Cli, one_error
-from typer.main import get_command
+from support import COMMANDS, TOP_COMMANDS, Cli, command_of, one_error
 
 from aeclust.cli import main
-from aeclust.cli.app import COMMAND_PANELS, app
+from aeclust.cli.app import COMMAND_PANELS, all_commands, top_commands
 from aeclust.cli.hints import _ELSEWHERE, flags_of, meant
 from aeclust.recipe import RECIPES, choices
 
 DOCS = Path(__file__).parents[2] / "docs"
-GROUP: Any = get_command(app)
-TOP = GROUP.make_context("aeclust", [], resilient_parsing=True)
+ALL = all_commands()
 EXAMPLES = [
     (name, line)
-    for name in GROUP.list_commands(TOP)
-    for line in inspect.cleandoc(GROUP.commands[name].help).split("\n")
+    for name, command in ALL.items()
+    for line in inspect.cleandoc(command.help).split("\n")
     if line.startswith("aeclust ")
 ]
 
@@ -36,15 +33,15 @@ EXAMPLES = [
 
 
 def test_every_command_stands_in_a_panel_and_these_in_order() -> None:
-    panels = [GROUP.commands[name].rich_help_panel for name in GROUP.list_commands(TOP)]
+    panels = [command.rich_help_panel for command in top_commands().values()]
     assert set(panels) <= set(COMMAND_PANELS)
     assert panels == sorted(panels, key=COMMAND_PANELS.index)
-    assert set(GROUP.list_commands(TOP)) == set(COMMANDS)
+    assert set(ALL) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_stands_in_a_panel_and_is_explained(name: str) -> None:
-    command = GROUP.commands[name]
+    command = ALL[name]
     for param in command.get_params(command.make_context(name, [], resilient_parsing=True)):
         assert param.help, param.name
         assert param.help.rstrip().endswith("."), param.name
@@ -63,21 +60,21 @@ def test_every_example_is_a_request_that_the_commands_take(name: str, line: str)
     for part in re.split(r"[|<>]", line):
         words = shlex.split(part)
         if words[0] == "aeclust":
-            asked.append(words[1])
+            asked.append(command_of(words[1:]))
             # a resilient parser would take anything
-            command = GROUP.commands[words[1]]
-            arguments = ["x" if word == "-" else word for word in words[2:]]
-            command.make_context(words[1], arguments)
+            arguments = words[1 + len(asked[-1].split()) :]
+            arguments = ["x" if word == "-" else word for word in arguments]
+            ALL[asked[-1]].make_context(asked[-1], arguments)
     assert name in asked
 
 
 @pytest.mark.parametrize("columns", [80, 100])
-@pytest.mark.parametrize("name", ["", *COMMANDS])
+@pytest.mark.parametrize("name", ["", *TOP_COMMANDS, *(name for name in COMMANDS if " " in name)])
 def test_help_fits_the_screen(
     cli: Cli, name: str, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    code, out, err = cli(*filter(None, [name]), "--help")
+    code, out, err = cli(*name.split(), "--help")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= columns
     assert "\x1b" not in out
@@ -182,7 +179,7 @@ def test_a_near_miss_is_answered_with_what_was_meant(
 
 
 def test_what_other_tools_call_it_is_a_flag_here() -> None:
-    flags = flags_of(GROUP.commands)
+    flags = flags_of(ALL)
     known = {flag for some in flags.values() for flag in some}
     for ours, names in _ELSEWHERE.items():
         first, _, rest = ours.partition(" ")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import BY_COLOUR, COMMANDS, RECIPE, TWO_PHASES, Cli, Data, check_error
+from support import BY_COLOUR, RECIPE, TOP_COMMANDS, TWO_PHASES, Cli, Data, check_error
 
 from aeclust.cli import main
 from aeclust.cli.terminal import Terminal
@@ -69,7 +69,7 @@ def test_a_fresh_predict_loads_no_library_that_it_does_not_use(labelled: Path) -
 def test_help_names_every_command_and_the_first_run(cli: Cli) -> None:
     code, out, err = cli("--help")
     assert (code, err) == (0, "")
-    assert all(f" {command} " in out for command in COMMANDS)
+    assert all(f" {command} " in out for command in TOP_COMMANDS)
     assert "aeclust train && aeclust predict > submission.csv" in out
 
 
