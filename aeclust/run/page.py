@@ -32,6 +32,7 @@ from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
+from aeclust.show.report import Reconstructed, Report, Shown
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
@@ -80,7 +81,7 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
     return Reported(file, len(text), gathered.shape[0], len(gathered.picks))
 
 
-def gather(context: Context) -> pages.Report:
+def gather(context: Context) -> Report:
     """What the page shows; of the images only those that are on it are read."""
     manifest = context.folder.manifest()
     labelled = current_labels(context, manifest)
@@ -100,7 +101,7 @@ def gather(context: Context) -> pages.Report:
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
     unfinished = context.folder.unfinished(manifest)
-    return pages.Report(
+    return Report(
         data=called(manifest.source),
         shape=(len(labels), *manifest.shape[1:]),
         recipe=recipe,
@@ -138,7 +139,7 @@ def _shown(
     prediction: Prediction,
     rows: NDArray[np.int64],
     side: int,
-) -> pages.Shown:
+) -> Shown:
     pictures: list[NDArray[np.uint8]] = []
     if not manifest.vectors or manifest.pictures is not None:
         for picture in pictures_at(context, manifest, prediction.present, rows):
@@ -146,7 +147,7 @@ def _shown(
             context.progress("thumbnails", len(pictures), len(rows))
     ids = [str(name) for name in prediction.ids[rows].tolist()]
     labels, confidence = prediction.labels[rows], prediction.confidence[rows]
-    return pages.Shown(rows, ids, labels, confidence, pictures)
+    return Shown(rows, ids, labels, confidence, pictures)
 
 
 def _reconstructed(
@@ -156,14 +157,14 @@ def _reconstructed(
     network: Autoencoder,
     picked: Sequence[picks.Picks],
     latents: NDArray[Any],
-) -> pages.Reconstructed:
+) -> Reconstructed:
     """The most typical images of each cluster."""
     most = pages.MOST_RECONSTRUCTIONS
     each = 2 if 2 * len(picked) <= most else 1
     rows = np.concatenate([pick.typical[:each] for pick in picked])[:most]
     pixels = pixels_at(context, manifest, prediction.present, rows)
     drawn = inference.reconstruct(network, pixels, latents[rows])
-    return pages.Reconstructed([str(name) for name in prediction.ids[rows].tolist()], *drawn)
+    return Reconstructed([str(name) for name in prediction.ids[rows].tolist()], *drawn)
 
 
 # -- what makes it again -----------------------------------------------------------------------

@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 
 from aeclust import seeds
 from aeclust.errors import printable
-from aeclust.recipe import Recipe
 from aeclust.show import plots, style, thumbnails
 from aeclust.show.palette import COLOURS, ON_DARK, SHAPES, marker
 from aeclust.show.picks import Picks
+from aeclust.show.report import Reconstructed, Report, Section, Shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from aeclust.clusters.curve import Curve
 
 LIMIT = 5_000_000  # bytes of a page: what mail takes as an attachment
 MOST_POINTS = 10_000
@@ -35,109 +33,10 @@ MOST_CLUSTERS = 60  # with a line and a gallery of their own, the largest ones
 MOST_RECONSTRUCTIONS = 12
 # characters for pictures; the map's tiles take what the rest leaves of the limit
 _GALLERY, _RECONSTRUCTIONS, _IDS = 1_200_000, 200_000, 1_000_000
+_SECTION_ROWS = 500_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
 _SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 144, 108  # larger ones fit into this room
 _GRID = 10_000  # steps from one side of the map to the other
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Some images and what is said of them.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (m,)
-        int64; their rows in the data, none twice.
-    ids : sequence of str
-    labels : ndarray of shape (m,)
-        int64, their clusters.
-    confidence : ndarray of shape (m,)
-        In [0, 1].
-    pictures : sequence of ndarray of shape (h, w, c)
-        uint8, each of its own shape; c is 1 or 3. None at all where there is nothing to look at.
-    """
-
-    rows: NDArray[np.int64]
-    ids: Sequence[str]
-    labels: NDArray[np.int64]
-    confidence: NDArray[np.floating[Any]]
-    pictures: Sequence[NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class Reconstructed:
-    """Some images and what the network makes of them.
-
-    Attributes
-    ----------
-    ids : sequence of str
-    originals, copies : ndarray of shape (m, h, w, c)
-        Float in [0, 1].
-    errors : ndarray of shape (m,)
-        Mean squared errors in [-1, 1] units.
-    """
-
-    ids: Sequence[str]
-    originals: NDArray[np.floating[Any]]
-    copies: NDArray[np.floating[Any]]
-    errors: NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is on the page.
-
-    Attributes
-    ----------
-    data : str
-        What the images are called, without a path.
-    shape : tuple of int
-        Of all images, (n, h, w, c); of vectors (n, d).
-    recipe : Recipe
-        That of the labels.
-    agreement, view_agreement : float or None
-        Of the members with the labels, and of the clusters of random views; in [0, 1].
-    points : ndarray of shape (m, 2)
-        The embedding of `mapped`, finite; m at least 1.
-    note : str
-        How the embedding came to be.
-    picks : sequence of Picks
-        Of every cluster.
-    gallery : Shown
-        All images of the picks that are :func:`shown`.
-    reconstructed : Reconstructed or None
-        None without a network.
-    losses : sequence of (int, float)
-        Epochs, ascending, and the loss of each.
-    curve : Curve or None
-        None if it has not been measured.
-    names : mapping of int to str
-        Of clusters that have one.
-    commands : sequence of str
-        What makes the run again.
-    """
-
-    data: str
-    shape: tuple[int, ...]
-    recipe: Recipe
-    seed: int
-    agreement: float | None
-    view_agreement: float | None
-    members: Mapping[str, float]
-    warnings: Sequence[str]
-    substitutions: Sequence[str]
-    points: NDArray[np.floating[Any]]
-    mapped: Shown
-    note: str
-    picks: Sequence[Picks]
-    gallery: Shown
-    reconstructed: Reconstructed | None
-    losses: Sequence[tuple[int, float]]
-    curve: Curve | None
-    names: Mapping[int, str]
-    digests: Mapping[str, str]
-    versions: Mapping[str, str]
-    commands: Sequence[str]
 
 
 def page(report: Report) -> str:
@@ -171,6 +70,7 @@ def page(report: Report) -> str:
         "sizes": [pick.size for pick in report.picks],
         "mean_confidence": sum(p.size * p.confidence for p in report.picks) / report.shape[0],
         "gallery": _gallery(report, groups),
+        "sections": _sections(report.sections),
         "reconstructions": _reconstructions(report.reconstructed),
         "charts": _charts(report),
         "recipe": {name: _word(value) for name, value in report.recipe.to_json().items()},
@@ -297,6 +197,35 @@ def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dic
     ]
 
 
+class _Row(NamedTuple):
+    """Images of a section with what is said of them."""
+
+    caption: str
+    pictures: list[tuple[_Picture, float]]
+
+
+def _sections(sections: Sequence[Section]) -> list[tuple[Section, str, list[_Row]]]:
+    """Of each section its figure as a data URI, and its rows."""
+    shown = [images for section in sections for _, images in section.rows]
+    pictures = iter(_alike(shown, _SECTION_ROWS))
+    made = []
+    for section in sections:
+        uri = "" if section.figure is None else _svg_uri(section.figure.encode())
+        rows = [
+            _Row(text, list(zip(next(pictures), images.confidence.tolist(), strict=True)))
+            for text, images in section.rows
+        ]
+        made.append((section, uri, rows))
+    return made
+
+
+def _alike(shown: Sequence[Shown], budget: int) -> list[list[_Picture]]:
+    """Pictures of several lots of images, all of one quality."""
+    ids = [name for images in shown for name in images.ids]
+    made = iter(_pictures(ids, [each for images in shown for each in images.pictures], budget))
+    return [[next(made) for _ in images.ids] for images in shown]
+
+
 def _reconstructions(made: Reconstructed | None) -> list[tuple[_Picture, _Picture, float]]:
     """Original, reconstruction and error of each."""
     if made is None:
@@ -347,8 +276,11 @@ def _word(value: object) -> str:
 
 
 def _svg(figure: Figure) -> str:
-    text = base64.b64encode(style.encoded(figure, "svg", transparent=True)).decode()
-    return f"data:image/svg+xml;base64,{text}"
+    return _svg_uri(style.encoded(figure, "svg", transparent=True))
+
+
+def _svg_uri(picture: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
 
 
 def _json(value: object) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 from aeclust import recipe as recipes
 from aeclust.show import page as pages
 from aeclust.show import picks as choice
-from aeclust.show.page import Reconstructed, Report, Shown
+from aeclust.show.report import Reconstructed, Report, Shown
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
 EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"

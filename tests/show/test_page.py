@@ -24,6 +24,7 @@ from aeclust.show import page as pages
 from aeclust.show import palette, thumbnails
 from aeclust.show import picks as choice
 from aeclust.show.page import page
+from aeclust.show.report import Section, Shown
 
 # -- what is on the page -----------------------------------------------------------------------
 
@@ -162,6 +163,22 @@ def test_the_curve_is_drawn_where_there_is_one_and_asked_for_where_not() -> None
     assert "accuracy" not in text
     assert "MSE 0.5000 after epoch 0" in text
     assert "after epoch 20" not in text
+
+
+def test_sections_of_others_have_a_figure_and_rows_of_images() -> None:
+    pair = Shown(np.arange(2), ["a.jpg", "b.jpg"], np.zeros(2, int), np.ones(2), flat(SHAPES[:2]))
+    picture = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+    sections = [
+        Section("Duplicates", "Two of one.", rows=[("exact", pair), ("near", pair)]),
+        Section("Which k", "Nine fits.", figure=picture, words="a line that falls"),
+    ]
+    parsed = Parsed(page(make_report(sections=sections, remarks=["steered by 20 labels"])))
+    assert "photos · recipe hybrid · seed 7 · steered by 20 labels" in parsed.text
+    assert "Two of one. exacta.jpg 1.00b.jpg 1.00" in parsed.text
+    links = {a["href"]: text for a, text in parsed.all("a")}
+    assert (links["#section-0"], links["#section-1"]) == ("Duplicates", "Which k")
+    (drawn,) = [a["src"] for a, _ in parsed.all("img") if a["alt"] == "a line that falls"]
+    assert base64.b64decode(str(drawn).partition(",")[2]).decode() == picture
 
 
 # -- what cannot happen on it ------------------------------------------------------------------
@@ -341,7 +358,7 @@ def test_large_pictures_fit_into_a_room_and_small_ones_are_enlarged() -> None:
     images = flat(SHAPES)
     rows = np.arange(6)
     pick = choice.Picks(0, 6, 0.5, rows[:2], rows[2:4], rows[4:])
-    shown = pages.Shown(rows, [f"{i}.jpg" for i in rows], 0 * rows, rows / 6, images)
+    shown = Shown(rows, [f"{i}.jpg" for i in rows], 0 * rows, rows / 6, images)
     made = make_report(6, 1, picks=[pick], gallery=shown, mapped=shown)
     parsed = Parsed(page(made))
     drawn = [a for a, _ in parsed.all("img")][:6]

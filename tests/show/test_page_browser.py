@@ -11,8 +11,9 @@ import pytest
 from browser import FRAME, PROGRAM, Browser, browser
 from reports import EVIL, EVIL_SEEN, make_report, sizes_of
 
-from aeclust.show.page import Shown, page
+from aeclust.show.page import page
 from aeclust.show.picks import Picks
+from aeclust.show.report import Shown
 
 pytestmark = pytest.mark.skipif(
     not PROGRAM, reason="no Chromium or Chrome is installed (Debian: apt-get install chromium)"
