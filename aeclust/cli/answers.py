@@ -75,7 +75,10 @@ def clusters_answer(file: Path, made: Made) -> Answer:
     """Sizes of clusters, and how sure they are."""
     import numpy as np
 
+    from aeclust.run.steering import steered_by
+
     arrays, details = made.artifact.arrays, made.artifact.details
+    steered = steered_by(made.artifact)
     sizes = np.bincount(arrays["labels"]).tolist()
     confidence = float(arrays["confidence"].mean())
     agreement, views = details.get("agreement"), details.get("view_agreement")
@@ -84,6 +87,7 @@ def clusters_answer(file: Path, made: Made) -> Answer:
         f" mean confidence {confidence:.3f}"
         + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
         + ("" if views is None else f", of random views {views:.3f}")
+        + (f"; {steered}" if steered else "")
         + _FRESH * made.fresh,
         {
             "file": str(file),
@@ -94,6 +98,7 @@ def clusters_answer(file: Path, made: Made) -> Answer:
             "view_agreement": views,
             "members": details.get("members", {}),
             "warnings": details.get("warnings", []),
+            "steered_by": details.get("known"),
             "made": not made.fresh,
         },
     )

@@ -24,7 +24,7 @@ DATA = (
     " demo:scenes, demo:scenes-val, demo:digits"
 )
 DEFAULT_RUN = Path("aeclust-run")
-_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth"}
+_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known"}
 
 
 def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
@@ -141,6 +141,17 @@ TrueLabels = Annotated[
 KnownLabels = Annotated[
     str | None,
     option(KNOWN, f"A few known labels to name the clusters by: {_TEXTS}", "FILE", **_LABELS),
+]
+Steering = Annotated[
+    list[str] | None,
+    option(
+        KNOWN,
+        "Labels of some images that steer: a CSV of id,label with any text or number, of pairs"
+        " a,b,same|different, or of both; .npy, .npz, .h5. May be given several times.",
+        "FILE",
+        "--known",
+        **_LABELS | {"callback": _locations},
+    ),
 ]
 LabelsFile = Annotated[
     str,

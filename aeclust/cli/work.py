@@ -141,6 +141,7 @@ def embed(
 def cluster(
     *,
     clustering: options.Clustering,
+    known: options.Steering = None,
     output: options.Output = None,
     force: options.Force = False,
     seed: options.RunSeed = None,
@@ -151,6 +152,7 @@ def cluster(
     aeclust cluster -k 3
     aeclust cluster -k auto
     aeclust cluster --reduction pca:50 --clusterer kmeans
+    aeclust cluster --known known.csv
     """
     with (
         streams.writable(output, ".h5") as target,
@@ -159,7 +161,9 @@ def cluster(
         from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
 
-        made = cluster_run(context, overrides=clustering.given(), seed=seed, force=force)
+        made = cluster_run(
+            context, overrides=clustering.given(), known=known or (), seed=seed, force=force
+        )
         file = setup.copy_to(context.folder.labels_file, target)
         setup.reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
         if not made.fresh:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aeclust.clusters import Array, Ints
+from aeclust.clusters import Array, Floats, Ints
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K
 
@@ -100,19 +102,19 @@ class Known:
         return None
 
 
-def check_classes(count: int, k: int) -> None:
+def check_classes(kinds: int, k: int) -> None:
     """Refuse more known classes than clusters, of which there are as many as needed with auto.
 
     Raises
     ------
     InputError
     """
-    if k != AUTO_K and count > k:
+    if k != AUTO_K and kinds > k:
         raise InputError(
-            f"there are {count} kinds of known labels for {k} clusters",
+            f"there are {kinds} kinds of known labels for {k} clusters",
             where="`known`",
             expected=f"at most {k}",
-            mend=f"raise `k` to {count} or more",
+            mend=f"raise `k` to {kinds} or more",
         )
 
 
@@ -128,29 +130,44 @@ def steered(result: Clustering, known: Known) -> Clustering:
         return result
     here = rows[result.labels[rows] >= 0]
     number = _numbers(result.labels[here], known.classes[here], k, known.count)
-    labels = np.where(result.labels < 0, -1, number[result.labels])
+    result = with_numbers(result, number)
+    labels, shares, posteriors = result.labels.copy(), result.shares, result.probabilities.copy()
     labels[rows] = known.classes[rows]
-    sure = np.eye(k, dtype=np.float32)[known.classes[rows]]
-
-    def clamped(shares: Array | None) -> Array | None:
-        if shares is None:
-            return None
-        shares = np.ascontiguousarray(shares[:, np.argsort(number)])
+    sure = np.eye(posteriors.shape[1], dtype=np.float32)[known.classes[rows]]
+    posteriors[rows] = sure
+    if shares is not None:
+        shares = shares.copy()
         shares[rows] = sure
-        return shares
-
-    posteriors, shares = clamped(result.probabilities), clamped(result.shares)
     return replace(result, labels=labels, posteriors=posteriors, shares=shares)
 
 
-def _numbers(clusters: Ints, classes: Ints, k: int, count: int) -> Ints:
+def _numbers(clusters: Ints, classes: Ints, k: int, classes_in_all: int) -> Ints:
     """The new number (k,) of each cluster, so that classes are the numbers of those they match."""
     from scipy.optimize import linear_sum_assignment
 
-    table = np.zeros((k, count))
+    table = np.zeros((k, classes_in_all))
     np.add.at(table, (clusters, classes), 1)
     matched, names = linear_sum_assignment(table, maximize=True)
-    number = np.full(k, -1)
-    number[matched] = names
-    number[number < 0] = np.arange(count, k)
-    return number
+    return numbers_around(dict(zip(matched.tolist(), names.tolist(), strict=True)), k)
+
+
+def numbers_around(taken: Mapping[int, int], k: int) -> Ints:
+    """The number (k,) of each of k clusters, of which some are taken; the others fill the gaps."""
+    free = (number for number in count() if number not in set(taken.values()))
+    return np.array([taken[j] if j in taken else next(free) for j in range(k)], np.int64)
+
+
+def with_numbers(result: Clustering, numbers: Ints) -> Clustering:
+    """The same clusters with other numbers (k,)."""
+    columns = int(numbers.max()) + 1
+
+    def moved(shares: Floats | None) -> Floats | None:
+        if shares is None:
+            return None
+        wide = np.zeros((len(shares), columns), np.float32)
+        wide[:, numbers] = shares
+        return wide
+
+    labels = np.where(result.labels < 0, -1, numbers[result.labels])
+    posteriors, shares = moved(result.posteriors), moved(result.shares)
+    return replace(result, labels=labels, posteriors=posteriors, shares=shares)

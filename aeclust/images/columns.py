@@ -90,13 +90,16 @@ def _is_text(cells: NDArray[Any]) -> bool:
 
 
 def as_numbers(
-    values: NDArray[Any], *, texts: bool
+    values: NDArray[Any], *, texts: bool, gaps: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.str_] | None]:
-    """Labels as whole numbers; where any text may be one, those of texts and the texts."""
+    """Labels as whole numbers; where any text may be one, those of texts and the texts.
+
+    With `gaps` a text may be empty.
+    """
     if values.ndim != 1 or len(values) == 0:
         raise InputError(f"has shape {values.shape}", expected="one label for each image, (n,)")
     if values.dtype.kind in "US":
-        return _of_texts(values, texts=texts)
+        return _of_texts(values, texts=texts, gaps=gaps)
     if values.dtype.kind not in "iub":
         mend = "convert it with .astype(int)"
         raise InputError(f"has dtype {values.dtype}", expected="whole numbers", mend=mend)
@@ -106,7 +109,7 @@ def as_numbers(
 
 
 def _of_texts(
-    values: NDArray[Any], *, texts: bool
+    values: NDArray[Any], *, texts: bool, gaps: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.str_] | None]:
     try:
         cells = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
@@ -116,7 +119,7 @@ def _of_texts(
         raise InputError("holds texts that are not Unicode", expected="numbers or UTF-8")
     labels = [str(label).strip() for label in cells.tolist()]
     for row, label in enumerate(labels):
-        if not (label if texts else is_whole(label)):
+        if not (label or gaps if texts else is_whole(label)):
             mend = "give words to aeclust name, or number them" if label else "fill it in"
             expected = "a label for each image" if texts else "whole numbers"
             raise InputError(f"row {row} reads {label[:60]!r}", expected=expected, mend=mend)

@@ -99,7 +99,7 @@ class Labels:
             return rows[known], self.values[known]
 
 
-def load(location: str, *, texts: bool = False) -> Labels:
+def load(location: str, *, texts: bool = False, gaps: bool = False) -> Labels:
     """Read labels: ``.csv`` (id,label), ``.json``, ``.npy``, ``.npz``, ``.h5`` or a built-in set.
 
     A ``.h5`` file may be a labels artifact of aeclust or hold one array of whole numbers. What
@@ -112,6 +112,8 @@ def load(location: str, *, texts: bool = False) -> Labels:
         For what compares labels and never prints their numbers: those of a CSV or of an array may
         be any text. They are numbered in the order of the alphabet then, unless all are whole
         numbers. And of a folder of images in folders the outermost of these are the labels.
+    gaps : bool
+        Texts of an array may be empty.
 
     Returns
     -------
@@ -125,18 +127,18 @@ def load(location: str, *, texts: bool = False) -> Labels:
     if location.startswith("demo:"):
         return Labels(demo.classes(demo_name(location)), None, location)
     path, _, key = location.partition("::")
-    ending = kind_of(path) or os.path.splitext(path)[1].lower()
-    if ending == ".csv":
-        return _read_csv(path, texts=texts)
-    if os.path.isfile(os.path.join(path, TABLE)):
-        return _read_csv(os.path.join(path, TABLE), texts=texts)
+    ending = _ending(path)
+    table = table_at(location)
+    if table is not None:
+        return _read_csv(table, texts=texts)
     if texts and os.path.isdir(path):
         return _read_classes(path)
     if ending == ".json":
-        return _read_json(path, texts=texts)
+        return _read_json(path, texts=texts, gaps=gaps)
     if not key and ending == ".npz" and {"ids", "labels"} <= (keys := npz_keys(path)):
         columns = {"ids", "labels", "names"} & keys
-        return _of_columns({name: read_array(path, name)[1] for name in columns}, path, texts=texts)
+        read = {name: read_array(path, name)[1] for name in columns}
+        return _of_columns(read, path, texts=texts, gaps=gaps)
     if not key and ending == ".h5" and artifact.is_artifact(Path(path)):
         arrays = artifact.read(Path(path), "labels").arrays
         return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location)
@@ -148,8 +150,21 @@ def load(location: str, *, texts: bool = False) -> Labels:
     with at(where):
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
-        values, names = as_numbers(values, texts=texts)
+        values, names = as_numbers(values, texts=texts, gaps=gaps)
         return Labels(values, None, location, names)
+
+
+def _ending(path: str) -> str:
+    return kind_of(path) or os.path.splitext(path)[1].lower()
+
+
+def table_at(location: str) -> str | None:
+    """The CSV that labels are read from, which an exported folder has; None of other kinds."""
+    path = location.partition("::")[0]
+    if _ending(path) == ".csv":
+        return path
+    table = os.path.join(path, TABLE)
+    return table if os.path.isfile(table) else None
 
 
 def load_named(location: str) -> tuple[Labels, list[str]]:
@@ -235,13 +250,18 @@ def read_rows(path: str) -> list[list[str]]:
     InputError
         If it cannot be read, or does not start with the columns id and label.
     """
-    with _reading(path, _CSV):
-        rows = [row for row in csv.reader(io.StringIO(_text_of(path), newline="")) if row]
+    rows = [*filter(None, all_rows(path, _CSV))]
     if not rows or [cell.strip().lower() for cell in rows[0][:2]] != ["id", "label"]:
         what = f"starts with {','.join(rows[0])[:60]!r}" if rows else "is empty"
         mend = "write it as aeclust predict does"
         raise InputError(what, where=path, expected="the header id,label", mend=mend)
     return rows
+
+
+def all_rows(path: str, expected: str) -> list[list[str]]:
+    """All rows of a CSV; an error says what was expected where it cannot be read."""
+    with _reading(path, expected):
+        return [*csv.reader(io.StringIO(_text_of(path), newline=""))]
 
 
 def _text_of(path: str) -> str:
@@ -306,13 +326,14 @@ def _read_classes(path: str) -> Labels:
     return Labels(values.astype(np.int64), as_texts(ids), path, names[values], files=True)
 
 
-def _read_json(path: str, *, texts: bool) -> Labels:
+def _read_json(path: str, *, texts: bool, gaps: bool) -> Labels:
     with _reading(path, "one object, as aeclust predict --json writes it"):
         content = json.loads(_text_of(path))
-    return _of_columns(content if isinstance(content, dict) else {}, path, texts=texts)
+    content = content if isinstance(content, dict) else {}
+    return _of_columns(content, path, texts=texts, gaps=gaps)
 
 
-def _of_columns(columns: Mapping[str, Any], path: str, *, texts: bool) -> Labels:
+def _of_columns(columns: Mapping[str, Any], path: str, *, texts: bool, gaps: bool) -> Labels:
     """Labels of columns from a file; of ids, labels and names the last may be absent."""
     given = [columns.get("ids"), columns.get("labels")]
     given += [] if columns.get("names") is None else [columns["names"]]
@@ -327,5 +348,5 @@ def _of_columns(columns: Mapping[str, Any], path: str, *, texts: bool) -> Labels
         if len(np.unique(arrays[0])) < len(arrays[0]):
             mend = "remove one of them"
             raise InputError("has an id twice", expected="each id once", mend=mend)
-        values, names = as_numbers(arrays[1], texts=texts)
+        values, names = as_numbers(arrays[1], texts=texts, gaps=gaps)
         return Labels(values, arrays[0], path, arrays[2] if len(arrays) > 2 else names)

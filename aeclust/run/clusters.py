@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,22 +15,24 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
+from aeclust.clusters.known import numbers_around, with_numbers
 from aeclust.clusters.scores import best_names
-from aeclust.errors import at
+from aeclust.errors import InputError, at
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
-from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
 from aeclust.run.latents import Made, current_latents, log_unfinished
 from aeclust.run.manifest import Manifest
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
+from aeclust.run.steering import Steering, carried, in_words, read_steering, steered_by, steering_of
 
 
 def cluster(
     context: Context,
     *,
     overrides: Mapping[str, object] | None = None,
+    known: Sequence[str] = (),
     seed: int | None = None,
     force: bool = False,
 ) -> Made:
@@ -40,6 +43,8 @@ def cluster(
     context : Context
     overrides : mapping, optional
         Recipe fields other than the run's: k, reduction, clusterer, perplexity.
+    known : sequence of str
+        Files of known labels that steer, see :func:`aeclust.images.known.read_known`.
     seed : int, optional
         The run's, if None.
     force : bool
@@ -47,10 +52,12 @@ def cluster(
     """
     manifest = context.folder.manifest()
     log_unfinished(context, manifest)
+    recipe = manifest.recipe.override(overrides or {})
     request = replace(
         last_request(context.folder, manifest, by_labels=not force),
-        recipe=manifest.recipe.override(overrides or {}),
+        recipe=recipe,
         seed=manifest.seed if seed is None else seed,
+        steering=read_steering(context, manifest, known, recipe.k) if known else None,
     )
     made = _labels(context, manifest, request, force=force)
     log_epoch(context, made.artifact)
@@ -100,6 +107,10 @@ def _labels(
         if labels.details.get("run") in manifest.former:
             reason = "the network has learnt on since"
         context.log(f"labels are made anew: {reason}")
+        if request.steering is not None:
+            request = replace(request, steering=carried(request.steering, labels, latents))
+    if request.steering is None and file.exists():
+        _log_unsteered(context)
     former = labels if labels is not None and _grown(manifest, labels) else None
     with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
         labels = labels_of(latents, request, log=context.log, progress=context.step)
@@ -111,9 +122,16 @@ def _labels(
             if lost:
                 context.log(f"{lost} of the clusters of before are no more; the others keep names")
         labels = labels.with_digest(artifact.write(file, labels))
-        if former is not None:
-            _keep_names(folder, former, labels, heirs)
+        _keep_names(context, former, labels, heirs, request.steering)
         return Made(labels, fresh=False)
+
+
+def _log_unsteered(context: Context) -> None:
+    """Log of labels that will be replaced that known labels steered them."""
+    with suppress(InputError):  # what is damaged is replaced by force
+        if former := steered_by(artifact.read(context.folder.labels_file, "labels")):
+            again = context.folder.command("cluster --known FILE")
+            context.log(f"clusters were {former} and are not any more; {again} steers them")
 
 
 def _grown(manifest: Manifest, labels: Artifact) -> bool:
@@ -139,10 +157,17 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     old, new = common_rows(former, labels)
     was, values = former.arrays["labels"][old], labels.arrays["labels"]
     counts = cluster_count(former), cluster_count(labels)
-    number = best_names(values[new], was, max(counts))
+    known = labels.arrays.get("known", np.empty(0, np.int64))
+    fixed = np.repeat(np.unique(known[known >= 0]), len(values) + 1)  # outnumber all images
+    most = max(counts)
+    number = best_names(np.append(values[new], fixed), np.append(was, fixed), most)
     shared = set(zip(was.tolist(), values[new].tolist(), strict=True))
     heirs = {int(number[j]): j for j in range(counts[1]) if (int(number[j]), j) in shared}
-    if counts[0] != counts[1]:  # in the order of before, and what is new behind
+    if counts[0] != counts[1] and len(fixed):  # a known label's cluster keeps its number
+        kept = {j: int(number[j]) for j in range(counts[1]) if number[j] < counts[1]}
+        number = numbers_around(kept, counts[1])
+        heirs = {old: int(number[j]) for old, j in heirs.items()}
+    elif counts[0] != counts[1]:  # in the order of before, and what is new behind
         order = [*(heirs[old] for old in sorted(heirs)), *range(counts[1])]
         number = np.empty(counts[1], np.int64)
         number[[*dict.fromkeys(order)]] = np.arange(counts[1])
@@ -165,13 +190,23 @@ def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArr
 
 
 def _keep_names(
-    folder: RunFolder, former: Artifact, labels: Artifact, heirs: Mapping[int, int]
+    context: Context,
+    former: Artifact | None,
+    labels: Artifact,
+    heirs: Mapping[int, int],
+    steering: Steering | None,
 ) -> None:
-    """Names of former clusters for what these have become."""
-    stored = read_names(folder)
-    if stored is not None and stored.labels == former.digest and heirs:
-        names = {heirs[old]: name for old, name in stored.names.items() if old in heirs}
-        write_names(folder, labels.digest, dict(sorted(names.items())))
+    """Names of former clusters for what these have become, and those of new known labels."""
+    stored, names = read_names(context.folder), {} if steering is None else dict(steering.names)
+    if stored is not None and former is not None and stored.labels == former.digest:
+        before = steering_of(former)
+        told = set() if before is None else {*before.names}
+        kept = {heirs[old]: name for old, name in stored.names.items() if old in heirs}
+        names = kept | dict({*names.items()} - told)
+    elif stored is not None and names and {*stored.names.values()} - {*names.values()}:
+        context.log("the names that clusters had give way to the known labels")
+    if names:
+        write_names(context.folder, labels.digest, dict(sorted(names.items())))
 
 
 def log_epoch(context: Context, labels: Artifact) -> None:
@@ -207,15 +242,22 @@ def labels_of(
     check_count(len(arrays["ids"]), recipe.k, different, "images")
     k = "estimated" if recipe.k == AUTO_K else recipe.k
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
-    log(f"clustering {len(arrays['latents'])} latents: {chain}, k = {k}")
+    steering, n = request.steering, len(arrays["latents"])
+    by = "" if steering is None else f", {in_words(steering.details)}"
+    log(f"clustering {n} latents: {chain}, k = {k}{by}")
+    known, numbers = (None, None) if steering is None else steering.known(n)
     result = cluster_latents(
         arrays["latents"],
         recipe,
         seed=request.seed,
         assignments=arrays.get("assignments"),
         views=_views(latents),
+        known=known,
         progress=progress,
     )
+    if numbers is not None:
+        wanted = dict(enumerate(numbers.tolist()))
+        result = with_numbers(result, numbers_around(wanted, result.k))
     if result.shares is None:
         progress("confidence")
     warnings = doubts(result, arrays.get("colours"), seed=request.seed)
@@ -227,6 +269,7 @@ def labels_of(
             "ids": arrays["ids"],
             "fingerprints": arrays["fingerprints"],
             **_arrays(result, recipe),
+            **({} if steering is None else steering.arrays(n)),
         },
         recipe=recipe.to_json(),
         seed=request.seed,
@@ -239,6 +282,7 @@ def labels_of(
             "members": {member.name: member.agreement for member in result.members},
             "warnings": warnings,
             **({"substitutions": list(result.substitutions)} if result.substitutions else {}),
+            **({} if steering is None else {"known": steering.details}),
         },
     )
 

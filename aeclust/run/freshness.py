@@ -15,6 +15,7 @@ from aeclust.errors import InputError, at, listed
 from aeclust.recipe import Recipe
 from aeclust.run.folder import RunFolder
 from aeclust.run.manifest import Manifest
+from aeclust.run.steering import Steering, steering_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +31,14 @@ class Request:
     checkpoint : int or None
         The epoch that somebody asked for by ``embed --checkpoint``; None leaves it to
         :func:`epoch_for`.
+    steering : Steering or None
+        Known labels that the labels follow.
     """
 
     recipe: Recipe
     seed: int
     checkpoint: int | None = None
+    steering: Steering | None = None
 
 
 def recipe_of(made: Artifact) -> Recipe:
@@ -49,18 +53,21 @@ def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = Tru
     Without `by_labels` the labels are not looked at.
     """
     recipe, seed, checkpoint, known = manifest.recipe, manifest.seed, None, None
+    steering = None
     if by_labels and folder.labels_file.exists():
         labels = artifact.read(folder.labels_file, "labels")
         if labels.details.get("run") == manifest.identity:
             recipe, seed = recipe_of(labels), labels.seed
             checkpoint, known = labels.details.get("checkpoint"), labels.parents.get("latents")
+        if labels.details.get("run") in (manifest.identity, *manifest.former):
+            steering = steering_of(labels)
     # latents that were made after the labels know better
     if folder.latents_file.exists() and artifact.claimed_digest(folder.latents_file) != known:
         latents = artifact.read(folder.latents_file, "latents", mapped=True)
         if latents.details.get("run") == manifest.identity:
             checkpoint = latents.details.get("checkpoint")
     there = checkpoint if checkpoint in folder.checkpoints() else None
-    return Request(recipe=recipe, seed=seed, checkpoint=there)
+    return Request(recipe=recipe, seed=seed, checkpoint=there, steering=steering)
 
 
 def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
@@ -129,6 +136,8 @@ def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, reques
     """Why labels are not what is asked for, without reading the latents; empty if they are."""
     if (recipe_of(labels), labels.seed) != (request.recipe, request.seed):
         return "they were asked for with other flags"
+    if steering_of(labels) != request.steering:
+        return "they were asked for with other known labels"
     return stale_ancestry(folder, manifest, labels, epoch_for(folder, manifest, request))
 
 
