@@ -150,8 +150,7 @@ def cluster(
     """Group the latents (labels.h5).
 
     aeclust cluster -k 3
-    aeclust cluster -k auto
-    aeclust cluster --reduction pca:50 --clusterer kmeans
+    aeclust cluster -k auto --clusterer kmeans
     aeclust cluster --known known.csv
     """
     with (
