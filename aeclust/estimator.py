@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aeclust.clusters.indicators import shared_neighbours
 from aeclust.clusters.neighbours import references
+from aeclust.clusters.numbers import in_use
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
 from aeclust.images import Images, Source, bounds, check_enough, from_array, from_features
 from aeclust.network import inference
@@ -101,7 +102,8 @@ class AutoencoderClusterer(
     Attributes
     ----------
     labels_ : ndarray of shape (n,)
-        int64, 0 to n_clusters_ - 1, by falling cluster size.
+        int64, 0 to n_clusters_ - 1, by falling cluster size; -1 of outliers, which clusterer
+        ``hdbscan`` leaves in no cluster.
     confidence_ : ndarray of shape (n,)
         float32 in [0, 1], see :class:`aeclust.clusters.chain.Clustering`.
     n_clusters_ : int
@@ -343,7 +345,7 @@ class AutoencoderClusterer(
         self.recipe_ = Recipe.from_json(labels.recipe)
         self.labels_ = np.array(labels.arrays["labels"])
         self.confidence_ = np.array(labels.arrays["confidence"])
-        self.n_clusters_ = int(self.labels_.max()) + 1
+        self.n_clusters_ = len(in_use(self.labels_))
         self.agreement_ = labels.details.get("agreement")
         self.view_agreement_ = labels.details.get("view_agreement")
         self.warnings_ = [*remarks, *labels.details.get("warnings", [])]

@@ -73,17 +73,18 @@ def latents_answer(file: Path, made: Made) -> Answer:
 
 def clusters_answer(file: Path, made: Made) -> Answer:
     """Sizes of clusters, and how sure they are."""
-    import numpy as np
-
+    from aeclust.clusters.numbers import in_use, outlier_count
     from aeclust.run.steering import steered_by
 
     arrays, details = made.artifact.arrays, made.artifact.details
     steered = steered_by(made.artifact)
-    sizes = np.bincount(arrays["labels"]).tolist()
-    confidence = float(arrays["confidence"].mean())
+    labels, numbers = arrays["labels"], in_use(arrays["labels"])
+    sizes, outliers = [int((labels == j).sum()) for j in numbers], outlier_count(labels)
+    inside = labels >= 0
+    confidence = float(arrays["confidence"][inside].mean()) if numbers else 0.0
     agreement, views = details.get("agreement"), details.get("view_agreement")
     return Answer(
-        f"{file}: {len(arrays['labels'])} images in clusters of {', '.join(map(str, sizes))};"
+        f"{file}: {len(labels)} images{in_clusters(sizes, outliers)};"
         f" mean confidence {confidence:.3f}"
         + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
         + ("" if views is None else f", of random views {views:.3f}")
@@ -92,7 +93,9 @@ def clusters_answer(file: Path, made: Made) -> Answer:
         {
             "file": str(file),
             "k": len(sizes),
+            "clusters": numbers,
             "sizes": sizes,
+            "outliers": outliers,
             "confidence": confidence,
             "agreement": agreement,
             "view_agreement": views,
@@ -102,6 +105,16 @@ def clusters_answer(file: Path, made: Made) -> Answer:
             "made": not made.fresh,
         },
     )
+
+
+def in_clusters(sizes: Sequence[int], outliers: int) -> str:
+    """Sizes of clusters, and how many images are in none."""
+    text = f" in clusters of {', '.join(map(str, sizes))}" if sizes else ""
+    return text + _and_outliers(outliers)
+
+
+def _and_outliers(count: int) -> str:
+    return f" and {count:,} outlier{'s' * (count != 1)}" if count else ""
 
 
 def updated_answer(run: Path, updated: Updated) -> Answer:
@@ -119,7 +132,7 @@ def updated_answer(run: Path, updated: Updated) -> Answer:
     text = f"{run}: {updated.images:,} images"
     if counts:
         text += f", {', '.join(counts)}"
-    text += f", in clusters of {', '.join(map(str, updated.sizes))}"
+    text += f",{in_clusters(updated.sizes, updated.outliers)}"
     if not updated.fresh and updated.moved is not None:
         text += f"; {updated.moved:,} of those that were there are in another cluster now"
     if updated.fresh:
@@ -133,6 +146,8 @@ def names_answer(named: Named) -> Answer:
     for cluster in named.clusters:
         line = f"{cluster.cluster:7d}  {cluster.size:7d}  {cluster.confidence:10.3f}"
         lines.append(line if cluster.name is None else f"{line}  {cluster.name}")
+    if named.outliers:
+        lines.append(f"{named.outliers:7d} outliers, which are in no cluster")
     if named.known is not None and named.agree is not None:
         share = named.agree / named.known
         lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")
@@ -214,7 +229,8 @@ def gallery_answer(shown: Shown) -> Answer:
 def report_answer(made: Reported) -> Answer:
     """The page and its size."""
     return Answer(
-        f"{made.file}: {made.images} images in {made.clusters} clusters, {made.size / 1e6:.1f} MB",
+        f"{made.file}: {made.images} images in {made.clusters} clusters"
+        f"{_and_outliers(made.outliers)}, {made.size / 1e6:.1f} MB",
         {"file": str(made.file), "bytes": made.size},
     )
 
@@ -228,6 +244,8 @@ def scores_answer(scores: Scores, *, labelled: int, images: int) -> Answer:
 def scores_text(scores: Scores) -> str:
     """Accuracy, NMI, ARI and cluster sizes."""
     sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
+    if scores.outliers:
+        sizes += f"; {scores.outliers} outliers in no cluster, which count as wrong"
     return (
         f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
         f"cluster sizes {sizes}"

@@ -226,7 +226,7 @@ def predict(
 
         texts = None
         if names:
-            from aeclust.run.naming import predict_names
+            from aeclust.run.naming import label_column, predict_names
 
             prediction, texts = predict_names(context, source)
         else:
@@ -243,5 +243,5 @@ def predict(
         if common.as_json:
             text = to_json(ids, labels, prediction.confidence, texts)
         else:
-            text = to_csv(ids, labels if texts is None else texts)
+            text = to_csv(ids, labels if texts is None else label_column(texts, labels))
         setup.emit(text, None if output == streams.STREAM else output)

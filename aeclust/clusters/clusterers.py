@@ -106,8 +106,11 @@ def check_count(n: int, k: int, different: int | None = None, what: str = "point
 
 
 def numbers_by_size(labels: Ints, k: int) -> Ints:
-    """The new number (k,) of each cluster: by falling size, ties by first appearance."""
-    sizes = np.bincount(labels, minlength=k)
+    """The new number (k,) of each cluster: by falling size, ties by first appearance.
+
+    Labels (n,) may be -1, which is no cluster.
+    """
+    sizes = np.bincount(labels[labels >= 0], minlength=k)
     first = np.array([np.argmax(labels == j) for j in range(k)])
     numbers = np.empty(k, np.int64)
     numbers[np.lexsort((first, -sizes))] = np.arange(k)

@@ -9,6 +9,7 @@ from aeclust.clusters import Array, Ints
 from aeclust.clusters.chain import Clustering
 from aeclust.clusters.hush import hushed
 from aeclust.clusters.neighbours import references
+from aeclust.clusters.numbers import outlier_count
 from aeclust.errors import listed
 
 # Shares at which a clustering is doubted.
@@ -17,6 +18,7 @@ LITTLE_SURER = 0.5  # than a guess: where on the way from that to certainty
 NEARLY_EMPTY = 0.1  # of an even share
 FEW = 3  # images, where an even share is twice as many
 BY_COLOUR = 0.9
+MANY_OUTLIERS = 0.5
 _FOLDS = 3
 _NAMED = 3  # members, at most
 
@@ -33,7 +35,8 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     """
     agreement, views = clustering.agreement, clustering.view_agreement
     sentences = []
-    n, k = len(clustering.labels), clustering.k
+    inside = clustering.labels >= 0
+    n, k = int(inside.sum()), clustering.k
     if agreement is not None and agreement < LOW_AGREEMENT:
         sentences.append(
             f"the members of the consensus agree with it on only {agreement:.0%} of the"
@@ -59,14 +62,19 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
         sentences.append(
             f"{who} found fewer than {k} clusters and had no vote: {k} may be too many"
         )
-    sizes = np.bincount(clustering.labels, minlength=k)
+    outside = outlier_count(clustering.labels) / len(inside)
+    if outside > MANY_OUTLIERS:
+        sentences.append(f"{outside:.0%} of the images are outliers, which are in no cluster")
+    sizes = np.bincount(clustering.labels[inside], minlength=k)
     small = np.flatnonzero(sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2)))
     if len(small) == 1:
         sentences.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
     elif len(small):
         numbers, count = listed(small), sizes[small].sum()
         sentences.append(f"clusters {numbers} are nearly empty ({count} of {n} images together)")
-    share = None if colours is None else colour_share(colours, clustering.labels, seed=seed)
+    share = None
+    if colours is not None:
+        share = colour_share(colours[inside], clustering.labels[inside], seed=seed)
     if share is not None and share >= BY_COLOUR:
         sentences.append(
             f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"

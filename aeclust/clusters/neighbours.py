@@ -107,15 +107,17 @@ def label_others(
     Returns
     -------
     labels : ndarray of shape (m,)
-        int64, see :func:`neighbour_vote`.
+        int64, see :func:`neighbour_vote`. References that are outliers, labelled -1, vote for -1.
     confidence : ndarray of shape (m,)
         float32 in [0, 1], the largest share of the votes.
     """
-    voting = None if shares is None else shares[references]
-    winners, votes = neighbour_vote(
-        others, latents[references], labels[references], k, shares=voting
-    )
-    return winners, votes.max(1)
+    voters, voting = labels[references] + 1, None  # 0 is what no cluster has
+    if shares is not None:
+        outside = voters[:, np.newaxis] == 0
+        voting = np.where(outside, 0, shares[references])
+        voting = np.concatenate((outside, voting), axis=1, dtype=shares.dtype)
+    winners, votes = neighbour_vote(others, latents[references], voters, k + 1, shares=voting)
+    return winners - 1, votes.max(1)
 
 
 def copies(fingerprints: Array, known: Array) -> Ints:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aeclust.clusters import Array, Ints
+from aeclust.clusters.numbers import OUTLIER, outlier_count
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,22 @@ class Scores:
     ----------
     accuracy : float
         Share of images whose cluster is matched with their class, under the best one-to-one
-        matching of clusters and classes; in [0, 1].
+        matching of clusters and classes; in [0, 1]. Outliers are matched with no class.
     nmi : float
         Normalised mutual information (arithmetic mean), in [0, 1].
     ari : float
         Adjusted Rand index: 1 for equal partitions, 0 expected by chance.
     sizes : dict of int to int
         Images in each cluster.
+    outliers : int
+        Images in none, labelled -1. For `nmi` and `ari` they are one more group.
     """
 
     accuracy: float
     nmi: float
     ari: float
     sizes: dict[int, int]
+    outliers: int = 0
 
 
 def score(clusters: Array, classes: Array) -> Scores:
@@ -42,15 +46,17 @@ def score(clusters: Array, classes: Array) -> Scores:
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
 
-    table = contingency_matrix(clusters, classes)
-    rows, columns = linear_sum_assignment(table, maximize=True)
     numbers, counts = np.unique(clusters, return_counts=True)
+    inside = numbers != OUTLIER
+    table = contingency_matrix(clusters, classes)[inside]
+    rows, columns = linear_sum_assignment(table, maximize=True)
     return Scores(
         accuracy=float(table[rows, columns].sum() / len(clusters)),
         # rounding takes equal partitions a little above 1
         nmi=min(1.0, float(normalized_mutual_info_score(classes, clusters))),
         ari=float(adjusted_rand_score(classes, clusters)),
-        sizes=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
+        sizes=dict(zip(numbers[inside].tolist(), counts[inside].tolist(), strict=True)),
+        outliers=outlier_count(clusters),
     )
 
 

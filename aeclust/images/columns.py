@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aeclust import memory
 from aeclust.errors import InputError
 
+NO_CLUSTER = "-1"  # the label of an image that is in none
 _MOST = 2**62  # of a label
 _PLAIN = ({int}, {str})
 _Alike = tuple[list[int], list[int]]
@@ -42,11 +43,14 @@ def rows_of(names: NDArray[Any], ids: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def numbered(labels: list[str]) -> tuple[NDArray[np.int64], NDArray[np.str_] | None]:
-    """Labels that are written as numbers, or those of texts in their order, and what these are."""
+    """Labels that are written as numbers, or those of texts in their order, and what these are.
+
+    Among texts -1 is a number still.
+    """
     if all(map(is_whole, labels)):
         return np.array([*map(int, labels)], np.int64), None
-    written = as_texts(labels)
-    return np.unique(written, return_inverse=True)[1].astype(np.int64), written
+    number = {text: row for row, text in enumerate(sorted({*labels} - {NO_CLUSTER}))}
+    return np.array([number.get(text, -1) for text in labels], np.int64), as_texts(labels)
 
 
 def is_whole(label: str) -> bool:

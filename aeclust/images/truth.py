@@ -20,7 +20,15 @@ from aeclust import artifact
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import kind_of, npz_keys, read_array
-from aeclust.images.columns import as_column, as_numbers, as_texts, is_whole, numbered, rows_of
+from aeclust.images.columns import (
+    NO_CLUSTER,
+    as_column,
+    as_numbers,
+    as_texts,
+    is_whole,
+    numbered,
+    rows_of,
+)
 from aeclust.images.files import TABLE, look
 from aeclust.images.gate import ENDINGS
 from aeclust.images.source import demo_name
@@ -171,7 +179,7 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     """Labels numbered anew from 0, and the name that each number stands for.
 
     Names are those of the source, without what has none; or, where nothing has a name, its labels
-    as they are written, which in a CSV may be any text.
+    as they are written, which in a CSV may be any text. The label -1 is no name.
 
     Raises
     ------
@@ -182,7 +190,7 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     names = labels.names
     if names is None or not (names != "").any():
         names = labels.values.astype(np.str_)
-    known = names != ""
+    known = (names != "") & (names != NO_CLUSTER)
     texts, values = np.unique(names[known], return_inverse=True)
     ids = None if labels.ids is None else labels.ids[known]
     return Labels(values.astype(np.int64), ids, location, files=labels.files), texts.tolist()

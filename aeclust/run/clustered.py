@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.numbers import OUTLIER, OUTLIERS, in_use
 from aeclust.errors import at
 from aeclust.images import Images, Source
 from aeclust.run.clusters import current_labels
@@ -52,9 +53,10 @@ class Clustered:
 
     @property
     def titles(self) -> dict[int, str]:
-        """What every cluster is called in a picture."""
-        names, numbers = self.names, range(int(self.prediction.labels.max()) + 1)
-        return {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in numbers}
+        """What every cluster is called in a picture, outliers last."""
+        names, labels = self.names, self.prediction.labels
+        titles = {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in in_use(labels)}
+        return titles | ({OUTLIER: OUTLIERS} if OUTLIER in labels else {})
 
 
 def clustered(

@@ -16,6 +16,7 @@ from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
 from aeclust.clusters.known import numbers_around, with_numbers
+from aeclust.clusters.numbers import in_use, renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at
 from aeclust.recipe import AUTO_K, Recipe
@@ -118,7 +119,7 @@ def _labels(
         heirs: dict[int, int] = {}
         if former is not None:
             labels, heirs = numbered_as(former, labels)
-            lost = cluster_count(former) - len(heirs)
+            lost = len(cluster_numbers(former)) - len(heirs)
             if lost:
                 context.log(f"{lost} of the clusters of before are no more; the others keep names")
         labels = labels.with_digest(artifact.write(file, labels))
@@ -157,11 +158,13 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     old, new = common_rows(former, labels)
     was, values = former.arrays["labels"][old], labels.arrays["labels"]
     counts = cluster_count(former), cluster_count(labels)
+    both = (was >= 0) & (values[new] >= 0)  # in a cluster then and now
+    was, now = was[both], values[new][both]
     known = labels.arrays.get("known", np.empty(0, np.int64))
     fixed = np.repeat(np.unique(known[known >= 0]), len(values) + 1)  # outnumber all images
     most = max(counts)
-    number = best_names(np.append(values[new], fixed), np.append(was, fixed), most)
-    shared = set(zip(was.tolist(), values[new].tolist(), strict=True))
+    number = best_names(np.append(now, fixed), np.append(was, fixed), most)
+    shared = set(zip(was.tolist(), now.tolist(), strict=True))
     heirs = {int(number[j]): j for j in range(counts[1]) if (int(number[j]), j) in shared}
     if counts[0] != counts[1] and len(fixed):  # a known label's cluster keeps its number
         kept = {j: int(number[j]) for j in range(counts[1]) if number[j] < counts[1]}
@@ -172,7 +175,7 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
         number = np.empty(counts[1], np.int64)
         number[[*dict.fromkeys(order)]] = np.arange(counts[1])
         heirs = {old: int(number[j]) for old, j in heirs.items()}
-    arrays = {**labels.arrays, "labels": number[values]}
+    arrays = {**labels.arrays, "labels": renumbered(values, number)}
     if "shares" in arrays:
         arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
     if counts[0] != counts[1]:
@@ -220,8 +223,16 @@ def log_epoch(context: Context, labels: Artifact) -> None:
 
 
 def cluster_count(labels: Artifact) -> int:
-    """Number of clusters in labels, each of which has an image."""
+    """The largest number of a cluster in labels, and one: what shares have columns for."""
     return int(labels.arrays["labels"].max()) + 1
+
+
+def cluster_numbers(labels: Artifact) -> list[int]:
+    """The numbers of the clusters that have an image, ascending.
+
+    After edits there may be gaps between them. Outliers, labelled -1, are in no cluster.
+    """
+    return in_use(labels.arrays["labels"])
 
 
 def labels_of(

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import disk, memory
+from aeclust.clusters.numbers import OUTLIER, OUTLIERS
 from aeclust.errors import InputError, WriteError, at, reason
 from aeclust.images import Listing, Source, look, to_png, truth
 from aeclust.images.files import TABLE, TABLE_HEADER
@@ -301,6 +302,8 @@ def _folder(
 
 def _folder_name(cluster: int, name: str) -> PurePath:
     """The number of a cluster, and of its name what every file system takes."""
+    if cluster == OUTLIER:
+        return PurePath(OUTLIERS)
     safe = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-. ")
     return PurePath(f"{cluster}-{safe}" if safe else str(cluster))
 

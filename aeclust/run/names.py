@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aeclust import artifact, disk
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, Interrupted, reason
+from aeclust.images.columns import NO_CLUSTER
 from aeclust.run.folder import RunFolder
 
 _FORMAT = 1
@@ -97,10 +98,11 @@ def write_names(folder: RunFolder, labels: str, names: Mapping[int, str]) -> Non
 
 
 def check_name(name: str) -> None:
-    """Refuse what is empty, cannot be printed on one line, or is longer than 100 characters."""
-    if not (0 < len(name) <= MAX_LENGTH and name.isprintable() and name == name.strip()):
+    """Refuse what is empty, not for one line, longer than 100 characters, or -1 (outliers)."""
+    plain = name.isprintable() and name == name.strip() and name != NO_CLUSTER
+    if not (0 < len(name) <= MAX_LENGTH and plain):
         raise InputError(
             f"the name is {name[: MAX_LENGTH + 1]!r}",
-            expected=f"1 to {MAX_LENGTH} printable characters",
+            expected=f"1 to {MAX_LENGTH} printable characters" + ", not -1" * (name == NO_CLUSTER),
             mend="choose another",
         )

@@ -20,7 +20,7 @@ from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import embedding
 from aeclust.run.checkpoints import kept_by
 from aeclust.run.clustered import latents_of, of_run
-from aeclust.run.clusters import cluster_count, current_labels
+from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.freshness import recipe_of
@@ -47,12 +47,13 @@ _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", 
 
 @dataclass(frozen=True)
 class Reported:
-    """The page's path and size, and what is on it."""
+    """The page's path and size, and what is on it: images in clusters, and in none."""
 
     file: Path
     size: int
     images: int
     clusters: int
+    outliers: int
 
 
 def report(context: Context, *, output: Path | None = None) -> Reported:
@@ -78,7 +79,9 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
     gathered = gather(context)
     text = pages.page(gathered).encode()
     disk.write_bytes(file, text)
-    return Reported(file, len(text), gathered.shape[0], len(gathered.picks))
+    outliers = gathered.outliers
+    clusters = len(gathered.picks) - (outliers > 0)
+    return Reported(file, len(text), gathered.shape[0] - outliers, clusters, outliers)
 
 
 def gather(context: Context) -> Report:
@@ -95,7 +98,7 @@ def gather(context: Context) -> Report:
     labels, confidence = prediction.labels, prediction.confidence
     details, seed = labelled.details, manifest.seed
     some = np.sort(seeds.stream(seed, "pictures").permutation(len(labels))[: pages.MOST_POINTS])
-    count = pages.picks_per_kind(cluster_count(labelled))
+    count = pages.picks_per_kind(len(clustered.titles))
     latents = latents_of(context, prediction)
     picked = picks.pick(labels, confidence, latents, count=count, seed=seed)
     shown = pages.shown(picked)

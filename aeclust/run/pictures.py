@@ -17,6 +17,7 @@ from aeclust import disk
 from aeclust.clusters import scores
 from aeclust.clusters.curve import Curve
 from aeclust.clusters.indicators import INDICATORS
+from aeclust.clusters.numbers import in_use, renumbered
 from aeclust.errors import InputError, printable
 from aeclust.images import Source
 from aeclust.images import truth as labels
@@ -275,12 +276,13 @@ def _panels(
     present = clustered.prediction.present
     rows, classes = known_labels.aligned(present.ids, gone=present.gone)
     groups = groups[rows]
-    result = scores.score(groups, classes)
-    if classes.min() >= 0 and classes.max() < len(titles):
+    result, k = scores.score(groups, classes), max(titles) + 1
+    if classes.min() >= 0 and classes.max() < k:
         # a cluster takes the colour of the class that it matches
-        matched = scores.best_names(groups, classes, len(titles))
-        titles = {int(c): titles[j] for j, c in enumerate(matched)}
-        groups = matched[groups]
+        inside = groups >= 0
+        matched = scores.best_names(groups[inside], classes[inside], k)
+        titles = {int(renumbered(np.array(j), matched)): title for j, title in titles.items()}
+        groups = renumbered(groups, matched)
     words = known_labels.called
     names = {c: printable(words.get(c, f"class {c}")) for c in np.unique(classes).tolist()}
     panels = [
@@ -343,14 +345,16 @@ def gallery(
     prediction, names = images.prediction, images.titles
     labels, sure, ids = prediction.labels, prediction.confidence, prediction.ids
     note = f"{images.way}; {_GALLERY_NOTE}" if images.way else _GALLERY_NOTE
-    shown = min(len(np.unique(labels)), GALLERY_CLUSTERS)
+    clusters = len(in_use(labels))
+    shown = min(clusters, GALLERY_CLUSTERS)
     shape = typical_shape(context, manifest, prediction.present)
-    count = gallery_count(shown, *shape)
+    count = gallery_count(len(names) - clusters + shown, *shape)
     seed = manifest.seed if seed is None else seed
     picked = pick(labels, sure, latents_of(context, prediction), count=count, seed=seed)
-    if len(picked) > shown:  # the largest, which after an update need not be the first
-        context.log(f"the gallery shows {shown} of {len(picked)} clusters")
-        picked = sorted(picked, key=lambda each: -each.size)[:shown]
+    if clusters > shown:  # the largest, which after an update need not be the first
+        context.log(f"the gallery shows {shown} of {clusters} clusters")
+        largest = sorted(picked[:clusters], key=lambda each: -each.size)[:shown]
+        picked = [*largest, *picked[clusters:]]
     rows = rows_of(picked)
     pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
     look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies, label_others
+from aeclust.clusters.numbers import renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, truth
 from aeclust.images.truth import Labels
-from aeclust.run.clusters import cluster_count, current_labels, log_epoch
+from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels, log_epoch
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import as_in_run, check_alike, describe_images, other_images
@@ -35,7 +36,7 @@ class Prediction:
     present : Present
         Which images they are.
     labels : ndarray of shape (n,)
-        int64, 0 to k - 1.
+        int64, 0 to k - 1, or -1 of outliers, which are in no cluster.
     confidence : ndarray of shape (n,)
         float32 in [0, 1]: that of the clustering; for other images the share of their neighbours'
         votes, and for an exact duplicate of a training image the confidence of that image.
@@ -87,17 +88,17 @@ def predict(
     _check_request(context.folder, manifest, invert, val_images, val_labels)
     labels = current_labels(context, manifest, look=source is None)
     log_epoch(context, labels)
-    k = cluster_count(labels)
-    if invert and k != 2:
+    used = cluster_numbers(labels)
+    if invert and len(used) != 2:
         raise InputError(
-            f"there are {k} clusters to swap", where="`invert`", expected="2 clusters",
+            f"there are {len(used)} clusters to swap", where="`invert`", expected="2 clusters",
             mend="leave it out",
         )  # fmt: skip
     names = _names(context, manifest, labels, val_images, val_labels)
     if invert:
-        names = names[::-1]
+        names[used] = names[used[::-1]]
     raw = label_images(context, manifest, labels, source)
-    return dataclasses.replace(raw, labels=names[raw.labels])
+    return dataclasses.replace(raw, labels=renumbered(raw.labels, names))
 
 
 def _check_request(
@@ -165,11 +166,13 @@ def _names_by(
             expected=f"0 to {k - 1} to name {k} clusters",
             mend="renumber the labels, or change `k`",
         )
-    names = best_names(raw.labels[rows], classes, k)
-    agree = float((names[raw.labels[rows]] == classes).mean())
+    inside = raw.labels[rows] >= 0
+    names = best_names(raw.labels[rows][inside], classes[inside], k)
+    agree = float((renumbered(raw.labels[rows], names) == classes).mean())
     context.log(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
-    if (names != np.arange(k)).any():
-        pairs = ", ".join(f"{new} is cluster {old}" for old, new in enumerate(names.tolist()))
+    used = cluster_numbers(labels)
+    if (names[used] != used).any():
+        pairs = ", ".join(f"{names[old]} is cluster {old}" for old in used)
         context.log(f"these are other numbers than in plots and aeclust name: {pairs}")
     return names
 

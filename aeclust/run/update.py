@@ -6,13 +6,12 @@ import dataclasses
 import os
 from dataclasses import dataclass
 
-import numpy as np
-
 from aeclust import artifact
 from aeclust.artifact import Artifact
+from aeclust.clusters.numbers import outlier_count
 from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
-from aeclust.run.clusters import cluster_count, common_rows, current_labels
+from aeclust.run.clusters import cluster_numbers, common_rows, current_labels
 from aeclust.run.context import Context
 from aeclust.run.images import keep_images
 from aeclust.run.manifest import Manifest, some_of
@@ -34,8 +33,10 @@ class Updated:
         Images that are new or gone, or have another content or another name.
     moved : int or None
         Images that are in another cluster than before; None if nothing was clustered before.
-    sizes : list of int
-        Of the clusters, by their number.
+    clusters, sizes : list of int
+        The numbers of the clusters, ascending, and how many images each has.
+    outliers : int
+        Images in no cluster.
     fresh : bool
         Whether all was as it is.
     """
@@ -46,7 +47,9 @@ class Updated:
     edited: int
     renamed: int
     moved: int | None
+    clusters: list[int]
     sizes: list[int]
+    outliers: int
     fresh: bool
 
 
@@ -160,7 +163,7 @@ def summary(present: Present, former: Artifact | None, labels: Artifact) -> Upda
     """What taking in some images has changed."""
     edited = set(present.edited)
     added = 0 if present.new is None else len(present.new)
-    sizes = np.bincount(labels.arrays["labels"], minlength=cluster_count(labels))
+    values, numbers = labels.arrays["labels"], cluster_numbers(labels)
     moved = None
     if former is not None:
         old, new = common_rows(former, labels)
@@ -172,7 +175,9 @@ def summary(present: Present, former: Artifact | None, labels: Artifact) -> Upda
         edited=len(edited),
         renamed=len(present.renamed),
         moved=moved,
-        sizes=sizes.tolist(),
+        clusters=numbers,
+        sizes=[int((values == number).sum()) for number in numbers],
+        outliers=outlier_count(values),
         fresh=present.whole and former is not None and former.digest == labels.digest,
     )
 

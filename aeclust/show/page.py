@@ -18,9 +18,17 @@ from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
 from aeclust import seeds
+from aeclust.clusters.numbers import OUTLIER, OUTLIERS
 from aeclust.errors import printable
 from aeclust.show import plots, style, thumbnails
-from aeclust.show.palette import COLOURS, ON_DARK, SHAPES, marker
+from aeclust.show.palette import (
+    COLOURS,
+    ON_DARK,
+    OUTLIER_COLOURS,
+    OUTLIER_SHAPE,
+    SHAPES,
+    marker,
+)
 from aeclust.show.picks import Picks
 from aeclust.show.report import Reconstructed, Report, Section, Shown
 
@@ -56,10 +64,12 @@ def page(report: Report) -> str:
     )
     templates.filters["short"] = shortened
     look = templates.get_template("page.css").render(
-        colours=list(zip(COLOURS, ON_DARK, strict=True))
+        colours=list(zip(COLOURS, ON_DARK, strict=True)), outliers=OUTLIER_COLOURS
     )
     script = templates.get_template("page.js").render()
     groups = _groups(report)
+    clusters = [pick for pick in report.picks if pick.cluster != OUTLIER]
+    inside = sum(pick.size for pick in clusters)
     values = {
         "report": report,
         "style": look,
@@ -67,8 +77,8 @@ def page(report: Report) -> str:
         "script": script,
         "script_hash": _sha256(script),
         "groups": groups,
-        "sizes": [pick.size for pick in report.picks],
-        "mean_confidence": sum(p.size * p.confidence for p in report.picks) / report.shape[0],
+        "sizes": [pick.size for pick in clusters],
+        "mean_confidence": sum(p.size * p.confidence for p in clusters) / max(1, inside),
         "gallery": _gallery(report, groups),
         "sections": _sections(report.sections),
         "reconstructions": _reconstructions(report.reconstructed),
@@ -77,6 +87,8 @@ def page(report: Report) -> str:
     }
     template = templates.get_template("page.html")
     order = seeds.stream(report.seed, "pictures").permutation(len(report.points))
+    # outliers below all clusters
+    order = order[np.argsort(report.mapped.labels[order] != OUTLIER, kind="stable")]
     points = _points(report, order, groups)
     empty = template.render(values, points=_json(points | {"sheets": None}))
     room = LIMIT - len(empty.encode()) - 1_000 - 10 * len(order)  # for how the sheets are laid out
@@ -88,9 +100,11 @@ def page(report: Report) -> str:
 
 
 def shown(picks: Sequence[Picks]) -> list[Picks]:
-    """Those of the largest clusters, which alone have room on the page, in their order."""
-    largest = sorted(range(len(picks)), key=lambda i: -picks[i].size)[:MOST_CLUSTERS]
-    return [picks[i] for i in sorted(largest)]
+    """Those of the largest clusters, which alone have room, in their order; and of outliers."""
+    clusters = [pick for pick in picks if pick.cluster != OUTLIER]
+    largest = sorted(clusters, key=lambda pick: -pick.size)[:MOST_CLUSTERS]
+    kept = {pick.cluster for pick in largest} | {OUTLIER}
+    return [pick for pick in picks if pick.cluster in kept]
 
 
 def picks_per_kind(k: int) -> int:
@@ -107,7 +121,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 class _Group(NamedTuple):
-    """What a line of the table and a toggle of the map show: one cluster, or all small ones."""
+    """What a line of the table and a toggle of the map show: a cluster, outliers, or small ones."""
 
     cluster: int | None
     name: str
@@ -122,6 +136,8 @@ def _groups(report: Report) -> list[_Group]:
     for i, pick in enumerate(shown(report.picks)):
         name = shortened(report.names.get(pick.cluster, f"cluster {pick.cluster}"), 60)
         look = (f"c{i % len(COLOURS)}", SHAPES[marker(i)])
+        if pick.cluster == OUTLIER:
+            name, look = OUTLIERS, (OUTLIERS, OUTLIER_SHAPE)
         groups.append(_Group(pick.cluster, name, pick.size, pick.confidence, *look))
     small = len(report.picks) - len(groups)
     if small:

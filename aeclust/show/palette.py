@@ -27,6 +27,9 @@ SHAPES = {
     "P": "M-.35-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35z",
     "X": "M-.95-.5L-.5-.95L0-.45L.5-.95L.95-.5L.45 0L.95 .5L.5 .95L0 .45L-.5 .95L-.95 .5L-.45 0z",
 }
+# Outliers: small and grey, drawn below all clusters.
+OUTLIER_COLOURS = ("#BBBBBB", "#777777")  # the second on a dark ground
+OUTLIER_SHAPE = "M-.5 0a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0z"
 
 
 def marker(group: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import seeds
+from aeclust.clusters.numbers import OUTLIER, in_use
 
 _ROWS = 16_384  # of latents at a time
 
@@ -21,7 +22,7 @@ class Picks:
     Attributes
     ----------
     cluster, size : int
-        Its number, and how many images it has.
+        Its number, which is -1 of the outliers, and how many images it has.
     confidence : float
         The mean of all its images.
     typical : ndarray
@@ -58,7 +59,7 @@ def pick(
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        Integers from 0.
+        Integers from 0, and -1 of outliers, which are taken for one more cluster.
     confidence : ndarray of shape (n,)
         In [0, 1].
     latents : ndarray of shape (n, d)
@@ -71,11 +72,13 @@ def pick(
     Returns
     -------
     list of Picks
-        By ascending cluster number. Equals are taken in the order of their rows.
+        By ascending cluster number, outliers last. Equals are taken in the order of their rows.
     """
     picks = []
-    for cluster in np.unique(labels).tolist():
+    for cluster in [*in_use(labels), OUTLIER]:
         rows = np.flatnonzero(labels == cluster)
+        if not len(rows):
+            continue
         by_doubt = np.argsort(confidence[rows], kind="stable")
         # an odd one out belongs to the confident half
         sure = np.sort(rows[by_doubt[len(rows) // 2 :]])
@@ -83,6 +86,7 @@ def pick(
         centre = np.sum(sums, axis=0) / len(rows)
         gaps = (latents[part] - centre for part in _parts(sure))
         distances = np.concatenate([np.square(gap).sum(axis=1) for gap in gaps])
+        drawn = seeds.stream(seed, "pictures", cluster % 2**32)  # streams have no place -1
         picks.append(
             Picks(
                 cluster=cluster,
@@ -90,7 +94,7 @@ def pick(
                 confidence=float(confidence[rows].mean(dtype=np.float64)),
                 typical=sure[np.argsort(distances, kind="stable")[:count]],
                 doubtful=rows[by_doubt[:count]],
-                random=np.sort(seeds.stream(seed, "pictures", cluster).permutation(rows)[:count]),
+                random=np.sort(drawn.permutation(rows)[:count]),
             )
         )
     return picks

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from aeclust import seeds
 from aeclust.clusters.curve import Curve
+from aeclust.clusters.numbers import OUTLIER
 from aeclust.show import style
-from aeclust.show.palette import COLOURS, marker
+from aeclust.show.palette import COLOURS, OUTLIER_COLOURS, marker
 from aeclust.show.style import NORMAL, SMALL, TEXT, FloatArray
 
 # -- reconstructions ---------------------------------------------------------------------------
@@ -82,7 +83,7 @@ class Panel:
     ----------
     title : str
     groups : ndarray of shape (n,)
-        Integers, any values.
+        Integers, any values; -1 is drawn in grey below the others, and listed last.
     names : mapping of int to str
         Legend entries of the values; one that is missing stands as a number.
     """
@@ -150,18 +151,25 @@ def embedding_figure(
             axes.set_aspect("equal", anchor="S")  # the legend hangs on the lower edge
             axes.set_title(style.fitted(panel.title, each, NORMAL), fontsize=NORMAL, pad=4)
             handles = _scatter(axes, points, panel.groups)
-            values = np.unique(panel.groups)
+            handle_of = dict(zip(_values(panel.groups).tolist(), handles, strict=True))
             for row, image in images.items():
-                handle = handles[int(np.searchsorted(values, panel.groups[row]))]
+                handle = handle_of[int(panel.groups[row])]
                 _draw_thumbnail(axes, image, points[row], box, handle.get_color())
             look: Any = {"ncols": columns, "handlelength": 1}
             style.legend(axes, handles, labels, "upper center", (0.5, 0), **look)
     return figure
 
 
+def _values(groups: NDArray[Any]) -> NDArray[Any]:
+    """The different values of groups, ascending, but outliers last."""
+    values = np.unique(groups)
+    return np.concatenate((values[values != OUTLIER], values[values == OUTLIER]))
+
+
 def _legend_plan(panel: Panel, inches: float) -> tuple[list[str], int]:
     """The labels of a panel's legend and the number of columns that fits."""
-    values, counts = np.unique(panel.groups, return_counts=True)
+    values = _values(panel.groups)
+    counts = [int((panel.groups == value).sum()) for value in values]
     limit = max(4, style.characters(inches, SMALL) - 14)  # leaves room for marker and count
     names = [style.shortened(str(panel.names.get(int(v), int(v))), limit) for v in values]
     labels = [f"{name} ({count})" for name, count in zip(names, counts, strict=True)]
@@ -201,14 +209,18 @@ def _draw_thumbnail(
 
 
 def _scatter(axes: Axes, points: FloatArray, groups: NDArray[Any]) -> list[Line2D]:
-    """Draws the points, gives one legend handle per group value, in increasing order."""
-    values, ranks = np.unique(groups, return_inverse=True)
+    """Draws the points, gives one legend handle per group value, in the order of these."""
+    values = _values(groups)
+    ascending = np.argsort(values)
+    ranks = ascending[np.searchsorted(values, groups, sorter=ascending)]
     area = float(np.clip(300 / sqrt(len(points)), 0.8, 36))  # square points
     colours = np.array([COLOURS[k % len(COLOURS)] for k in range(len(values))])
     markers = np.array([marker(k) for k in range(len(values))])
+    colours[values == OUTLIER], markers[values == OUTLIER] = OUTLIER_COLOURS[0], "."
     # Shuffled, always alike: drawn group by group, the last group would hide the others. One call
     # draws one marker, so the markers take turns.
     order = seeds.stream(0, "pictures").permutation(len(points))
+    order = order[np.argsort(groups[order] != OUTLIER, kind="stable")]  # these below all others
     turns = np.array_split(order, min(8, len(order))) if len(set(markers)) > 1 else [order]
     edge = 0.3 if area >= 8 else 0.0
     look: Any = {"s": area, "lw": edge, "edgecolors": "white" if edge else "none"}

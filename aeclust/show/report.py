@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.clusters.numbers import OUTLIER
 from aeclust.recipe import Recipe
 from aeclust.show.picks import Picks
 
@@ -26,7 +27,7 @@ class Shown:
         int64; their rows in the data, none twice.
     ids : sequence of str
     labels : ndarray of shape (m,)
-        int64, their clusters.
+        int64, their clusters; -1 of outliers.
     confidence : ndarray of shape (m,)
         In [0, 1].
     pictures : sequence of ndarray of shape (h, w, c)
@@ -101,7 +102,7 @@ class Report:
     note : str
         How the embedding came to be.
     picks : sequence of Picks
-        Of every cluster.
+        Of every cluster, and of outliers last.
     gallery : Shown
         All images of the picks that are :func:`shown`.
     reconstructed : Reconstructed or None
@@ -143,3 +144,8 @@ class Report:
     commands: Sequence[str]
     remarks: Sequence[str] = ()
     sections: Sequence[Section] = ()
+
+    @property
+    def outliers(self) -> int:
+        """Images in no cluster."""
+        return sum(pick.size for pick in self.picks if pick.cluster == OUTLIER)

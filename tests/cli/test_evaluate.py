@@ -46,6 +46,7 @@ def test_the_scores_of_a_small_case(cli: Cli) -> None:
         "nmi": pytest.approx(nmi),
         "ari": pytest.approx(ari),
         "sizes": {"0": 3, "1": 3, "2": 4},
+        "outliers": 0,
     }
 
 

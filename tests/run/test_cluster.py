@@ -87,7 +87,9 @@ def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Dat
     assert answer == {
         "file": "aeclust-run/labels.h5",
         "k": 2,
+        "clusters": [0, 1],
         "sizes": sizes,
+        "outliers": 0,
         "confidence": 1.0,
         "agreement": None,
         "view_agreement": None,

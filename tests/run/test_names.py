@@ -17,7 +17,7 @@ from support import Cli, Data, check_error, files_of, one_error, refused
 from aeclust import artifact
 from aeclust.errors import BusyError, InputError
 from aeclust.run.folder import RunFolder
-from aeclust.run.names import Names, check_name, read_names
+from aeclust.run.names import Names, check_name, read_names, write_names
 from aeclust.show import plots
 
 STALE = (
@@ -60,6 +60,7 @@ def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFol
              "name": None}
             for c in (0, 1)
         ],
+        "outliers": 0,
         "known": None,
         "agree": None,
     }  # fmt: skip
@@ -319,13 +320,16 @@ def test_damaged_names_stop_what_uses_them_and_are_cleared_away(
     assert names_of(cli) == [None, None]
 
 
-def test_a_name_of_a_cluster_beyond_is_damage(cli: Cli, full_run: RunFolder) -> None:
-    digest = artifact.read(full_run.labels_file).digest
-    full_run.names_file.write_text(json.dumps(Names(digest, {7: "a"}).to_json()))
-    check_error(
-        cli("name").error, where="aeclust-run/names.json", what="there is no cluster 7",
-        expected="clusters 0 to 1", mend="aeclust name lists them",
-    )  # fmt: skip
+def test_a_name_of_a_cluster_without_an_image_is_kept_and_not_shown(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    write_names(full_run, artifact.read(full_run.labels_file).digest, {7: "a"})
+    assert names_of(cli) == [None, None]
+    assert cli("name", "0=sea").code == 0
+    assert names_of(cli) == ["sea", None]
+    stored = read_names(full_run)
+    assert stored is not None
+    assert stored.names == {0: "sea", 7: "a"}
 
 
 @settings(max_examples=30, deadline=None)
