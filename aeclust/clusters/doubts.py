@@ -72,9 +72,7 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     elif len(small):
         numbers, count = listed(small), sizes[small].sum()
         sentences.append(f"clusters {numbers} are nearly empty ({count} of {n} images together)")
-    share = None
-    if colours is not None:
-        share = colour_share(colours[inside], clustering.labels[inside], seed=seed)
+    share = None if colours is None else colour_share(colours, clustering.labels, seed=seed)
     if share is not None and share >= BY_COLOUR:
         sentences.append(
             f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"
@@ -101,6 +99,7 @@ def colour_share(colours: Array, labels: Ints, *, seed: int) -> float | None:
     from sklearn.preprocessing import StandardScaler
 
     rows = references(len(labels), seed=seed)
+    rows = rows[labels[rows] >= 0]  # outliers are no group
     colours, labels = colours[rows], labels[rows]
     _, counts = np.unique(labels, return_counts=True)
     if len(counts) < 2 or counts.min() < _FOLDS:
