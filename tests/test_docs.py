@@ -15,6 +15,7 @@ from pages import ROOT, blocks, have_few, lines_of, type_line
 from PIL import Image
 from support import COMMANDS, command_of, far_groups, make_images
 
+from aeclust import artifact
 from aeclust.clusters.scores import score
 from aeclust.images import demo
 from aeclust.images.truth import load
@@ -120,7 +121,27 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for line in ("train --epochs 6", "cluster", "name 0=landscape 1=other"):
             type_line(f"aeclust {line}", train=SMALL)
         type_line("aeclust predict > submission.csv")
+        prepare_edits()
     return folder
+
+
+def prepare_edits() -> None:
+    """A run of photographs in six clusters that was edited, and files of edits."""
+    Image.new("RGB", (12, 12)).save("photos/-odd-name.png")
+    np.save("rooms.npy", far_groups([8, 7, 6, 5, 3, 2], seed=7, d=6)[0])
+    for line in (
+        "embed --features rooms.npy photos/", "cluster -k 6 --clusterer kmeans",
+        "name 0=kitchen 1=pantry", "edit split 0",
+    ):  # fmt: skip
+        type_line(f"aeclust {line} --run edited")
+    labels = artifact.read(Path("edited/labels.h5"))
+    ids = artifact.decode_ids(labels.arrays["ids"]).tolist()
+    edits = [{"edit": "drop", "ids": ids[:2]}, {"edit": "merge", "clusters": [2, 3]}]
+    Path("edits.json").write_text(
+        json.dumps({"format": 1, "labels": labels.digest, "edits": edits})
+    )
+    Path("corrected.csv").write_text(f"id,label\n{ids[3]},kitchen\n{ids[4]},4\n{ids[5]},-1\n")
+    Path("ids.txt").write_text("\n".join(ids[6:9]))
 
 
 def test_every_command_has_examples() -> None:
@@ -138,6 +159,9 @@ def test_examples_of_the_help_run(
     if line.startswith("aeclust train"):
         shutil.rmtree("aeclust-run")
         line += " --epochs 2"  # the last one counts
+    if line.startswith("aeclust edit"):
+        shutil.rmtree("aeclust-run")
+        shutil.move("edited", "aeclust-run")
     before = {file for file in place.rglob("*") if file.is_file()}
     printed = type_line(line, train=SMALL)
     assert printed or {file for file in place.rglob("*") if file.is_file()} - before

@@ -24,7 +24,7 @@ DATA = (
     " demo:scenes, demo:scenes-val, demo:digits"
 )
 DEFAULT_RUN = Path("aeclust-run")
-_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known"}
+_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known", "edits"}
 
 
 def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
@@ -157,6 +157,16 @@ LabelsFile = Annotated[
     str,
     typer.Argument(
         help=f"Labels: .csv, .h5, .npy, .npz, {_CLASSES}, or - for standard input.", **_LABELS
+    ),
+]
+EditsFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="What a report page downloads, or a CSV of id,label with numbers or names of clusters,"
+        " or -1; - for standard input.",
+        callback=_location,
+        autocompletion=completion.paths,
     ),
 ]
 

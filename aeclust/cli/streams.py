@@ -18,6 +18,7 @@ from pathlib import Path
 from aeclust.errors import InputError, WriteError
 
 STREAM = Path("-")
+_MOST_LINES = 1 << 28  # bytes
 _PREFIX = "aeclust-"
 # how files of each kind begin; a CSV begins as it likes
 _KINDS = {
@@ -57,6 +58,31 @@ def standard_input(*, csv: bool) -> Iterator[str]:
         )
     with _temporary() as folder:
         yield str(_saved_input(folder, csv=csv))
+
+
+def input_lines() -> list[str]:
+    """The lines of standard input that are not empty, as text.
+
+    Raises
+    ------
+    InputError
+        If there are none, or it is a terminal or no text.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(
+            "is a terminal" if sys.stdin else "is closed",
+            where="standard input",
+            expected="an id in each line",
+            mend="for example - < ids.txt",
+        )
+    try:
+        text = sys.stdin.buffer.read(_MOST_LINES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is no UTF-8", where="standard input", expected="ids") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if not any(lines):
+        raise InputError("is empty", where="standard input", expected="an id in each line")
+    return [line for line in lines if line]
 
 
 @contextmanager

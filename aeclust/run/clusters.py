@@ -21,6 +21,9 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
+from aeclust.run.edited import carry_edits, corrected
+from aeclust.run.edits import corrected_by
+from aeclust.run.edits_file import read_edits
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
 from aeclust.run.latents import Made, current_latents, log_unfinished
 from aeclust.run.manifest import Manifest
@@ -66,19 +69,26 @@ def cluster(
         artifact.read(context.folder.latents_file, "latents", mapped=True)  # are they whole?
         for doubt in made.artifact.details.get("warnings", []):
             context.log(f"warning: {doubt}")
-    return made
+    labels = corrected(context, made.artifact)
+    if not made.fresh and (by := corrected_by(labels)):
+        context.log(f"the new clusters are {by}; {context.folder.command('edit list')} shows them")
+    return Made(labels, fresh=made.fresh)
 
 
-def current_labels(context: Context, manifest: Manifest, *, look: bool = True) -> Artifact:
-    """The labels as last asked for, made if missing or stale.
+def current_labels(
+    context: Context, manifest: Manifest, *, look: bool = True, edited: bool = True
+) -> Artifact:
+    """The labels as last asked for, made if missing or stale, with the edits of the run.
 
-    Without `look` fresh ones are taken whatever has become of the run's images.
+    Without `look` fresh ones are taken whatever has become of the run's images. Unless `edited`
+    they are those of ``labels.h5``, whose digest they have in any case.
     """
     log_unfinished(context, manifest)
     if not context.folder.labels_file.exists():
         context.log("labels are missing: clustering first")
     request = last_request(context.folder, manifest)
-    return _labels(context, manifest, request, look=look).artifact
+    labels = _labels(context, manifest, request, look=look).artifact
+    return corrected(context, labels) if edited else labels
 
 
 def _labels(
@@ -113,6 +123,7 @@ def _labels(
     if request.steering is None and file.exists():
         _log_unsteered(context)
     former = labels if labels is not None and _grown(manifest, labels) else None
+    read_edits(folder)  # damaged ones are told of now
     with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
         labels = labels_of(latents, request, log=context.log, progress=context.step)
         context.progress("clustering", 1, 1)
@@ -123,6 +134,8 @@ def _labels(
             if lost:
                 context.log(f"{lost} of the clusters of before are no more; the others keep names")
         labels = labels.with_digest(artifact.write(file, labels))
+        if former is not None:
+            heirs |= carry_edits(folder, former, labels)
         _keep_names(context, former, labels, heirs, request.steering)
         return Made(labels, fresh=False)
 

@@ -51,6 +51,8 @@ class Context:
     loaded, kept, present, encoders : dict
         What the command knows already: images by their source, by the digest of the run's images
         what it keeps of them and what has become of them, and frozen encoders by their SHA-256.
+    said : set of str
+        What was logged already and is logged once in a command.
     """
 
     folder: RunFolder
@@ -65,6 +67,8 @@ class Context:
     kept: dict[str, Images | None] = field(default_factory=dict, repr=False, compare=False)
     present: dict[str, Present] = field(default_factory=dict, repr=False, compare=False)
     encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
+
+    said: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def step(self, name: str) -> None:
         """Show the step that a clustering is at."""

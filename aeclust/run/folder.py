@@ -20,7 +20,7 @@ from aeclust.run.manifest import Manifest, found_again, with_near
 _MAX_BYTES = 1 << 20
 # What is written under the lock alone.
 _FILES = re.compile(
-    r"run\.json(\.next)?|names\.json|metrics\.jsonl"
+    r"run\.json(\.next)?|names\.json|edits\.json|metrics\.jsonl"
     r"|(resume|start|images|previews|features|latents|labels|embedding|curve|epoch-\d{4,9})\.h5"
 )
 
@@ -51,6 +51,7 @@ class RunFolder:
         self.embedding_file = path / "embedding.h5"
         self.curve_file = path / "curve.h5"
         self.names_file = path / "names.json"
+        self.edits_file = path / "edits.json"
         self._worker_file = path / ".worker"
         self._lock = FileLock(path / ".lock", timeout=0)
 
@@ -177,7 +178,7 @@ class RunFolder:
         if not self.next_file.exists():
             return
         try:
-            for file in (self.metrics_file, *self.state_files()):
+            for file in (self.metrics_file, self.edits_file, *self.state_files()):
                 file.unlink(missing_ok=True)
             os.replace(self.next_file, self.manifest_file)
         except OSError as error:

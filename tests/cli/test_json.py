@@ -33,6 +33,7 @@ ARGUMENTS = {
     "name": ["name"],
     "export": ["export", "sorted"],
     "evaluate": ["evaluate", "{labels}", "{labels}"],
+    "edit": ["edit", "drop", "0"],
     "info": ["info"],
     "info FILE": ["info", "aeclust-run/labels.h5"],
     "doctor": ["doctor"],

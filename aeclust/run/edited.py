@@ -1,0 +1,278 @@
+"""Labels with the edits of a run applied, in memory; ``labels.h5`` stays as it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.clusters.edits import NONE, Partition, completed
+from aeclust.errors import InputError, listed
+from aeclust.run.context import Context
+from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Split
+from aeclust.run.edits_file import read_edits, write_edits
+from aeclust.run.folder import RunFolder
+from aeclust.run.images import match
+
+_SUREST = 20  # images by which a cluster is known again
+
+
+class Correction:
+    """Labels to which edits are applied one by one.
+
+    Parameters
+    ----------
+    labels : Artifact
+        As they were made.
+    edits : Edits
+        Those of the run so far, which are applied as far as their clusters and images are there.
+    latents : callable
+        Gives the latents (n, d) of the images, if they are needed.
+
+    Attributes
+    ----------
+    numbers : dict of int to int
+        The number now of every cluster that the edits know by a number; equal ones where the
+        edits were made on these labels.
+    made : set of int
+        The numbers now of those that the edits made.
+    edits : list of Edit
+        By the numbers now; of those that do not hold :attr:`~aeclust.run.edits.Edit.off` says why.
+    """
+
+    def __init__(
+        self, labels: Artifact, edits: Edits, latents: Callable[[], NDArray[Any]] | None = None
+    ) -> None:
+        arrays = labels.arrays
+        self.found, self._latents = labels, latents
+        self.partition = Partition(arrays["labels"], arrays["confidence"], arrays.get("shares"))
+        self.ids: list[Id] = artifact.decode_ids(arrays["ids"]).tolist()
+        self.row_of = {name: row for row, name in enumerate(self.ids)}
+        self.numbers = {number: number for number in self.partition.numbers}
+        self.made: set[int] = set()
+        self.edits: list[Edit] = []
+        if edits.labels != labels.digest:
+            self.numbers = self._heirs(edits.clusters)
+        rows = arrays["ids"].dtype.kind != "S"  # by which other images go, once there are others
+        others = rows and edits.data not in ("", labels.parents.get("data"))
+        for each in edits.edits:
+            off = each.off or "its row numbers are of other images" * others
+            self._try(dataclasses.replace(each, off=off))
+
+    @property
+    def labels(self) -> Artifact:
+        """The labels with the edits that hold."""
+        part, count = self.partition, sum(not each.off for each in self.edits)
+        arrays = {**self.found.arrays, "labels": part.labels, "confidence": part.confidence}
+        shares = part.shares()
+        if shares is not None:
+            arrays["shares"] = shares
+        count += self.found.details.get("edits", 0)
+        details = {**self.found.details, "edits": count}
+        return dataclasses.replace(self.found, arrays=arrays, details=details)
+
+    def apply(self, edit: Edit) -> Edit:
+        """Apply one more edit, and give it as it is to be kept.
+
+        Raises
+        ------
+        InputError
+            If it makes no sense now; then nothing is changed.
+        """
+        apply: Any = {Merge: self._merge, Split: self._split, Move: self._move, Drop: self._drop}
+        numbers = {**self.numbers}
+        done: Edit = apply[type(edit)](edit)
+        names = {numbers.get(number, number): name for number, name in edit.names.items()}
+        done = dataclasses.replace(done, names=names)
+        self.edits.append(done)
+        used = {*self.partition.numbers}
+        self.numbers = {old: now for old, now in self.numbers.items() if now in used}
+        self.made &= used
+        return done
+
+    def rows(self, ids: Ids) -> NDArray[np.int64]:
+        """Rows of those images that are there."""
+        return np.array([self.row_of[name] for name in ids if name in self.row_of], np.int64)
+
+    def rebase(self) -> None:
+        """From now on edits speak of the clusters by their numbers now."""
+        self.numbers = {number: number for number in self.partition.numbers}
+
+    def _try(self, edit: Edit) -> None:
+        """Apply an edit of before, or keep it as one that does not hold."""
+        if not edit.off:
+            try:
+                self.apply(edit)
+            except InputError as error:
+                edit = dataclasses.replace(edit, off=error.what)
+        if edit.off:
+            self.edits.append(edit)
+
+    def now(self, cluster: int) -> int:
+        """The number now of a cluster by its number in the edits."""
+        if cluster not in self.numbers:
+            raise InputError(
+                f"there is no cluster {cluster}",
+                expected=f"one of {listed(sorted(self.numbers), 'none at all')}",
+                mend="aeclust name lists them",
+            )
+        return self.numbers[cluster]
+
+    def _there(self, ids: Ids) -> NDArray[np.int64]:
+        rows = self.rows(ids)
+        if not len(rows):
+            raise InputError("its images are gone", expected="images of the run")
+        return rows
+
+    def _known(self, rows: NDArray[np.int64]) -> Ids:
+        return tuple(self.ids[row] for row in rows.tolist())
+
+    def _merge(self, edit: Merge) -> Edit:
+        first, *others = [self.now(cluster) for cluster in edit.clusters]
+        self.partition.merge(first, others)
+        return dataclasses.replace(edit, clusters=(first, *others))
+
+    def _move(self, edit: Move) -> Edit:
+        rows = self._there(edit.ids)
+        if edit.new or edit.to is None:
+            to = self.partition.free(edit.to)
+            self.numbers[to if edit.to is None else edit.to] = to
+            self.made.add(to)
+        else:
+            to = self.now(edit.to)
+        self.partition.move(rows, to)
+        return dataclasses.replace(edit, ids=self._known(rows), to=to)
+
+    def _drop(self, edit: Drop) -> Edit:
+        rows = self._there(edit.ids)
+        left = self.partition.labels != NONE
+        left[rows] = False
+        if not left.any():
+            raise InputError(
+                "no image would be left in a cluster", expected="one at least in a cluster"
+            )
+        self.partition.move(rows, NONE)
+        return dataclasses.replace(edit, ids=self._known(rows))
+
+    def _split(self, edit: Split) -> Edit:
+        """Split a cluster into the parts that its images were in; the others follow the nearest."""
+        now = self.now(edit.cluster)
+        members = np.flatnonzero(self.partition.labels == now)
+        of_row = np.full(len(self.ids), NONE)
+        for number, ids in edit.parts.items():
+            of_row[self.rows(ids)] = number
+        of_member = of_row[members]
+        there = [number for number in edit.parts if (of_member == number).any()]
+        if len(there) < 2:
+            raise InputError("its parts are gone", expected="images of two of them")
+        if (of_member == NONE).any():
+            assert self._latents is not None
+            order = np.array(there)
+            places = np.full(len(members), NONE)
+            for place, number in enumerate(there):
+                places[of_member == number] = place
+            of_member = order[completed(self._latents()[members], places)]
+        parts: dict[int, NDArray[np.int64]] = {}
+        taken: list[int] = []
+        for number in there:
+            keeps = number == edit.cluster
+            to = now if keeps else self.partition.free(number, taken)
+            taken.append(to)
+            parts[to] = members[of_member == number]
+            self.numbers[number] = to
+            self.made |= {to} - {now}
+        self.partition.split(parts)
+        kept = {number: self._known(rows) for number, rows in parts.items()}
+        return dataclasses.replace(edit, cluster=now, parts=kept)
+
+    def _heirs(self, clusters: Mapping[int, Ids]) -> dict[int, int]:
+        """The cluster that has more than half of the surest images of each, one to one."""
+        wanted: dict[int, tuple[int, int]] = {}
+        for number, ids in clusters.items():
+            labels = self.partition.labels[self.rows(ids)]
+            counts = np.bincount(labels + 1)[1:]
+            if not len(counts) or 2 * counts.max() <= len(labels):
+                continue
+            now, count = int(counts.argmax()), int(counts.max())
+            if count > wanted.get(now, (0, 0))[0]:
+                wanted[now] = (count, number)
+        return {number: now for now, (_, number) in wanted.items()}
+
+
+def surest(labels: Artifact) -> dict[int, Ids]:
+    """Ids of the surest images of every cluster in labels."""
+    values, ids = labels.arrays["labels"], artifact.decode_ids(labels.arrays["ids"])
+    order = np.argsort(-labels.arrays["confidence"], kind="stable")
+    clusters = np.unique(values[values != NONE]).tolist()
+    return {j: tuple(ids[order[values[order] == j][:_SUREST]].tolist()) for j in clusters}
+
+
+def correction(folder: RunFolder, labels: Artifact) -> Correction | None:
+    """Labels with the edits of their run; None if there are none."""
+    edits = read_edits(folder)
+    return None if edits is None else Correction(labels, edits, latents_of(folder, labels))
+
+
+def carry_edits(folder: RunFolder, former: Artifact, labels: Artifact) -> dict[int, int]:
+    """Have the edits speak of images as new labels call them; only for who locks the folder.
+
+    Returns
+    -------
+    dict of int to int
+        By their former numbers, what the clusters that edits had made are now.
+    """
+    edits = read_edits(folder)
+    if edits is None:
+        return {}
+    was = Correction(former, edits, latents_of(folder, former))
+    data, before = labels.parents["data"], former.parents["data"]
+    if data != before and edits.data in ("", before):
+        old, new = (artifact.decode_ids(each.arrays["ids"]) for each in (former, labels))
+        rows = match((old, former.arrays["fingerprints"]), new, labels.arrays["fingerprints"])
+        there = rows >= 0
+        ids = dict(zip(old[rows[there]].tolist(), new[there].tolist(), strict=True))
+        edits = edits.renamed(ids, data)
+        write_edits(folder, edits)
+    now = Correction(labels, edits, latents_of(folder, labels))
+    made = {old: number for old, number in was.numbers.items() if number in was.made}
+    return {number: now.numbers[old] for old, number in made.items() if old in now.numbers}
+
+
+def latents_of(folder: RunFolder, labels: Artifact) -> Callable[[], NDArray[Any]]:
+    """Gives the latents that labels were made of, if they are needed."""
+
+    def read() -> NDArray[Any]:
+        latents = artifact.read(folder.latents_file, "latents", mapped=True)
+        if latents.digest != labels.parents["latents"]:
+            raise InputError(
+                "are not those that the labels were made of",
+                where=str(folder.latents_file),
+                expected="the latents of the labels",
+                mend=f"run {folder.command('cluster')}",
+            )
+        values: NDArray[Any] = latents.arrays["latents"]
+        return values
+
+    return read
+
+
+def corrected(context: Context, labels: Artifact) -> Artifact:
+    """Labels with the edits of the run; those that do not hold are said, once in a command."""
+    found = correction(context.folder, labels)
+    if found is None:
+        return labels
+    off = [each for each in found.edits if each.off]
+    if off and labels.digest not in context.said:
+        context.said.add(labels.digest)
+        are, count = "is" if len(off) == 1 else "are", len(found.edits)
+        why = f"; {context.folder.command('edit list')} says why" if len(off) > 1 else ""
+        context.log(
+            f"{len(off):,} of {count:,} edit{'s' * (count != 1)} {are} not in force:"
+            f" {off[0]}: {off[0].off}{why}"
+        )
+    return found.labels
