@@ -17,7 +17,8 @@ def edited_answer(run: Path, edited: Edited) -> Answer:
     """What was done, in one line with what the clusters are now."""
     n, off = len(edited.edits), sum(bool(each.off) for each in edited.edits)
     edits = f"{n:,} edit{'s' * (n != 1)}" + f", {off:,} not in force" * bool(off)
-    text = f"{run}: {edited.done}; {edited.changed:,} label{'s' * (edited.changed != 1)} changed; {_sizes(edited)}; {edits}"
+    changed = f"{edited.changed:,} label{'s' * (edited.changed != 1)} changed"
+    text = "; ".join((f"{run}: {edited.done}", changed, _sizes(edited), edits))
     return Answer(printable(text), _json(run, edited))
 
 

@@ -74,7 +74,7 @@ def move(
 ) -> None:
     """Put images into another cluster, or into a new one.
 
-    aeclust edit move coast/003.png town/001.png --to 4
+    aeclust edit move coast/003.png town/000.png --to 4
     aeclust edit move --to new -- -odd-name.png
     aeclust edit move - --to kitchen < ids.txt
     """
