@@ -34,7 +34,7 @@ def edits_answer(run: Path, edited: Edited) -> Answer:
 
 def _sizes(edited: Edited) -> str:
     """Clusters by number and name with their sizes."""
-    names = {number: f" {name}" for number, name in edited.names.items()}
+    names = {number: f" ({name})" for number, name in edited.names.items()}
     sizes = [f"{number}{names.get(number, '')}: {size:,}" for number, size in edited.sizes.items()]
     outliers = f", outliers: {edited.outliers:,}" if edited.outliers else ""
     return f"sizes {', '.join(sizes)}{outliers}"

@@ -9,10 +9,9 @@ import numpy as np
 from aeclust.clusters import Array, Floats, Ints
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.neighbours import neighbour_vote
+from aeclust.clusters.numbers import OUTLIER
 from aeclust.clusters.reduction import limited, reduce
 from aeclust.recipe import Recipe
-
-NONE = -1  # the label of an image in no cluster
 
 
 class Partition:
@@ -66,7 +65,7 @@ class Partition:
         if self._shares is not None:
             self._widen(number)
             self._shares[rows] = 0
-            if number != NONE:
+            if number != OUTLIER:
                 self._shares[rows, number] = 1
 
     def split(self, parts: dict[int, Ints]) -> None:
@@ -146,7 +145,7 @@ def parted(
 
 def completed(points: Array, parts: Ints) -> Ints:
     """The part (n,) of every point, where -1 is that of the nearest ones that have one."""
-    known = parts != NONE
+    known = parts != OUTLIER
     result = parts.copy()
     if not known.all():
         voters, count = parts[known], int(parts.max()) + 1

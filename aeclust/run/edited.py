@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters.edits import NONE, Partition, completed
+from aeclust.clusters.edits import Partition, completed
+from aeclust.clusters.numbers import OUTLIER, in_use
 from aeclust.errors import InputError, listed
 from aeclust.run.context import Context
 from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Split
@@ -150,30 +151,30 @@ class Correction:
 
     def _drop(self, edit: Drop) -> Edit:
         rows = self._there(edit.ids)
-        left = self.partition.labels != NONE
+        left = self.partition.labels != OUTLIER
         left[rows] = False
         if not left.any():
             raise InputError(
                 "no image would be left in a cluster", expected="one at least in a cluster"
             )
-        self.partition.move(rows, NONE)
+        self.partition.move(rows, OUTLIER)
         return dataclasses.replace(edit, ids=self._known(rows))
 
     def _split(self, edit: Split) -> Edit:
         """Split a cluster into the parts that its images were in; the others follow the nearest."""
         now = self.now(edit.cluster)
         members = np.flatnonzero(self.partition.labels == now)
-        of_row = np.full(len(self.ids), NONE)
+        of_row = np.full(len(self.ids), OUTLIER)
         for number, ids in edit.parts.items():
             of_row[self.rows(ids)] = number
         of_member = of_row[members]
         there = [number for number in edit.parts if (of_member == number).any()]
         if len(there) < 2:
             raise InputError("its parts are gone", expected="images of two of them")
-        if (of_member == NONE).any():
+        if (of_member == OUTLIER).any():
             assert self._latents is not None
             order = np.array(there)
-            places = np.full(len(members), NONE)
+            places = np.full(len(members), OUTLIER)
             for place, number in enumerate(there):
                 places[of_member == number] = place
             of_member = order[completed(self._latents()[members], places)]
@@ -208,8 +209,8 @@ def surest(labels: Artifact) -> dict[int, Ids]:
     """Ids of the surest images of every cluster in labels."""
     values, ids = labels.arrays["labels"], artifact.decode_ids(labels.arrays["ids"])
     order = np.argsort(-labels.arrays["confidence"], kind="stable")
-    clusters = np.unique(values[values != NONE]).tolist()
-    return {j: tuple(ids[order[values[order] == j][:_SUREST]].tolist()) for j in clusters}
+    rows = {j: order[values[order] == j][:_SUREST] for j in in_use(values)}
+    return {j: tuple(ids[some].tolist()) for j, some in rows.items()}
 
 
 def correction(folder: RunFolder, labels: Artifact) -> Correction | None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.clusters.edits import NONE, parted
+from aeclust.clusters.edits import parted
+from aeclust.clusters.numbers import OUTLIER, outlier_count
 from aeclust.errors import InputError, at, did_you_mean, listed
 from aeclust.images.columns import as_texts, rows_of
 from aeclust.run.clusters import current_labels
@@ -114,6 +115,8 @@ def undo(context: Context, *, every: bool = False) -> Edited:
     """Take back the last edit, or all of them; names that it changed are as before."""
     with editing(context) as session:
         edits = session.stored.edits
+        if not edits and every:
+            return session.answer("there is no edit to take back")
         if not edits:
             raise InputError(
                 "there is no edit to take back",
@@ -251,7 +254,7 @@ class Session:
         if len(found) == 1 and not (named and text == NEW and new):
             return found.pop()
         if found:
-            may = [f"cluster {j}{', named so' * (j in named)}" for j in sorted(found)]
+            may = [f"cluster {j}{' by its name' * (j in named)}" for j in sorted(found)]
             raise InputError(
                 f"{text!r} may be {' or '.join(may)}{' or a new one' * (text == NEW and new)}",
                 expected="a cluster that cannot be mistaken",
@@ -280,7 +283,7 @@ class Session:
         """
         names = as_texts([*map(str, given)])
         places = rows_of(names, self.present.ids)
-        rows = np.where(places >= 0, self.present.rows[places], NONE)
+        rows = np.where(places >= 0, self.present.rows[places], OUTLIER)
         self._tell_new(names[(places >= 0) & (rows < 0)].tolist(), some=some)
         if (places < 0).any():
             away = places < 0
@@ -329,14 +332,14 @@ class Session:
     def answer(self, done: str = "") -> Edited:
         """What the clusters are now."""
         labels = self.now.partition.labels
-        numbers, sizes = np.unique(labels[labels != NONE], return_counts=True)
+        numbers, sizes = np.unique(labels[labels != OUTLIER], return_counts=True)
         return Edited(
             done,
             int((labels != self._before).sum()),
             [Listed(str(each), each.off) for each in self.now.edits],
             dict(zip(numbers.tolist(), sizes.tolist(), strict=True)),
             {number: self.names[number] for number in numbers.tolist() if number in self.names},
-            int((labels == NONE).sum()),
+            outlier_count(labels),
         )
 
 

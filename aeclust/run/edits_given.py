@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from aeclust import disk
-from aeclust.clusters.edits import NONE
+from aeclust.clusters.numbers import OUTLIER
 from aeclust.errors import InputError, at
+from aeclust.images.columns import NO_CLUSTER
 from aeclust.images.truth import read_rows
 from aeclust.run.context import Context
 from aeclust.run.edited import Correction, latents_of
@@ -179,12 +180,12 @@ def _apply_table(session: Session, table: list[list[str]]) -> Edited:
     rows = session.rows([row[0] for row in table], some=True)
     there = rows >= 0
     labels, wanted, rows = session.now.partition.labels[rows[there]], wanted[there], rows[there]
-    new = {*wanted.tolist()} - {*session.now.numbers, NONE}
+    new = {*wanted.tolist()} - {*session.now.numbers, OUTLIER}
     count = 0
     for to in sorted({*wanted[labels != wanted].tolist()}):
         moved = rows[(wanted == to) & (labels != wanted)].tolist()
         ids = tuple(session.now.ids[row] for row in moved)
-        session.apply(Drop(ids) if to == NONE else Move(ids, to, new=to in new))
+        session.apply(Drop(ids) if to == OUTLIER else Move(ids, to, new=to in new))
         count += len(moved)
     if not count:
         return session.answer("nothing to do: all images have these labels")
@@ -193,9 +194,9 @@ def _apply_table(session: Session, table: list[list[str]]) -> Edited:
 
 def _targets(session: Session, labels: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The number of a cluster for each label; the lowest free ones are those of new clusters."""
-    number: dict[str, int] = {str(NONE): NONE}
+    number: dict[str, int] = {NO_CLUSTER: OUTLIER}
     free: list[int] = []
-    texts = sorted({*labels} - {str(NONE)}, key=lambda text: (len(text), text))
+    texts = sorted({*labels} - {NO_CLUSTER}, key=lambda text: (len(text), text))
     for text in texts:
         next_one = session.now.partition.free(taken=free)
         if text == str(next_one) and not session.named(text):
