@@ -74,10 +74,10 @@ def latents_answer(file: Path, made: Made) -> Answer:
 def clusters_answer(file: Path, made: Made) -> Answer:
     """Sizes of clusters, and how sure they are."""
     from aeclust.clusters.numbers import in_use, outlier_count
-    from aeclust.run.steering import steered_by
+    from aeclust.run.added import added_to
 
     arrays, details = made.artifact.arrays, made.artifact.details
-    steered = steered_by(made.artifact)
+    added = added_to(made.artifact)
     labels, numbers = arrays["labels"], in_use(arrays["labels"])
     sizes, outliers = [int((labels == j).sum()) for j in numbers], outlier_count(labels)
     inside = labels >= 0
@@ -88,7 +88,7 @@ def clusters_answer(file: Path, made: Made) -> Answer:
         f" mean confidence {confidence:.3f}"
         + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
         + ("" if views is None else f", of random views {views:.3f}")
-        + (f"; {steered}" if steered else "")
+        + (f"; {added}" if added else "")
         + _FRESH * made.fresh,
         {
             "file": str(file),
@@ -102,6 +102,7 @@ def clusters_answer(file: Path, made: Made) -> Answer:
             "members": details.get("members", {}),
             "warnings": details.get("warnings", []),
             "steered_by": details.get("known"),
+            "edits": details.get("edits", 0),
             "made": not made.fresh,
         },
     )
@@ -286,11 +287,17 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
         *info.changes,
     ]
     lines += [
-        f"{Path(f.file).relative_to(info.folder)}: {f.kind}, intact, sha256 {f.digest[:12]}"
+        f"{Path(f.file).relative_to(info.folder)}: {_counted(f)}, intact, sha256 {f.digest[:12]}"
         + (f", STALE: {f.stale}" if f.stale else "")
         for f in info.files
     ]
     return Answer(_printable(lines), asdict(info))
+
+
+def _counted(info: FileInfo) -> str:
+    """The kind of a file; of edits how many there are."""
+    n = info.details["edits"] if info.kind == "edits" else 0
+    return f"{n:,} edit{'s' * (n != 1)}" if n else info.kind
 
 
 def health_answer(health: Health) -> Answer:

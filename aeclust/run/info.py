@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
 from aeclust.run.context import Context
 from aeclust.run.curve import stale_curve
+from aeclust.run.edited import correction
+from aeclust.run.edits_file import read_edits
 from aeclust.run.encoders import other_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (
@@ -30,7 +34,7 @@ from aeclust.run.present import present_images
 
 @dataclass(frozen=True)
 class FileInfo:
-    """One verified artifact, or the names of clusters.
+    """One verified artifact, or the names of clusters, or the edits.
 
     Attributes
     ----------
@@ -126,6 +130,10 @@ def run_info(folder: RunFolder) -> RunInfo:
         infos += [] if names is None else [_describe_names(folder, manifest, names)]
     except InputError as error:
         damaged.append(str(error))
+    try:
+        infos += _describe_edits(folder, manifest, [made for _, made in intact])
+    except InputError as error:
+        damaged.append(str(error))
     kept = manifest.checkpoints
     finished = {*kept[-1:]} <= {*epochs} and not folder.resume_file.exists()
     if finished:
@@ -192,16 +200,40 @@ def _describe(file: Path, made: Artifact, stale: str) -> FileInfo:
 
 
 def _describe_names(folder: RunFolder, manifest: Manifest, names: Names) -> FileInfo:
-    content = names.to_json()
+    details = {"names": names.to_json()["names"]}
+    made = _plain(folder.names_file, "names", manifest, names.labels, details)
+    return dataclasses.replace(made, stale=names.stale(folder))
+
+
+def _describe_edits(
+    folder: RunFolder, manifest: Manifest, intact: Sequence[Artifact]
+) -> list[FileInfo]:
+    """The edits, and which of them are not in force."""
+    edits = read_edits(folder)
+    if edits is None:
+        return []
+    labels = next((made for made in intact if made.kind == "labels"), None)
+    found = None if labels is None else correction(folder, labels)
+    listed = [] if found is None else found.edits
+    off = [f"{each}: {each.off}" for each in listed if each.off]
+    details = {"edits": len(edits.edits), "not_in_force": off}
+    made = _plain(folder.edits_file, "edits", manifest, edits.labels, details)
+    stale = f"{len(off):,} of {len(listed):,} are not in force; {off[0]}" if off else ""
+    return [dataclasses.replace(made, stale="the labels are missing" if found is None else stale)]
+
+
+def _plain(
+    file: Path, kind: str, manifest: Manifest, labels: str, details: dict[str, Any]
+) -> FileInfo:
+    """A file of texts that belongs to labels."""
     return FileInfo(
-        file=str(folder.names_file),
-        kind="names",
-        digest=hashlib.sha256(folder.names_file.read_bytes()).hexdigest(),
+        file=str(file),
+        kind=kind,
+        digest=hashlib.sha256(file.read_bytes()).hexdigest(),
         arrays={},
         recipe=manifest.recipe.to_json(),
         seed=manifest.seed,
-        parents={"labels": names.labels},
+        parents={"labels": labels},
         versions={},
-        details={"names": content["names"]},
-        stale=names.stale(folder),
+        details=details,
     )

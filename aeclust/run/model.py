@@ -31,6 +31,7 @@ from aeclust.network.training import Moment
 from aeclust.recipe import Recipe, named
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
+from aeclust.run.edited import correction
 from aeclust.run.encoders import Sight, begun, completed, separated
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
@@ -195,7 +196,7 @@ def _adopted(made: Artifact, parents: dict[str, str]) -> Artifact:
 
 
 def load(path: Path, device: torch.device) -> Model:
-    """Read a clustered run, its network on a device.
+    """Read a clustered run with its edits, its network on a device.
 
     Raises
     ------
@@ -224,6 +225,8 @@ def load(path: Path, device: torch.device) -> Model:
     if not manifest.vectors:
         context = Context(folder, lambda: Team(device=device))
         network = load_network(context, manifest, epoch)[0]
+    found = correction(folder, labels)
+    labels = labels if found is None else found.labels
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 

@@ -13,6 +13,7 @@ from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_numbers, common_rows, current_labels
 from aeclust.run.context import Context
+from aeclust.run.edited import corrected
 from aeclust.run.images import keep_images
 from aeclust.run.manifest import Manifest, some_of
 from aeclust.run.present import Present, count_present, present_images, remember_whole
@@ -183,5 +184,6 @@ def summary(present: Present, former: Artifact | None, labels: Artifact) -> Upda
 
 
 def _labels(context: Context) -> Artifact | None:
+    """The labels as they are, with the edits of the run."""
     file = context.folder.labels_file
-    return artifact.read(file, "labels") if file.exists() else None
+    return corrected(context, artifact.read(file, "labels")) if file.exists() else None
