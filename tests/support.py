@@ -29,7 +29,7 @@ from aeclust.recipe import Recipe, named
 
 COMMANDS = (
     "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot",
-    "report", "evaluate", "info", "name", "export", "doctor", "edit merge", "edit split",
+    "report", "evaluate", "compare", "info", "name", "export", "doctor", "edit merge", "edit split",
     "edit move", "edit drop", "edit undo", "edit clear", "edit apply", "edit list",
 )  # fmt: skip
 

@@ -122,6 +122,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             type_line(f"aeclust {line}", train=SMALL)
         type_line("aeclust predict > submission.csv")
         prepare_edits()
+        for seed in (1, 2, 3):
+            shutil.copytree("aeclust-run", f"seed-{seed}")
     return folder
 
 

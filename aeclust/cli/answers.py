@@ -236,19 +236,17 @@ def report_answer(made: Reported) -> Answer:
     )
 
 
-def scores_answer(scores: Scores, *, labelled: int, images: int) -> Answer:
-    """Scores, of the labelled images where only some of them are."""
-    few = f"{labelled} of {images} images are labelled; of these\n" * (labelled < images)
-    return Answer(few + scores_text(scores), {"n": labelled, **asdict(scores)})
-
-
-def scores_text(scores: Scores) -> str:
-    """Accuracy, NMI, ARI and cluster sizes."""
-    sizes = ", ".join(f"{name}: {count}" for name, count in scores.sizes.items())
+def scores_text(
+    scores: Scores, names: Mapping[int, str] | None = None, as_written: float | None = None
+) -> str:
+    """Accuracy, if there is another also as the labels are written, NMI, ARI and cluster sizes."""
+    called = {j: f"{j} ({printable(name)})" for j, name in (names or {}).items() if name}
+    sizes = ", ".join(f"{called.get(j, j)}: {count}" for j, count in scores.sizes.items())
     if scores.outliers:
         sizes += f"; {scores.outliers} outliers in no cluster, which count as wrong"
+    written = "" if as_written is None else f"  as written {as_written:.4f}"
     return (
-        f"accuracy {scores.accuracy:.4f}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
+        f"accuracy {scores.accuracy:.4f}{written}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
         f"cluster sizes {sizes}"
     )
 

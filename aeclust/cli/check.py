@@ -1,4 +1,4 @@
-"""The commands that check: evaluate, info, doctor."""
+"""The commands that check: evaluate, compare, info, doctor."""
 
 from __future__ import annotations
 
@@ -7,28 +7,73 @@ from typing import Annotated
 
 import typer
 
-from aeclust.cli import answers, completion, options, setup
-from aeclust.cli.app import CHECK, command
+from aeclust.cli import answers, completion, options, setup, streams, values
+from aeclust.cli.answers_check import compared_answer, evaluated_answer
+from aeclust.cli.app import CHECK, KNOWN, command
 from aeclust.cli.threads import on_threads
 from aeclust.errors import InputError
 
 
 @command(CHECK)
 def evaluate(
-    *, predicted: options.LabelsFile, truth: options.LabelsFile, as_json: options.Json = False
+    *,
+    predicted: Annotated[
+        str,
+        options.labels_argument("Labels to score: a run for its current ones,"),
+    ],
+    truth: Annotated[str, options.labels_argument("True labels:")],
+    known: Annotated[
+        list[str] | None,
+        options.known_option("Known labels that steered PREDICTED: their images are left out."),
+    ] = None,
+    with_known: Annotated[
+        bool,
+        options.flag("--with-known", KNOWN, "Score the images with known labels, too."),
+    ] = False,
+    plot: options.Picture = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Score labels against the truth: accuracy by best matching, NMI, ARI, cluster sizes.
+    """Score labels against the truth: accuracy, NMI, ARI, and clusters by classes.
 
     aeclust evaluate submission.csv demo:scenes
+    aeclust evaluate aeclust-run demo:scenes --plot classes.png
     aeclust predict demo:scenes-val | aeclust evaluate - demo:scenes-val
     """
-    from aeclust.clusters.scores import score
-    from aeclust.images import truth as labels
+    if known and with_known:
+        raise values.exclusive("`known`, `with_known`")
+    with streams.writable(plot, ".png") as target, setup.about(predicted) as context:
+        from aeclust.run.evaluate import evaluate as evaluate_labels
 
-    ours, known = (labels.load(each, texts=True) for each in (predicted, truth))
-    clusters, classes = labels.pair(ours, known)
-    result = score(clusters, classes)
-    setup.reply(answers.scores_answer(result, labelled=len(classes), images=len(ours)), as_json)
+        result = evaluate_labels(
+            context, predicted, truth, known=known or (), with_known=with_known, plot=target
+        )
+        setup.reply(evaluated_answer(result), as_json, plot)
+
+
+@command(CHECK)
+def compare(
+    *,
+    runs: options.Clusterings,
+    plot: options.Picture = None,
+    output: options.Output = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say how often each cluster and image stays together in other clusterings.
+
+    aeclust compare seed-1 seed-2 seed-3 --plot moved.png
+    aeclust compare aeclust-run submission.csv -o stability.csv
+    """
+    if plot == output == streams.STREAM:
+        raise values.exclusive("`plot` -, `output` -")
+    streamed = streams.STREAM if streams.STREAM in (plot, output) else None
+    with (
+        streams.writable(plot, ".png") as picture,
+        streams.writable(output, ".csv", binary=False) as table,
+    ):
+        from aeclust.run.compare import compare as compare_runs
+
+        compared = compare_runs(setup.about, runs, output=table, plot=picture)
+        setup.reply(compared_answer(compared), as_json, streamed)
 
 
 @command(CHECK)

@@ -24,7 +24,7 @@ DATA = (
     " demo:scenes, demo:scenes-val, demo:digits"
 )
 DEFAULT_RUN = Path("aeclust-run")
-_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known", "edits"}
+_MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known", "edits", "runs"}
 
 
 def _location(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
@@ -142,21 +142,36 @@ KnownLabels = Annotated[
     str | None,
     option(KNOWN, f"A few known labels to name the clusters by: {_TEXTS}", "FILE", **_LABELS),
 ]
-Steering = Annotated[
-    list[str] | None,
+
+
+def known_option(text: str) -> Any:
+    """Labels that steer, of which `text` says what for."""
+    kinds = (
+        "A CSV of id,label with any text or number, of pairs a,b,same|different, or of both;"
+        " .npy, .npz, .h5. May be given several times."
+    )
+    more = _LABELS | {"callback": _locations}
+    return option(KNOWN, f"{text} {kinds}", "FILE", "--known", **more)
+
+
+Steering = Annotated[list[str] | None, known_option("Labels of some images that steer.")]
+Picture = Annotated[
+    Path | None,
     option(
-        KNOWN,
-        "Labels of some images that steer: a CSV of id,label with any text or number, of pairs"
-        " a,b,same|different, or of both; .npy, .npz, .h5. May be given several times.",
-        "FILE",
-        "--known",
-        **_LABELS | {"callback": _locations},
+        *(OUTPUT, "Draw it: .png, .svg or .pdf; - is standard output.", "FILE", "--plot"),
+        callback=_destination,
+        **_PATHS,
     ),
 ]
-LabelsFile = Annotated[
-    str,
+
+Clusterings = Annotated[
+    list[str],
     typer.Argument(
-        help=f"Labels: .csv, .h5, .npy, .npz, {_CLASSES}, or - for standard input.", **_LABELS
+        metavar="RUN RUN...",
+        help=f"Runs, or files of labels: .csv, .h5, .npy, .npz, {_CLASSES}, or - for standard"
+        " input; the first is what the others are compared with.",
+        callback=_locations,
+        autocompletion=completion.paths,
     ),
 ]
 EditsFile = Annotated[
@@ -169,6 +184,13 @@ EditsFile = Annotated[
         autocompletion=completion.paths,
     ),
 ]
+
+
+def labels_argument(text: str) -> Any:
+    """The same as an argument."""
+    kinds = f".csv, .h5, .npy, .npz, {_CLASSES}, or - for standard input"
+    return typer.Argument(help=f"{text} {kinds}.", **_LABELS)
+
 
 # -- groups of options ---------------------------------------------------------------------------
 

@@ -85,6 +85,14 @@ def surroundings(
         )
 
 
+@contextmanager
+def about(location: str) -> Iterator[Context]:
+    """The context of a command about labels, which are a run's where `location` is one."""
+    there = run_folder(Path(location)).exists()
+    with surroundings(Common(run=Path(location)) if there else Common()) as context:
+        yield context
+
+
 def _place(together: bool) -> Place | None:
     """Which of several processes this is; None where others have no part in the command."""
     if not together and not by_torchrun(os.environ):

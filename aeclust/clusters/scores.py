@@ -88,12 +88,23 @@ def matched_classes(clusters: Array, classes: Array, k: int) -> Ints:
         By the best one-to-one matching. A cluster left over takes the class that most of its known
         images have, the smallest of several; -1 if none of its images is known.
     """
-    from scipy.optimize import linear_sum_assignment
-
     table = np.zeros((k, int(classes.max()) + 1), np.int64)
     np.add.at(table, (clusters, classes), 1)
+    return names_by(table)
+
+
+def names_by(table: Ints, like: Ints | None = None) -> Ints:
+    """The same by the known images (k, c) of each cluster and class.
+
+    Of equally good ones it is the one most `like` some other names (k,), if these are given.
+    """
+    from scipy.optimize import linear_sum_assignment
+
     matched = np.where(table.any(1), table.argmax(1), -1)
-    rows, columns = linear_sum_assignment(table, maximize=True)
+    values = table.astype(np.float64)
+    if like is not None:  # a preference too weak to overrule any image
+        values[np.arange(len(like)), like] += 1 / (2 * len(like))
+    rows, columns = linear_sum_assignment(values, maximize=True)
     agreeing = table[rows, columns] > 0  # a pair that shares no image is no match
     matched[rows[agreeing]] = columns[agreeing]
     return matched

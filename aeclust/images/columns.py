@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from aeclust import memory
 from aeclust.errors import InputError
+from aeclust.images.gate import ENDINGS
 
 NO_CLUSTER = "-1"  # the label of an image that is in none
 _MOST = 2**62  # of a label
+_NEARLY_ALL = 0.9  # of the names in a column are different where it is one of images
 _PLAIN = ({int}, {str})
 _Alike = tuple[list[int], list[int]]
 
@@ -51,6 +53,37 @@ def numbered(labels: list[str]) -> tuple[NDArray[np.int64], NDArray[np.str_] | N
         return np.array([*map(int, labels)], np.int64), None
     number = {text: row for row, text in enumerate(sorted({*labels} - {NO_CLUSTER}))}
     return np.array([number.get(text, -1) for text in labels], np.int64), as_texts(labels)
+
+
+def of_images(ids: Sequence[Any], labels: Sequence[Any], names: Sequence[str]) -> str:
+    """Why a column of names is one of images rather than of labels; empty if it is of labels.
+
+    It is of images if all of them are those of image files, or the ids; or if labels have several
+    names and nearly all names are different.
+
+    Raises
+    ------
+    InputError
+        If it is neither: labels have several names, which many images share.
+    """
+    given = [row for row in zip(map(str, ids), labels, names, strict=True) if row[2]]
+    told = "its column of names is one of images, and names no cluster"
+    if given and all(name in (own, own.rpartition("/")[2]) for own, _, name in given):
+        return f"{told}: it repeats the ids"
+    if given and all(name.lower().endswith(ENDINGS) for _, _, name in given):
+        return f"{told}: it has names of image files"
+    first: dict[Any, str] = {}
+    two = next((n for _, label, n in given if first.setdefault(label, n) != n), None)
+    if two is None:
+        return ""
+    if len({name for _, _, name in given}) > _NEARLY_ALL * len(given):
+        return f"{told}: nearly all of them are different"
+    label = next(label for _, label, n in given if n == two and first[label] != two)
+    raise InputError(
+        f"label {label} has the names {first[label][:60]!r} and {two[:60]!r}",
+        expected="one name for all images of a label",
+        mend="correct it, or call that column otherwise",
+    )
 
 
 def is_whole(label: str) -> bool:

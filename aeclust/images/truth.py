@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact
+from aeclust.artifact import Artifact
 from aeclust.errors import InputError, at, near_file, reason
 from aeclust.images import demo
 from aeclust.images.arrays import kind_of, npz_keys, read_array
@@ -27,6 +28,7 @@ from aeclust.images.columns import (
     as_texts,
     is_whole,
     numbered,
+    of_images,
     rows_of,
 )
 from aeclust.images.files import TABLE, look
@@ -53,6 +55,10 @@ class Labels:
         str, what each label is called, empty where it has no name; None where the source has none.
     files : bool
         Whether they are those of files in a folder, of which ``skip_bad`` may have left out some.
+    known : ndarray of shape (n,) or None
+        bool, whose label somebody knew before the clusters were made; None where nobody did.
+    remarks : tuple of str
+        What the user should know of the source.
     """
 
     values: NDArray[np.int64]
@@ -60,9 +66,18 @@ class Labels:
     location: str
     names: NDArray[np.str_] | None = None
     files: bool = False
+    known: NDArray[np.bool_] | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def words(self) -> list[str]:
+        """What each label is called, or its number where nothing has a name."""
+        if self.names is None or not (self.names != "").any():
+            return [*map(str, self.values.tolist())]
+        return [str(name) for name in self.names.tolist()]
 
     @property
     def called(self) -> dict[int, str]:
@@ -148,8 +163,7 @@ def load(location: str, *, texts: bool = False, gaps: bool = False) -> Labels:
         read = {name: read_array(path, name)[1] for name in columns}
         return _of_columns(read, path, texts=texts, gaps=gaps)
     if not key and ending == ".h5" and artifact.is_artifact(Path(path)):
-        arrays = artifact.read(Path(path), "labels").arrays
-        return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location)
+        return of_artifact(artifact.read(Path(path), "labels"), location)
     if ending not in (".npy", ".npz", ".h5", ".hdf5"):
         expected = ".csv, .json, .npy, .npz, .h5, a folder that export made, or demo:NAME"
         mend = near_file(path, "check the path")
@@ -175,6 +189,13 @@ def table_at(location: str) -> str | None:
     return table if os.path.isfile(table) else None
 
 
+def of_artifact(labels: Artifact, location: str) -> Labels:
+    """The labels of an artifact, and which of them somebody knew."""
+    arrays = labels.arrays
+    known = arrays["known"] >= 0 if "known" in arrays else None
+    return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location, known=known)
+
+
 def load_named(location: str) -> tuple[Labels, list[str]]:
     """Labels numbered anew from 0, and the name that each number stands for.
 
@@ -193,14 +214,18 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
     known = (names != "") & (names != NO_CLUSTER)
     texts, values = np.unique(names[known], return_inverse=True)
     ids = None if labels.ids is None else labels.ids[known]
-    return Labels(values.astype(np.int64), ids, location, files=labels.files), texts.tolist()
+    found = Labels(values.astype(np.int64), ids, location, None, labels.files)
+    return dataclasses.replace(found, remarks=labels.remarks), texts.tolist()
 
 
-def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Clusters and classes of the images that the truth knows, in one order.
+def pair(
+    predicted: Labels, truth: Labels, *, gone: Collection[str] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the predicted labels of the images that the truth knows, and these images' classes.
 
     Ids are matched where both have them. Where one has none, its row numbers are its ids; only
-    beside ids that are no numbers, such as paths, rows are taken as they stand.
+    beside ids that are no numbers, such as paths, rows are taken as they stand. The truth may know
+    images that are `gone`.
 
     Raises
     ------
@@ -210,8 +235,7 @@ def pair(predicted: Labels, truth: Labels) -> tuple[NDArray[np.int64], NDArray[n
     ids = np.arange(len(predicted)) if predicted.ids is None else predicted.ids
     if truth.ids is None and len(truth) == len(ids) and all(map(str.isdecimal, map(str, ids))):
         truth = dataclasses.replace(truth, ids=np.arange(len(truth)))
-    rows, classes = truth.aligned(ids)
-    return predicted.values[rows], classes
+    return truth.aligned(ids, gone=gone)
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -290,14 +314,22 @@ def _reading(path: str, expected: str) -> Iterator[None]:
 
 
 def _read_csv(path: str, *, texts: bool) -> Labels:
-    """A CSV, whose column called name, if there is one, says what labels are called."""
+    """A CSV, whose column called name may say what labels are called."""
     header, *rows = read_rows(path)
     if not rows:
         raise InputError("holds no labels", where=path, expected="rows after the header")
     columns = [cell.strip().lower() for cell in header]
     named = columns.index("name") if "name" in columns[2:] else None
-    texts = texts and named is None
     labels = [row[1].strip() if len(row) == len(columns) else "" for row in rows]
+    remarks: tuple[str, ...] = ()
+    if named is not None:
+        whole_rows = [row for row in rows if len(row) == len(columns)]
+        cells = [(row[0], row[1].strip(), row[named].strip()) for row in whole_rows]
+        with at(path):
+            why = of_images(*zip(*cells, strict=True)) if cells else ""
+        if why:
+            named, remarks = None, (f"{path}: {why}",)
+    texts = texts and named is None
     whole = [*map(is_whole, labels)]
     row_of: dict[str, int] = {}
     for number, row in enumerate(rows, 2):
@@ -317,7 +349,7 @@ def _read_csv(path: str, *, texts: bool) -> Labels:
         values, names = numbered(labels)
         if named is not None:
             names = as_texts([row[named].strip() for row in rows])
-    return Labels(values, ids, path, names)
+    return Labels(values, ids, path, names, remarks=remarks)
 
 
 def _read_classes(path: str) -> Labels:
@@ -357,4 +389,9 @@ def _of_columns(columns: Mapping[str, Any], path: str, *, texts: bool, gaps: boo
             mend = "remove one of them"
             raise InputError("has an id twice", expected="each id once", mend=mend)
         values, names = as_numbers(arrays[1], texts=texts, gaps=gaps)
-        return Labels(values, arrays[0], path, arrays[2] if len(arrays) > 2 else names)
+        labels = Labels(values, arrays[0], path, names)
+        if len(arrays) < 3:
+            return labels
+        if why := of_images(*(array.tolist() for array in arrays)):
+            return dataclasses.replace(labels, remarks=(f"{path}: {why}",))
+        return dataclasses.replace(labels, names=arrays[2])

@@ -30,7 +30,7 @@ from aeclust.run.images import check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, pixels_at, present_images
-from aeclust.run.previews import pictures_at, typical_shape
+from aeclust.run.previews import in_unit, pictures_at, typical_shape
 from aeclust.show import plots, style
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.picks import apart, pick, rows_of
@@ -393,10 +393,7 @@ def _pictures(
     context: Context, manifest: Manifest, shown: Clustered, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
     """Some images in [0, 1], each of its own shape; of a memory map, these alone are read."""
-    return [
-        np.asarray(picture / np.float32(255 if picture.dtype == np.uint8 else 1), np.float32)
-        for picture in pictures_at(context, manifest, shown.prediction.present, rows)
-    ]
+    return [*map(in_unit, pictures_at(context, manifest, shown.prediction.present, rows))]
 
 
 def _save(file: Path, figure: Figure) -> None:

@@ -59,6 +59,11 @@ def pictures_at(
             yield picture
 
 
+def in_unit(picture: NDArray[Any]) -> NDArray[np.float32]:
+    """A picture in [0, 1]."""
+    return np.asarray(picture / np.float32(255 if picture.dtype == np.uint8 else 1), np.float32)
+
+
 def check_pictures(manifest: Manifest, others: Source | None) -> None:
     """Refuse to draw images of vectors, the run's or others, of which there is nothing to see."""
     if not manifest.vectors or (others is None and manifest.pictures is not None):

@@ -34,6 +34,7 @@ ARGUMENTS = {
     "export": ["export", "sorted"],
     "evaluate": ["evaluate", "{labels}", "{labels}"],
     "edit": ["edit", "drop", "0"],
+    "compare": ["compare", "aeclust-run", "{val_labels}"],
     "info": ["info"],
     "info FILE": ["info", "aeclust-run/labels.h5"],
     "doctor": ["doctor"],

@@ -203,7 +203,8 @@ def test_labels_find_their_rows(
 def test_pairs_are_matched_by_id_where_both_have_them(
     predicted: Labels, truth: Labels, clusters: list[int], classes: list[int]
 ) -> None:
-    assert [values.tolist() for values in pair(predicted, truth)] == [clusters, classes]
+    rows, values = pair(predicted, truth)
+    assert (predicted.values[rows].tolist(), values.tolist()) == (clusters, classes)
 
 
 @FEW
@@ -213,9 +214,9 @@ def test_the_order_of_a_csv_does_not_matter(order: list[int], known: int) -> Non
     kept = order[:known]
     shuffled = labels_of(truth[kept].tolist(), [f"{row}.png" for row in kept])
     predicted = Labels(np.arange(6), np.array([f"{row}.png" for row in range(6)]), "predicted")
-    clusters, classes = pair(predicted, shuffled)
-    assert classes.tolist() == truth[clusters].tolist()
-    assert sorted(clusters.tolist()) == sorted(kept)
+    rows, classes = pair(predicted, shuffled)
+    assert classes.tolist() == truth[rows].tolist()
+    assert sorted(rows.tolist()) == sorted(kept)
 
 
 COMPOSED, APART = "caf\u00e9.png", "cafe\u0301.png"
@@ -455,6 +456,47 @@ def test_texts_are_numbered_in_the_order_of_the_alphabet_where_they_may_be(tmp_p
     assert (numbers.values.tolist(), numbers.called) == ([7, -1], {})
     named = load(csv_file(tmp_path, "id,label,name\na,7,sea\nb,-1,\n"), texts=True)
     assert (named.values.tolist(), named.called) == ([7, -1], {7: "sea"})
+
+
+IMAGES = "its column of names is one of images, and names no cluster"
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["a", "c.png", "d", "e"], f"{IMAGES}: it repeats the ids"),
+        (["x.jpg", "y.JPG", "", "x.png"], f"{IMAGES}: it has names of image files"),
+        (["Ann", "Bob", "Cy", "Di"], f"{IMAGES}: nearly all of them are different"),
+        (["sea", "land", "sea", "land"], ""),
+        (["sea", "", "", "land"], ""),
+        (["", "", "", ""], ""),
+    ],
+)
+def test_a_column_of_names_may_be_one_of_images(names: list[str], why: str, tmp_path: Path) -> None:
+    ids, values = ["a", "b/c.png", "d", "e"], np.array([3, 7, 3, 7])
+    (tmp_path / "a.json").write_text(
+        json.dumps({"ids": ids, "labels": values.tolist(), "names": names})
+    )
+    csv_file(tmp_path, to_csv(np.array(ids), values, name=np.array(names)))
+    for name in ("labels.csv", "a.json"):
+        read = load(str(tmp_path / name), texts=True)
+        assert read.remarks == ((f"{tmp_path}/{name}: {why}",) if why else ())
+        assert (read.names is None) == bool(why)
+        assert load_named(str(tmp_path / name))[0].remarks == read.remarks
+    if why:  # and then labels may be words again
+        file = csv_file(tmp_path, to_csv(np.array(ids), np.array([*"wwxx"]), name=np.array(names)))
+        assert load(file, texts=True).called == {0: "w", 1: "x"}
+
+
+def test_a_label_of_two_names_is_refused(tmp_path: Path) -> None:
+    file = csv_file(tmp_path, "id,label,name\n0,1,sea\n1,2,land\n2,1,land\n3,2,land\n")
+    with refused(
+        where=file,
+        what="label 1 has the names 'sea' and 'land'",
+        expected="one name for all images of a label",
+        mend="correct it, or call that column otherwise",
+    ):
+        load(file)
 
 
 @pytest.mark.parametrize("label", ["", " "])

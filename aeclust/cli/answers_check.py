@@ -1,0 +1,158 @@
+"""What evaluate and compare answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from aeclust.cli.answers import Answer, scores_text
+from aeclust.errors import listed, printable
+
+if TYPE_CHECKING:
+    from aeclust.run.compare import Compared
+    from aeclust.run.evaluate import Evaluated
+
+_MOST_ROWS, _MOST_COLUMNS, _LONGEST = 40, 20, 20  # of a table on a screen, and of its titles
+_MARK = "*"
+_STABLE, _UNSURE = 0.75, 0.6  # Hennig's limits of a mean Jaccard index
+_MOST_RUNS = 10  # whose indices stand in a triangle
+
+
+def evaluated_answer(result: Evaluated) -> Answer:
+    """Scores by the best matching and as written, and clusters by classes."""
+    lines = [result.steered] * bool(result.steered)
+    if result.left_out:
+        were = "image whose label was" if result.left_out == 1 else "images whose labels were"
+        lines.append(
+            f"{result.left_out} {were} known before are left out; --with-known scores them too"
+        )
+    if result.labelled + result.left_out < result.images:
+        lines.append(f"{result.labelled} of {result.images} images are labelled; of these")
+    lines.append(scores_text(result.scores, names=result.names, as_written=result.as_written))
+    if result.renamed:
+        better = (f"{titled(j, result.names)} is {word}" for j, word in result.renamed.items())
+        lines.append(f"by the best matching {printable(listed(better))}")
+    table = result.table
+    classes = [result.classes.get(j, str(j)) for j in table.classes.tolist()]
+    lines += _table_lines(result, classes)
+    json = {
+        "n": result.labelled,
+        **asdict(result.scores),
+        "as_written": result.as_written,
+        "steered": result.steered,
+        "left_out": result.left_out,
+        "names": {str(j): name for j, name in result.names.items()},
+        "table": {
+            "clusters": table.clusters.tolist(),
+            "classes": classes,
+            "counts": table.counts.tolist(),
+            "matched": table.matched.tolist(),
+        },
+    }
+    return Answer("\n".join(lines), json)
+
+
+def compared_answer(compared: Compared) -> Answer:
+    """How far clusters and images stay together."""
+    import numpy as np
+
+    result, ids = compared.result, compared.ids
+    first, stay = compared.labels[0], int((result.kept == 1).sum())
+    sizes = [int((first == j).sum()) for j in result.numbers.tolist()]
+    lines = [f"{len(compared.places)} clusterings of {len(ids)} images"]
+    beside = [
+        f"{count} other image{'s' * (count != 1)} of {printable(place)}"
+        for place, count in zip(compared.places, compared.left_out, strict=True)
+        if count
+    ]
+    lines += [f"left out: {listed(beside)}"] * bool(beside)
+    lines += [
+        f"{printable(place)}: {steered}"
+        for place, steered in zip(compared.places, compared.steered, strict=True)
+        if steered
+    ]
+    lines += ["", "cluster   images  stability  least"]
+    clusters = []
+    means, least = result.clusters.tolist(), result.overlap.min(0).tolist()
+    for j, size, mean, low in zip(result.numbers.tolist(), sizes, means, least, strict=True):
+        name = compared.names[0].get(j) or None
+        line = f"{j:7d}  {size:7d}  {mean:9.3f}  {low:5.3f}  {_reading(mean)}"
+        lines.append(line + (f"  {printable(name)}" if name else ""))
+        row = {"cluster": j, "size": size, "name": name}
+        clusters.append({**row, "stability": round(mean, 6), "least": round(low, 6)})
+    lines += ["", *_index_lines(compared), ""]
+    lines.append(f"{stay} of {len(ids)} images stay in their cluster of {compared.places[0]}")
+    order = [i for i in np.argsort(result.kept, kind="stable")[:10].tolist() if result.kept[i] < 1]
+    shares = [(ids[i].item(), round(float(result.kept[i]), 6)) for i in order]
+    if shares:
+        told = listed(f"{printable(str(name))} ({share:.2f})" for name, share in shares[:5])
+        lines.append(f"least of all: {told}")
+    json = {
+        "runs": compared.places,
+        "n": len(ids),
+        "left_out": compared.left_out,
+        "steered": compared.steered,
+        "clusters": clusters,
+        "ari": result.ari.round(6).tolist(),
+        "stay": stay,
+        "stability": round(float(result.kept.mean()), 6),
+        "least": [{"id": name, "stability": share} for name, share in shares],
+    }
+    return Answer("\n".join(lines), json)
+
+
+def _reading(stability: float) -> str:
+    """What a cluster's stability means, by the limits that its author gives."""
+    if stability >= _STABLE:
+        return "stable"
+    return "unsure" if stability >= _UNSURE else "falls apart"
+
+
+def _index_lines(compared: Compared) -> list[str]:
+    """Adjusted Rand indices of all pairs as a triangle; of many clusterings their range."""
+    ari, r = compared.result.ari, len(compared.places)
+    if r > _MOST_RUNS:
+        pairs = [ari[i, j] for i in range(r) for j in range(i)]
+        told = f"{min(pairs):.3f} to {max(pairs):.3f}, mean {sum(pairs) / len(pairs):.3f}"
+        return [f"adjusted Rand index of {len(pairs)} pairs: {told}"]
+    titles = [f"{i} {printable(place)}" for i, place in enumerate(compared.places, 1)]
+    left = max(map(len, (*titles, "adjusted Rand index")))
+    heads = "".join(f"{i:8d}" for i in range(1, r))
+    lines = [f"{'adjusted Rand index':{left}s}{heads}"]
+    for i, title in enumerate(titles):
+        cells = "".join(f"{ari[i, j]:8.3f}" for j in range(i))
+        lines.append(f"{title:{left}s}{cells}" if i else title)
+    return lines
+
+
+def titled(cluster: int, names: Mapping[int, str]) -> str:
+    """The number of a cluster and, in brackets, its name if it has one."""
+    return f"{cluster} ({printable(names[cluster])})" if names.get(cluster) else str(cluster)
+
+
+def _table_lines(result: Evaluated, classes: Sequence[str]) -> list[str]:
+    """Clusters by classes, the matched ones marked; of very many, where the table is."""
+    table = result.table
+    k, c = table.counts.shape
+    if k > _MOST_ROWS or c > _MOST_COLUMNS:
+        return [f"{k} clusters by {c} classes: --json has the table, and --plot draws it"]
+    heads = [_short(printable(name)) for name in classes]
+    rows = [
+        "outliers" if j == -1 else _short(titled(j, result.names)) for j in table.clusters.tolist()
+    ]
+    cells = [
+        [f"{count}{_MARK if column == match else ' '}" for column, count in enumerate(counts)]
+        for counts, match in zip(table.counts.tolist(), table.matched.tolist(), strict=True)
+    ]
+    wide = [max(len(head), *(len(row[j]) - 1 for row in cells)) for j, head in enumerate(heads)]
+    left = max(map(len, (*rows, "cluster")))
+    lines = [f"{'cluster':{left}s}  " + "  ".join(map("{:>{}s} ".format, heads, wide)).rstrip()]
+    for title, row in zip(rows, cells, strict=True):
+        numbers = "  ".join(f"{cell:>{width + 1}s}" for cell, width in zip(row, wide, strict=True))
+        lines.append(f"{title:{left}s}  {numbers}".rstrip())
+    return [*lines, f"{_MARK} best matching"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,237 @@
+"""Labels beside the truth: scores, what the names themselves are worth, clusters by classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import artifact, disk
+from aeclust.artifact import Artifact
+from aeclust.clusters.crosstab import Crosstab, crosstab
+from aeclust.clusters.scores import Scores, score
+from aeclust.errors import InputError, printable
+from aeclust.images import truth
+from aeclust.images.known import read_known
+from aeclust.images.truth import Labels
+from aeclust.run.clusters import current_labels
+from aeclust.run.context import Context
+from aeclust.run.folder import RunFolder
+from aeclust.run.naming import current_names, name_column
+from aeclust.run.predict import label_present
+from aeclust.run.steering import steered_by
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Agreement of some labels with the truth.
+
+    Attributes
+    ----------
+    images, labelled : int
+        How many have a predicted label, and how many of these are scored.
+    steered : str
+        What people added to the labels, in words; empty if nothing.
+    left_out : int
+        That have a true label, but whose label was known before.
+    scores : Scores
+    as_written : float or None
+        The share of images whose label reads as the true one; None where the two sides do not use
+        the same words.
+    names, classes : dict of int to str
+        What clusters and classes are called, those that are called anything.
+    renamed : dict of int to str
+        What the best matching calls the clusters that are written otherwise; empty where nothing
+        is compared as it is written.
+    table : Crosstab
+    """
+
+    images: int
+    labelled: int
+    steered: str
+    left_out: int
+    scores: Scores
+    as_written: float | None
+    names: dict[int, str]
+    classes: dict[int, str]
+    renamed: dict[int, str]
+    table: Crosstab
+
+
+def evaluate(
+    context: Context,
+    predicted: str,
+    true: str,
+    *,
+    known: Sequence[str] = (),
+    with_known: bool = False,
+    plot: Path | None = None,
+) -> Evaluated:
+    """Score labels against the truth, without the images whose label was known before.
+
+    Parameters
+    ----------
+    context : Context
+        Of the run, where `predicted` is one.
+    predicted, true : str
+        Where labels are; `predicted` may be a run, whose labels are made if missing or stale.
+    known : sequence of str
+        Where labels are that somebody knew and that steered the clusters.
+    with_known : bool
+        Score the known images too.
+    plot : Path, optional
+        Where to draw the table of clusters by classes.
+    """
+    if plot is not None:
+        ending_of(plot, PICTURES, "plot")
+    ours, gone, steered = _labels_at(context, predicted)
+    classes_of = truth.load(true, texts=True)
+    for remark in (*ours.remarks, *classes_of.remarks):
+        context.log(remark)
+    rows, classes = truth.pair(ours, classes_of, gone=gone)
+    if not len(rows):
+        raise InputError("no image that is there has a true label", where=true, expected="some")
+    out = _known(ours, known, gone)[rows] & (not with_known)
+    if out.all():
+        raise InputError(
+            f"the labels of all {len(rows)} images were known before, and steered the clusters",
+            where=true,
+            expected="the truth of others",
+            mend="or score these with `with_known`",
+        )
+    clusters, classes = ours.values[rows][~out], classes[~out]
+    table = crosstab(clusters, classes)
+    written, right = _as_written(ours, classes_of, clusters, classes)
+    names, called = ours.called, classes_of.called
+    renamed = {}
+    if written is not None:
+        for cluster, column in zip(table.clusters.tolist(), table.matched.tolist(), strict=True):
+            best = int(table.classes[column])
+            if column >= 0 and best not in right.get(cluster, ()):
+                renamed[cluster] = called.get(best, str(best))
+    result = Evaluated(
+        images=len(ours),
+        labelled=len(classes),
+        steered=steered,
+        left_out=int(out.sum()),
+        scores=score(clusters, classes),
+        as_written=written,
+        names=names,
+        classes=called,
+        renamed=renamed,
+        table=table,
+    )
+    if plot is not None:
+        _draw(result, plot, title=f"{predicted} by {true}")
+    return result
+
+
+def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], str]:
+    """Labels of a file or the current ones of a run, its images that are gone, what steered it."""
+    if not RunFolder(Path(place)).exists():
+        if not artifact.is_artifact(Path(place)):
+            return truth.load(place, texts=True), (), ""
+        labels = artifact.read(Path(place), "labels")
+        return truth.of_artifact(labels, place), (), added_to(labels)
+    manifest = context.folder.manifest()
+    labels = current_labels(context, manifest)
+    names, ours = current_names(context, labels), label_present(context, manifest, labels)
+    rows, known = ours.present.rows, labels.arrays.get("known")
+    found = Labels(
+        ours.labels,
+        ours.ids,
+        place,
+        name_column(names, ours.labels) if names else None,
+        known=None if known is None else (known[rows] >= 0) & (rows >= 0),
+    )
+    return found, ours.present.gone, added_to(labels)
+
+
+def added_to(labels: Artifact) -> str:
+    """What people added to labels, in words; empty if nothing."""
+    return " and ".join(filter(None, (steered_by(labels),)))
+
+
+def _known(ours: Labels, places: Sequence[str], gone: Collection[str]) -> NDArray[np.bool_]:
+    """Which images (n,) had a label before."""
+    known = np.zeros(len(ours), bool) if ours.known is None else ours.known.copy()
+    if places:
+        ids = np.arange(len(ours)) if ours.ids is None else ours.ids
+        known[[*read_known(places, ids, gone=gone).labels]] = True
+    return known
+
+
+def _as_written(
+    ours: Labels, true: Labels, clusters: NDArray[np.int64], classes: NDArray[np.int64]
+) -> tuple[float | None, Mapping[int, set[int]]]:
+    """How many are right as written, and the classes that read as each cluster does.
+
+    None if the two sides do not use the same words: names of which they share some or, where
+    neither has names, the same numbers; a truth of a few images may lack some of these.
+    """
+    written = {label: word for label, word in _word_of(ours).items() if label != -1}
+    read = _word_of(true)
+    if ours.called or true.called:
+        same = bool({*written.values()} & {*read.values()} - {""})
+    elif len(true) < len(ours):
+        same = {*read} <= {*written}
+    else:
+        same = {*read} == {*written}
+    if not same:
+        return None, {}
+    classes_by: dict[str, set[int]] = {}
+    for label, word in read.items():
+        classes_by.setdefault(word, set()).add(label)
+    right = {label: classes_by.get(word, set()) for label, word in written.items() if word}
+    pairs = zip(clusters.tolist(), classes.tolist(), strict=True)
+    agree = sum(label in right.get(cluster, ()) for cluster, label in pairs)
+    return agree / len(classes), right
+
+
+def _word_of(labels: Labels) -> dict[int, str]:
+    return dict(zip(labels.values.tolist(), labels.words, strict=True))
+
+
+def _draw(result: Evaluated, file: Path, *, title: str) -> None:
+    from aeclust.show.style import encoded
+    from aeclust.show.tables import table_figure
+
+    table, scores = result.table, result.scores
+    rows = [row_title(cluster, result.names) for cluster in table.clusters.tolist()]
+    columns = [printable(result.classes.get(each, str(each))) for each in table.classes.tolist()]
+    note = f"{result.steered}; " * bool(result.steered) + f"accuracy {scores.accuracy:.3f}"
+    if result.as_written is not None:
+        note += f", as written {result.as_written:.3f}"
+    note += "; framed: best matching; shades: shares of a cluster's images"
+    figure = table_figure(table.counts, rows, columns, table.matched, title=title, note=note)
+    disk.write_bytes(file, encoded(figure, ending_of(file, PICTURES, "plot")))
+
+
+def ending_of(file: Path, endings: Sequence[str], setting: str) -> Any:
+    """What the ending of a file says that it is to be, without its dot.
+
+    Raises
+    ------
+    InputError
+        If it is none of `endings`.
+    """
+    ending = file.suffix.lower()
+    if ending not in endings:
+        *others, last = endings
+        expected = f"{', '.join(others)} or {last}" if others else last
+        what, mend = f"ends in {file.suffix or 'nothing'!r}", f"change `{setting}`"
+        raise InputError(what, where=str(file), expected=expected, mend=mend)
+    return ending.removeprefix(".")
+
+
+def row_title(cluster: int, names: Mapping[int, str]) -> str:
+    """What a cluster is called beside others."""
+    if cluster == -1:
+        return "outliers"
+    return printable(f"{cluster}: {names[cluster]}") if names.get(cluster) else f"cluster {cluster}"
