@@ -19,7 +19,8 @@ from aeclust.images.columns import rows_of
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.evaluate import PICTURES, added_to, ending_of, row_title
+from aeclust.run.evaluate import added_to, row_title
+from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import match
 from aeclust.run.naming import current_names, name_column
@@ -91,9 +92,10 @@ def compare(
     if len(places) < 2:
         what, expected = f"{len(places)} is given", "two or more runs or files of labels"
         raise InputError(what, where="RUN", expected=expected, mend="name another one")
-    for file, endings, setting in ((output, (".csv",), "output"), (plot, PICTURES, "plot")):
-        if file is not None:
-            ending_of(file, endings, setting)
+    if output is not None:
+        with_ending(output, output, (".csv",))
+    if plot is not None:
+        with_ending(plot, plot, setting="plot")
     found = [_clustering(about, place) for place in places]
     rows = _common(found, places)
     labels = np.stack([each.labels.values[own] for each, own in zip(found, rows, strict=True)])
@@ -193,7 +195,6 @@ def _draw(
     file: Path,
 ) -> None:
     from aeclust.show import flows
-    from aeclust.show.style import encoded
 
     places, result = compared.places, compared.result
     with about(places[0]) as context:
@@ -212,7 +213,7 @@ def _draw(
     title = f"{len(compared.ids)} images, of which {stay} stay in their cluster"
     note = _NOTE + _STRIP * bool(images)
     figure = flows.flow_figure(first, others, images, title=title, note=note)
-    disk.write_bytes(file, encoded(figure, ending_of(file, PICTURES, "plot")))
+    save(file, figure)
 
 
 def _side(compared: Compared, i: int) -> tuple[Any, NDArray[np.int64]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import artifact, disk
+from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.crosstab import Crosstab, crosstab
 from aeclust.clusters.scores import Scores, score
@@ -20,12 +19,11 @@ from aeclust.images.known import read_known
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
+from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import label_present
 from aeclust.run.steering import steered_by
-
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def evaluate(
         Where to draw the table of clusters by classes.
     """
     if plot is not None:
-        ending_of(plot, PICTURES, "plot")
+        with_ending(plot, plot, setting="plot")
     ours, gone, steered = _labels_at(context, predicted)
     classes_of = truth.load(true, texts=True)
     for remark in (*ours.remarks, *classes_of.remarks):
@@ -199,7 +197,6 @@ def _word_of(labels: Labels) -> dict[int, str]:
 
 
 def _draw(result: Evaluated, file: Path, *, title: str) -> None:
-    from aeclust.show.style import encoded
     from aeclust.show.tables import table_figure
 
     table, scores = result.table, result.scores
@@ -210,24 +207,7 @@ def _draw(result: Evaluated, file: Path, *, title: str) -> None:
         note += f", as written {result.as_written:.3f}"
     note += "; framed: best matching; shades: shares of a cluster's images"
     figure = table_figure(table.counts, rows, columns, table.matched, title=title, note=note)
-    disk.write_bytes(file, encoded(figure, ending_of(file, PICTURES, "plot")))
-
-
-def ending_of(file: Path, endings: Sequence[str], setting: str) -> Any:
-    """What the ending of a file says that it is to be, without its dot.
-
-    Raises
-    ------
-    InputError
-        If it is none of `endings`.
-    """
-    ending = file.suffix.lower()
-    if ending not in endings:
-        *others, last = endings
-        expected = f"{', '.join(others)} or {last}" if others else last
-        what, mend = f"ends in {file.suffix or 'nothing'!r}", f"change `{setting}`"
-        raise InputError(what, where=str(file), expected=expected, mend=mend)
-    return ending.removeprefix(".")
+    save(file, figure)
 
 
 def row_title(cluster: int, names: Mapping[int, str]) -> str:

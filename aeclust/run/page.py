@@ -23,10 +23,10 @@ from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
+from aeclust.run.figures import with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
-from aeclust.run.pictures import with_ending
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at

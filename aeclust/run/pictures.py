@@ -26,17 +26,18 @@ from aeclust.run import embedding
 from aeclust.run.clustered import Clustered, clustered, latents_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
+from aeclust.run.figures import save, with_ending
 from aeclust.run.images import check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, pixels_at, present_images
 from aeclust.run.previews import in_unit, pictures_at, typical_shape
-from aeclust.show import plots, style
+from aeclust.show import plots
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.picks import apart, pick, rows_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 GALLERY_CLUSTERS = 48
 _GALLERY_NOTE = (
@@ -105,7 +106,7 @@ def reconstruct(
     pixels = pixels_at(context, manifest, present, rows)
     originals, copies, errors = inference.reconstruct(network, pixels)
     ids = present.ids[rows].tolist()
-    _save(file, plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids]))
+    save(file, plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids]))
     return Reconstructed(file, ids, errors.tolist(), epoch)
 
 
@@ -173,7 +174,7 @@ def checkpoint_curve(
         note = f"{validated} validation images, {way}"
     disk.write_bytes(table, _curve_csv(curve))
     title = f"{manifest.recipe.name}, {manifest.shape[0]} images"
-    _save(file, plots.curve_figure(curve, title=title, note=note))
+    save(file, plots.curve_figure(curve, title=title, note=note))
     return CurveFiles(curve, file, table, validated)
 
 
@@ -261,7 +262,7 @@ def plot(
         pictures = _pictures(context, manifest, shown, rows[chosen])
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
     look: Any = {"title": f"{manifest.recipe.name}: {len(points)} images", "note": shown.note}
-    _save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
+    save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
     return Plotted(file, result)
 
 
@@ -358,7 +359,7 @@ def gallery(
     rows = rows_of(picked)
     pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
     look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}
-    _save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
+    save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
         kinds = (ids[rows].tolist() for rows in each.kinds.values())
@@ -367,35 +368,8 @@ def gallery(
     return Shown(file, shown_clusters)
 
 
-# -- files -------------------------------------------------------------------------------------
-
-
-def with_ending(
-    default: Path, output: Path | None, endings: Sequence[str] = (".png", ".svg", ".pdf")
-) -> Path:
-    """Where something goes, looked at before any work.
-
-    Raises
-    ------
-    InputError
-        If its ending, which decides the format, is none of `endings`.
-    """
-    file = default if output is None else output
-    if file.suffix.lower() not in endings:
-        *others, last = endings
-        expected = f"{', '.join(others)} or {last}" if others else last
-        what, mend = f"ends in {file.suffix or 'nothing'!r}", "change `output`"
-        raise InputError(what, where=str(file), expected=expected, mend=mend)
-    return file
-
-
 def _pictures(
     context: Context, manifest: Manifest, shown: Clustered, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
     """Some images in [0, 1], each of its own shape; of a memory map, these alone are read."""
     return [*map(in_unit, pictures_at(context, manifest, shown.prediction.present, rows))]
-
-
-def _save(file: Path, figure: Figure) -> None:
-    kind: Any = file.suffix.lower().lstrip(".")
-    disk.write_bytes(file, style.encoded(figure, kind))
