@@ -19,6 +19,7 @@ from aeclust.images.known import read_known
 from aeclust.images.truth import Labels
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
+from aeclust.run.edits import corrected_by
 from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.naming import current_names, name_column
@@ -153,7 +154,7 @@ def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], s
 
 def added_to(labels: Artifact) -> str:
     """What people added to labels, in words; empty if nothing."""
-    return " and ".join(filter(None, (steered_by(labels),)))
+    return " and ".join(filter(None, (steered_by(labels), corrected_by(labels))))
 
 
 def _known(ours: Labels, places: Sequence[str], gone: Collection[str]) -> NDArray[np.bool_]:
