@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from aeclust import disk, seeds
 from aeclust import recipe as recipes
+from aeclust.artifact import Artifact
+from aeclust.clusters.neighbours import neighbours
 from aeclust.images import Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
@@ -32,7 +34,7 @@ from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
-from aeclust.show.report import Reconstructed, Report, Shown
+from aeclust.show.report import Editing, Reconstructed, Report, Shown
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
@@ -104,7 +106,7 @@ def gather(context: Context) -> Report:
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
     unfinished = context.folder.unfinished(manifest)
-    return Report(
+    made = Report(
         data=called(manifest.source),
         shape=(len(labels), *manifest.shape[1:]),
         recipe=recipe,
@@ -134,6 +136,18 @@ def gather(context: Context) -> Report:
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
     )
+    return dataclasses.replace(made, editing=_editing(made.rows, prediction, latents, labelled))
+
+
+def _editing(
+    rows: NDArray[np.int64], prediction: Prediction, latents: NDArray[Any], labelled: Artifact
+) -> Editing:
+    """What people correct the page's images with: digest, kind of ids, nearest neighbours."""
+    near = np.empty((len(rows), 0), np.int64)
+    if len(rows) > 1:
+        near = neighbours(np.asarray(latents[rows]), count=pages.NEIGHBOURS)
+    numbered = prediction.ids.dtype.kind == "i"
+    return Editing(labelled.digest, numbered, rows[near])
 
 
 def _shown(

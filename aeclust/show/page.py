@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
 from aeclust import seeds
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
-from aeclust.errors import printable
-from aeclust.show import plots, style, thumbnails
+from aeclust.show import editing, plots, style, thumbnails
+from aeclust.show.editing import as_json, shortened
 from aeclust.show.palette import (
     COLOURS,
     ON_DARK,
@@ -39,12 +37,10 @@ LIMIT = 5_000_000  # bytes of a page: what mail takes as an attachment
 MOST_POINTS = 10_000
 MOST_CLUSTERS = 60  # with a line and a gallery of their own, the largest ones
 MOST_RECONSTRUCTIONS = 12
+NEIGHBOURS = 6  # of each image
 # characters for pictures; the map's tiles take what the rest leaves of the limit
-_GALLERY, _RECONSTRUCTIONS, _IDS = 1_200_000, 200_000, 1_000_000
-_SECTION_ROWS = 500_000
-_ID_LENGTHS = (200, 100, 50, 25, 12)
+_GALLERY, _RECONSTRUCTIONS, _SECTION_ROWS = 1_200_000, 200_000, 400_000
 _SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 144, 108  # larger ones fit into this room
-_GRID = 10_000  # steps from one side of the map to the other
 
 
 def page(report: Report) -> str:
@@ -70,6 +66,10 @@ def page(report: Report) -> str:
     groups = _groups(report)
     clusters = [pick for pick in report.picks if pick.cluster != OUTLIER]
     inside = sum(pick.size for pick in clusters)
+    order = seeds.stream(report.seed, "pictures").permutation(len(report.points))
+    # outliers below all clusters
+    order = order[np.argsort(report.mapped.labels[order] != OUTLIER, kind="stable")]
+    where = editing.places(report, order)
     values = {
         "report": report,
         "style": look,
@@ -79,24 +79,21 @@ def page(report: Report) -> str:
         "groups": groups,
         "sizes": [pick.size for pick in clusters],
         "mean_confidence": sum(p.size * p.confidence for p in clusters) / max(1, inside),
-        "gallery": _gallery(report, groups),
-        "sections": _sections(report.sections),
+        "gallery": _gallery(report, groups, where),
+        "sections": _sections(report.sections, where),
         "reconstructions": _reconstructions(report.reconstructed),
         "charts": _charts(report),
         "recipe": {name: _word(value) for name, value in report.recipe.to_json().items()},
     }
     template = templates.get_template("page.html")
-    order = seeds.stream(report.seed, "pictures").permutation(len(report.points))
-    # outliers below all clusters
-    order = order[np.argsort(report.mapped.labels[order] != OUTLIER, kind="stable")]
-    points = _points(report, order, groups)
-    empty = template.render(values, points=_json(points | {"sheets": None}))
+    points = editing.images(report, order, *_looks(groups))
+    empty = template.render(values, points=as_json(points | {"sheets": None}))
     room = LIMIT - len(empty.encode()) - 1_000 - 10 * len(order)  # for how the sheets are laid out
     if not report.mapped.pictures:
         return empty
     tiles = [report.mapped.pictures[i] for i in order.tolist()]
     sheets = asdict(thumbnails.sheets(tiles, room))
-    return template.render(values, points=_json(points | {"sheets": sheets}))
+    return template.render(values, points=as_json(points | {"sheets": sheets}))
 
 
 def shown(picks: Sequence[Picks]) -> list[Picks]:
@@ -112,18 +109,10 @@ def picks_per_kind(k: int) -> int:
     return max(2, min(10, 160 // min(k, MOST_CLUSTERS)))
 
 
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters that can be seen; the middle goes first, as ids end in a name."""
-    if len(text) > 2 * limit:  # what goes in any case is not looked at
-        text = text[:limit] + text[-limit:]
-    text, tail = printable(text), limit // 2
-    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
-
-
 class _Group(NamedTuple):
     """What a line of the table and a toggle of the map show: a cluster, outliers, or small ones."""
 
-    cluster: int | None
+    cluster: int | None  # -1 are the outliers
     name: str
     size: int
     confidence: float
@@ -134,10 +123,10 @@ class _Group(NamedTuple):
 def _groups(report: Report) -> list[_Group]:
     groups = []
     for i, pick in enumerate(shown(report.picks)):
-        name = shortened(report.names.get(pick.cluster, f"cluster {pick.cluster}"), 60)
+        name = editing.titled(pick.cluster, report.names)
         look = (f"c{i % len(COLOURS)}", SHAPES[marker(i)])
         if pick.cluster == OUTLIER:
-            name, look = OUTLIERS, (OUTLIERS, OUTLIER_SHAPE)
+            look = (OUTLIERS, OUTLIER_SHAPE)
         groups.append(_Group(pick.cluster, name, pick.size, pick.confidence, *look))
     small = len(report.picks) - len(groups)
     if small:
@@ -146,29 +135,10 @@ def _groups(report: Report) -> list[_Group]:
     return groups
 
 
-def _points(report: Report, order: NDArray[np.int64], groups: Sequence[_Group]) -> dict[str, Any]:
-    """What the script draws, in an order in which no cluster covers another one."""
-    points = np.asarray(report.points, np.float64)[order]
-    low = points.min(axis=0)
-    spread = float((points.max(axis=0) - low).max()) or 1.0
-    places = np.rint((points - low) * (_GRID / spread)).astype(int)
-    ids = [report.mapped.ids[i] for i in order.tolist()]
-    for length in _ID_LENGTHS:
-        short = [shortened(name, length) for name in ids]
-        if len(_json(short).encode()) <= _IDS:
-            break
-    clusters = [group for group in groups if group.cluster is not None]
-    return {
-        "clusters": [group.cluster for group in clusters],
-        "names": [group.name for group in clusters],
-        "shapes": [group.shape for group in clusters],
-        "other": SHAPES["o"],
-        "x": places[:, 0].tolist(),
-        "y": (places[:, 1].max() - places[:, 1]).tolist(),  # a screen counts downwards
-        "labels": report.mapped.labels[order].tolist(),
-        "confidence": np.round(report.mapped.confidence[order].astype(np.float64), 3).tolist(),
-        "ids": short,
-    }
+def _looks(groups: Sequence[_Group]) -> tuple[dict[int, str], list[str]]:
+    """Titles by cluster, and shapes, of the clusters that have a toggle."""
+    own = [(group.cluster, group) for group in groups if group.cluster is not None]
+    return {cluster: group.name for cluster, group in own}, [group.shape for _, group in own]
 
 
 class _Picture(NamedTuple):
@@ -182,6 +152,7 @@ class _Picture(NamedTuple):
     width: int
     height: int
     pixels: bool
+    image: int | None = None  # its place in the script's lists
 
 
 def _pictures(
@@ -201,11 +172,12 @@ def _pictures(
     return pictures
 
 
-def _gallery(report: Report, groups: Sequence[_Group]) -> list[tuple[_Group, dict[str, Any]]]:
+def _gallery(
+    report: Report, groups: Sequence[_Group], where: Mapping[int, int]
+) -> list[tuple[_Group, dict[str, Any]]]:
     """Of each group, pictures with their confidence by kind."""
     images, picks = report.gallery, shown(report.picks)
-    pictures = _pictures(images.ids, images.pictures, _GALLERY)
-    pairs = zip(pictures, images.confidence.tolist(), strict=True)
+    (pairs,) = _lots([images], _GALLERY, where)
     by_row = dict(zip(images.rows.tolist(), pairs, strict=True))
     return [
         (group, {kind: [by_row[i] for i in rows.tolist()] for kind, rows in pick.kinds.items()})
@@ -220,26 +192,31 @@ class _Row(NamedTuple):
     pictures: list[tuple[_Picture, float]]
 
 
-def _sections(sections: Sequence[Section]) -> list[tuple[Section, str, list[_Row]]]:
+def _sections(
+    sections: Sequence[Section], where: Mapping[int, int]
+) -> list[tuple[Section, str, list[_Row]]]:
     """Of each section its figure as a data URI, and its rows."""
-    shown = [images for section in sections for _, images in section.rows]
-    pictures = iter(_alike(shown, _SECTION_ROWS))
+    lots = iter(_lots([lot for each in sections for _, lot in each.rows], _SECTION_ROWS, where))
     made = []
     for section in sections:
         uri = "" if section.figure is None else _svg_uri(section.figure.encode())
-        rows = [
-            _Row(text, list(zip(next(pictures), images.confidence.tolist(), strict=True)))
-            for text, images in section.rows
-        ]
-        made.append((section, uri, rows))
+        made.append((section, uri, [_Row(text, next(lots)) for text, _ in section.rows]))
     return made
 
 
-def _alike(shown: Sequence[Shown], budget: int) -> list[list[_Picture]]:
-    """Pictures of several lots of images, all of one quality."""
-    ids = [name for images in shown for name in images.ids]
-    made = iter(_pictures(ids, [each for images in shown for each in images.pictures], budget))
-    return [[next(made) for _ in images.ids] for images in shown]
+def _lots(
+    lots: Sequence[Shown], budget: int, where: Mapping[int, int]
+) -> list[list[tuple[_Picture, float]]]:
+    """Pictures with their confidence of several lots of images, all of one quality."""
+    ids = [name for lot in lots for name in lot.ids]
+    made = iter(_pictures(ids, [image for lot in lots for image in lot.pictures], budget))
+    return [
+        [
+            (next(made)._replace(image=where[row]), confidence)
+            for row, confidence in zip(lot.rows.tolist(), lot.confidence.tolist(), strict=True)
+        ]
+        for lot in lots
+    ]
 
 
 def _reconstructions(made: Reconstructed | None) -> list[tuple[_Picture, _Picture, float]]:
@@ -297,12 +274,6 @@ def _svg(figure: Figure) -> str:
 
 def _svg_uri(picture: bytes) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
-
-
-def _json(value: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    form: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
-    return htmlsafe_json_dumps(value, json.dumps, **form)
 
 
 def _sha256(text: str) -> str:

@@ -84,6 +84,28 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Editing:
+    """What the page needs beside the images so that people can correct it.
+
+    Attributes
+    ----------
+    labels : str
+        SHA-256 of the labels that the edits are made on.
+    numbered : bool
+        Whether ids are numbers, which edits then hold.
+    neighbours : ndarray of shape (m, j)
+        int64; of each of the :attr:`Report.rows` the rows among them whose latents are nearest.
+    command : str
+        What applies the edits that the page has written.
+    """
+
+    labels: str
+    numbered: bool
+    neighbours: NDArray[np.int64]
+    command: str = "aeclust edit apply edits.json"
+
+
+@dataclass(frozen=True)
 class Report:
     """What is on the page.
 
@@ -119,6 +141,8 @@ class Report:
         What people added to the labels: ``steered by 20 labels``.
     sections : sequence of Section
         What stands between the clusters and the reconstructions.
+    editing : Editing or None
+        None for a page to look at.
     """
 
     data: str
@@ -144,6 +168,13 @@ class Report:
     commands: Sequence[str]
     remarks: Sequence[str] = ()
     sections: Sequence[Section] = ()
+    editing: Editing | None = None
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of all images that are on the page, ascending."""
+        others = [images.rows for section in self.sections for _, images in section.rows]
+        return np.unique(np.concatenate([self.mapped.rows, self.gallery.rows, *others]))
 
     @property
     def outliers(self) -> int:

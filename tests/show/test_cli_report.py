@@ -210,7 +210,7 @@ def test_names_and_a_curve_are_taken_where_there_are_any(cli: Cli, full_run: Run
     points = json.loads(cli("checkpoint-curve", "--json").out)["points"]
     assert cli("report").code == 0
     page = parsed()
-    assert page.points["names"] == ["cluster 0", "seaside"]
+    assert page.points["names"] == ["cluster 0", "1: seaside"]
     first, last = points[0]["error"], points[-1]["error"]
     assert f"MSE {first:.4f} after epoch 0, {last:.4f} after epoch 11" in page.text
     full_run.weights_file(3).unlink()  # a curve of other checkpoints is left out

@@ -89,7 +89,7 @@ def test_gallery_stands_in_order_below_its_cluster() -> None:
     assert headings == [
         f"{name} {size} images, mean confidence {mean:.2f}"
         for name, size, mean in zip(
-            ("cluster 0", "red barns", "cluster 2"), sizes_of(made), means, strict=True
+            ("cluster 0", "1: red barns", "cluster 2"), sizes_of(made), means, strict=True
         )
     ]
     kinds = [text for _, text in parsed.all("h4")]
@@ -133,7 +133,7 @@ def test_more_images_than_points_are_said_to_be_a_sample() -> None:
 def test_small_clusters_share_a_line_when_there_are_many() -> None:
     made = make_report(400, 100, side=2)
     parsed = Parsed(page(made))
-    toggles = [a for a, _ in parsed.all("input") if a["type"] == "checkbox"]
+    toggles = [a for a, _ in parsed.all("input") if "data-group" in a]
     assert [a["data-group"] for a in toggles] == [*map(str, range(60)), "other"]
     kept = np.sort(np.argsort(-np.array(sizes_of(made)), kind="stable")[:60])
     assert parsed.points["clusters"] == kept.tolist()
@@ -223,7 +223,7 @@ def test_hostile_names_are_text_and_nothing_else() -> None:
     ]
     assert not any(a["src"] == "x" for a, _ in parsed.all("img"))
     assert "\u202e" not in text  # what turns the direction of text is spelled out
-    assert parsed.points["names"][1] == EVIL_SEEN
+    assert parsed.points["names"][1] == f"1: {EVIL_SEEN}"
     assert sorted(parsed.points["ids"]) == sorted(f"{EVIL_SEEN}{row}" for row in range(60))
     assert EVIL_SEEN in parsed.text
     raw = text[text.index('id="points">') :]
@@ -247,7 +247,11 @@ def test_headings_labels_and_alternatives_are_complete() -> None:
             assert attributes.get(name, ids[0]) in ids
     assert all(a["alt"] for a, _ in parsed.all("img"))
     assert all("aria-hidden" in a or a.get("aria-label") for a, _ in parsed.all("svg"))
-    assert len(parsed.all("label")) == len(parsed.all("input")) == 3 + 2
+    fields = [a for tag in ("input", "select") for a, _ in parsed.all(tag)]
+    named = [a["for"] for a, _ in parsed.all("label") if "for" in a]
+    bare = [a for a in fields if a.get("id") not in named]  # they stand in their labels
+    assert len(parsed.all("label")) == len(fields) == len(named) + len(bare)
+    assert sum("data-group" in a for a in bare) == 3
     assert all(text.strip() for _, text in parsed.all("label"))
     assert {a["href"] for a, _ in parsed.all("a")} <= {f"#{name}" for name in ids}
     assert parsed.all("html")[0][0]["lang"] == "en"

@@ -41,7 +41,7 @@ def row_said(opened: Browser) -> int:
     name, cluster, confidence = opened.value(SAID).rsplit(", ", 2)
     row = int(name.removeprefix(EVIL_SEEN))
     label = int(MADE.mapped.labels[row])
-    assert cluster == (EVIL_SEEN if label == 1 else f"cluster {label}")
+    assert cluster == (f"1: {EVIL_SEEN}" if label == 1 else f"cluster {label}")
     assert confidence == f"confidence {MADE.mapped.confidence[row]:.2f}"
     return row
 

@@ -1,0 +1,298 @@
+// The map: every point an image, in the colour and shape of its cluster. Others tell it what the
+// labels are by now, and are told of what a person does to it.
+function drawMap(data, look) {
+  const canvas = find("canvas"), card = find("card"), thumb = find("thumb");
+  const pen = canvas.getContext("2d");
+  const count = data.x.length;
+  let labels = look.labels;
+  const widest = Math.max(...data.x, 1), tallest = Math.max(...data.y, 1);
+  const across = new Float64Array(count), down = new Float64Array(count);
+  const shown = new Uint8Array(count).fill(1);
+  const tell = { open() {}, pick() {}, lasso() {} };
+  let current = -1, ratio = 1, waiting = false, picked = new Set(), loop = null;
+
+  // -- what is where ---------------------------------------------------------------------------
+
+  function place() {
+    const width = canvas.clientWidth, height = canvas.clientHeight, edge = 22;
+    ratio = window.devicePixelRatio || 1;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const scale = Math.min((width - 2 * edge) / widest, (height - 2 * edge) / tallest);
+    for (let i = 0; i < count; i++) {
+      across[i] = (width - widest * scale) / 2 + data.x[i] * scale;
+      down[i] = (height - tallest * scale) / 2 + data.y[i] * scale;
+    }
+    draw();  // at once: a canvas of a new size is empty
+    if (current >= 0) showCard();
+  }
+
+  function nearest(x, y, reach) {
+    let best = -1, least = reach * reach;
+    for (let i = 0; i < count; i++) {
+      if (!shown[i]) continue;
+      const distance = (across[i] - x) ** 2 + (down[i] - y) ** 2;
+      if (distance < least) [best, least] = [i, distance];
+    }
+    return best;
+  }
+
+  // The nearest of the points that lie more in the direction than beside it.
+  function next(dx, dy) {
+    let best = -1, least = Infinity;
+    for (let i = 0; i < count; i++) {
+      if (!shown[i] || i === current) continue;
+      const x = across[i] - across[current], y = down[i] - down[current];
+      const ahead = x * dx + y * dy, aside = Math.abs(x * dy - y * dx);
+      if (ahead <= 0 || aside > ahead) continue;
+      const distance = ahead * ahead + 4 * aside * aside;
+      if (distance < least) [best, least] = [i, distance];
+    }
+    return best;
+  }
+
+  // -- drawing ---------------------------------------------------------------------------------
+
+  function redraw() {
+    if (!waiting) requestAnimationFrame(draw);
+    waiting = true;
+  }
+
+  function trace(i, radius) {
+    pen.setTransform(radius * ratio, 0, 0, radius * ratio, across[i] * ratio, down[i] * ratio);
+    return look.of(labels[i]).path;
+  }
+
+  function draw() {
+    waiting = false;
+    const colours = new Map();
+    for (const each of look.all()) colours.set(each, getComputedStyle(each.mark).color);
+    const colour = (i) => colours.get(look.of(labels[i]));
+    const ink = getComputedStyle(canvas).color;
+    const radius = Math.min(6, Math.max(1.8, canvas.clientWidth / 5 / Math.sqrt(count)));
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.strokeStyle = ink;
+    pen.lineWidth = 0.5 / radius;
+    for (let i = 0; i < count; i++) {
+      if (!shown[i]) continue;
+      const shape = trace(i, radius);
+      pen.fillStyle = colour(i);
+      pen.globalAlpha = 0.85;
+      pen.fill(shape);
+      pen.globalAlpha = 0.3;
+      pen.stroke(shape);
+    }
+    pen.globalAlpha = 1;
+    const ground = getComputedStyle(canvas).backgroundColor;
+    for (const i of picked) if (shown[i]) emphasise(i, radius, 3, [[ground, 4], [ink, 1.5]]);
+    if (current >= 0) emphasise(current, radius, 6, [[ground, 5], [ink, 2]]);
+    if (loop) drawLoop(ink);
+
+    // a ring that no colour hides: ink on a halo of ground
+    function emphasise(i, radius, gap, rings) {
+      const shape = trace(i, radius + 1.5);
+      pen.fillStyle = colour(i);
+      pen.fill(shape);
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      pen.beginPath();
+      pen.arc(across[i], down[i], radius + gap, 0, 2 * Math.PI);
+      for (const [style, width] of rings) {
+        pen.strokeStyle = style;
+        pen.lineWidth = width;
+        pen.stroke();
+      }
+    }
+  }
+
+  function drawLoop(ink) {
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.beginPath();
+    for (const [x, y] of loop) pen.lineTo(x, y);
+    pen.closePath();
+    pen.globalAlpha = 0.08;
+    pen.fillStyle = pen.strokeStyle = ink;
+    pen.fill();
+    pen.globalAlpha = 1;
+    pen.lineWidth = 1.5;
+    pen.setLineDash([5, 4]);
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+
+  // -- one image -------------------------------------------------------------------------------
+
+  function drawThumb() {
+    thumb.hidden = !look.paint(thumb, current, 160);
+  }
+
+  function showCard() {
+    drawThumb();
+    card.hidden = false;
+    const gap = 16, x = across[current], y = down[current];
+    const { offsetWidth: wide, offsetHeight: tall } = card;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    const within = (place, most) => Math.min(Math.max(0, place), Math.max(0, most));
+    let left = x + gap, top = within(y - tall / 2, height - tall);
+    if (left + wide > width) left = x - gap - wide;
+    if (left < 0) {  // no room on either side: above or below
+      left = within(x - wide / 2, width - wide);
+      top = y > height / 2 ? y - gap - tall : y + gap;
+    }
+    card.style.left = `${left}px`;
+    card.style.top = `${top}px`;
+  }
+
+  function choose(i, aloud) {
+    if (i === current) return;
+    current = i;
+    redraw();
+    if (i < 0) {
+      card.hidden = true;
+      find("said").textContent = "";
+      return;
+    }
+    const name = look.title(labels[i]);
+    const confidence = data.confidence[i].toFixed(2);
+    find("card-id").textContent = data.ids[i];
+    find("card-cluster").textContent = name;
+    find("card-confidence").textContent = `confidence ${confidence}`;
+    showCard();
+    if (aloud) find("said").textContent = `${data.ids[i]}, ${name}, confidence ${confidence}`;
+  }
+
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left - canvas.clientLeft, event.clientY - box.top - canvas.clientTop];
+  };
+
+  const more = (event) => event.shiftKey || event.ctrlKey || event.metaKey;
+  let begin = null, looped = false;
+
+  canvas.addEventListener("pointerdown", (event) => {
+    choose(nearest(...at(event), 28), true);
+    looped = false;
+    const draws = event.pointerType !== "touch" || document.body.classList.contains("selecting");
+    if (look.editable && event.button === 0 && draws) begin = at(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const [x, y] = at(event);
+    if (begin && !loop && Math.hypot(x - begin[0], y - begin[1]) > 6) {
+      loop = [begin];
+      canvas.setPointerCapture(event.pointerId);
+      choose(-1, false);
+    }
+    if (loop) {
+      loop.push([x, y]);
+      redraw();
+    } else if (event.pointerType === "mouse") choose(nearest(x, y, 16), false);
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    begin = null;
+    if (!loop) return;
+    const around = loop;
+    [loop, looped] = [null, true];
+    redraw();
+    tell.lasso(inside(around), more(event));
+  });
+  canvas.addEventListener("pointercancel", () => {
+    begin = loop = null;
+    redraw();
+  });
+  canvas.addEventListener("click", (event) => {
+    if (looped || current < 0) return;
+    if (more(event) || document.body.classList.contains("selecting")) tell.pick(current);
+    else tell.open(current);
+  });
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse" && !loop) choose(-1, false);
+  });
+
+  // The points that are shown in a loop: by how often a ray to the left crosses it.
+  function inside(around) {
+    const found = [];
+    for (let i = 0; i < count; i++) {
+      if (!shown[i]) continue;
+      let odd = false, [x0, y0] = around.at(-1);
+      for (const [x1, y1] of around) {
+        const crosses = (y0 > down[i]) !== (y1 > down[i]);
+        if (crosses && across[i] > x0 + ((down[i] - y0) / (y1 - y0)) * (x1 - x0)) odd = !odd;
+        [x0, y0] = [x1, y1];
+      }
+      if (odd) found.push(i);
+    }
+    return found;
+  }
+
+  canvas.addEventListener("blur", () => choose(-1, false));
+  const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") choose(-1, false);
+    if (current >= 0 && event.key === "Enter") tell.open(current);
+    if (current >= 0 && event.key === " ") {
+      event.preventDefault();
+      tell.pick(current);
+    }
+    const way = ways[event.key];
+    if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const middle = () => nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, Infinity);
+    const found = current < 0 ? middle() : next(...way);
+    if (found >= 0) choose(found, true);
+  });
+
+  // -- which images ----------------------------------------------------------------------------
+
+  function filter() {
+    const [low, high] = [find("low"), find("high")].map((range) => Number(range.value));
+    find("low-value").textContent = low.toFixed(2);
+    find("high-value").textContent = high.toFixed(2);
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const sure = data.confidence[i] >= low && data.confidence[i] <= high;
+      shown[i] = sure && look.of(labels[i]).toggle.checked ? 1 : 0;
+      kept += shown[i];
+    }
+    if (current >= 0 && !shown[current]) choose(-1, false);
+    find("count").textContent = `${kept.toLocaleString("en")} of ${count.toLocaleString("en")} points shown`;
+    redraw();
+  }
+
+  function setAll(checked) {
+    for (const each of look.all()) each.toggle.checked = checked;
+    filter();
+  }
+
+  // neither end of the range passes the other one
+  find("low").addEventListener("input", () => {
+    if (Number(find("low").value) > Number(find("high").value)) find("high").value = find("low").value;
+    filter();
+  });
+  find("high").addEventListener("input", () => {
+    if (Number(find("high").value) < Number(find("low").value)) find("low").value = find("high").value;
+    filter();
+  });
+  find("toggles").addEventListener("change", filter);
+  find("all").addEventListener("click", () => setAll(true));
+  find("none").addEventListener("click", () => setAll(false));
+  find("controls").addEventListener("submit", (event) => event.preventDefault());
+
+  find("interactive").hidden = false;
+  new ResizeObserver(place).observe(canvas);
+  place();
+  filter();
+  return {
+    tell, choose, redraw,
+    current: () => current,
+    relabel(now) {
+      labels = now;
+      filter();
+      if (current >= 0) find("card-cluster").textContent = look.title(labels[current]);
+    },
+    select(images) {
+      picked = new Set([...images].filter((i) => i < count));
+      redraw();
+    },
+    refresh() { if (current >= 0) drawThumb(); },
+  };
+}
