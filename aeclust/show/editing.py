@@ -11,8 +11,9 @@ import numpy as np
 from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
+from aeclust.clusters.numbers import OUTLIER, OUTLIERS
 from aeclust.errors import printable
-from aeclust.show.palette import COLOURS, MARKERS, OUTLIER, SHAPES
+from aeclust.show.palette import COLOURS, MARKERS, OUTLIER_SHAPE, SHAPES
 from aeclust.show.report import Editing, Report
 
 # characters for ids as they are shown, and for those that had to be shown otherwise than they are
@@ -20,7 +21,6 @@ _SHOWN_IDS, _EXACT_IDS = 1_000_000, 400_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
 _GRID = 10_000  # steps from one side of the map to the other
 _EXACT_NUMBER = 2**53  # beyond it a script rounds
-OUTLIERS = "outliers"
 
 
 def shortened(text: str, limit: int) -> str:
@@ -33,7 +33,7 @@ def shortened(text: str, limit: int) -> str:
 
 def titled(cluster: int, names: Mapping[int, str]) -> str:
     """What a cluster is called: with its number, which is the key that images are moved by."""
-    if cluster < 0:
+    if cluster == OUTLIER:
         return OUTLIERS
     name = names.get(cluster, "")
     return f"{cluster}: {shortened(name, 60)}" if name else f"cluster {cluster}"
@@ -82,7 +82,7 @@ def images(
         "looks": {
             "colours": len(COLOURS),
             "shapes": [SHAPES[name] for name in MARKERS],
-            "outlier": OUTLIER,
+            "outlier": OUTLIER_SHAPE,
         },
         "edit": None if report.editing is None else _edit(report, report.editing, where, short),
     }

@@ -28,7 +28,7 @@ function makeLooks(data) {
     const made = look(label, cluster, path);
     made.toggle.checked = true;
     made.toggle.dataset.group = `new-${cluster}`;
-    made.mark.setAttribute("class", `mark ${cluster < 0 ? "other" : `c${count % colours}`}`);
+    made.mark.setAttribute("class", `mark ${cluster < 0 ? "outliers" : `c${count % colours}`}`);
     made.mark.querySelector("path").setAttribute("d", path);
     made.name.dataset.title = cluster;
     const behind = cluster < 0 ? [null] : [null, -1];
