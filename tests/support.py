@@ -29,8 +29,8 @@ from aeclust.recipe import Recipe, named
 
 COMMANDS = (
     "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot",
-    "report", "evaluate", "compare", "info", "name", "export", "doctor", "edit merge", "edit split",
-    "edit move", "edit drop", "edit undo", "edit clear", "edit apply", "edit list",
+    "report", "evaluate", "compare", "info", "ask", "name", "export", "doctor", "edit merge",
+    "edit split", "edit move", "edit drop", "edit undo", "edit clear", "edit apply", "edit list",
 )  # fmt: skip
 
 TOP_COMMANDS = tuple(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS))

@@ -14,7 +14,16 @@ from functools import partial
 
 import typer
 
-from aeclust.cli import check, edit, hints, look, share, streams, work  # noqa: F401 - their commands
+from aeclust.cli import (  # noqa: F401 - their commands
+    ask,
+    check,
+    edit,
+    hints,
+    look,
+    share,
+    streams,
+    work,
+)
 from aeclust.cli.app import all_commands, app
 from aeclust.cli.terminal import Terminated, terminable, write_line
 from aeclust.errors import AeclustError, InputError, Interrupted, did_you_mean, printable

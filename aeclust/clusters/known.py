@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aeclust.clusters import Array, Floats, Ints
+from aeclust.clusters.numbers import renumbered
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K
 
@@ -168,6 +169,6 @@ def with_numbers(result: Clustering, numbers: Ints) -> Clustering:
         wide[:, numbers] = shares
         return wide
 
-    labels = np.where(result.labels < 0, -1, numbers[result.labels])
+    labels = renumbered(result.labels, numbers)
     posteriors, shares = moved(result.posteriors), moved(result.shares)
     return replace(result, labels=labels, posteriors=posteriors, shares=shares)

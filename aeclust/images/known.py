@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,3 +175,16 @@ def _pair(row: list[str], cells: list[str], place: str) -> Iterator[_Said]:
         expected = "two images, and same or different"
         raise InputError(what, where=place, expected=expected, mend=mend)
     yield _Said((row[0], row[1]), word, place)
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def to_csv(
+    columns: Mapping[str, Sequence[Any]], pairs: Sequence[tuple[str | int, str | int, bool]]
+) -> str:
+    """A file of known labels: columns, of which the first are ``id`` and ``label``, and pairs."""
+    rows: list[Sequence[Any]] = [[*columns], *zip(*columns.values(), strict=True)]
+    rows += [PAIRS] * bool(pairs)
+    rows += [(a, b, "same" if same else "different") for a, b, same in pairs]
+    return truth.table(rows)

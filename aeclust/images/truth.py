@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,15 +243,19 @@ def pair(
 
 def to_csv(ids: NDArray[Any], values: NDArray[Any], **more: NDArray[Any]) -> str:
     """``id,label`` and `more` columns, and one row for each image, every line ended."""
-    out = io.StringIO()
     columns = [column.tolist() for column in (ids, values, *more.values())]
+    return table([("id", "label", *more), *zip(*columns, strict=True)])
+
+
+def table(rows: Collection[Sequence[Any]]) -> str:
+    """Rows as a CSV, every line ended."""
+    out = io.StringIO()
     # before Python 3.13 a lone carriage return was written bare, which no reader takes
-    bare = any(isinstance(cell, str) and "\r" in cell for column in columns for cell in column)
+    bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
     writer = csv.writer(
         out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
     )
-    writer.writerow(("id", "label", *more))
-    writer.writerows(zip(*columns, strict=True))
+    writer.writerows(rows)
     return out.getvalue()
 
 

@@ -14,6 +14,7 @@ from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS, in_use
 from aeclust.errors import at
 from aeclust.images import Images, Source
+from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.freshness import epoch_for, last_request, recipe_of
@@ -43,6 +44,8 @@ class Clustered:
         clustered by themselves.
     way : str
         How other images got their clusters; empty for the run's.
+    added : str
+        What people added to the labels, in words.
     """
 
     prediction: Prediction
@@ -50,6 +53,7 @@ class Clustered:
     note: str
     points: NDArray[np.float32] | None
     way: str = ""
+    added: str = ""
 
     @property
     def titles(self) -> dict[int, str]:
@@ -90,15 +94,15 @@ def of_run(context: Context, manifest: Manifest, labels: Artifact) -> Clustered:
 
 def _of_run(context: Context, labels: Artifact, prediction: Prediction) -> Clustered:
     """Images by the run's labels, or by the vote of their neighbours among its images."""
-    recipe, names = recipe_of(labels), current_names(context, labels)
+    recipe, names, added = recipe_of(labels), current_names(context, labels), added_to(labels)
     if not (prediction.present.rows >= 0).any():
         way = "labelled by the vote of training neighbours"
-        return Clustered(prediction, names, f"t-SNE of the latents; {way}", None, way)
+        return Clustered(prediction, names, f"t-SNE of the latents; {way}", None, way, added)
     steps, points = " > ".join(recipe.reduction), labels.arrays.get("embedding")
     note = f"{steps}, as clustered"
     if points is None:
         note = f"t-SNE of the latents; clustered by {steps or 'latents'} > {recipe.clusterer}"
-    return Clustered(prediction, names, note, points)
+    return Clustered(prediction, names, note, points, added=added)
 
 
 def _transductive(context: Context, manifest: Manifest) -> bool:

@@ -17,7 +17,7 @@ from aeclust.images import Source, truth
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.names import check_name, read_names, write_names
-from aeclust.run.predict import Prediction, label_images, label_present
+from aeclust.run.predict import Prediction, label_images, label_present, log_added
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,7 @@ def predict_names(
     """Cluster numbers as in ``labels.h5``, and the name (n,) of each, which outliers alone lack."""
     manifest = context.folder.manifest()
     labels = current_labels(context, manifest)
+    log_added(context, labels)
     names = current_names(context, labels)
     missing = [cluster for cluster in cluster_numbers(labels) if cluster not in names]
     if missing:

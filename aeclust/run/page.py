@@ -127,6 +127,7 @@ def gather(context: Context) -> Report:
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
+        remarks=[*filter(None, [clustered.added])],
         digests={
             "data": manifest.data_digest,
             **({} if weights is None else {"weights": weights}),
@@ -208,16 +209,21 @@ def commands(
     details : mapping
         Those of the labels: ``checkpoint`` is what ``embed`` was asked for.
     """
-    trained = manifest.recipe
     lines = [_features(manifest) if manifest.vectors else _training(manifest)]
     if isinstance(details.get("checkpoint"), int):
         lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
-    cluster = ["cluster"]
-    for name, value in _changes(trained, recipe).items():
-        cluster += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
-    cluster += ["--seed", str(seed)] if seed != manifest.seed else []
+    cluster = ["cluster", *cluster_flags(manifest, recipe, seed)]
+    cluster += ["--known", "known.csv"] if "known" in details else []
     lines += [cluster] if len(cluster) > 1 else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
+
+
+def cluster_flags(manifest: Manifest, recipe: Recipe, seed: int) -> list[str]:
+    """What ``cluster`` was given for labels by this recipe and seed."""
+    flags = []
+    for name, value in _changes(manifest.recipe, recipe).items():
+        flags += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
+    return flags + (["--seed", str(seed)] if seed != manifest.seed else [])
 
 
 def _training(manifest: Manifest) -> list[str]:

@@ -259,11 +259,16 @@ def plot(
         shape = typical_shape(context, manifest, shown.prediction.present)
         box = plots.thumbnail_box(points, *shape)
         chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
-        pictures = _pictures(context, manifest, shown, rows[chosen])
+        pictures = pictures_of(context, manifest, shown.prediction.present, rows[chosen])
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
-    look: Any = {"title": f"{manifest.recipe.name}: {len(points)} images", "note": shown.note}
+    look: Any = {"title": _title(manifest, len(points), shown), "note": shown.note}
     save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
     return Plotted(file, result)
+
+
+def _title(manifest: Manifest, n: int, shown: Clustered) -> str:
+    added = f", {shown.added}" if shown.added else ""
+    return f"{manifest.recipe.name}: {n} images{added}"
 
 
 def _panels(
@@ -357,8 +362,9 @@ def gallery(
         largest = sorted(picked[:clusters], key=lambda each: -each.size)[:shown]
         picked = [*largest, *picked[clusters:]]
     rows = rows_of(picked)
-    pictures = dict(zip(rows.tolist(), _pictures(context, manifest, images, rows), strict=True))
-    look: Any = {"title": f"{manifest.recipe.name}: {len(ids)} images", "note": note}
+    drawn = pictures_of(context, manifest, prediction.present, rows)
+    pictures = dict(zip(rows.tolist(), drawn, strict=True))
+    look: Any = {"title": _title(manifest, len(ids), images), "note": note}
     save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
@@ -368,8 +374,8 @@ def gallery(
     return Shown(file, shown_clusters)
 
 
-def _pictures(
-    context: Context, manifest: Manifest, shown: Clustered, rows: NDArray[np.int64]
+def pictures_of(
+    context: Context, manifest: Manifest, present: Present, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
     """Some images in [0, 1], each of its own shape; of a memory map, these alone are read."""
-    return [*map(in_unit, pictures_at(context, manifest, shown.prediction.present, rows))]
+    return [*map(in_unit, pictures_at(context, manifest, present, rows))]

@@ -18,6 +18,7 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, truth
 from aeclust.images.truth import Labels
+from aeclust.run.added import added_to
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels, log_epoch
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
@@ -88,6 +89,7 @@ def predict(
     _check_request(context.folder, manifest, invert, val_images, val_labels)
     labels = current_labels(context, manifest, look=source is None)
     log_epoch(context, labels)
+    log_added(context, labels)
     used = cluster_numbers(labels)
     if invert and len(used) != 2:
         raise InputError(
@@ -99,6 +101,12 @@ def predict(
         names[used] = names[used[::-1]]
     raw = label_images(context, manifest, labels, source)
     return dataclasses.replace(raw, labels=renumbered(raw.labels, names))
+
+
+def log_added(context: Context, labels: Artifact) -> None:
+    """Log of labels what people added to them, if they did."""
+    if added := added_to(labels):
+        context.log(f"labels are {added}")
 
 
 def _check_request(
@@ -170,6 +178,7 @@ def _names_by(
     names = best_names(raw.labels[rows][inside], classes[inside], k)
     agree = float((renumbered(raw.labels[rows], names) == classes).mean())
     context.log(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
+    log_added(context, labels)
     used = cluster_numbers(labels)
     if (names[used] != used).any():
         pairs = ", ".join(f"{names[old]} is cluster {old}" for old in used)

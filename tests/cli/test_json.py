@@ -30,6 +30,7 @@ ARGUMENTS = {
     "plot": ["plot", "--labels", "{labels}"],
     "plot --gallery": ["plot", "--gallery"],
     "report": ["report"],
+    "ask": ["ask", "-n", "3"],
     "name": ["name"],
     "export": ["export", "sorted"],
     "evaluate": ["evaluate", "{labels}", "{labels}"],

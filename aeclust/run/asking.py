@@ -1,0 +1,221 @@
+"""Images whose labels would tell most, in a file to fill in and on a sheet to look at."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import disk
+from aeclust.artifact import Artifact
+from aeclust.clusters.ask import worth_asking
+from aeclust.clusters.neighbours import votes_of_others
+from aeclust.errors import InputError, at
+from aeclust.images.known import read_known, to_csv
+from aeclust.run.clusters import cluster_count, current_labels
+from aeclust.run.context import Context
+from aeclust.run.figures import save, with_ending
+from aeclust.run.freshness import recipe_of
+from aeclust.run.manifest import Manifest
+from aeclust.run.naming import current_names
+from aeclust.run.page import cluster_flags
+from aeclust.run.pictures import pictures_of
+from aeclust.run.predict import label_present, latents_behind
+from aeclust.run.present import Present
+from aeclust.run.steering import Steering, steering_of
+from aeclust.show.sheet import MOST_ON_SHEET, sheet_figure
+
+_HEAD = 100  # bytes of a PNG in which it says whose it is
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes
+    ----------
+    file : Path
+        The CSV to fill in.
+    sheet : Path or None
+        The pictures; None of vectors without any.
+    ids : list of int or str
+        The images that are asked for, in the order in which to answer.
+    known : int
+        Images whose labels are known already, which stand in the file filled in.
+    command : str
+        What takes the answers in.
+    """
+
+    file: Path
+    sheet: Path | None
+    ids: list[int | str]
+    known: int
+    command: str
+
+
+def ask(
+    context: Context,
+    count: int,
+    *,
+    output: Path | None = None,
+    drawn: bool = True,
+    seed: int | None = None,
+    force: bool = False,
+) -> Asked:
+    """Choose images whose labels would tell most, and write a file to fill in, and a sheet of them.
+
+    What is known already stands in the file filled in, with its pairs, so that the file that is
+    filled in last says all.
+
+    Parameters
+    ----------
+    context : Context
+    count : int
+        Of images; fewer if fewer are left.
+    output : Path, optional
+        The CSV, which the sheet lies beside; ``ask.csv`` in the run folder, if None.
+    drawn : bool
+        Whether there is to be a sheet.
+    seed : int, optional
+        The run's, if None.
+    force : bool
+        Replace a file whose labels the run does not know.
+
+    Raises
+    ------
+    InputError
+        If the file holds labels that the run does not know, or all images are known.
+    """
+    file = with_ending(context.folder.path / "ask.csv", output, (".csv",))
+    manifest = context.folder.manifest()
+    labels = current_labels(context, manifest)
+    prediction = label_present(context, manifest, labels)
+    present, steering = prediction.present, steering_of(labels) or Steering("")
+    names, words = current_names(context, labels), dict(steering.names)
+    said = {row: words.get(number, str(number)) for row, number in steering.labels}
+    command = _command(context, manifest, labels, file)
+    if not force:
+        _check_replaceable(file, present, said, command)
+    ours = np.flatnonzero(present.rows >= 0)
+    barred = np.ones(len(labels.arrays["ids"]), bool)
+    barred[present.rows[ours]] = False
+    barred[[*said]] = True
+    if barred.all():
+        what = f"the labels of all {len(said):,} images are known"
+        raise InputError(what, where="`known`", expected="images to ask for")
+    seed = manifest.seed if seed is None else seed
+    asked = _worth_asking(context, labels, count=count, seed=seed, known=barred)
+    place = np.full(len(barred), -1)
+    place[present.rows[ours]] = ours
+    number_of = dict(steering.labels)
+    told = sorted((row for row in said if place[row] >= 0), key=lambda row: (number_of[row], row))
+    rows = place[[*told, *asked]]
+    clusters = prediction.labels[rows].tolist()
+    columns: dict[str, list[Any]] = {
+        "id": present.ids[rows].tolist(),
+        "label": [said.get(row, "") for row in (*told, *asked)],
+        "cluster": clusters,
+        **({"cluster_name": [names.get(cluster, "") for cluster in clusters]} if names else {}),
+        "confidence": [f"{c:.3f}" for c in prediction.confidence[rows].tolist()],
+        "picture": [""] * len(told) + [*range(1, len(asked) + 1)],
+    }
+    sheet = None
+    if drawn and not (manifest.vectors and manifest.pictures is None):
+        sheet = _draw(context, manifest, file, present, place[asked], columns)
+    pairs = [
+        (*present.ids[place[[a, b]]].tolist(), bool(same))
+        for a, b, same in steering.pairs
+        if place[a] >= 0 <= place[b]
+    ]
+    disk.write_bytes(file, to_csv(columns, pairs).encode())
+    return Asked(file, sheet, columns["id"][len(told) :], len(told), command)
+
+
+def _worth_asking(
+    context: Context, labels: Artifact, *, count: int, seed: int, known: NDArray[np.bool_]
+) -> list[int]:
+    """Rows of the run's images that are asked for."""
+    arrays = labels.arrays
+    latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
+    shares = arrays.get("shares")
+    if shares is None:
+        shares = votes_of_others(  # those for no cluster first
+            latents, arrays["labels"] + 1, arrays["references"], cluster_count(labels) + 1
+        )[:, 1:]
+    rows = worth_asking(latents, arrays["labels"], shares, count=count, seed=seed, known=known)
+    return [*map(int, rows)]
+
+
+def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path) -> str:
+    flags = cluster_flags(manifest, recipe_of(labels), labels.seed)
+    return context.folder.command(shlex.join(["cluster", *flags, "--known", str(file)]))
+
+
+def _check_replaceable(file: Path, present: Present, said: Mapping[int, str], command: str) -> None:
+    """Refuse to replace a file whose labels the run does not know."""
+    if not file.exists():
+        return
+    with at(file):
+        try:
+            given = read_known([str(file)], present.ids, gone=present.gone)
+        except InputError as error:
+            if error.what.startswith("holds no known label"):
+                return
+            raise
+        unknown = [
+            place
+            for place, word in given.labels.items()
+            if said.get(int(present.rows[place])) != word
+        ]
+        if unknown:
+            raise InputError(
+                f"has {len(unknown):,} labels that the run does not know yet",
+                expected="a file that is not filled in, or whose labels the run knows",
+                mend=f"take them in with {command}, or replace it with `force`",
+            )
+
+
+def _draw(
+    context: Context,
+    manifest: Manifest,
+    file: Path,
+    present: Present,
+    rows: NDArray[np.int64],
+    columns: Mapping[str, Sequence[Any]],
+) -> Path:
+    """The sheet with the images that are asked for, which are the last ones of the file."""
+    sheet = disk.output_file(file.with_suffix(".png"))
+    _check_sheet(sheet)
+    if len(rows) > MOST_ON_SHEET:
+        context.log(f"the sheet shows the first {MOST_ON_SHEET:,} of {len(rows):,} images")
+    names = columns.get("cluster_name", [""] * len(columns["id"]))
+    captions = [
+        (str(name), f"{called or f'cluster {cluster}'}, {sure}")
+        for name, cluster, called, sure in zip(
+            columns["id"], columns["cluster"], names, columns["confidence"], strict=True
+        )
+    ][-len(rows) :][:MOST_ON_SHEET]
+    pictures = pictures_of(context, manifest, present, rows[:MOST_ON_SHEET])
+    note = f"below each its id, its cluster and how sure that is; labels go into {file.name}"
+    figure = sheet_figure(pictures, captions, title=f"{len(rows):,} images to label", note=note)
+    save(sheet, figure)
+    return sheet
+
+
+def _check_sheet(sheet: Path) -> None:
+    """Refuse to put the sheet, which nobody named, in the place of somebody's picture."""
+    if sheet.exists():
+        with open(sheet, "rb") as there:
+            ours = b"aeclust" in there.read(_HEAD)
+        if not ours:
+            raise InputError(
+                "is there already, and is no sheet of aeclust",
+                where=str(sheet),
+                expected="a name for the file that leaves its .png free",
+                mend="change `output`, or move that picture away",
+            )

@@ -1,0 +1,234 @@
+"""Known labels steer a run's clusters until somebody clusters without them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import Cli, far_groups, one_error
+
+from aeclust import artifact
+from aeclust.artifact import Artifact
+from aeclust.run.clusters import numbered_as
+from aeclust.run.folder import RunFolder
+from aeclust.run.steering import Steering, carried, steered_by
+
+POINTS, GROUPS = far_groups([20, 15, 10, 5])
+FLAGS = ["-k", 4, "--clusterer", "kmeans", "--reduction", "none"]
+RUN = RunFolder(Path("aeclust-run"))
+
+
+@pytest.fixture
+def vectors(cli: Cli) -> Cli:
+    """Commands beside a run of vectors in four groups."""
+    np.save("vectors.npy", POINTS)
+    assert cli("embed", "--features", "vectors.npy").code == 0
+    return cli
+
+
+def labels() -> Artifact:
+    return artifact.read(RUN.labels_file, "labels")
+
+
+def write_known(lines: str, name: str = "known.csv") -> str:
+    Path(name).write_text(lines)
+    return name
+
+
+def of_groups(words: dict[int, str], count: int = 3) -> str:
+    """Known labels of the first few images of some groups."""
+    rows = [(i, words[g]) for g in words for i in np.flatnonzero(g == GROUPS)[:count]]
+    return "id,label\n" + "".join(f"{i},{word}\n" for i, word in rows)
+
+
+def test_words_number_and_name_clusters_and_every_command_keeps_them(vectors: Cli) -> None:
+    a, b = np.flatnonzero(GROUPS == 0)[:2]
+    known = write_known(f"{of_groups({3: 'cat', 1: 'dog'})}a,b,same|different\n{b},{a},same\n")
+    made = vectors("cluster", *FLAGS, "--known", known, "--json")
+    steered = {"labels": 6, "pairs": 1, "names": {"0": "cat", "1": "dog"}}
+    assert json.loads(made.out)["steered_by"] == steered
+    stored = labels()
+    assert steered_by(stored) == "steered by 6 labels and 1 pair"
+    assert stored.arrays["labels"].tolist() == np.array([2, 1, 3, 0])[GROUPS].tolist()
+    assert stored.arrays["pairs"].tolist() == [[a, b, 1]]
+    rows = stored.arrays["known"] >= 0
+    assert stored.arrays["known"][rows].tolist() == stored.arrays["labels"][rows].tolist()
+    assert (stored.arrays["confidence"][rows] == 1).all()
+    names = json.loads(vectors("name", "--json").out)["clusters"]
+    assert [each["name"] for each in names] == ["cat", "dog", None, None]
+
+    assert "(fresh, nothing to do)" in vectors("cluster", *FLAGS, "--known", known).out
+    RUN.latents_file.unlink()
+    assert "labels are steered by 6 labels and 1 pair" in vectors("predict").err
+    assert labels().digest == stored.digest
+
+    ended = vectors("cluster", *FLAGS)
+    assert "clusters were steered by 6 labels and 1 pair and are not any more" in ended.err
+    assert steered_by(labels()) == ""
+    assert "known" not in labels().arrays
+
+
+def test_numbers_are_those_of_the_clusters(vectors: Cli) -> None:
+    known = write_known(of_groups({0: "3", 2: "0"}))
+    assert vectors("cluster", *FLAGS, "--known", known).code == 0
+    assert labels().arrays["labels"].tolist() == np.array([3, 1, 0, 2])[GROUPS].tolist()
+    assert not RUN.names_file.exists()
+
+    # what is beyond them is a name, and there must be a cluster for each
+    known = write_known(of_groups({0: "7", 2: "0"}))
+    assert "are taken for names" in vectors("cluster", *FLAGS, "--known", known).err
+    assert labels().details["known"]["names"] == {"0": "7", "1": "0"}
+    known = write_known(of_groups({0: "a", 1: "b", 2: "c"}))
+    refused = one_error(vectors("cluster", *FLAGS, "-k", 2, "--known", known))
+    assert "there are 3 kinds of known labels for 2 clusters" in refused
+    assert "raise -k to 3 or more" in refused
+
+
+def test_with_auto_there_is_a_cluster_for_each_kind(vectors: Cli) -> None:
+    known = write_known(of_groups({0: "a", 1: "b", 2: "c", 3: "d"}), "all.csv")
+    last = np.flatnonzero(GROUPS == 0)[-1]
+    more = write_known(f"id,label\n{last},e\n", "more.csv")
+    flags = [*FLAGS[2:], "-k", "auto", "--known", known, "--known", more]
+    assert vectors("cluster", *flags).code == 0
+    assert len(np.unique(labels().arrays["labels"])) == 5
+
+
+def test_what_contradicts_itself_is_refused_in_ids(vectors: Cli) -> None:
+    a, b = (int(np.flatnonzero(g == GROUPS)[0]) for g in (0, 1))
+    pair = f"a,b,same|different\n{a},{b},same\n"
+    known = [write_known(of_groups({0: "x", 1: "y"})), write_known(pair, "pairs.csv")]
+    refused = vectors("cluster", *FLAGS, "--known", known[0], "--known", known[1])
+    what = f"'{a}' and '{b}' have different labels and are the same by the pairs"
+    assert what in one_error(refused)
+    assert not RUN.labels_file.exists()
+
+
+def test_an_update_carries_what_is_known_by_content(vectors: Cli) -> None:
+    a, b = np.flatnonzero(GROUPS == 1)[:2]
+    known = write_known(f"{of_groups({3: '2', 1: '0'})}a,b,same|different\n{a},{b},different\n")
+    # the pair contradicts what is known of both
+    assert "have one label and are different" in one_error(
+        vectors("cluster", *FLAGS, "--known", known)
+    )
+    c = np.flatnonzero(GROUPS == 0)[0]
+    known = write_known(f"{of_groups({3: '2', 1: '0'})}a,b,same|different\n{a},{c},different\n")
+    assert vectors("cluster", *FLAGS, "--known", known).code == 0
+    vectors("name", "2=few", "3=third")
+    before = labels()
+
+    gone = int(np.flatnonzero(GROUPS == 3)[0])
+    kept = np.delete(np.arange(50)[::-1], 49 - gone)
+    np.save("vectors.npy", np.concatenate([POINTS[kept], POINTS[:1] + 0.5]))
+    assert vectors("update").code == 0
+    after = labels()
+    expected = np.append(before.arrays["known"][kept], -1)
+    assert after.arrays["known"].tolist() == expected.tolist()
+    place = {row: i for i, row in enumerate(kept.tolist())}
+    assert after.arrays["pairs"].tolist() == [[*sorted((place[a], place[c])), 0]]
+    assert after.arrays["labels"][:49].tolist() == before.arrays["labels"][kept].tolist()
+    assert steered_by(after) == "steered by 5 labels and 1 pair"
+    assert json.loads(RUN.names_file.read_text())["names"] == {"2": "few", "3": "third"}
+
+
+def clustered(numbers: list[int], known: list[int] | None = None, marks: int = 0) -> Artifact:
+    arrays = {"labels": np.array(numbers), "fingerprints": np.arange(marks, marks + len(numbers))}
+    arrays |= {} if known is None else {"known": np.array(known)}
+    return Artifact("labels", arrays, {}, 0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "known", "expected"),
+    [
+        # without known labels 0 and 1 would change places
+        ([0, 0, 1, 1, 2], [1, 1, 0, 0, 2], [-1, -1, -1, 0, -1], [1, 1, 0, 0, 2]),
+        # the others take their former numbers
+        ([0, 0, 1, 2, 2], [2, 2, 0, 1, 1], [-1, -1, 0, -1, -1], [1, 1, 0, 2, 2]),
+        # of more clusters than now, and of fewer
+        ([0, 1, 2, 3, 4], [1, 1, 0, 2, 2], [-1, -1, 0, -1, -1], [1, 1, 0, 2, 2]),
+        ([0, 0, 0, 1, 1], [0, 0, 2, 1, 1], [-1, -1, -1, 1, -1], [0, 0, 2, 1, 1]),
+    ],
+)
+def test_known_numbers_stay_where_others_become_those_of_before(
+    before: list[int], now: list[int], known: list[int], expected: list[int]
+) -> None:
+    labels, _ = numbered_as(clustered(before), clustered(now, known))
+    assert labels.arrays["labels"].tolist() == expected
+
+
+def test_what_is_known_follows_images_that_come_go_and_are_renamed() -> None:
+    def files(names: list[str], marks: list[int], data: str) -> Artifact:
+        arrays = {"ids": np.array(names, "S"), "fingerprints": np.array(marks, np.uint64)}
+        return Artifact("labels", arrays, {}, 0, {"data": data}, {})
+
+    old = files(["a", "b", "c", "d"], [1, 2, 3, 3], "old")
+    # a is gone, b is called z, c and d are copies of each other, e is new
+    new = files(["c", "d", "e", "z"], [3, 3, 9, 2], "new")
+    told = Steering("old", ((0, 5), (1, 7), (3, 8)), ((0, 1, 1), (1, 3, 0)), ((5, "x"), (7, "y")))
+    expected = Steering("new", ((1, 8), (3, 7)), ((1, 3, 0),), ((7, "y"),))
+    assert carried(told, old, new) == expected
+    assert carried(Steering("old", ((0, 5),)), old, new) is None
+    assert carried(told, old, files(["a"], [1], "old")) == told
+
+
+# -- ask -----------------------------------------------------------------------------------------
+
+
+def rows_of(file: str) -> list[dict[str, str]]:
+    with open(file, newline="") as there:
+        return [*csv.DictReader(there)]
+
+
+def fill_in(file: str, words: list[str]) -> None:
+    rows = rows_of(file)
+    for row in rows:
+        row["label"] = words[GROUPS[int(row["id"])]]
+    with open(file, "w", newline="") as there:
+        writer = csv.DictWriter(there, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli) -> None:
+    file = "aeclust-run/ask.csv"
+    vectors("cluster", *FLAGS, "--seed", 3)
+    first = json.loads(vectors("ask", "-n", 8, "--json").out)
+    command = f"aeclust cluster -k 4 --reduction none --clusterer kmeans --seed 3 --known {file}"
+    assert (first["known"], first["sheet"], first["next"]) == (0, None, command)
+    asked = [int(row["id"]) for row in rows_of(file)]
+    assert asked == first["ids"]
+    assert set(GROUPS[asked].tolist()) == {0, 1, 2, 3}
+    assert vectors("ask", "-n", 8, "-o", "-").out == Path(file).read_text()
+
+    fill_in(file, ["sea", "sky", "sea", "ice"])
+    filled = Path(file).read_text()
+    refused = one_error(vectors("ask", "-n", 8))
+    assert "has 8 labels that the run does not know yet" in refused
+    assert f"take them in with {command}, or replace it with --force" in refused
+    assert Path(file).read_text() == filled
+
+    assert vectors(*command.split()[1:]).code == 0
+    again = vectors("ask", "-n", 4)
+    assert f"{file}: 4 images to label, beside 8 known ones" in again.out
+    rows = rows_of(file)
+    told = {int(row["id"]): row["label"] for row in rows if row["label"]}
+    assert told == {row: ["sea", "sky", "sea", "ice"][GROUPS[row]] for row in asked}
+    assert not {int(row["id"]) for row in rows[8:]} & set(asked)
+    assert [row["picture"] for row in rows[8:]] == ["1", "2", "3", "4"]
+    # the file as it is says what is known already
+    digest = labels().digest
+    assert "fresh" in vectors(*command.split()[1:]).out
+    assert labels().digest == digest
+
+
+def test_a_sheet_shows_what_is_asked_for(full_run: RunFolder, cli: Cli) -> None:
+    assert cli("ask", "-n", 5).out.endswith(
+        "ask.csv: 5 images to label; aeclust-run/ask.png shows them\n"
+    )
+    assert (full_run.path / "ask.png").read_bytes().startswith(b"\x89PNG")
+    Path("mine.png").write_bytes(b"a picture")
+    refused = one_error(cli("ask", "-o", "mine.csv"))
+    assert "mine.png: is there already, and is no sheet of aeclust" in refused
+    assert not Path("mine.csv").exists()
