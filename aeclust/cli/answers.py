@@ -216,23 +216,30 @@ def curve_text(curve: Curve, validated: int) -> str:
 
 def plot_answer(drawn: Plotted) -> Answer:
     """The picture, and scores where there are true labels."""
+    text, json = f"{drawn.file}{_and(drawn.added)}", {"file": str(drawn.file), "added": drawn.added}
     if drawn.scores is None:
-        return Answer(str(drawn.file), {"file": str(drawn.file)})
-    text = f"{drawn.file}\n{scores_text(drawn.scores)}"
-    return Answer(text, {"file": str(drawn.file), **asdict(drawn.scores)})
+        return Answer(text, json)
+    return Answer(f"{text}\n{scores_text(drawn.scores)}", {**json, **asdict(drawn.scores)})
 
 
 def gallery_answer(shown: Shown) -> Answer:
     """The picture and what is on it."""
-    return Answer(str(shown.file), {**asdict(shown), "file": str(shown.file)})
+    text = f"{shown.file}{_and(shown.added)}"
+    return Answer(text, {**asdict(shown), "file": str(shown.file)})
+
+
+def _and(added: str) -> str:
+    """What people added to labels, behind a file."""
+    return f": {added}" if added else ""
 
 
 def report_answer(made: Reported) -> Answer:
     """The page and its size."""
     return Answer(
         f"{made.file}: {made.images} images in {made.clusters} clusters"
-        f"{_and_outliers(made.outliers)}, {made.size / 1e6:.1f} MB",
-        {"file": str(made.file), "bytes": made.size},
+        f"{_and_outliers(made.outliers)}, {made.size / 1e6:.1f} MB"
+        + (f"; {made.added}" if made.added else ""),
+        {"file": str(made.file), "bytes": made.size, "added": made.added},
     )
 
 
@@ -293,9 +300,12 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
 
 
 def _counted(info: FileInfo) -> str:
-    """The kind of a file; of edits how many there are."""
+    """The kind of a file; of edits how many there are, of labels what steered them."""
+    from aeclust.run.steering import in_words
+
+    steered = in_words(info.details.get("known", {})) if info.kind == "labels" else ""
     n = info.details["edits"] if info.kind == "edits" else 0
-    return f"{n:,} edit{'s' * (n != 1)}" if n else info.kind
+    return f"{n:,} edit{'s' * (n != 1)}" if n else f"{info.kind}{f' {steered}' if steered else ''}"
 
 
 def health_answer(health: Health) -> Answer:

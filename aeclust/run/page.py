@@ -49,13 +49,17 @@ _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", 
 
 @dataclass(frozen=True)
 class Reported:
-    """The page's path and size, and what is on it: images in clusters, and in none."""
+    """The page's path and size, and what is on it: images in clusters, and in none.
+
+    And what people added to the labels.
+    """
 
     file: Path
     size: int
     images: int
     clusters: int
     outliers: int
+    added: str
 
 
 def report(context: Context, *, output: Path | None = None) -> Reported:
@@ -83,7 +87,8 @@ def report(context: Context, *, output: Path | None = None) -> Reported:
     disk.write_bytes(file, text)
     outliers = gathered.outliers
     clusters = len(gathered.picks) - (outliers > 0)
-    return Reported(file, len(text), gathered.shape[0] - outliers, clusters, outliers)
+    inside, added = gathered.shape[0] - outliers, " ".join(gathered.remarks)
+    return Reported(file, len(text), inside, clusters, outliers, added)
 
 
 def gather(context: Context) -> Report:

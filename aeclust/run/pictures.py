@@ -210,10 +210,11 @@ def _curve_csv(curve: Curve) -> bytes:
 
 @dataclass(frozen=True)
 class Plotted:
-    """The picture's path, and the scores where true labels were given."""
+    """The picture's path, the scores where true labels were given, what people added to labels."""
 
     file: Path
     scores: scores.Scores | None
+    added: str = ""
 
 
 def plot(
@@ -263,7 +264,7 @@ def plot(
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
     look: Any = {"title": _title(manifest, len(points), shown), "note": shown.note}
     save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
-    return Plotted(file, result)
+    return Plotted(file, result, shown.added)
 
 
 def _title(manifest: Manifest, n: int, shown: Clustered) -> str:
@@ -316,10 +317,11 @@ class ShownCluster:
 
 @dataclass(frozen=True)
 class Shown:
-    """The gallery's path, and what is on it."""
+    """The gallery's path, what is on it, and what people added to the labels."""
 
     file: Path
     clusters: list[ShownCluster]
+    added: str = ""
 
 
 def gallery(
@@ -371,7 +373,7 @@ def gallery(
         kinds = (ids[rows].tolist() for rows in each.kinds.values())
         facts = (each.cluster, names[each.cluster], each.size, each.confidence)
         shown_clusters.append(ShownCluster(*facts, *kinds))
-    return Shown(file, shown_clusters)
+    return Shown(file, shown_clusters, images.added)
 
 
 def pictures_of(

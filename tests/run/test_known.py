@@ -232,3 +232,16 @@ def test_a_sheet_shows_what_is_asked_for(full_run: RunFolder, cli: Cli) -> None:
     refused = one_error(cli("ask", "-o", "mine.csv"))
     assert "mine.png: is there already, and is no sheet of aeclust" in refused
     assert not Path("mine.csv").exists()
+
+
+def test_whoever_shows_labels_says_what_steered_them(vectors: Cli) -> None:
+    known = write_known(of_groups({0: "a", 1: "b"}))
+    vectors("cluster", *FLAGS[:-1], "pca:2", "--known", known)  # nothing is drawn by t-SNE
+    words = "steered by 6 labels"
+    assert f"labels {words}, intact" in vectors("info").out
+    assert json.loads(vectors("plot", "--json").out)["added"] == words
+    assert vectors("report").out.endswith(f"MB; {words}\n")
+    page = Path("aeclust-run/report.html").read_text()
+    assert f"· {words}</p>" in page
+    flags = "-k 4 --reduction pca:2 --clusterer kmeans --known known.csv"
+    assert f"aeclust cluster {flags}" in page
