@@ -19,6 +19,8 @@ from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
 from aeclust.run.clusters import cluster_count, current_labels
 from aeclust.run.context import Context
+from aeclust.run.edited import correction
+from aeclust.run.edits import Drop, Move
 from aeclust.run.figures import save, with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.manifest import Manifest
@@ -104,10 +106,10 @@ def ask(
     ours = np.flatnonzero(present.rows >= 0)
     barred = np.ones(len(labels.arrays["ids"]), bool)
     barred[present.rows[ours]] = False
-    barred[[*said]] = True
+    barred[[*said, *_corrected(context, labels)]] = True
     if barred.all():
-        what = f"the labels of all {len(said):,} images are known"
-        raise InputError(what, where="`known`", expected="images to ask for")
+        what = f"all {len(ours):,} images are known or corrected by hand"
+        raise InputError(what, where=str(context.folder.path), expected="images to ask for")
     seed = manifest.seed if seed is None else seed
     asked = _worth_asking(context, labels, count=count, seed=seed, known=barred)
     place = np.full(len(barred), -1)
@@ -134,6 +136,14 @@ def ask(
     ]
     disk.write_bytes(file, to_csv(columns, pairs).encode())
     return Asked(file, sheet, columns["id"][len(told) :], len(told), command)
+
+
+def _corrected(context: Context, labels: Artifact) -> list[int]:
+    """Rows of the images that somebody has put somewhere by hand."""
+    found = correction(context.folder, labels)
+    moved = [each for each in found.edits if isinstance(each, Move | Drop)] if found else []
+    ids = {name for each in moved if not each.off for name in each.ids}
+    return [row for name, row in found.row_of.items() if name in ids] if found else []
 
 
 def _worth_asking(

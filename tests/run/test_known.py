@@ -217,6 +217,10 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     assert told == {row: ["sea", "sky", "sea", "ice"][GROUPS[row]] for row in asked}
     assert not {int(row["id"]) for row in rows[8:]} & set(asked)
     assert [row["picture"] for row in rows[8:]] == ["1", "2", "3", "4"]
+    # what was corrected by hand is not asked for either
+    vectors("edit", "drop", rows[8]["id"])
+    vectors("ask", "-n", 4)
+    assert rows[8]["id"] not in {row["id"] for row in rows_of(file)}
     # the file as it is says what is known already
     digest = labels().digest
     assert "fresh" in vectors(*command.split()[1:]).out
