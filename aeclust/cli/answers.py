@@ -142,13 +142,28 @@ def updated_answer(run: Path, updated: Updated) -> Answer:
 
 
 def names_answer(named: Named) -> Answer:
-    """Clusters with size, mean confidence and name; how many known labels agree."""
-    lines = ["cluster   images  confidence  name"]
-    for cluster in named.clusters:
-        line = f"{cluster.cluster:7d}  {cluster.size:7d}  {cluster.confidence:10.3f}"
-        lines.append(line if cluster.name is None else f"{line}  {cluster.name}")
+    """Clusters with size, mean confidence and name; what known labels say of them."""
+    by_labels = named.known is not None
+    names = [cluster.name or "" for cluster in named.clusters]
+    wide = max(4, *map(len, names)) if by_labels and names else 0
+    lines = [
+        f"cluster   images  confidence  {'name':{wide}s}" + "  support   runner-up" * by_labels
+    ]
+    for cluster, name in zip(named.clusters, names, strict=True):
+        line = (
+            f"{cluster.cluster:7d}  {cluster.size:7d}  {cluster.confidence:10.3f}  {name:{wide}s}"
+        )
+        if cluster.votes is not None:
+            votes = cluster.votes
+            support = f"{votes.agree} of {votes.known}" if votes.known else "none"
+            rival = f"{votes.runner_up} {votes.against}" if votes.runner_up else ""
+            line += f"  {support:8s}  {rival}"
+        lines.append(line.rstrip())
     if named.outliers:
         lines.append(f"{named.outliers:7d} outliers, which are in no cluster")
+    for count, what in ((named.of_outliers, "outliers"), (named.of_gone, "images that are gone")):
+        if count:
+            lines.append(f"known labels of {what}, which name nothing: {count}")
     if named.known is not None and named.agree is not None:
         share = named.agree / named.known
         lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")

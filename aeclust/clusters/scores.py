@@ -74,29 +74,21 @@ def best_names(clusters: Array, classes: Array, k: int) -> Ints:
     return np.asarray(linear_sum_assignment(table, maximize=True)[1], np.int64)
 
 
-def matched_classes(clusters: Array, classes: Array, k: int) -> Ints:
-    """The class of each of k clusters by some known images; classes may be more or fewer.
+def names_by(table: Ints, like: Ints | None = None) -> Ints:
+    """The class (k,) that names each cluster by some known images; classes may be more or fewer.
 
     Parameters
     ----------
-    clusters, classes : ndarray of shape (m,)
-        Of the known images; clusters in 0 to k - 1, classes 0 or more. m is at least 1.
+    table : ndarray of shape (k, c)
+        Known images by cluster and class.
+    like : ndarray of shape (k,), optional
+        Of equally good names take those most like these.
 
     Returns
     -------
     ndarray of shape (k,)
         By the best one-to-one matching. A cluster left over takes the class that most of its known
         images have, the smallest of several; -1 if none of its images is known.
-    """
-    table = np.zeros((k, int(classes.max()) + 1), np.int64)
-    np.add.at(table, (clusters, classes), 1)
-    return names_by(table)
-
-
-def names_by(table: Ints, like: Ints | None = None) -> Ints:
-    """The same by the known images (k, c) of each cluster and class.
-
-    Of equally good ones it is the one most `like` some other names (k,), if these are given.
     """
     from scipy.optimize import linear_sum_assignment
 

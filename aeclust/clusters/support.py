@@ -53,7 +53,7 @@ def support_of(table: Ints, matched: Ints) -> dict[int, Support]:
     table : ndarray of shape (k, c)
         Known images by cluster and class.
     matched : ndarray of shape (k,)
-        The class of each cluster, see :func:`aeclust.clusters.scores.matched_classes`.
+        The class of each cluster, see :func:`aeclust.clusters.scores.names_by`.
     """
     found = {}
     for part in _parts(table):

@@ -107,13 +107,6 @@ def evaluate(
     clusters, classes = ours.values[rows][~out], classes[~out]
     table = crosstab(clusters, classes)
     written, right = _as_written(ours, classes_of, clusters, classes)
-    names, called = ours.called, classes_of.called
-    renamed = {}
-    if written is not None:
-        for cluster, column in zip(table.clusters.tolist(), table.matched.tolist(), strict=True):
-            best = int(table.classes[column])
-            if column >= 0 and best not in right.get(cluster, ()):
-                renamed[cluster] = called.get(best, str(best))
     result = Evaluated(
         images=len(ours),
         labelled=len(classes),
@@ -121,9 +114,9 @@ def evaluate(
         left_out=int(out.sum()),
         scores=score(clusters, classes),
         as_written=written,
-        names=names,
-        classes=called,
-        renamed=renamed,
+        names=ours.called,
+        classes=classes_of.called,
+        renamed={} if written is None else _renamed(table, right, classes_of.called),
         table=table,
     )
     if plot is not None:
@@ -191,6 +184,15 @@ def _as_written(
     pairs = zip(clusters.tolist(), classes.tolist(), strict=True)
     agree = sum(label in right.get(cluster, ()) for cluster, label in pairs)
     return agree / len(classes), right
+
+
+def _renamed(
+    table: Crosstab, right: Mapping[int, set[int]], called: Mapping[int, str]
+) -> dict[int, str]:
+    """What the best matching calls the clusters that are written otherwise."""
+    pairs = zip(table.clusters.tolist(), table.matched.tolist(), strict=True)
+    best = {cluster: int(table.classes[column]) for cluster, column in pairs if column >= 0}
+    return {j: called.get(c, str(c)) for j, c in best.items() if c not in right.get(j, ())}
 
 
 def _word_of(labels: Labels) -> dict[int, str]:

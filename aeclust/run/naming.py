@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.numbers import OUTLIER, outlier_count
-from aeclust.clusters.scores import matched_classes
+from aeclust.clusters.scores import names_by
+from aeclust.clusters.support import DOUBTFUL, Support, support_of
 from aeclust.errors import InputError, at, listed
 from aeclust.images import Source, truth
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels
@@ -21,26 +22,62 @@ from aeclust.run.predict import Prediction, label_images, label_present, log_add
 
 
 @dataclass(frozen=True)
+class Votes:
+    """The known images of a cluster.
+
+    Attributes
+    ----------
+    known, agree : int
+        How many there are, and how many have the label that names it.
+    runner_up : str or None
+        The label that most of the others have.
+    against : int
+        How many have that.
+    doubt : float
+        The chance that other names fit more of all images, see
+        :class:`~aeclust.clusters.support.Support`; 1 without any known image.
+    labels : dict of str to int
+        How many have each label.
+    """
+
+    known: int
+    agree: int
+    runner_up: str | None
+    against: int
+    doubt: float
+    labels: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """One cluster: its number, images, mean confidence in [0, 1], and name if it has one."""
+    """One cluster: its number, images, mean confidence in [0, 1], and name if it has one.
+
+    Where known labels named it, also what its known images say.
+    """
 
     cluster: int
     size: int
     confidence: float
     name: str | None
+    votes: Votes | None = None
 
 
 @dataclass(frozen=True)
 class Named:
     """All clusters that have an image, and how many images are in none.
 
-    Where known labels named them, how many of these there were, and how many agree.
+    Where known labels named them, how many of these there were, and how many agree; how many are
+    of images in no cluster, which agree with none, and how many of images that are gone; and which
+    names are in doubt.
     """
 
     clusters: list[Cluster]
     outliers: int
     known: int | None = None
     agree: int | None = None
+    of_outliers: int | None = None
+    of_gone: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 def current_names(context: Context, labels: Artifact) -> dict[int, str]:
@@ -112,7 +149,8 @@ def names_by_labels(context: Context, location: str) -> Named:
     """Name clusters by the known labels of some images; former names are forgotten.
 
     Clusters and known labels are matched one to one; a cluster left over takes the label that most
-    of its known images have, or none.
+    of its known images have, or none. Names that the known images leave in doubt are given all the
+    same, and said.
 
     Parameters
     ----------
@@ -122,23 +160,108 @@ def names_by_labels(context: Context, location: str) -> Named:
     """
     manifest = context.folder.manifest()
     known, texts = truth.load_named(location)
+    for remark in known.remarks:
+        context.log(remark)
     with context.folder.lock():
         labels = current_labels(context, manifest)
         ours = label_present(context, manifest, labels)
         rows, classes = known.aligned(ours.ids, gone=ours.present.gone)
-        total, inside = len(rows), ours.labels[rows] >= 0
+        inside = ours.labels[rows] >= 0
         clusters, classes = ours.labels[rows][inside], classes[inside]
         if not len(clusters):
             what, mend = "names no cluster", "label images that are in one"
             expected = "known labels of images that are in a cluster"
             raise InputError(what, where=known.location, expected=expected, mend=mend)
-        matched = matched_classes(clusters, classes, cluster_count(labels))
+        table = np.zeros((cluster_count(labels), len(texts)), np.int64)
+        np.add.at(table, (clusters, classes), 1)
+        matched = names_by(table)
         names = {cluster: texts[c] for cluster, c in enumerate(matched.tolist()) if c >= 0}
         with at(known.location):
             for name in names.values():
                 check_name(name)
-        agree = int((matched[clusters] == classes).sum())
-        return dataclasses.replace(_store(context, labels, names), known=total, agree=agree)
+        named = _store(context, labels, names)
+    support = support_of(table, matched)
+    warnings = doubtful_names(support, matched, texts, cluster_numbers(labels))
+    for warning in warnings:
+        context.log(f"warning: {warning}")
+    return dataclasses.replace(
+        named,
+        clusters=[
+            dataclasses.replace(each, votes=_votes(support.get(each.cluster), table, each, texts))
+            for each in named.clusters
+        ],
+        known=len(rows),
+        agree=int((matched[clusters] == classes).sum()),
+        of_outliers=len(rows) - len(clusters),
+        of_gone=0 if known.files else len(known) - len(rows),
+        warnings=warnings,
+    )
+
+
+def _votes(
+    support: Support | None, table: NDArray[np.int64], cluster: Cluster, texts: Sequence[str]
+) -> Votes:
+    if support is None:
+        return Votes(0, 0, None, 0, 1.0, {})
+    return Votes(
+        support.known,
+        support.support,
+        texts[support.runner_up] if support.against else None,
+        support.against,
+        round(support.doubt, 6),
+        {text: n for text, n in zip(texts, table[cluster.cluster].tolist(), strict=True) if n},
+    )
+
+
+def doubtful_names(
+    support: Mapping[int, Support],
+    matched: NDArray[np.int64],
+    texts: Sequence[str],
+    clusters: Sequence[int],
+) -> list[str]:
+    """Which names the known images leave in doubt, and why, a line for each reason.
+
+    Parameters
+    ----------
+    support : mapping of int to Support
+        Of every cluster that has known images.
+    matched : ndarray of shape (k,)
+        The label that names each cluster.
+    texts : sequence of str
+        What labels are.
+    clusters : sequence of int
+        Those that there are.
+    """
+    doubtful = {j: each for j, each in support.items() if each.doubt > DOUBTFUL}
+    few = [j for j, each in doubtful.items() if not each.otherwise]
+    contested = {tuple(each.others.items()): each for j, each in doubtful.items() if j not in few}
+    lines = []
+    for others, each in contested.items():
+        cluster, other = others[0]
+        if len(others) > 1:
+            named = ", ".join(f"{j} {texts[c] if c >= 0 else 'without'}" for j, c in others)
+            lines.append(
+                f"clusters {listed(j for j, _ in others)} may be named otherwise: {each.agree} of"
+                f" their known images agree with the names, {each.otherwise} with {named}"
+            )
+            continue
+        name, rival = texts[matched[cluster]], texts[other]
+        owner = [j for j in clusters if matched[j] == other]
+        names = f", which names cluster {owner[0]}" if owner else ""
+        lines.append(
+            f"cluster {cluster} may not be {name}: {each.agree} of its known images say so, and"
+            f" {each.otherwise} say {rival}{names}"
+        )
+    if few:
+        most = max(doubtful[j].agree for j in few)
+        images = "one known image" if most == 1 else f"no more than {most} known images"
+        whose = "the name of cluster" if len(few) == 1 else "the names of clusters"
+        lines.append(f"{images} can be told for {whose} {listed(few)}")
+    unknown = [j for j in clusters if j not in support]
+    if unknown:
+        has = f"{'cluster' if len(unknown) == 1 else 'clusters'} {listed(unknown)}"
+        lines.append(f"no known image is in {has}, and so there is no name")
+    return lines
 
 
 def _store(context: Context, labels: Artifact, names: Mapping[int, str]) -> Named:

@@ -64,7 +64,7 @@ def test_runs_are_compared_by_content(cli: Cli) -> None:
     np.save("two.npy", vectors[order][:25])
     for name in ("one", "two"):
         assert cli("embed", "--features", f"{name}.npy", "--run", name).code == 0
-        assert cli("cluster", "-k", 3, "--run", name).code == 0
+        assert cli("cluster", "-k", 3, "--clusterer", "kmeans", "--run", name).code == 0
     cli("name", "0=large", "--run", "one")
     result = cli("compare", "one", "two/labels.h5", "-o", "-", "--json")
     assert result.out.startswith("id,label,stability\n0,")

@@ -32,6 +32,7 @@ ARGUMENTS = {
     "report": ["report"],
     "ask": ["ask", "-n", "3"],
     "name": ["name"],
+    "name --labels": ["name", "--labels", "{labels}"],
     "export": ["export", "sorted"],
     "evaluate": ["evaluate", "{labels}", "{labels}"],
     "edit": ["edit", "drop", "0"],

@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support import Cli, Data, check_error, files_of, one_error, refused
+from support import Cli, Data, check_error, far_groups, files_of, one_error, refused
 
 from aeclust import artifact
+from aeclust.clusters.scores import names_by
+from aeclust.clusters.support import support_of
 from aeclust.errors import BusyError, InputError
 from aeclust.run.folder import RunFolder
 from aeclust.run.names import Names, check_name, read_names, write_names
+from aeclust.run.naming import doubtful_names
 from aeclust.show import plots
 
 STALE = (
@@ -57,12 +60,15 @@ def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFol
     assert json.loads(cli("name", "--json").out) == {
         "clusters": [
             {"cluster": c, "size": sizes[c], "confidence": pytest.approx(means[c], abs=1e-6),
-             "name": None}
+             "name": None, "votes": None}
             for c in (0, 1)
         ],
         "outliers": 0,
         "known": None,
         "agree": None,
+        "of_outliers": None,
+        "of_gone": None,
+        "warnings": [],
     }  # fmt: skip
     assert files_of(full_run.path) == before
 
@@ -147,6 +153,68 @@ def test_a_cluster_left_over_takes_its_own_majority_or_no_name(
     known([(first[0], "a"), (first[2], "b"), (second, "b"), (first[1], "b")])
     assert "4 of 4 known labels agree" in cli("name", "--labels", "known.csv").out
     assert names_of(cli) == ["a", "b", "b", None]
+
+
+def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
+    vectors, _ = far_groups([30, 26, 22, 12], seed=2)
+    np.save("vectors.npy", vectors)
+    assert cli("embed", "--features", "vectors.npy").code == 0
+    assert cli("cluster", "-k", 4, "--clusterer", "kmeans").code == 0
+    first = [np.flatnonzero(clusters_of(RunFolder(Path("aeclust-run"))) == j) for j in range(4)]
+    # 5 barns and 3 churches, 4 of each, 8 houses: two images keep 0 and 1 from being swapped
+    words = ["barn"] * 5 + ["church"] * 3, ["barn"] * 4 + ["church"] * 4, ["house"] * 8
+    known([
+        (row, word)
+        for rows, each in zip(first, words, strict=False)
+        for row, word in zip(rows.tolist(), each, strict=False)
+    ])  # fmt: skip
+    result = cli("name", "--labels", "known.csv")
+    assert result.err == (
+        "warning: clusters 0, 1 may be named otherwise: 9 of their known images agree with the"
+        " names, 7 with 0 church, 1 barn\n"
+        "warning: no known image is in cluster 3, and so there is no name\n"
+    )
+    lines = result.out.splitlines()
+    assert lines[0] == "cluster   images  confidence  name    support   runner-up"
+    assert [line[30:].split() for line in lines[1:5]] == [
+        ["barn", "5", "of", "8", "church", "3"], ["church", "4", "of", "8", "barn", "4"],
+        ["house", "8", "of", "8"], ["none"],
+    ]  # fmt: skip
+    assert lines[5] == "17 of 24 known labels agree (70.8%)"
+    votes = json.loads(cli("name", "--labels", "known.csv", "--json", "-q").out)["clusters"]
+    assert votes[0]["votes"]["labels"] == {"barn": 5, "church": 3}
+    assert votes[3]["votes"] == {
+        "known": 0, "agree": 0, "runner_up": None, "against": 0, "doubt": 1.0, "labels": {},
+    }  # fmt: skip
+    # and outliers among the known images name nothing
+    cli("edit", "drop", int(first[2][0]))
+    result = cli("name", "--labels", "known.csv")
+    assert "\nknown labels of outliers, which name nothing: 1\n" in result.out
+
+
+@pytest.mark.parametrize(
+    ("table", "lines"),
+    [
+        ([[4, 0], [0, 4]], []),
+        (
+            [[3, 0], [0, 1]],
+            ["no more than 3 known images can be told for the names of clusters 0, 1"],
+        ),
+        ([[9, 0], [0, 1]], ["one known image can be told for the name of cluster 1"]),
+        (
+            [[5, 4], [9, 0]],
+            ["cluster 0 may not be b: 4 of its known images say so, and 5 say a, which names"
+             " cluster 1"],
+        ),
+        ([[4, 3]], ["cluster 0 may not be a: 4 of its known images say so, and 3 say b"]),
+        ([[8, 1], [1, 8], [0, 0]], ["no known image is in cluster 2, and so there is no name"]),
+    ],
+)  # fmt: skip
+def test_doubts_of_names_in_words(table: list[list[int]], lines: list[str]) -> None:
+    counts = np.array(table)
+    names = names_by(counts)
+    found = doubtful_names(support_of(counts, names), names, ["a", "b"], range(len(table)))
+    assert found == lines
 
 
 def test_exported_names_come_back_after_clustering_anew(cli: Cli, full_run: RunFolder) -> None:
