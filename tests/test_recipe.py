@@ -19,6 +19,7 @@ from aeclust.recipe import (
     AUTO_K,
     DEFAULT_RECIPE,
     FIELDS,
+    HDBSCAN,
     LATER,
     RECIPES,
     REDUCTIONS,
@@ -64,6 +65,7 @@ BASELINE: dict[str, Any] = {
     "reduction": ("kpca:200", "tsne:2"),
     "perplexity": 30.0,
     "clusterer": "minibatch-kmeans",
+    "min_cluster_size": 0,
 }
 VAE = BASELINE | {"name": "vae", "latent_size": 128, "variational": True}
 DEEP = VAE | {
@@ -195,7 +197,10 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "reduction": tuple(steps),
         "perplexity": draw(positive(1e6)),
         "clusterer": draw(st.sampled_from(choices("clusterer"))),
+        "min_cluster_size": draw(st.just(0) | st.integers(2, 10**6)),
     }
+    if fields["clusterer"] == HDBSCAN:
+        fields["k"] = AUTO_K
     assert fields.keys() == FIELDS.keys(), "a new field wants a strategy"
     return Recipe(**fields)
 

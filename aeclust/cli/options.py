@@ -135,6 +135,10 @@ Features = Annotated[
 Checkpoint = Annotated[
     int | None, option(IMAGES, "Epoch of the weights.", "EPOCH", show_default="the last", min=0)
 ]
+MinConfidence = Annotated[
+    float | None,
+    option(OUTPUT, "Images of less confidence are in no cluster: their label is -1.", "NUMBER"),
+]
 TrueLabels = Annotated[
     str | None, option(KNOWN, f"True labels of the images: {_TEXTS}", "FILE", **_LABELS)
 ]
@@ -338,9 +342,11 @@ class Clustering:
         "kpca:200,tsne:2",
     )
     clusterer: recipes.Clusterer | None = _clustering(
-        "consensus, heads, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral or agglomerative.",
+        "consensus, heads, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral, agglomerative, or"
+        " hdbscan, which finds k itself and leaves outliers.",
         "NAME",
     )
+    min_cluster_size: int | None = _clustering("Images in a cluster of hdbscan.", "N")
     perplexity: float | None = _clustering("Of t-SNE.", "NUMBER")
 
     def given(self) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def export(
         bool, options.flag("--link", OUTPUT, "Link to the images instead of copying them.")
     ] = False,
     checkpoint: options.Checkpoint = None,
+    min_confidence: options.MinConfidence = None,
     force: Annotated[
         bool, options.flag("--force", OUTPUT, "Replace what an export left there.")
     ] = False,
@@ -74,5 +75,12 @@ def export(
     with setup.surroundings(common) as context:
         from aeclust.run.export import export as export_run
 
-        made = export_run(context, destination, link=link, checkpoint=checkpoint, force=force)
+        made = export_run(
+            context,
+            destination,
+            link=link,
+            checkpoint=checkpoint,
+            min_confidence=min_confidence,
+            force=force,
+        )
         setup.reply(answers.export_answer(made), common.as_json)

@@ -71,8 +71,10 @@ def train(
             signals=signals,
         ) as context,
     ):
+        from aeclust.run.clusters import log_unused_k
         from aeclust.run.train import train as train_run
 
+        log_unused_k(context, recipe, training.k)
         trained = train_run(
             context,
             source,
@@ -201,6 +203,10 @@ def predict(
         bool, options.flag("--names", KNOWN, "Print the names that aeclust name gave.")
     ] = False,
     validation: options.Validation,
+    confidence: Annotated[
+        bool, options.flag("--confidence", OUTPUT, "Add a column: how sure each label is, 0 to 1.")
+    ] = False,
+    min_confidence: options.MinConfidence = None,
     output: options.Output = None,
     common: options.Common,
 ) -> None:
@@ -208,6 +214,7 @@ def predict(
 
     aeclust predict > submission.csv
     aeclust predict --names > named.csv
+    aeclust predict --confidence --min-confidence 0.6 > sure.csv
     aeclust predict - < new-images.npy
     """
     if names and (invert or validation != options.Validation()):
@@ -222,13 +229,13 @@ def predict(
         raise values.exclusive("DATA, `features`")
     source = options.features_at(features) or source
     with setup.surroundings(common, output=output) as context:
-        from aeclust.images.truth import to_csv, to_json
+        from aeclust.images.truth import rounded, to_csv, to_json
 
         texts = None
         if names:
             from aeclust.run.naming import label_column, predict_names
 
-            prediction, texts = predict_names(context, source)
+            prediction, texts = predict_names(context, source, min_confidence=min_confidence)
         else:
             from aeclust.run.predict import predict as predict_run
 
@@ -238,10 +245,13 @@ def predict(
                 invert=invert,
                 val_images=validation.source(),
                 val_labels=validation.val_labels,
+                min_confidence=min_confidence,
             )
         ids, labels = prediction.ids, prediction.labels
         if common.as_json:
             text = to_json(ids, labels, prediction.confidence, texts)
         else:
-            text = to_csv(ids, labels if texts is None else label_column(texts, labels))
+            more = {"confidence": rounded(prediction.confidence)} if confidence else {}
+            written = labels if texts is None else label_column(texts, labels)
+            text = to_csv(ids, written, **more)
         setup.emit(text, None if output == streams.STREAM else output)

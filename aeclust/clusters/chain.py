@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from aeclust.clusters import Array, Callback, Floats, Ints
 from aeclust.clusters.clusterers import check_count, cluster, numbers_by_size
 from aeclust.clusters.consensus import Consensus, Member, agree, information, refine
+from aeclust.clusters.density import cluster_dense
 from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
 from aeclust.clusters.indicators import EstimatedK, estimate_k
@@ -26,7 +28,7 @@ from aeclust.clusters.neighbours import (
 from aeclust.clusters.reduction import check_spread, limited, reduce
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
-from aeclust.recipe import AUTO_K, Recipe
+from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 
 ENSEMBLES = ("consensus", "heads")
 _MEMBERS = ("kmeans", "gmm", "gmm-tied", "spectral")
@@ -53,7 +55,7 @@ class Clustering:
     Attributes
     ----------
     labels : ndarray of shape (n,)
-        int64, 0 to k - 1, numbered by falling size, ties by first appearance.
+        int64, 0 to k - 1, numbered by falling size, ties by first appearance; -1 of outliers.
     points : ndarray of shape (n, e)
         float32, the reduced latents that were clustered.
     references : ndarray of shape (r,)
@@ -70,6 +72,8 @@ class Clustering:
         float32, the probabilities of a consensus, made no surer on average than members and views
         agree. That others would answer otherwise are two doubts, taken for independent: the
         product remains, or an even share if that is more.
+    strengths : ndarray of shape (n,) or None
+        float32, see :func:`aeclust.clusters.density.cluster_dense`, which alone knows outliers.
     agreement : float or None
         Of the members of a consensus, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
@@ -89,6 +93,7 @@ class Clustering:
     k: int
     posteriors: Floats | None = None
     shares: Floats | None = None
+    strengths: Floats | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
     view_agreement: float | None = None
@@ -104,7 +109,12 @@ class Clustering:
 
     @property
     def confidence(self) -> Floats:
-        """The share (n,) of each image's cluster in [0, 1]; without shares its probability."""
+        """The share (n,) of each image's cluster in [0, 1]; without shares its probability.
+
+        Of what was clustered by density it is the strength.
+        """
+        if self.strengths is not None:
+            return self.strengths
         shares = self.probabilities if self.shares is None else self.shares
         return np.take_along_axis(shares, self.labels[:, np.newaxis], 1)[:, 0]
 
@@ -151,11 +161,14 @@ def cluster_latents(
     """
     if known is not None:
         known.check()
+        if recipe.clusterer == HDBSCAN:
+            what, mend = "no known labels steer hdbscan", "choose another, or name its clusters"
+            raise InputError(what, where="`known`", expected="another `clusterer`", mend=mend)
         check_classes(known.count, recipe.k)
     notes: list[str] = []
     points = _reduced(latents, recipe, seed, notes.append, progress)
     estimate = None
-    if recipe.k == AUTO_K:
+    if recipe.k == AUTO_K and recipe.clusterer != HDBSCAN:
         progress("number of clusters")
         estimate = estimate_k(points, seed=seed)
     k = recipe.k if estimate is None else estimate.k
@@ -175,6 +188,12 @@ def cluster_latents(
         members = _members(points[rows], k, seed, progress)
         progress("consensus")
         result = _consensus(latents, points, rows, members, k, seed, assignments, views)
+    elif recipe.clusterer == HDBSCAN:
+        progress(recipe.clusterer)
+        least = recipe.min_cluster_size
+        labels, strengths = cluster_dense(points, least, seed=seed, note=notes.append)
+        found: dict[str, Any] = {"labels": labels, "strengths": strengths, "references": rows}
+        result = Clustering(points=points, latents=latents, k=int(labels.max()) + 1, **found)
     else:
         progress(recipe.clusterer)
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)

@@ -259,6 +259,11 @@ def table(rows: Collection[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
+def rounded(confidence: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Confidences (n,) to six digits after the point, as tables have them."""
+    return confidence.astype(np.float64).round(6)
+
+
 def to_json(
     ids: NDArray[Any],
     values: NDArray[np.int64],
@@ -269,7 +274,7 @@ def to_json(
     columns = {
         "ids": ids.tolist(),
         "labels": values.tolist(),
-        "confidence": [round(c, 6) for c in confidence.tolist()],
+        "confidence": rounded(confidence).tolist(),
         **({} if names is None else {"names": names.tolist()}),
     }
     return json.dumps(columns) + "\n"

@@ -3,6 +3,7 @@
 from aeclust.recipe.fields import (
     AUTO_K,
     FIELDS,
+    HDBSCAN,
     LATER,
     REDUCTIONS,
     SPHERE,
@@ -18,7 +19,7 @@ from aeclust.recipe.table import DEFAULT_RECIPE, RECIPES, named
 from aeclust.recipe.toml import read_toml, to_toml
 
 __all__ = [
-    "AUTO_K", "DEFAULT_RECIPE", "FIELDS", "LATER", "RECIPES", "REDUCTIONS", "SPHERE", "Clusterer",
-    "Loss", "Optimizer", "Precision", "Recipe", "choices", "named", "parse_reduction",
+    "AUTO_K", "DEFAULT_RECIPE", "FIELDS", "HDBSCAN", "LATER", "RECIPES", "REDUCTIONS", "SPHERE",
+    "Clusterer", "Loss", "Optimizer", "Precision", "Recipe", "choices", "named", "parse_reduction",
     "read_toml", "to_toml",
 ]  # fmt: skip

@@ -24,10 +24,12 @@ Clusterer = Literal[
     "gmm-tied",
     "spectral",
     "agglomerative",
+    "hdbscan",
 ]
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
 AUTO_K = 0
+HDBSCAN = "hdbscan"  # the clusterer that finds its own number of clusters
 _SMALLEST_BATCH = 32
 
 
@@ -45,6 +47,7 @@ _BELOW_1 = _Bound(lambda value: value < 1, "less than 1")
 _FLOAT32 = _Bound(lambda value: value <= 1e30, "1e30 or less")  # PyTorch refuses steps beyond it
 _COUNTED = _Bound(lambda value: value < 10**9, "less than 1e9")  # files are named by the epoch
 _CLUSTERS = _Bound(lambda k: k >= 2 or k == AUTO_K, "2 clusters or more, or auto")
+_A_GROUP = _Bound(lambda size: size >= 2 or size == 0, "2 or more, or 0")
 _PRINTABLE = _Bound(str.isprintable, "printable characters")
 _SHA256 = _Bound(
     lambda text: text == "" or re.fullmatch("[0-9a-f]{64}", text) is not None,
@@ -123,6 +126,9 @@ class Recipe:
     ] = ("kpca:200", "tsne:2")
     perplexity: Annotated[float, "of t-SNE", _POSITIVE] = 30.0
     clusterer: Annotated[Clusterer, ""] = "minibatch-kmeans"
+    min_cluster_size: Annotated[
+        int, "images in a cluster of hdbscan; 0 takes a hundredth of all, at least 5", _A_GROUP
+    ] = 0
 
     def __post_init__(self) -> None:
         for name in FIELDS:
@@ -198,7 +204,7 @@ class Recipe:
         ----------
         values : mapping
             Field names to values; strings are read as the field's type (``"0.9"``, ``"true"``,
-            ``"kpca:200,tsne:2"``).
+            ``"kpca:200,tsne:2"``). Clusterer hdbscan makes k auto, whatever it is.
 
         Returns
         -------
@@ -212,7 +218,10 @@ class Recipe:
         for name in values:
             if name not in FIELDS or name == "name":
                 raise unknown("recipe field", name, [n for n in FIELDS if n != "name"])
-        return dataclasses.replace(self, **{n: _parse(n, v) for n, v in values.items()})
+        fields = {n: _parse(n, v) for n, v in values.items()}
+        if fields.get("clusterer", self.clusterer) == HDBSCAN:
+            fields["k"] = AUTO_K
+        return dataclasses.replace(self, **fields)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, tuples as lists."""
@@ -241,6 +250,7 @@ class Recipe:
 _NONE = "nothing without a frozen encoder"
 # fields that must fit others
 _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
+    ("k", lambda r: r.k == AUTO_K or r.clusterer != HDBSCAN, "auto with clusterer hdbscan"),
     ("loss", lambda r: r.loss == "mse" or r.variational, "mse without a variational network"),
     ("latent_size", lambda r: r.latent_size > 0 or not r.variational, "1 or more if variational"),
     # self-labelling needs augmented views
@@ -285,7 +295,10 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ),
 )
 # fields that recipes in older files lack, which had what is the default: nothing
-LATER = ("encoder", "encoder_input", "enlarge", "encoder_sha256", "drawn_size")
+LATER = (
+    *("encoder", "encoder_input", "enlarge", "encoder_sha256", "drawn_size"),
+    "min_cluster_size",
+)
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
 

@@ -16,10 +16,10 @@ from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
 from aeclust.clusters.known import numbers_around, with_numbers
-from aeclust.clusters.numbers import in_use, renumbered
+from aeclust.clusters.numbers import in_use, outlier_count, renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at
-from aeclust.recipe import AUTO_K, Recipe
+from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 from aeclust.run.context import Context
 from aeclust.run.edited import carry_edits, corrected
 from aeclust.run.edits import corrected_by
@@ -46,7 +46,7 @@ def cluster(
     ----------
     context : Context
     overrides : mapping, optional
-        Recipe fields other than the run's: k, reduction, clusterer, perplexity.
+        Recipe fields other than the run's: k, reduction, clusterer, perplexity, min_cluster_size.
     known : sequence of str
         Files of known labels that steer, see :func:`aeclust.images.known.read_known`.
     seed : int, optional
@@ -57,6 +57,7 @@ def cluster(
     manifest = context.folder.manifest()
     log_unfinished(context, manifest)
     recipe = manifest.recipe.override(overrides or {})
+    log_unused_k(context, recipe, (overrides or {}).get("k"))
     request = replace(
         last_request(context.folder, manifest, by_labels=not force),
         recipe=recipe,
@@ -225,6 +226,12 @@ def _keep_names(
         write_names(context.folder, labels.digest, dict(sorted(names.items())))
 
 
+def log_unused_k(context: Context, recipe: Recipe, stated: object) -> None:
+    """Log that the number of clusters that somebody stated decides nothing."""
+    if recipe.clusterer == HDBSCAN and stated not in (None, "auto"):
+        context.log("-k is not used: hdbscan finds its own number of clusters")
+
+
 def log_epoch(context: Context, labels: Artifact) -> None:
     """Log of labels that they are of an earlier checkpoint, which somebody asked for."""
     epoch = int(labels.details["epoch"])
@@ -264,7 +271,9 @@ def labels_of(
     # latents of equal images may differ by what rounding does in a batch
     different = len(np.unique(arrays["fingerprints"]))
     check_count(len(arrays["ids"]), recipe.k, different, "images")
-    k = "estimated" if recipe.k == AUTO_K else recipe.k
+    k: int | str = recipe.k
+    if recipe.k == AUTO_K:
+        k = "found" if recipe.clusterer == HDBSCAN else "estimated"
     chain = " > ".join((*recipe.reduction, recipe.clusterer))
     steering, n = request.steering, len(arrays["latents"])
     by = "" if steering is None else f", {in_words(steering.details)}"
@@ -335,6 +344,9 @@ def _arrays(result: Clustering, recipe: Recipe) -> dict[str, NDArray[Any]]:
 def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list[str]:
     """Lines for the user: the estimate, what stood in for something else, doubts."""
     lines = [*result.substitutions, *(f"warning: {doubt}" for doubt in warnings)]
+    if result.strengths is not None:
+        n, outside = len(result.labels), outlier_count(result.labels)
+        return [f"found {result.k} clusters; {outside:,} of {n:,} images are in none", *lines]
     if result.estimate is None:
         return lines
     k, other = result.estimate.k, "state another number with -k"

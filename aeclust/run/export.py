@@ -33,7 +33,7 @@ from aeclust.run.images import load_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names, name_column
-from aeclust.run.predict import Prediction, label_present
+from aeclust.run.predict import Prediction, check_confidence, label_present
 from aeclust.run.previews import pictures_at
 
 TABLES = (".csv", ".json", ".npz")
@@ -60,6 +60,7 @@ def export(
     *,
     link: bool = False,
     checkpoint: int | None = None,
+    min_confidence: float | None = None,
     force: bool = False,
 ) -> Exported:
     """Write images by cluster, a table of them, or the network; the ending says which.
@@ -75,6 +76,8 @@ def export(
         Link to the images of a folder instead of copying them.
     checkpoint : int, optional
         Epoch of the network; the last kept, if None.
+    min_confidence : float, optional
+        Images of less confidence are outliers, labelled -1.
     force : bool
         Replace a file, or a folder that holds nothing but what an export put there.
 
@@ -90,6 +93,7 @@ def export(
         If something cannot be written; then nothing is, and what was there is unharmed.
     """
     ending = _ending(destination, link=link, checkpoint=checkpoint)
+    _check_least(ending, min_confidence)
     manifest = context.folder.manifest()
     place = Path(os.path.abspath(destination))
     with at(place):
@@ -113,7 +117,7 @@ def export(
         return Exported(destination, ending[1:], content)
     labels = current_labels(context, manifest)
     names = current_names(context, labels)
-    images = label_present(context, manifest, labels)
+    images = label_present(context, manifest, labels).surer(min_confidence)
     columns = _columns(images, names)
     if ending:
         disk.write_bytes(place, _table(context, images, columns, ending))
@@ -143,6 +147,14 @@ def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
         expected = f"a destination that ends in {' or '.join(NETWORKS)}"
         raise InputError(what, where="`checkpoint`", expected=expected, mend=mend)
     return ending
+
+
+def _check_least(ending: str, least: float | None) -> None:
+    check_confidence(least)
+    if least is not None and ending in NETWORKS:
+        what, mend = "no labels are exported", "leave it out"
+        expected = f"a folder, or {', '.join(TABLES)}"
+        raise InputError(what, where="`min_confidence`", expected=expected, mend=mend)
 
 
 def _check_free(place: Path, *, folder: bool, force: bool) -> None:
@@ -216,7 +228,7 @@ def _columns(images: Prediction, names: dict[int, str]) -> Columns:
 
 
 def _csv(columns: Columns, **more: NDArray[Any]) -> bytes:
-    confidence = columns["confidence"].astype(np.float64).round(6)
+    confidence = truth.rounded(columns["confidence"])
     return truth.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
 
 

@@ -25,7 +25,7 @@ class Request:
     Attributes
     ----------
     recipe : Recipe
-        Its k, reduction, clusterer and perplexity make the labels.
+        Its k, reduction, clusterer, perplexity and min_cluster_size make the labels.
     seed : int
         Of the labels.
     checkpoint : int or None

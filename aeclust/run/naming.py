@@ -18,7 +18,13 @@ from aeclust.images import Source, truth
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.names import check_name, read_names, write_names
-from aeclust.run.predict import Prediction, label_images, label_present, log_added
+from aeclust.run.predict import (
+    Prediction,
+    check_confidence,
+    label_images,
+    label_present,
+    log_added,
+)
 
 
 @dataclass(frozen=True)
@@ -293,9 +299,10 @@ def sizes_and_confidences(labels: Artifact) -> tuple[NDArray[np.int64], NDArray[
 
 
 def predict_names(
-    context: Context, source: Source | None = None
+    context: Context, source: Source | None = None, *, min_confidence: float | None = None
 ) -> tuple[Prediction, NDArray[np.str_]]:
     """Cluster numbers as in ``labels.h5``, and the name (n,) of each, which outliers alone lack."""
+    check_confidence(min_confidence)
     manifest = context.folder.manifest()
     labels = current_labels(context, manifest)
     log_added(context, labels)
@@ -308,7 +315,7 @@ def predict_names(
             expected="a name for every cluster",
             mend=f"name it with {context.folder.command(f'name {missing[0]}=NAME')}",
         )
-    prediction = label_images(context, manifest, labels, source)
+    prediction = label_images(context, manifest, labels, source).surer(min_confidence)
     return prediction, name_column(names, prediction.labels)
 
 

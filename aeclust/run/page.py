@@ -45,6 +45,7 @@ _FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision"
 _FLAGS |= {"encoder_input": "--encoder-input"}
 _FILLED_IN = ("encoder_sha256", "latent_size")  # by the encoder, where it is frozen
 _CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
+_CLUSTER_FLAGS |= {"min_cluster_size": "--min-cluster-size"}
 
 
 @dataclass(frozen=True)

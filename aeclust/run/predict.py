@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies, label_others
-from aeclust.clusters.numbers import renumbered
+from aeclust.clusters.numbers import OUTLIER, renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, truth
@@ -58,6 +58,22 @@ class Prediction:
         """What the images (n,) are called: int64 or str."""
         return self.present.ids
 
+    def surer(self, least: float | None) -> Prediction:
+        """The same where images of less confidence are outliers; whatever it is, if None."""
+        if least is None:
+            return self
+        unsure = truth.rounded(self.confidence) < least  # as tables have it
+        return dataclasses.replace(self, labels=np.where(unsure, OUTLIER, self.labels))
+
+
+def check_confidence(least: float | None) -> None:
+    """Refuse a least confidence that is none."""
+    if least is not None and not 0 <= least <= 1:
+        raise InputError(
+            f"is {least}", where="`min_confidence`", expected="a number from 0 to 1",
+            mend="for example 0.6",
+        )  # fmt: skip
+
 
 def predict(
     context: Context,
@@ -66,6 +82,7 @@ def predict(
     invert: bool = False,
     val_images: Source | None = None,
     val_labels: str | None = None,
+    min_confidence: float | None = None,
 ) -> Prediction:
     """Labels of the run's images, or of others by the vote of their nearest training latents.
 
@@ -79,12 +96,15 @@ def predict(
     val_images, val_labels : optional
         Labelled images that name the clusters by best matching; without `val_images` the labels
         are of the run's images. Not given, those of training are used where they fit k.
+    min_confidence : float, optional
+        Images of less confidence are outliers, labelled -1.
 
     Raises
     ------
     InputError
         If the request contradicts itself, or something it needs is missing.
     """
+    check_confidence(min_confidence)
     manifest = context.folder.manifest()
     _check_request(context.folder, manifest, invert, val_images, val_labels)
     labels = current_labels(context, manifest, look=source is None)
@@ -100,7 +120,8 @@ def predict(
     if invert:
         names[used] = names[used[::-1]]
     raw = label_images(context, manifest, labels, source)
-    return dataclasses.replace(raw, labels=renumbered(raw.labels, names))
+    named = dataclasses.replace(raw, labels=renumbered(raw.labels, names))
+    return named.surer(min_confidence)
 
 
 def log_added(context: Context, labels: Artifact) -> None:

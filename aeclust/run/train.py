@@ -356,7 +356,7 @@ class _Keeper:
 def _train_and_save(context: Context, images: Images, manifest: Manifest, start: _Start) -> None:
     recipe, snapshot = manifest.recipe, start.snapshot
     if recipe.total_epochs < recipe.epochs + recipe.label_epochs:
-        context.log("k is left to an estimate: no self-labelling, which needs a number of clusters")
+        context.log("k is left open: no self-labelling, which needs a number of clusters")
     elif recipe.epochs == 1 and named(recipe.name).label_epochs > recipe.label_epochs == 0:
         context.log("one epoch in all: no self-labelling, which needs one of its own")
     features = None

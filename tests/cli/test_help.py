@@ -133,7 +133,7 @@ def test_the_page_of_commands_is_current() -> None:
         ("cluster --n_clusters=3", "did you mean -k?"),
         ("train --num-clusters 3", "did you mean -k?"),
         ("predict --confidence", "No such option: --confidence; did you mean --json?"),
-        ("evaluate a b --confidence", "see aeclust predict --json"),
+        ("evaluate a b --confidence", "see aeclust predict --confidence"),
         ("train --output-dir x", "did you mean --run?"),
         ("predict --output_dir x", "did you mean --run?"),
         ("train -o x", "did you mean --run?"),

@@ -22,10 +22,10 @@ from aeclust.clusters.mixtures import settle
 from aeclust.clusters.neighbours import neighbours, references, votes_of_others
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import best_names, score
-from aeclust.recipe import Recipe, choices, named
+from aeclust.recipe import HDBSCAN, Recipe, choices, named
 
 Array = NDArray[Any]
-SINGLE = [name for name in choices("clusterer") if name not in chain.ENSEMBLES]
+SINGLE = [name for name in choices("clusterer") if name not in (*chain.ENSEMBLES, HDBSCAN)]
 KINDS = ("kmeans", "gmm", "gmm-tied", "spectral")
 
 

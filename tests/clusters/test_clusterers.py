@@ -15,11 +15,11 @@ from aeclust import memory
 from aeclust.clusters import clusterers
 from aeclust.clusters.chain import ENSEMBLES
 from aeclust.clusters.clusterers import check_count, cluster, numbers_by_size
-from aeclust.recipe import choices
+from aeclust.recipe import HDBSCAN, choices
 
 Array = NDArray[Any]
 # those that `cluster` knows: a consensus is made of them by `cluster_latents`
-SINGLE = [name for name in choices("clusterer") if name not in ENSEMBLES]
+SINGLE = [name for name in choices("clusterer") if name not in (*ENSEMBLES, HDBSCAN)]
 
 each_clusterer = pytest.mark.parametrize("clusterer", SINGLE)
 

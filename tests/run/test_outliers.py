@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Cli, Data
+from support import Cli, Data, check_error
 
 from aeclust import artifact
-from aeclust.run.clusters import cluster_numbers
+from aeclust.run.clusters import cluster_numbers, numbered_as
 from aeclust.run.folder import RunFolder
 
 OUT = 5  # of the first images
@@ -69,6 +69,58 @@ def test_tables_and_scores_know_outliers_and_gaps(cli: Cli, gaps: RunFolder, dat
     assert cli("export", "sorted").code == 0
     folders = {path.name: len(list(path.iterdir())) for path in Path("sorted").glob("*/")}
     assert folders == {"0-sea": sizes[0], "2-land": sizes[1], "outliers": OUT}
+
+
+def test_hdbscan_finds_k_itself_and_doubtful_images_may_be_left_out(
+    cli: Cli, full_run: RunFolder
+) -> None:
+    result = cli("cluster", "--clusterer", "hdbscan", "-k", 3, "--min-cluster-size", 10)
+    assert result.code == 0
+    assert "-k is not used: hdbscan finds its own number of clusters\n" in result.err
+    labels = artifact.read(full_run.labels_file)
+    values, sure = labels.arrays["labels"], labels.arrays["confidence"]
+    assert (labels.recipe["k"], labels.recipe["min_cluster_size"]) == (0, 10)
+    assert f"found 2 clusters; {(values < 0).sum()} of 60 images are in none\n" in result.err
+    assert cluster_numbers(labels) == [0, 1]
+    again = cli("cluster", "--clusterer", "hdbscan", "-k", "auto", "--min-cluster-size", 10)
+    assert "fresh" in again.out
+    assert "not used" not in again.err
+
+    table = rows(cli("predict", "--confidence", "--min-confidence", 0.6).out)
+    assert [float(cell) for _, _, cell in table] == sure.astype(float).round(6).tolist()
+    kept = np.where(sure.astype(float).round(6) < 0.6, -1, values)
+    assert [int(label) for _, label, _ in table] == kept.tolist()
+    assert 0 < (kept >= 0).sum() < (values >= 0).sum()
+    answer = json.loads(cli("predict", "--min-confidence", 0.6, "--json").out)
+    assert answer["labels"] == kept.tolist()
+    assert cli("export", "some.csv", "--min-confidence", 0.6).code == 0
+    assert [int(row[1]) for row in rows(Path("some.csv").read_text())] == kept.tolist()
+    # what that leaves is read again
+    agreed = json.loads(cli("name", "--labels", "some.csv", "--json").out)
+    assert (agreed["known"], agreed["agree"]) == ((kept >= 0).sum(),) * 2
+    named = rows(cli("predict", "--names", "--confidence", "--min-confidence", 1).out)
+    assert {label for _, label, _ in named} == {"-1", "0", "1"}
+
+
+def test_what_is_no_confidence_is_refused(cli: Cli, full_run: RunFolder) -> None:
+    wrong = {"where": "`min_confidence`", "expected": "a number from 0 to 1"}
+    check_error(cli("predict", "--min-confidence", "nan").error, what="is nan", **wrong)
+    check_error(cli("export", "a.csv", "--min-confidence", 1.5).error, what="is 1.5", **wrong)
+    check_error(
+        cli("export", "a.onnx", "--min-confidence", 0.5).error,
+        what="no labels are exported", where="`min_confidence`",
+    )  # fmt: skip
+
+
+def test_former_numbers_are_matched_without_outliers() -> None:
+    def labels(*values: int) -> artifact.Artifact:
+        arrays = {"labels": np.array(values), "fingerprints": np.arange(len(values), dtype="u8")}
+        return artifact.Artifact("labels", arrays, {}, 0, {}, {})
+
+    former = labels(-1, -1, -1, 0, 0, 2, 2, 1)
+    now, heirs = numbered_as(former, labels(1, 1, -1, 2, -1, 0, 0, -1))
+    assert now.arrays["labels"].tolist() == [1, 1, -1, 0, -1, 2, 2, -1]
+    assert heirs == {0: 0, 2: 2}
 
 
 def test_pictures_show_outliers_last(cli: Cli, gaps: RunFolder, data: Data) -> None:

@@ -426,7 +426,7 @@ def test_the_first_phase_knows_no_k(
 
 def test_an_estimated_k_leaves_out_the_second_phase_and_says_so(cli: Cli, data: Data) -> None:
     _, out, err = cli("train", data.images, *TWO_PHASES, "-k", "auto")
-    text = "k is left to an estimate: no self-labelling, which needs a number of clusters\n"
+    text = "k is left open: no self-labelling, which needs a number of clusters\n"
     assert text in err
     last = metrics_of(RUN)[-1]
     assert (last["epoch"], last["labels"]) == (2, 0)

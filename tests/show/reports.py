@@ -25,7 +25,7 @@ VOID = {"meta", "img", "input", "path", "rect", "circle", "link", "br"}
 
 def make_report(
     n: int = 60, k: int = 3, *, side: int = 8, channels: int = 3, noise: bool = False,
-    identify: Any = str, **changes: Any,
+    outliers: int = 0, identify: Any = str, **changes: Any,
 ) -> Report:  # fmt: skip
     """A report of flat images, a colour for each, or of noise."""
     rng = np.random.default_rng(0)
@@ -33,6 +33,7 @@ def make_report(
     labels[:k] = np.arange(k)
     centres = rng.normal(0, 10, (k, 2))
     points = centres[labels] + rng.normal(0, 1, (n, 2))
+    labels[n - outliers :] = -1
     confidence = np.round(rng.uniform(0.2, 1, n), 3)
     colours = rng.integers(0, 256, (n, 1, 1, channels), np.uint8)
 

@@ -96,6 +96,19 @@ def test_gallery_stands_in_order_below_its_cluster() -> None:
     assert kinds == ["Most typical", "Most doubtful", "Random"] * 3
 
 
+def test_outliers_have_a_line_and_a_gallery_of_their_own() -> None:
+    made = make_report(outliers=9)
+    size = [pick.size for pick in made.picks if pick.cluster >= 0]
+    parsed = Parsed(page(made))
+    assert parsed.all("title")[0][1] == "51 images in 3 clusters and 9 outliers"
+    lines = [text.split("\n")[0] for _, text in parsed.all("th") if "scope" not in text][4:]
+    assert lines == ["cluster 0", "cluster 1", "cluster 2", "outliers"]
+    assert sum("outliers 9 images, mean confidence" in text for _, text in parsed.all("h3")) == 1
+    assert parsed.points["clusters"] == [0, 1, 2, -1]
+    assert parsed.points["labels"][:9] == [-1] * 9  # drawn first, so below all others
+    assert sum(size) == 51
+
+
 def test_sizes_warnings_members_and_errors_are_told() -> None:
     made = make_report(warnings=["cluster 2 is nearly empty"], substitutions=["spectral stood in"])
     parsed = Parsed(page(made))

@@ -153,7 +153,7 @@ def test_panels_share_limits_that_hold_all_points_with_equal_aspect() -> None:
 def test_legend_names_and_counts_match_the_groups() -> None:
     figure = embedding_figure(*two_panels(), title="")
     assert legend_texts(figure.axes[0]) == ["zero (20)", "1 (20)", "_two (20)"]
-    assert legend_texts(figure.axes[1]) == ["none (20)", "seven (40)"]
+    assert legend_texts(figure.axes[1]) == ["seven (40)", "none (20)"]
 
 
 @pytest.mark.parametrize("groups", [3, 24])
@@ -170,6 +170,27 @@ def test_every_point_is_drawn_in_the_colour_and_marker_of_its_legend_entry(group
     expected = sorted((x, y, looks[g][0]) for (x, y), g in zip(points, labels, strict=True))
     assert shown_points(axes) == expected
     assert len({marker for _, marker in looks}) == min(groups, 7)
+
+
+def test_outliers_are_grey_below_the_others_and_listed_last() -> None:
+    points, labels = np.arange(24.0).reshape(12, 2), np.array([-1, 4, 0] * 4)
+    panel = Panel("p", labels, {-1: "outliers"})
+    axes = embedding_figure(points, [panel], title="").axes[0]
+    assert legend_texts(axes) == ["0 (4)", "4 (4)", "outliers (4)"]
+    legend = axes.get_legend()
+    assert legend is not None
+    looks = [(to_hex(line.get_color()), line.get_marker()) for line in legend.get_lines()]
+    assert looks == [("#0072b2", "o"), ("#e69f00", "^"), ("#bbbbbb", ".")]
+    drawn = [
+        (float(x), float(y), to_hex(colour))
+        for collection in axes.collections
+        for (x, y), colour in zip(
+            collection.get_offsets(), collection.get_facecolors(), strict=True
+        )
+    ]
+    expected = {(*points[row].tolist(), looks[(2, 1, 0)[row % 3]][0]) for row in range(12)}
+    assert set(drawn) == expected
+    assert [colour == "#bbbbbb" for *_, colour in drawn] == [True] * 4 + [False] * 8
 
 
 def test_groups_of_one_marker_differ_in_grey_and_none_is_drawn_last() -> None:
@@ -238,7 +259,7 @@ def test_thumbnails_lie_around_their_points_in_frames_of_their_groups() -> None:
     # a panel of 1.06 * 18 has 18 boxes beside one another, whose longer side is thus 1.06
     assert thumbnail_box(points, 4, 8) == pytest.approx([1.06, 0.53])
     figure = embedding_figure(points, panels, title="", thumbnails=laid)
-    for axes, frames in zip(figure.axes, ([1, 1], [0, 1]), strict=True):
+    for axes, frames in zip(figure.axes, ([1, 1], [1, 0]), strict=True):
         legend = axes.get_legend()
         assert legend is not None
         colours = [to_hex(line.get_color()) for line in legend.get_lines()]
