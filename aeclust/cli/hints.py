@@ -16,7 +16,7 @@ _ELSEWHERE = {
     "--device cpu": "cpu no-gpu no-cuda",
     "--device mps": "mps metal",
     "-k": "k clusters n-clusters num-clusters nclusters n-classes num-classes n-components",
-    "predict --confidence": "confidence confidences proba probabilities scores",
+    "predict --confidence": "confidences proba probabilities scores",
     "predict --min-confidence": "threshold min-conf conf minimum-confidence",
     "--output": "out out-file outfile output-file save save-as",
     "--run": "o output out output-dir out-dir outdir save save-dir log-dir logdir checkpoint-dir"

@@ -214,7 +214,6 @@ def predict(
 
     aeclust predict > submission.csv
     aeclust predict --names > named.csv
-    aeclust predict --confidence --min-confidence 0.6 > sure.csv
     aeclust predict - < new-images.npy
     """
     if names and (invert or validation != options.Validation()):
