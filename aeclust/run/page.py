@@ -25,6 +25,7 @@ from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
+from aeclust.run.edits import corrected_by
 from aeclust.run.figures import with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
@@ -32,6 +33,7 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
+from aeclust.run.steering import steered_by
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 from aeclust.show.report import Editing, Reconstructed, Report, Shown
@@ -142,19 +144,17 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
+        remarks=[*filter(None, (steered_by(labelled), corrected_by(labelled)))],
     )
-    return dataclasses.replace(made, editing=_editing(made.rows, prediction, latents, labelled))
+    return dataclasses.replace(made, editing=_editing(made.rows, latents, labelled))
 
 
-def _editing(
-    rows: NDArray[np.int64], prediction: Prediction, latents: NDArray[Any], labelled: Artifact
-) -> Editing:
-    """What people correct the page's images with: digest, kind of ids, nearest neighbours."""
+def _editing(rows: NDArray[np.int64], latents: NDArray[Any], labelled: Artifact) -> Editing:
+    """What people correct the page's images with: digest, nearest neighbours."""
     near = np.empty((len(rows), 0), np.int64)
     if len(rows) > 1:
         near = neighbours(np.asarray(latents[rows]), count=pages.NEIGHBOURS)
-    numbered = prediction.ids.dtype.kind == "i"
-    return Editing(labelled.digest, numbered, rows[near])
+    return Editing(labelled.digest, rows[near])
 
 
 def _shown(

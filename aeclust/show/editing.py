@@ -20,7 +20,6 @@ from aeclust.show.report import Editing, Report
 _SHOWN_IDS, _EXACT_IDS = 1_000_000, 400_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
 _GRID = 10_000  # steps from one side of the map to the other
-_EXACT_NUMBER = 2**53  # beyond it a script rounds
 
 
 def shortened(text: str, limit: int) -> str:
@@ -111,7 +110,6 @@ def _edit(
     ids = {row: name for row, name, *_ in _said(report)}
     # as text, in which nothing can turn the direction of what stands around it
     exact = json.dumps({i: ids[row] for row, i in where.items() if ids[row] != short[i]})
-    rounded = editing.numbered and any(abs(int(ids[row])) > _EXACT_NUMBER for row in where)
     place = np.full(report.shape[0], -1)
     place[list(where)] = list(where.values())
     near = np.empty_like(editing.neighbours)
@@ -121,11 +119,10 @@ def _edit(
     labels = [label for _, _, label, _ in _said(report)]
     state = as_json([editing.labels, sizes, names, labels])
     return {
-        "possible": not rounded and len(exact) <= _EXACT_IDS,
+        "possible": len(exact) <= _EXACT_IDS,
         "labels": editing.labels,
         # other labels, or other edits in force, have other corrections
         "key": hashlib.sha256(state.encode()).hexdigest()[:16],
-        "numbered": editing.numbered,
         "exact": exact if len(exact) <= _EXACT_IDS else "{}",
         "rows": list(where),
         "whole": len(where) == report.shape[0],

@@ -91,8 +91,6 @@ class Editing:
     ----------
     labels : str
         SHA-256 of the labels that the edits are made on.
-    numbered : bool
-        Whether ids are numbers, which edits then hold.
     neighbours : ndarray of shape (m, j)
         int64; of each of the :attr:`Report.rows` the rows among them whose latents are nearest.
     command : str
@@ -100,7 +98,6 @@ class Editing:
     """
 
     labels: str
-    numbered: bool
     neighbours: NDArray[np.int64]
     command: str = "aeclust edit apply edits.json"
 

@@ -75,10 +75,13 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
         for kind in ("keyDown", "keyUp"):
             code = {"Tab": 9, " ": 32, "ArrowLeft": 37, "ArrowUp": 38}.get(key, 0)
-            self("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                windowsVirtualKeyCode=code, modifiers=2 * ctrl + 8 * shift,
+            )  # fmt: skip
 
     def point(self, x: float, y: float, *, press: bool = False) -> None:
         """Move the mouse there, and click if asked to."""

@@ -16,7 +16,7 @@ from PIL import Image
 from aeclust import recipe as recipes
 from aeclust.show import page as pages
 from aeclust.show import picks as choice
-from aeclust.show.report import Reconstructed, Report, Shown
+from aeclust.show.report import Editing, Reconstructed, Report, Shown
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
 EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"
@@ -61,7 +61,13 @@ def make_report(
         curve=None, names={}, digests={"data": "d" * 64}, versions={"torch": "2.9"},
         commands=["aeclust train photos --recipe hybrid", "aeclust report"],
     )  # fmt: skip
-    return dataclasses.replace(made, **changes)
+    made = dataclasses.replace(made, **changes)
+    if "editing" not in changes:  # the neighbours of an image are the next ones
+        m = len(made.rows)
+        after = (np.arange(m)[:, np.newaxis] + np.arange(1, min(7, m))) % m
+        editing = Editing("a" * 64, made.rows[after])
+        made = dataclasses.replace(made, editing=editing)
+    return made
 
 
 def sizes_of(report: Report) -> list[int]:

@@ -6,7 +6,6 @@ function keepEdits(data) {
   const exact = JSON.parse(edit.exact);
   const ids = [...data.ids, ...data.rest.ids].map((shown, i) => exact[i] ?? shown);
   const places = new Map(ids.map((id, i) => [id, i]));
-  const place = (id) => places.get(String(id));
   const store = `aeclust-edits-${edit.key}`;
   const told = [];
   let done = [], undone = [], state = replay([]), safe = true;
@@ -26,8 +25,8 @@ function keepEdits(data) {
   }
 
   function apply(now, each) {
-    if (each.edit === "move") relabel(now, each.ids.map(place), each.to);
-    else if (each.edit === "drop") relabel(now, each.ids.map(place), -1);
+    if (each.edit === "move") relabel(now, each.ids, each.to);
+    else if (each.edit === "drop") relabel(now, each.ids, -1);
     else if (each.edit === "name") now.names[each.name ? "set" : "delete"](each.cluster, each.name);
     else if (each.edit === "merge") {
       const [first, ...others] = each.clusters;
@@ -44,8 +43,8 @@ function keepEdits(data) {
     } else throw new TypeError("an edit of no kind");
   }
 
-  function relabel(now, images, to) {
-    for (const i of images) {
+  function relabel(now, moved, to) {
+    for (const i of moved.map((id) => places.get(id))) {
       if (i === undefined) throw new RangeError("an image of another page");
       resize(now, now.labels[i], -1);
       now.labels[i] = to;
@@ -148,7 +147,6 @@ function keepEdits(data) {
     return (from === done ? lines : state.lines).at(-1);
   }
 
-  const written = (i) => (edit.numbered ? Number(ids[i]) : ids[i]);
   const without = (some, cluster) => [...some].filter((i) => state.labels[i] !== cluster);
 
   function file() {
@@ -168,9 +166,9 @@ function keepEdits(data) {
     add, restore, title, images, file, csv, base, ids,
     move(some, to) {
       const made = state.sizes.has(to) ? {} : { new: true };
-      return add({ edit: "move", ids: without(some, to).map(written), to, ...made });
+      return add({ edit: "move", ids: without(some, to).map((i) => ids[i]), to, ...made });
     },
-    drop: (some) => add({ edit: "drop", ids: without(some, -1).map(written) }),
+    drop: (some) => add({ edit: "drop", ids: without(some, -1).map((i) => ids[i]) }),
     undo: () => step(done, undone),
     redo: () => step(undone, done),
     clear() { while (done.length) undone.push(done.pop()); update(); },

@@ -56,6 +56,7 @@ function makeViewer(data, look, edits) {
     if (event.key === "ArrowRight") walk(1);
   });
   dialog.addEventListener("close", () => {
+    if (dialog.open) return;  // again, before it was told of
     const last = image;
     image = -1;
     tell.closed(last);
