@@ -8,7 +8,7 @@ import numpy as np
 
 from aeclust.clusters import Array, Floats, Ints
 from aeclust.clusters.clusterers import cluster
-from aeclust.clusters.neighbours import neighbour_vote
+from aeclust.clusters.neighbours import NEIGHBOURS, neighbour_vote
 from aeclust.clusters.numbers import OUTLIER
 from aeclust.clusters.reduction import limited, reduce
 from aeclust.recipe import Recipe
@@ -144,10 +144,15 @@ def parted(
 
 
 def completed(points: Array, parts: Ints) -> Ints:
-    """The part (n,) of every point, where -1 is that of the nearest ones that have one."""
+    """The part (n,) of every point, where -1 is that of the nearest ones that have one.
+
+    No more of them vote than the smallest part has.
+    """
     known = parts != OUTLIER
-    result = parts.copy()
+    result, voters = parts.copy(), parts[known]
     if not known.all():
-        voters, count = parts[known], int(parts.max()) + 1
-        result[~known], _ = neighbour_vote(points[~known], points[known], voters, count)
+        sizes = np.bincount(voters)
+        count = min(NEIGHBOURS, int(sizes[sizes > 0].min()))
+        base, k = points[known], len(sizes)
+        result[~known], _ = neighbour_vote(points[~known], base, voters, k, count=count)
     return result

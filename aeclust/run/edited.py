@@ -50,7 +50,7 @@ class Correction:
         self, labels: Artifact, edits: Edits, latents: Callable[[], NDArray[Any]] | None = None
     ) -> None:
         arrays = labels.arrays
-        self.found, self._latents = labels, latents
+        self.found, self.stored, self._latents = labels, edits, latents
         self.partition = Partition(arrays["labels"], arrays["confidence"], arrays.get("shares"))
         self.ids: list[Id] = artifact.decode_ids(arrays["ids"]).tolist()
         self.row_of = {name: row for row, name in enumerate(self.ids)}
@@ -267,7 +267,9 @@ def corrected(context: Context, labels: Artifact) -> Artifact:
     found = correction(context.folder, labels)
     if found is None:
         return labels
-    off = [each for each in found.edits if each.off]
+    # those that were told of when others came after them are not told of again
+    pairs = zip(found.edits, found.stored.edits, strict=True)
+    off = [each for each, before in pairs if each.off and not before.off]
     if off and labels.digest not in context.said:
         context.said.add(labels.digest)
         are, count = "is" if len(off) == 1 else "are", len(found.edits)

@@ -345,5 +345,5 @@ class Session:
 
 def _first(names: Collection[str]) -> str:
     """A few ids in a sentence about them."""
-    first = next(iter(names))
-    return f"{first!r} is" if len(names) == 1 else f"{first!r} and {len(names) - 1:,} others are"
+    first, more = next(iter(names)), len(names) - 1
+    return f"{first!r} and {more:,} other{'s' * (more > 1)} are" if more else f"{first!r} is"

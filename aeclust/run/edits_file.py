@@ -57,6 +57,8 @@ def to_json(edit: Edit) -> dict[str, Any]:
         if each.name in _ALWAYS or value:
             numbered = isinstance(value, Mapping)
             values[each.name] = {str(n): v for n, v in value.items()} if numbered else value
+    if isinstance(edit, Move) and edit.to is None:
+        values["to"] = "new"
     more = {name: values.pop(name) for name in ("names", "off") if name in values}
     return values | more
 
