@@ -13,6 +13,8 @@ from aeclust.clusters.numbers import OUTLIER
 from aeclust.clusters.reduction import limited, reduce
 from aeclust.recipe import Recipe
 
+_ROUNDING = 1e-5  # of a sum of shares
+
 
 class Partition:
     """Labels of images that are changed step by step; what was given stays as it is.
@@ -33,6 +35,7 @@ class Partition:
     def __init__(self, labels: Ints, confidence: Floats, shares: Floats | None = None) -> None:
         self.labels, self.confidence = labels.copy(), confidence.copy()
         self._shares = None if shares is None else shares.copy()
+        self._sums = None if shares is None else shares.sum(1)
 
     @property
     def numbers(self) -> list[int]:
@@ -61,9 +64,9 @@ class Partition:
 
     def move(self, rows: Ints, number: int) -> None:
         """Put images into a cluster, which may be a new one, or into none (-1)."""
+        self._begin(number)
         self.labels[rows], self.confidence[rows] = number, 1
         if self._shares is not None:
-            self._widen(number)
             self._shares[rows] = 0
             if number != OUTLIER:
                 self._shares[rows, number] = 1
@@ -75,11 +78,12 @@ class Partition:
         """
         whole = np.concatenate(list(parts.values()))
         former = int(self.labels[whole[0]])
+        for number in parts:
+            self._begin(number)
         for number, rows in parts.items():
             self.labels[rows] = number
         if self._shares is None:
             return
-        self._widen(max(parts))
         share = self._shares[:, former].copy()
         self._shares[:, former] = 0
         for number, rows in parts.items():
@@ -90,16 +94,22 @@ class Partition:
 
     def shares(self) -> Floats | None:
         """Probabilities (n, largest number + 1); numbers of no cluster have none of them."""
-        if self._shares is None:
+        if self._shares is None or self._sums is None:
             return None
         used = self.numbers
         shares = np.zeros((len(self.labels), max(used, default=0) + 1), np.float32)
         shares[:, used] = self._shares[:, used]
-        before = self._shares.sum(1)
-        lost = before - shares.sum(1) > 1e-6 * before
-        left = shares[lost].sum(1, keepdims=True)
-        shares[lost] *= before[lost, np.newaxis] / np.where(left > 0, left, 1)
+        left = shares.sum(1)
+        lost = (left > 0) & (np.abs(left - self._sums) > _ROUNDING)
+        shares[lost] *= (self._sums[lost] / left[lost])[:, np.newaxis]
         return shares
+
+    def _begin(self, number: int) -> None:
+        """Have a column for a number, in which there is nothing unless a cluster has it."""
+        if self._shares is not None and number != OUTLIER:
+            self._widen(number)
+            if number not in self.numbers:
+                self._shares[:, number] = 0
 
     def _widen(self, number: int) -> None:
         """Have a column for a number."""

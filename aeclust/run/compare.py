@@ -17,9 +17,10 @@ from aeclust.errors import InputError, printable
 from aeclust.images import truth
 from aeclust.images.columns import rows_of
 from aeclust.images.truth import Labels
+from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.evaluate import added_to, row_title
+from aeclust.run.evaluate import row_title
 from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import match

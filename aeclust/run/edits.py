@@ -104,12 +104,15 @@ class Edits:
         Ids of the surest images of each cluster in these labels, to know it again by.
     data : str
         SHA-256 of the images that the ids are of.
+    after : int
+        Of a report page's: how many edits the run had when it was written.
     """
 
     labels: str
     edits: tuple[Edit, ...] = ()
     clusters: Mapping[int, Ids] = field(default_factory=dict)
     data: str = ""
+    after: int = 0
 
     def renamed(self, ids: Mapping[Id, Id], data: str) -> Edits:
         """The same where images have other ids; those without one are left out."""

@@ -109,7 +109,7 @@ def parse_edits(data: bytes) -> Edits:
     except (ValueError, RecursionError) as error:
         what = f"cannot be read ({reason(error)})"
         raise InputError(what, expected=expected, mend="write it again") from error
-    fields = _object(values, ("format", "labels", "edits"), ("clusters", "data"))
+    fields = _object(values, ("format", "labels", "edits"), ("clusters", "data", "after"))
     if type(fields["format"]) is not int or fields["format"] != FORMAT:
         what = f"is of format {str(fields['format'])[:20]}"
         mend = "read it with the aeclust that wrote it"
@@ -124,7 +124,9 @@ def parse_edits(data: bytes) -> Edits:
         clusters = _by_number(fields.get("clusters", {}), _ids, least=0)
     with _part("labels"):
         digest, images = _text(fields["labels"]), _text(fields.get("data", ""))
-    return Edits(digest, tuple(edits), clusters, images)
+    with _part("after"):
+        after = _number(fields.get("after", 0))
+    return Edits(digest, tuple(edits), clusters, images, after)
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def apply_file(context: Context, location: str) -> Edited:
 
 def _apply_edits(session: Session, given: Edits) -> Edited:
     edits = _of_these_labels(session, given)
-    fresh = edits[_applied_already(session.stored.edits, edits) :]
+    since = session.stored.edits[given.after :]
+    fresh = edits[_applied_already(since, edits) :]
     if edits and not fresh:
         return session.answer(f"nothing to do: all {_count(len(edits))} are in force already")
     reserved = {number for each in fresh for number in _numbers(each)}
@@ -104,7 +105,7 @@ def _of_these_labels(session: Session, given: Edits) -> tuple[Edit, ...]:
 
 
 def _applied_already(stored: tuple[Edit, ...], edits: tuple[Edit, ...]) -> int:
-    """How many edits, from the first, are the last ones of the run.
+    """How many edits, from the first, are the last ones of the run since the page was written.
 
     A page that goes on after a download downloads them again.
     """

@@ -10,21 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact
-from aeclust.artifact import Artifact
 from aeclust.clusters.crosstab import Crosstab, crosstab
 from aeclust.clusters.scores import Scores, score
 from aeclust.errors import InputError, printable
 from aeclust.images import truth
 from aeclust.images.known import read_known
 from aeclust.images.truth import Labels
+from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.edits import corrected_by
 from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import label_present
-from aeclust.run.steering import steered_by
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,6 @@ def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], s
         known=None if known is None else (known[rows] >= 0) & (rows >= 0),
     )
     return found, ours.present.gone, added_to(labels)
-
-
-def added_to(labels: Artifact) -> str:
-    """What people added to labels, in words; empty if nothing."""
-    return " and ".join(filter(None, (steered_by(labels), corrected_by(labels))))
 
 
 def _known(ours: Labels, places: Sequence[str], gone: Collection[str]) -> NDArray[np.bool_]:

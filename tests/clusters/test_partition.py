@@ -14,6 +14,12 @@ SHARES = np.array(
 )
 
 
+def check_shares(part: Partition, expected: list[list[float]]) -> None:
+    shares = part.shares()
+    assert shares is not None
+    np.testing.assert_allclose(shares, np.array(expected), rtol=1e-6)
+
+
 def partition() -> Partition:
     return Partition(LABELS, SHARES.max(1), SHARES)
 
@@ -23,10 +29,10 @@ def test_a_merge_adds_shares() -> None:
     part.merge(2, [1])
     assert part.labels.tolist() == [0, 0, 2, 2]
     assert part.confidence.tolist() == [0.5, 0.75, 0.75, 1]
-    assert part.shares().tolist() == [[0.5, 0, 0.5], [0.75, 0, 0.25], [0.25, 0, 0.75], [0, 0, 1]]
+    check_shares(part, [[0.5, 0, 0.5], [0.75, 0, 0.25], [0.25, 0, 0.75], [0, 0, 1]])
     assert (part.numbers, part.free()) == ([0, 2], 1)
     part.merge(0, [2])  # the largest number goes, and with it the columns behind
-    assert part.shares().tolist() == [[1]] * 4
+    check_shares(part, [[1.0]] * 4)
 
 
 def test_what_a_person_says_of_an_image_is_sure() -> None:
@@ -37,8 +43,16 @@ def test_what_a_person_says_of_an_image_is_sure() -> None:
     assert part.confidence.tolist() == [1, 0.75, 0.5, 1]
     # cluster 2 is empty, so that its share of the third image goes to the other two
     third = [0.25 / 0.75, 0.5 / 0.75, 0, 0, 0]
-    shares = [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0] * 5]
-    np.testing.assert_allclose(part.shares(), shares, rtol=1e-6)
+    shares = [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0.0] * 5]
+    check_shares(part, shares)
+
+
+def test_a_new_cluster_inherits_nothing_of_an_emptied_one() -> None:
+    part = partition()
+    part.move(np.array([3]), 0)
+    part.move(np.array([0]), 2)  # a number that was free again
+    shares = [[0, 0, 1], [0.75, 0.25, 0], [1 / 3, 2 / 3, 0], [1, 0, 0]]
+    check_shares(part, shares)
 
 
 def test_a_split_divides_the_shares_of_others_by_size() -> None:
@@ -48,7 +62,7 @@ def test_a_split_divides_the_shares_of_others_by_size() -> None:
     assert part.confidence.tolist() == [0.5] * 4
     thirds = [1 / 3, 0.5, 1 / 6]
     shares = [[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0.5, 0], thirds]
-    np.testing.assert_allclose(part.shares(), shares, rtol=1e-6)
+    check_shares(part, shares)
 
 
 def test_labels_without_shares_and_what_was_given_stay_as_they_are() -> None:
