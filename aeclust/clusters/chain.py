@@ -14,7 +14,7 @@ from aeclust.clusters.consensus import Consensus, Member, agree, information, re
 from aeclust.clusters.density import cluster_dense
 from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
-from aeclust.clusters.indicators import EstimatedK, estimate_k
+from aeclust.clusters.evidence import EstimatedK, estimate_k
 from aeclust.clusters.known import Known, check_classes, steered
 from aeclust.clusters.mixtures import settle, temper
 from aeclust.clusters.neighbours import (

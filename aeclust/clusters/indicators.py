@@ -1,4 +1,4 @@
-"""What can be known without labels: the number of clusters, and how good a network is."""
+"""What can be known without labels: how good a network is."""
 
 from __future__ import annotations
 
@@ -16,63 +16,11 @@ from aeclust.clusters.neighbours import neighbours
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
 
-_MOST, _SAMPLES = 2_000, 5
-_LEAST = 10  # points a cluster
-LARGEST_K = 15
 _NEIGHBOURS = 10
 
 
-@dataclass(frozen=True)
-class EstimatedK:
-    """How many clusters, and the mean silhouette, in [-1, 1], of every number that was tried."""
-
-    k: int
-    silhouettes: dict[int, float]
-
-
-def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> EstimatedK:
-    """The smallest number of clusters that is as well separated as any.
-
-    k-means is scored by the mean silhouette (Rousseeuw, 1987) for k from 2 to `largest`, on
-    several random samples. The answer is the smallest k whose mean lies within one standard error
-    of the best one's. It finds groups that stand apart; classes that run into each other are
-    counted together, and 2, the least there is to answer, is no evidence of groups. An answer of
-    `largest` says that there may be more.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, d)
-        Reduced latents.
-    seed : int
-    largest : int, optional
-        15 if None, and of few points as many as leave ten to a cluster.
-    """
-    from sklearn.metrics import silhouette_score
-
-    generator = seeds.stream(seed, "estimate")
-    different = len(np.unique(points, axis=0))
-    if largest is None:
-        largest = min(LARGEST_K, max(2, len(points) // _LEAST))
-    tried = range(2, min(largest, different - 1) + 1)
-    if not tried:
-        return EstimatedK(2, {})
-    scores = np.full((_SAMPLES, len(tried)), -1.0)
-    for row in range(_SAMPLES):
-        sample = np.asarray(points, np.float64)
-        if len(points) > _MOST:
-            sample = sample[generator.choice(len(points), _MOST, replace=False)]
-        for column, k in enumerate(tried):
-            labels = _kmeans(sample, k, seeds.number(seed, "estimate", row, k)).labels_
-            if len(np.unique(labels)) == k:
-                scores[row, column] = silhouette_score(sample, labels)
-    means = scores.mean(0)
-    best = int(means.argmax())
-    error = float(scores[:, best].std(ddof=1)) / _SAMPLES**0.5
-    k = next(k for k, mean in zip(tried, means, strict=True) if mean >= means[best] - error)
-    return EstimatedK(k, dict(zip(tried, means.tolist(), strict=True)))
-
-
-def _kmeans(points: Array, k: int, number: int) -> KMeans:
+def kmeans(points: Array, k: int, number: int) -> KMeans:
+    """k-means of points (n, d), the best of three starts."""
     from sklearn.cluster import KMeans
 
     with hushed():  # too few different points
@@ -133,7 +81,7 @@ def indicate(latents: Array, views: Array, k: int, *, seed: int) -> Indicators:
     latents, views = latents - centre, views - centre
     order = seeds.stream(seed, "indicators").permutation(len(latents))
     parts = [latents, *(latents[rows] for rows in np.array_split(order, 2))]
-    models = [_kmeans(part, k, seeds.number(seed, "indicators", i)) for i, part in enumerate(parts)]
+    models = [kmeans(part, k, seeds.number(seed, "indicators", i)) for i, part in enumerate(parts)]
     labels = models[0].labels_.astype(np.int64)
     near = neighbours(latents, count=_NEIGHBOURS)
     refined = refine(labels, near, k, seed=seed)
