@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from math import isfinite
 
 import h5py
 import numpy as np
@@ -105,6 +106,13 @@ def _is_a(kind: str, value: Json) -> bool:
             return isinstance(value, dict) and all(_is_a("share?", v) for v in value.values())
         case "texts":
             return isinstance(value, list) and all(isinstance(v, str) for v in value)
+        case "rows":
+            return isinstance(value, list) and all(
+                isinstance(row, dict)
+                and _is_a("count", row.get("k"))
+                and all(type(v) in (int, float) and isfinite(v) for v in row.values())
+                for row in value
+            )
     return isinstance(value, str)
 
 
@@ -122,4 +130,6 @@ _DETAILS = {
     "members": "shares",
     "warnings": "texts",
     "substitutions": "texts",
+    "estimated": "count",
+    "tried": "rows",
 }

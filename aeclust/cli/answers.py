@@ -13,6 +13,7 @@ from aeclust.recipe import Recipe, to_toml
 if TYPE_CHECKING:
     from aeclust.clusters.curve import Curve
     from aeclust.clusters.scores import Scores
+    from aeclust.run.choice import Choice
     from aeclust.run.doctor import Health
     from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
@@ -71,8 +72,8 @@ def latents_answer(file: Path, made: Made) -> Answer:
     )
 
 
-def clusters_answer(file: Path, made: Made) -> Answer:
-    """Sizes of clusters, and how sure they are."""
+def clusters_answer(file: Path, made: Made, choice: Choice) -> Answer:
+    """Sizes of clusters, and how sure they are; what helps to choose their number."""
     from aeclust.clusters.numbers import in_use, outlier_count
     from aeclust.run.added import added_to
 
@@ -89,7 +90,8 @@ def clusters_answer(file: Path, made: Made) -> Answer:
         + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
         + ("" if views is None else f", of random views {views:.3f}")
         + (f"; {added}" if added else "")
-        + _FRESH * made.fresh,
+        + _FRESH * made.fresh
+        + (f"\n{choice.file}" if choice.file else ""),
         {
             "file": str(file),
             "k": len(sizes),
@@ -104,6 +106,10 @@ def clusters_answer(file: Path, made: Made) -> Answer:
             "steered_by": details.get("known"),
             "edits": details.get("edits", 0),
             "made": not made.fresh,
+            "plot": None if choice.file is None else str(choice.file),
+            "estimated": choice.chosen,
+            "tried": [{"k": k, **asdict(each)} for k, each in choice.tried.items()],
+            "merges": [asdict(merge) for merge in choice.tree.merges],
         },
     )
 

@@ -196,6 +196,12 @@ def labels_argument(text: str) -> Any:
     return typer.Argument(help=f"{text} {kinds}.", **_LABELS)
 
 
+def picture(text: str) -> Any:
+    """A picture to draw beside what a command does."""
+    text += " .png, .svg or .pdf; - is standard output."
+    return option(OUTPUT, text, "FILE", "--plot", callback=_destination, **_PATHS)
+
+
 # -- groups of options ---------------------------------------------------------------------------
 
 _image = grouped(IMAGES)

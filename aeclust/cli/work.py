@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from aeclust.cli import answers, options, setup, streams, values
@@ -144,6 +145,10 @@ def cluster(
     *,
     clustering: options.Clustering,
     known: options.Steering = None,
+    plot: Annotated[
+        Path | None,
+        options.picture("Draw how clusters merge as k falls, and what auto found for every k:"),
+    ] = None,
     output: options.Output = None,
     force: options.Force = False,
     seed: options.RunSeed = None,
@@ -155,18 +160,27 @@ def cluster(
     aeclust cluster -k auto --clusterer kmeans
     aeclust cluster --known known.csv
     """
+    if output == plot == streams.STREAM:
+        raise values.exclusive("`output` -, `plot` -")
     with (
         streams.writable(output, ".h5") as target,
+        streams.writable(plot, ".png") as picture,
         setup.surroundings(common, output=output) as context,
     ):
+        from aeclust.run import choice
         from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
+
+        choice.check_picture(context, picture)
 
         made = cluster_run(
             context, overrides=clustering.given(), known=known or (), seed=seed, force=force
         )
         file = setup.copy_to(context.folder.labels_file, target)
-        setup.reply(answers.clusters_answer(file, made), common.as_json, output, quiet=common.quiet)
+        seen = choice.look(context, made.artifact, plot=picture)
+        stream = plot if plot == streams.STREAM else output
+        answer = answers.clusters_answer(file, made, seen)
+        setup.reply(answer, common.as_json, stream, quiet=common.quiet)
         if not made.fresh:
             names = read_names(context.folder)
             if names is not None and names.stale(context.folder):

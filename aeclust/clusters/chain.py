@@ -12,9 +12,9 @@ from aeclust.clusters import Array, Callback, Floats, Ints
 from aeclust.clusters.clusterers import check_count, cluster, numbers_by_size
 from aeclust.clusters.consensus import Consensus, Member, agree, information, refine
 from aeclust.clusters.density import cluster_dense
+from aeclust.clusters.evidence import EstimatedK, estimate_k
 from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
-from aeclust.clusters.evidence import EstimatedK, estimate_k
 from aeclust.clusters.known import Known, check_classes, steered
 from aeclust.clusters.mixtures import settle, temper
 from aeclust.clusters.neighbours import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 
 import numpy as np
@@ -54,6 +54,19 @@ class EstimatedK:
     k: int
     tried: dict[int, Evidence]
 
+    def rows(self) -> list[dict[str, float]]:
+        """The same as plain numbers, rounded to what samples can tell."""
+        return [
+            {"k": k, **{name: round(value, 4) for name, value in asdict(each).items()}}
+            for k, each in self.tried.items()
+        ]
+
+
+def from_rows(rows: Iterable[Mapping[str, float]]) -> dict[int, Evidence]:
+    """The inverse of :meth:`EstimatedK.rows`; a number that is missing is 0."""
+    names = [each.name for each in fields(Evidence)]
+    return {int(row["k"]): Evidence(*(float(row.get(n, 0)) for n in names)) for row in rows}
+
 
 def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> EstimatedK:
     """The number of clusters with the highest score, the smallest of several.
@@ -97,12 +110,17 @@ def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> Estim
 
 @dataclass(frozen=True)
 class _Look:
-    """k clusters of one sample: three numbers, the last in nats, and the labels of common points."""
+    """k clusters of one sample: three numbers, the last in nats; and labels of common points."""
 
     silhouette: float
     half_agreement: float
     information: float
     labels: Ints
+
+    @property
+    def score(self) -> float:
+        stands, found, tells = self.silhouette, self.half_agreement, self.information
+        return max(0.0, stands) * max(0.0, found) * max(0.0, tells) ** 0.5
 
 
 def _looks(
@@ -139,15 +157,11 @@ def _evidence(looks: Sequence[_Look], k: int) -> Evidence:
     from sklearn.metrics import adjusted_rand_score
 
     agreements = [adjusted_rand_score(a.labels, b.labels) for a, b in combinations(looks, 2)]
-    scores = [
-        max(0.0, look.silhouette) * max(0.0, look.half_agreement) * max(0.0, look.information) ** 0.5
-        for look in looks
-    ]
     known = float(np.mean([look.information for look in looks])) / float(np.log(k))
     return Evidence(
         silhouette=float(np.mean([look.silhouette for look in looks])),
         half_agreement=float(np.mean([look.half_agreement for look in looks])),
         seed_agreement=float(np.mean(agreements)),
         information=min(1.0, max(0.0, known)),
-        score=float(np.mean(scores)),
+        score=float(np.mean([look.score for look in looks])),
     )

@@ -15,10 +15,11 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
+from aeclust.clusters.evidence import EstimatedK
 from aeclust.clusters.known import numbers_around, with_numbers
 from aeclust.clusters.numbers import in_use, outlier_count, renumbered
 from aeclust.clusters.scores import best_names
-from aeclust.errors import InputError, at
+from aeclust.errors import InputError, at, listed
 from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 from aeclust.run.context import Context
 from aeclust.run.edited import carry_edits, corrected
@@ -30,6 +31,8 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
 from aeclust.run.steering import Steering, carried, in_words, read_steering, steered_by, steering_of
+
+_NEARLY = 0.95  # of the highest score: a number of clusters that is nearly as likely
 
 
 def cluster(
@@ -315,6 +318,7 @@ def labels_of(
             "members": {member.name: member.agreement for member in result.members},
             "warnings": warnings,
             **({"substitutions": list(result.substitutions)} if result.substitutions else {}),
+            **_kept(result.estimate),
             **({} if steering is None else {"known": steering.details}),
         },
     )
@@ -341,6 +345,11 @@ def _arrays(result: Clustering, recipe: Recipe) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _kept(estimate: EstimatedK | None) -> dict[str, Any]:
+    """What labels keep of an estimate of the number of clusters."""
+    return {} if estimate is None else {"estimated": estimate.k, "tried": estimate.rows()}
+
+
 def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list[str]:
     """Lines for the user: the estimate, what stood in for something else, doubts."""
     lines = [*result.substitutions, *(f"warning: {doubt}" for doubt in warnings)]
@@ -349,12 +358,12 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
         return [f"found {result.k} clusters; {outside:,} of {n:,} images are in none", *lines]
     if result.estimate is None:
         return lines
-    k, other = result.estimate.k, "state another number with -k"
+    k, tried, other = result.estimate.k, result.estimate.tried, "state another number with -k"
     recipe, epoch = recipe_of(latents), latents.details["epoch"]
     learnt = recipe.k == k and epoch == recipe.epochs < recipe.total_epochs
-    if len(result.estimate.silhouettes) < 2:
+    if len(tried) < 2:
         estimate = f"{k} clusters, because the images are too few to estimate it; {other}"
-    elif k == max(result.estimate.silhouettes):
+    elif k == max(tried):
         estimate = (
             f"estimated {k} clusters, the most that were tried, so there may be more; {other}"
         )
@@ -363,5 +372,7 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
             f"estimated {k} clusters; the network has learnt {k} of its own, which -k {k} takes"
         )
     else:
-        estimate = f"estimated {k} clusters; {other}"
+        near = [j for j in tried if j != k and tried[j].score >= _NEARLY * tried[k].score > 0]
+        nearly = f", {listed(near)} nearly as likely" if near else ""
+        estimate = f"estimated {k} clusters{nearly}; {other}"
     return [estimate, *lines]

@@ -15,7 +15,7 @@ def test_clusters_of_one_point_merge_as_in_scipy() -> None:
     tree = merge_tree(points, labels)
     steps = linkage(points, "ward")
     groups = [(int(label),) for label in labels]
-    for merge, (a, b, height, size) in zip(tree.merges, steps, strict=True):
+    for merge, (a, b, _, size) in zip(tree.merges, steps, strict=True):
         pair = sorted([groups[int(a)], groups[int(b)]])
         assert [merge.left, merge.right] == pair
         groups.append(tuple(sorted(pair[0] + pair[1])))
