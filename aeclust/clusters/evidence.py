@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
+from math import sqrt
 
 import numpy as np
 
@@ -120,7 +121,7 @@ class _Look:
     @property
     def score(self) -> float:
         stands, found, tells = self.silhouette, self.half_agreement, self.information
-        return max(0.0, stands) * max(0.0, found) * max(0.0, tells) ** 0.5
+        return max(0.0, stands) * max(0.0, found) * sqrt(max(0.0, tells))
 
 
 def _looks(

@@ -46,7 +46,7 @@ class Tree:
 
     def groups(self, count: int) -> list[tuple[int, ...]]:
         """The clusters in so many groups, or in as many as there are, by their lowest number."""
-        merged = {(number,) for number in self.sizes}
+        merged: set[tuple[int, ...]] = {(number,) for number in self.sizes}
         for merge in self.merges[: max(0, len(self.sizes) - count)]:
             merged -= {merge.left, merge.right}
             merged.add(tuple(sorted(merge.left + merge.right)))

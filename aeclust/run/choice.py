@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.evidence import Evidence, from_rows
-from aeclust.clusters.numbers import OUTLIER
 from aeclust.clusters.tree import Tree, merge_tree
 from aeclust.run.clustered import Clustered, latents_of, of_run
 from aeclust.run.context import Context
@@ -27,7 +26,7 @@ from aeclust.show import style, thumbnails
 from aeclust.show.picks import Picks, pick
 from aeclust.show.report import Section
 
-_SIDE = 48  # pixels of an image in the report
+_SIDE, _DPI = 64, 130  # pixels of an image in the report, and of an inch: a page has little room
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def look(context: Context, labels: Artifact, *, plot: Path | None = None) -> Cho
         count=figures.MOST_IMAGES,
         seed=manifest.seed,
     )
-    leaves = _leaves(context, manifest, shown, picks, thumbnails.LARGEST_PICTURE)
+    leaves = _leaves(context, manifest, shown, picks, choice.tree, thumbnails.LARGEST_PICTURE)
     figure = figures.choice_figure(
         choice.tried,
         choice.chosen,
@@ -94,26 +93,29 @@ def look(context: Context, labels: Artifact, *, plot: Path | None = None) -> Cho
     return dataclasses.replace(choice, file=plot)
 
 
-def section(
+def sections(
     context: Context,
     manifest: Manifest,
     labels: Artifact,
     shown: Clustered,
     latents: NDArray[Any],
     picks: Sequence[Picks],
-) -> Section | None:
-    """The same as a part of the report; None where there is nothing to choose between."""
+) -> list[Section]:
+    """The same as a part of the report; none where there is nothing to choose between."""
     choice = _choice(labels, shown.prediction.labels, latents)
     if not choice.tried and len(choice.tree.merges) < 2:
-        return None
-    leaves = _leaves(context, manifest, shown, picks, _SIDE)
+        return []
+    leaves = _leaves(context, manifest, shown, picks, choice.tree, _SIDE)
     figure = figures.choice_figure(choice.tried, choice.chosen, choice.tree, leaves)
-    return Section(
-        title="How many clusters",
-        note=_note(choice),
-        figure=style.encoded(figure, "svg", transparent=True).decode(),
-        words=figures.words(choice.tried, choice.chosen, choice.tree),
-    )
+    return [
+        Section(
+            title="How many clusters",
+            note=_note(choice),
+            figure=style.encoded(figure, "svg", transparent=True, dpi=_DPI).decode(),
+            words=figures.words(choice.tried, choice.chosen, choice.tree),
+            photographs=any(leaf.images for leaf in leaves.values()),
+        )
+    ]
 
 
 def _choice(labels: Artifact, numbers: NDArray[np.int64], latents: NDArray[Any]) -> Choice:
@@ -122,17 +124,23 @@ def _choice(labels: Artifact, numbers: NDArray[np.int64], latents: NDArray[Any])
 
 
 def _leaves(
-    context: Context, manifest: Manifest, shown: Clustered, picks: Sequence[Picks], side: int
+    context: Context,
+    manifest: Manifest,
+    shown: Clustered,
+    picks: Sequence[Picks],
+    tree: Tree,
+    side: int,
 ) -> dict[int, figures.Leaf]:
-    """Of each cluster its title and some of its typical images."""
-    rows = {each.cluster: each.typical[: figures.MOST_IMAGES] for each in picks}
-    rows.pop(OUTLIER, None)
+    """Of the first cluster of each group that is drawn, its title and some typical images."""
+    groups = tree.groups(figures.MOST_LEAVES)
+    first, titles = {group[0] for group in groups}, shown.titles
+    each = figures.images_per_leaf(len(groups))
+    rows = {pick.cluster: pick.typical[:each] for pick in picks if pick.cluster in first}
     images: Iterator[NDArray[Any]] = iter(())
     if rows and (not manifest.vectors or manifest.pictures is not None):
         every = np.concatenate([*rows.values()])
         pictures = pictures_at(context, manifest, shown.prediction.present, every)
         images = iter(figures.shares_of([thumbnails.shrunk(each, side) for each in pictures]))
-    titles = shown.titles
     return {
         cluster: figures.Leaf(titles[cluster], [*itertools.islice(images, len(some))])
         for cluster, some in rows.items()

@@ -19,7 +19,7 @@ from aeclust.clusters.neighbours import neighbours
 from aeclust.images import Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
-from aeclust.run import embedding
+from aeclust.run import choice, embedding
 from aeclust.run.checkpoints import kept_by
 from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
@@ -136,6 +136,7 @@ def gather(context: Context) -> Report:
         curve=kept_curve(context, manifest),
         names=clustered.names,
         remarks=[*filter(None, [clustered.added])],
+        sections=choice.sections(context, manifest, labelled, clustered, latents, picked),
         digests={
             "data": manifest.data_digest,
             **({} if weights is None else {"weights": weights}),

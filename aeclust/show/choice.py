@@ -20,6 +20,7 @@ from aeclust.show.style import LINES, NORMAL, SMALL, TEXT, FloatArray
 
 MOST_LEAVES = 48
 MOST_IMAGES = 6  # of each cluster
+_MOST = 96  # of all
 # inches: width, of the tree, where names and images begin; height of a line, of its images, above
 _PAGE, _TREE, _NAMES, _IMAGES = 7.0, 2.9, 3.08, 4.5
 _LINE, _ROW, _HEAD, _PANELS = 0.17, 0.4, 0.36, 1.5
@@ -39,6 +40,11 @@ class Leaf:
 
     title: str
     images: Sequence[FloatArray]
+
+
+def images_per_leaf(leaves: int) -> int:
+    """How many images stand beside each leaf, so that there are not too many in all."""
+    return max(1, min(MOST_IMAGES, _MOST // max(1, leaves)))
 
 
 def choice_figure(

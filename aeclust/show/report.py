@@ -72,6 +72,8 @@ class Section:
         An SVG picture, as text, drawn for a light ground on none of its own.
     words : str
         What the figure shows, for those who do not see it; not empty where there is one.
+    photographs : bool
+        Whether there are images in the figure, which a dark page must not turn around.
     rows : sequence of (str, Shown)
         A caption, and the images that stand beside it.
     """
@@ -80,6 +82,7 @@ class Section:
     note: str
     figure: str | None = None
     words: str = ""
+    photographs: bool = False
     rows: Sequence[tuple[str, Shown]] = ()
 
 

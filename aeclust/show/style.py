@@ -76,12 +76,19 @@ def new_figure(
 
 
 def encoded(
-    figure: Figure, kind: Literal["png", "svg", "pdf"], *, transparent: bool = False
+    figure: Figure,
+    kind: Literal["png", "svg", "pdf"],
+    *,
+    transparent: bool = False,
+    dpi: int | Literal["figure"] = "figure",
 ) -> bytes:
-    """The figure as a file of this kind, equal bytes for equal figures."""
-    buffer = io.BytesIO()
+    """The figure as a file of this kind, equal bytes for equal figures.
+
+    `dpi` are pixels of an inch: of an SVG those of the images in it.
+    """
+    buffer, look = io.BytesIO(), {"metadata": _METADATA[kind], "transparent": transparent}
     with _settings():
-        figure.savefig(buffer, format=kind, metadata=_METADATA[kind], transparent=transparent)
+        figure.savefig(buffer, format=kind, dpi=dpi, **look)
     return buffer.getvalue()
 
 
