@@ -1,4 +1,4 @@
-"""The number of clusters of blobs, and indicators against values known beforehand."""
+"""Indicators against values known beforehand."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from support import far_groups
 
-from aeclust import seeds
-from aeclust.clusters import indicators as module
-from aeclust.clusters.indicators import (
-    Indicators,
-    estimate_k,
-    indicate,
-    rank_me,
-    shared_neighbours,
-)
+from aeclust.clusters.indicators import Indicators, indicate, rank_me, shared_neighbours
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)
@@ -37,98 +27,6 @@ def blobs(k: int, *, seed: int, n: int = 80, apart: float = 12.0) -> tuple[Array
 def turned(d: int, seed: int) -> Array:
     """A random rotation (d, d)."""
     return np.asarray(np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0])
-
-
-# -- the number of clusters --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("k", [2, 3, 5, 8])
-def test_blobs_are_counted(k: int, seed: int) -> None:
-    points, _ = blobs(k, seed=seed)
-    result = estimate_k(points, seed=seed, largest=10)
-    assert result.k == k
-    assert list(result.silhouettes) == list(range(2, 11))
-    assert result == estimate_k(points, seed=seed, largest=10)
-    assert result.silhouettes[k] == max(result.silhouettes.values())
-    assert all(-1 <= value <= 1 for value in result.silhouettes.values())
-
-
-def test_silhouettes_are_those_of_kmeans() -> None:
-    points, labels = blobs(3, seed=4)
-    result = estimate_k(points, seed=4, largest=3)
-    # k-means finds blobs whatever its seed
-    assert result.silhouettes[3] == pytest.approx(silhouette_score(points, labels))
-    numbers = [seeds.number(4, "estimate", row, 2) for row in range(5)]
-    models = [KMeans(2, n_init=3, random_state=number).fit(points) for number in numbers]
-    scores = [silhouette_score(points, model.labels_) for model in models]
-    assert result.silhouettes[2] == pytest.approx(np.mean(scores))
-
-
-def test_the_smallest_number_within_one_standard_error_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # five samples of the scores of 2, 3 and 4 clusters; 4 is best with 0.6 and a standard
-    # deviation of 0.1, so anything above 0.6 - 0.1 / sqrt(5) = 0.5553 will do
-    best = 0.6 + 0.1 * np.array([-1, -1, 0, 1, 1])
-    for three, wanted in ((0.556, 3), (0.555, 4)):
-        table = iter(np.stack([np.full(5, 0.5), np.full(5, three), best], 1).ravel())
-        monkeypatch.setattr("sklearn.metrics.silhouette_score", lambda *_, it=table: next(it))
-        result = estimate_k(np.arange(10.0)[:, np.newaxis], seed=0, largest=4)
-        assert result.k == wanted
-        assert result.silhouettes == pytest.approx({2: 0.5, 3: three, 4: 0.6})
-
-
-def test_the_default_looks_up_to_fifteen_clusters() -> None:
-    points, _ = blobs(2, seed=0, n=150)
-    result = estimate_k(points, seed=0)
-    assert result.k == 2
-    assert list(result.silhouettes) == list(range(2, 16))
-    # with ten points to a cluster at least
-    for n, most in ((149, 14), (30, 3), (10, 2)):
-        assert max(estimate_k(blobs(2, seed=0, n=n)[0], seed=0).silhouettes) == most
-
-
-@pytest.mark.parametrize(
-    "points",
-    [np.eye(2), np.ones((9, 3)), np.repeat(np.eye(2), 20, 0), np.ones((1, 4))],
-    ids=["two points", "all the same", "two kinds of duplicates", "one point"],
-)
-def test_where_there_is_no_choice_the_answer_is_two(points: Array) -> None:
-    result = estimate_k(points, seed=0)
-    assert (result.k, result.silhouettes) == (2, {})
-
-
-def test_no_more_clusters_are_tried_than_leave_a_point_over() -> None:
-    line = np.array([[0.0], [1.0], [10.0], [11.0], [11.0]])
-    result = estimate_k(line, seed=0, largest=9)
-    assert (list(result.silhouettes), result.k) == ([2, 3], 2)
-    # points that differ by rounding alone are not counted
-    assert estimate_k(np.array([[0.0], [1e-20], [2e-20], [1.0], [1.0]]), seed=0).k == 2
-    # samples of 2,000 hold about three of the five, so that not every number can be tried on them
-    points = np.zeros((3_000, 2))
-    points[:5] = [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
-    assert 2 <= estimate_k(points, seed=0).k <= 6
-
-
-def test_many_points_are_judged_by_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def score(points: Array, labels: Array) -> float:
-        seen.append(points)
-        return float(silhouette_score(points, labels))
-
-    monkeypatch.setattr(module, "_MOST", 40)
-    points, _ = blobs(3, seed=0, n=90)
-    with monkeypatch.context() as patch:
-        patch.setattr("sklearn.metrics.silhouette_score", score)
-        result = estimate_k(points, seed=0, largest=4)
-    assert result.k == 3
-    assert [sample.shape for sample in seen] == [(40, 3)] * 15
-    rows = {tuple(row) for row in points}
-    samples = [{tuple(row) for row in sample} for sample in seen[::3]]
-    assert all(len(sample) == 40 and sample <= rows for sample in samples)
-    assert len({frozenset(sample) for sample in samples}) == 5
 
 
 # -- effective rank ----------------------------------------------------------------------------
