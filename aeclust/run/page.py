@@ -25,7 +25,6 @@ from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
-from aeclust.run.edits import corrected_by
 from aeclust.run.figures import with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
@@ -33,7 +32,6 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.predict import Prediction
 from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
-from aeclust.run.steering import steered_by
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
 from aeclust.show.report import Editing, Reconstructed, Report, Shown
@@ -144,7 +142,6 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
-        remarks=[*filter(None, (steered_by(labelled), corrected_by(labelled)))],
     )
     return dataclasses.replace(made, editing=_editing(made.rows, latents, labelled))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import re
 from dataclasses import asdict
 from itertools import pairwise
@@ -192,6 +193,40 @@ def test_sections_of_others_have_a_figure_and_rows_of_images() -> None:
     assert (links["#section-0"], links["#section-1"]) == ("Duplicates", "Which k")
     (drawn,) = [a["src"] for a, _ in parsed.all("img") if a["alt"] == "a line that falls"]
     assert base64.b64decode(str(drawn).partition(",")[2]).decode() == picture
+
+
+def test_edits_are_told_of_by_exact_ids_rows_sizes_and_neighbours() -> None:
+    long = "x" * 250
+    made = make_report(30, 3, identify=lambda row: f"{long}{row:02}", names={2: "red barns"})
+    few = np.arange(20)  # the others are in the gallery alone
+    mapped = dataclasses.replace(
+        made.mapped, rows=few, ids=made.mapped.ids[:20], labels=made.mapped.labels[few],
+        confidence=made.mapped.confidence[few], pictures=made.mapped.pictures[:20],
+    )  # fmt: skip
+    made = dataclasses.replace(made, points=made.points[:20], mapped=mapped)
+    points = Parsed(page(made)).points
+    edit = points["edit"]
+    assert (len(points["ids"]), len(points["rest"]["ids"])) == (20, 10)
+    assert (edit["possible"], edit["whole"]) == (True, True)
+    assert sorted(edit["rows"][:20]) == few.tolist()
+    assert edit["rows"][20:] == list(range(20, 30))
+    exact = json.loads(edit["exact"])
+    assert exact == {str(i): f"{long}{row:02}" for i, row in enumerate(edit["rows"])}
+    labels = points["labels"] + points["rest"]["labels"]
+    assert edit["sizes"] == [[j, labels.count(j)] for j in range(3)]
+    assert edit["names"] == [[2, "red barns"]]
+    near = np.array(edit["rows"])[np.array(edit["near"]).reshape(30, edit["each"])]
+    assert near.tolist() == [[(row + j) % 30 for j in range(1, 7)] for row in edit["rows"]]
+    # other labels have other corrections, the same ones the same
+    key = Parsed(page(dataclasses.replace(made, names={}))).points["edit"]["key"]
+    assert key != edit["key"] == Parsed(page(made)).points["edit"]["key"]
+
+
+def test_ids_too_long_for_the_page_are_not_corrected_on_it() -> None:
+    long = "x" * 9_000
+    edit = Parsed(page(make_report(60, identify=lambda row: f"{long}{row}"))).points["edit"]
+    assert (edit["possible"], edit["exact"]) == (False, "{}")
+    assert Parsed(page(make_report(editing=None))).points["edit"] is None
 
 
 # -- what cannot happen on it ------------------------------------------------------------------

@@ -2,22 +2,21 @@
 function correct(data, look, map) {
   const edits = keepEdits(data), selection = makeSelection(look.editable);
   const viewer = makeViewer(data, look, edits);
-  const shown = [...data.ids, ...data.rest.ids];
-  const confidence = [...data.confidence, ...data.rest.confidence];
-  const total = [...edits.state.sizes.values()].reduce((a, b) => a + b, 0);
-  const original = new Map(data.edit.sizes), body = document.body;
-  let about = 0;  // the cluster that its dialog is about
+  const opener = makeClusterDialog(edits, fill, say, select);
+  const labels = makeLabels(data, look, edits, selection, opener);
+  const body = document.body;
 
   look.title = edits.title;
 
   function say(text) {
     find("told").textContent = text;
-    find("bar-told").textContent = text;
+    find("bar-told").textContent = find("viewer-told").textContent = text;  // what is behind a dialog is not read aloud
   }
 
-  function announce(text) {
-    find("told").textContent = text;
-    find("bar-told").textContent = "";
+  function select(images, of = "") {
+    if (of) selection.clear();  // all of something, and nothing else
+    selection.put(images);
+    find("told").textContent = `${edits.images(selection.size)}${of} selected.`;
   }
 
   const finish = (why, done) => {
@@ -84,70 +83,6 @@ function correct(data, look, map) {
     if ([...menu.options].some((option) => option.value === kept)) menu.value = kept;
   }
 
-  function showFigures() {
-    for (const figure of selection.figures) {
-      const i = selection.imageOf(figure), label = edits.state.labels[i];
-      const moved = label !== edits.base[i], made = `→ ${edits.title(label)}`;
-      figure.classList.toggle("moved", moved);
-      figure.querySelector(".now")?.remove();
-      if (moved) figure.append(element("span", { className: "now", textContent: made }));
-      const now = moved ? `, now ${edits.title(label)}` : "";
-      figure.setAttribute("aria-label", `${shown[i]}, confidence ${confidence[i].toFixed(2)}${now}`);
-    }
-  }
-
-  function opener(cluster) {
-    const button = element("button", { type: "button", className: "opens", textContent: "Correct…" });
-    button.addEventListener("click", () => openCluster(cluster));
-    return button;
-  }
-
-  function addRow(cluster) {
-    const row = element("tr", {}, element("th", { scope: "row" }), element("td"), element("td"), element("td"));
-    row.dataset.cluster = cluster;
-    const name = element("span");
-    name.dataset.title = cluster;
-    row.children[0].append(look.of(cluster).mark.cloneNode(true), name);
-    row.children[1].className = "count";
-    row.children[2].append(element("span", { className: "share" }));
-    find("table").tBodies[0].insertBefore(row, cluster < 0 ? find("table").querySelector("tbody tr:not([data-cluster])") : behind());
-    return row;
-  }
-
-  function prepareRow(row) {
-    const cluster = Number(row.dataset.cluster);
-    row.append(element("td", {}, ...(cluster >= 0 && look.editable ? [opener(cluster)] : [])));
-    return [cluster, row];
-  }
-
-  // Before the outliers and the small clusters, which stand at the end.
-  const behind = () => find("table").querySelector("tr[data-cluster='-1'], tbody tr:not([data-cluster])");
-
-  find("table").tHead.rows[0].append(element("td"));
-  const rows = new Map([...document.querySelectorAll("tr[data-cluster]")].map(prepareRow));
-
-  function showClusters() {
-    const { sizes, splits } = edits.state, largest = Math.max(...sizes.values());
-    for (const cluster of sizes.keys()) {
-      const known = rows.has(cluster) || (original.has(cluster) && cluster >= 0 && !look.has(cluster));
-      if (known) continue;  // the smallest have no row of their own
-      if (!look.has(cluster)) look.add(cluster);
-      rows.set(...prepareRow(addRow(cluster)));
-    }
-    for (const [cluster, row] of rows) {
-      const size = sizes.get(cluster) ?? 0, count = size.toLocaleString("en");
-      row.hidden = look.of(cluster).label.hidden = !size;
-      look.of(cluster).size.textContent = row.querySelector(".count").textContent = count;
-      row.querySelector(".share").textContent = `${((100 * size) / total).toFixed(1)}%`;
-      row.querySelector("rect")?.setAttribute("width", Math.min(100, (100 * size) / largest).toFixed(1));
-    }
-    for (const each of document.querySelectorAll("[data-title]")) {
-      const cluster = Number(each.dataset.title);
-      const gone = cluster >= 0 && !sizes.has(cluster), split = splits.has(cluster);
-      each.textContent = gone ? `cluster ${cluster}, now empty` : edits.title(cluster) + (split ? ", to be split" : "");
-    }
-  }
-
   function showList() {
     const lines = edits.state.lines.map((line) => element("li", { textContent: line }));
     find("changes").replaceChildren(...lines.reverse());
@@ -157,59 +92,14 @@ function correct(data, look, map) {
   }
 
   function show() {
-    showClusters();
+    labels.show();
     map.relabel(edits.state.labels);
-    showFigures();
     showList();
     const others = [["a new cluster", "new"], ["outliers", "-1"]];
     for (const menu of [find("to"), find("viewer-to")]) fill(menu, edits.clusters, others);
     viewer.refresh();
     showBar();
   }
-
-  // -- one cluster -------------------------------------------------------------------------------
-
-  function openCluster(cluster) {
-    about = cluster;
-    const size = edits.state.sizes.get(cluster) ?? 0;
-    find("cluster-title").textContent = edits.title(cluster);
-    find("cluster-size").textContent = edits.images(size);
-    find("new-name").value = edits.state.names.get(cluster) ?? "";
-    fill(find("other"), edits.clusters.filter((each) => each !== cluster));
-    find("parts").max = Math.min(20, Math.max(2, size));
-    find("cluster").showModal();
-  }
-
-  function inCluster(form, act) {
-    find(form).addEventListener("submit", (event) => {
-      event.preventDefault();
-      const title = edits.title(about), said = act(title);
-      if (said === undefined) return;
-      find("cluster").close();
-      say(said);
-    });
-  }
-
-  inCluster("rename", (title) => {
-    // what the run takes for a name: what can be seen, on one line
-    const name = find("new-name").value.replace(/[\p{C}\p{Z}]+/gu, " ").trim();
-    const done = name ? `${title} is called ${name}.` : `${title} has no name any more.`;
-    return edits.add({ edit: "name", cluster: about, name }) || done;
-  });
-  inCluster("merge", (title) => {
-    const other = Number(find("other").value), called = edits.title(other);
-    return edits.add({ edit: "merge", clusters: [about, other] }) || `${called} is merged into ${title}.`;
-  });
-  inCluster("split", (title) => {
-    const k = Number(find("parts").value);
-    return edits.add({ edit: "split", cluster: about, k }) || `${title} is to be split into ${k}.`;
-  });
-  find("take").addEventListener("click", () => {
-    const some = [...edits.state.labels.keys()].filter((i) => edits.state.labels[i] === about);
-    find("cluster").close();
-    selection.put(some);
-    announce(`${edits.images(some.length)} of ${edits.title(about)} selected.`);
-  });
 
   // -- who listens -------------------------------------------------------------------------------
 
@@ -267,8 +157,7 @@ function correct(data, look, map) {
     map.tell.pick = selection.toggle;
     map.tell.lasso = (images, more) => {
       if (!more && !body.classList.contains("selecting")) selection.clear();
-      selection.put(images);
-      announce(`${edits.images(selection.size)} selected.`);
+      select(images);
     };
     selection.tell.changed = () => {
       find("bar-told").textContent = "";
@@ -278,10 +167,6 @@ function correct(data, look, map) {
     };
     viewer.tell.changed = () => find("viewer-pick").setAttribute("aria-pressed", selection.has(viewer.image));
     edits.listen(show);
-    for (const section of document.querySelectorAll(".cluster[data-cluster]")) {
-      const cluster = Number(section.dataset.cluster);
-      if (cluster >= 0) section.querySelector("h3").append(opener(cluster));
-    }
     find("correct-hint").hidden = false;
     for (const each of document.querySelectorAll(".mode, .keys")) each.hidden = false;
   }

@@ -4,6 +4,8 @@
 {% include "edit.js" %}
 {% include "select.js" %}
 {% include "view.js" %}
+{% include "labels.js" %}
+{% include "cluster.js" %}
 {% include "correct.js" %}
 
 (() => {

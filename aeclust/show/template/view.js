@@ -13,7 +13,8 @@ function makeViewer(data, look, edits) {
       element("span", { className: "id", textContent: shown[i], title: shown[i] }),
       element("span", { className: "size", textContent: edits.title(edits.state.labels[i]) }));
     button.addEventListener("click", () => {
-      row = [];
+      // the way back is the way that one came
+      row = [...(row.includes(image) ? row.slice(0, row.indexOf(image) + 1) : [image]), i];
       show(i);
       find("viewer-close").focus();
     });
@@ -43,6 +44,7 @@ function makeViewer(data, look, edits) {
 
   function open(i, among = []) {
     row = among;
+    find("viewer-told").textContent = "";
     show(i);
     dialog.showModal();
   }
