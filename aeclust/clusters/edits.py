@@ -57,7 +57,6 @@ class Partition:
         joined = np.isin(self.labels, [first, *others])
         self.labels[joined] = first
         if self._shares is not None:
-            self._widen(max(first, *others))
             self._shares[:, first] += self._shares[:, others].sum(1)
             self._shares[:, others] = 0
             self.confidence[joined] = np.minimum(self._shares[joined, first], 1)
@@ -106,17 +105,13 @@ class Partition:
 
     def _begin(self, number: int) -> None:
         """Have a column for a number, in which there is nothing unless a cluster has it."""
-        if self._shares is not None and number != OUTLIER:
-            self._widen(number)
-            if number not in self.numbers:
-                self._shares[:, number] = 0
-
-    def _widen(self, number: int) -> None:
-        """Have a column for a number."""
-        assert self._shares is not None
+        if self._shares is None or number == OUTLIER:
+            return
         missing = number + 1 - self._shares.shape[1]
         if missing > 0:
             self._shares = np.pad(self._shares, ((0, 0), (0, missing)))
+        elif number not in self.numbers:
+            self._shares[:, number] = 0
 
 
 def parted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,12 @@ from aeclust.run.edits_file import read_edits, write_edits
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import match
 
+Kind = TypeVar("Kind", bound=Edit)
 _SUREST = 20  # images by which a cluster is known again
+
+
+def _no_latents() -> NDArray[Any]:
+    raise InputError("the latents are not at hand", expected="those of the labels")
 
 
 class Correction:
@@ -47,7 +52,7 @@ class Correction:
     """
 
     def __init__(
-        self, labels: Artifact, edits: Edits, latents: Callable[[], NDArray[Any]] | None = None
+        self, labels: Artifact, edits: Edits, latents: Callable[[], NDArray[Any]] = _no_latents
     ) -> None:
         arrays = labels.arrays
         self.found, self.stored, self._latents = labels, edits, latents
@@ -77,7 +82,7 @@ class Correction:
         details = {**self.found.details, "edits": count}
         return dataclasses.replace(self.found, arrays=arrays, details=details)
 
-    def apply(self, edit: Edit) -> Edit:
+    def apply(self, edit: Kind) -> Kind:
         """Apply one more edit, and give it as it is to be kept.
 
         Raises
@@ -87,7 +92,7 @@ class Correction:
         """
         apply: Any = {Merge: self._merge, Split: self._split, Move: self._move, Drop: self._drop}
         numbers = {**self.numbers}
-        done: Edit = apply[type(edit)](edit)
+        done: Kind = apply[type(edit)](edit)
         names = {numbers.get(number, number): name for number, name in edit.names.items()}
         done = dataclasses.replace(done, names=names)
         self.edits.append(done)
@@ -172,7 +177,6 @@ class Correction:
         if len(there) < 2:
             raise InputError("its parts are gone", expected="images of two of them")
         if (of_member == OUTLIER).any():
-            assert self._latents is not None
             order = np.array(there)
             places = np.full(len(members), OUTLIER)
             for place, number in enumerate(there):

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from aeclust.errors import InputError, at, did_you_mean, listed
 from aeclust.images.columns import as_texts, rows_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.edited import Correction, latents_of, surest
+from aeclust.run.edited import Correction, Kind, latents_of, surest
 from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Name, Split
 from aeclust.run.edits_file import read_edits, write_edits
 from aeclust.run.freshness import recipe_of
@@ -88,9 +87,9 @@ def split(context: Context, cluster: str, k: int = 2) -> Edited:
     """Split a cluster in k by what its latents say; the largest part keeps its number."""
     with editing(context) as session:
         number = session.cluster(cluster)
-        session.apply(Split(number, k))
+        made = session.apply(Split(number, k))
         sizes = session.answer().sizes
-        parts = [f"{n} ({sizes[n]:,} images)" for n in session.last(Split).parts]
+        parts = [f"{n} ({sizes[n]:,} images)" for n in made.parts]
         return session.save(f"split cluster {number} into {' and '.join(parts)}")
 
 
@@ -98,8 +97,7 @@ def move(context: Context, ids: Sequence[Id], to: str) -> Edited:
     """Put images into a cluster by its number or name, or into a new one."""
     with editing(context) as session:
         number = None if to == NEW and not session.named(NEW) else session.cluster(to, new=True)
-        session.apply(Move(session.known(ids), number, new=number is None))
-        made = session.last(Move)
+        made = session.apply(Move(session.known(ids), number, new=number is None))
         where = f"{'the new ' * made.new}cluster {made.to}"
         return session.save(f"moved {_images(len(made.ids))} to {where}")
 
@@ -107,8 +105,8 @@ def move(context: Context, ids: Sequence[Id], to: str) -> Edited:
 def drop(context: Context, ids: Sequence[Id]) -> Edited:
     """Take images out of all clusters."""
     with editing(context) as session:
-        session.apply(Drop(session.known(ids)))
-        return session.save(f"dropped {_images(len(session.last(Drop).ids))} from all clusters")
+        made = session.apply(Drop(session.known(ids)))
+        return session.save(f"dropped {_images(len(made.ids))} from all clusters")
 
 
 def undo(context: Context, *, every: bool = False) -> Edited:
@@ -178,8 +176,13 @@ class Session:
         made.rebase()
         return made
 
-    def apply(self, edit: Edit, reserved: Iterable[int] = ()) -> None:
+    def apply(self, edit: Kind, reserved: Iterable[int] = ()) -> Kind:
         """Apply one more edit; new clusters of a split have none of the `reserved` numbers.
+
+        Returns
+        -------
+        Edit
+            As it is kept.
 
         Raises
         ------
@@ -190,9 +193,9 @@ class Session:
         if isinstance(edit, Name):
             names |= {self.now.now(edit.cluster): edit.name}
             self.names = {number: name for number, name in names.items() if name}
-            return
+            return edit
         if isinstance(edit, Split) and not edit.parts:
-            edit = self._parted(edit, reserved)
+            edit = dataclasses.replace(edit, parts=self._parts(edit, reserved))
         done = self.now.apply(edit)
         if isinstance(done, Merge):
             first, *others = done.clusters
@@ -201,10 +204,12 @@ class Session:
         after = {number: name for number, name in names.items() if name and number in used}
         changed = {j: self.names.get(j, "") for j in sorted({*self.names, *after})}
         changed = {j: name for j, name in changed.items() if after.get(j, "") != name}
-        self.now.edits[-1], self.names = dataclasses.replace(done, names=changed), after
+        done = dataclasses.replace(done, names=changed)
+        self.now.edits[-1], self.names = done, after
+        return done
 
-    def _parted(self, edit: Split, reserved: Iterable[int]) -> Split:
-        """A split with the parts that k-means finds in what its cluster is now."""
+    def _parts(self, edit: Split, reserved: Iterable[int]) -> dict[int, Ids]:
+        """The parts that k-means finds in what a cluster is now, by their numbers."""
         partition, number = self.now.partition, self.now.now(edit.cluster)
         rows = np.flatnonzero(partition.labels == number)
         latents, recipe = latents_of(self.folder, self.found)(), recipe_of(self.found)
@@ -215,14 +220,7 @@ class Session:
         while len(numbers) < edit.k:
             numbers.append(partition.free(taken=[*numbers, *reserved]))
         of_part = [rows[parts == part].tolist() for part in range(edit.k)]
-        ids = {j: tuple(self.now.ids[row] for row in of_part[i]) for i, j in enumerate(numbers)}
-        return dataclasses.replace(edit, parts=ids)
-
-    def last(self, kind: type[Edit]) -> Any:
-        """The edit that was applied last, which is of this kind."""
-        edit = self.now.edits[-1]
-        assert isinstance(edit, kind)
-        return edit
+        return {j: tuple(self.now.ids[row] for row in of_part[i]) for i, j in enumerate(numbers)}
 
     def restore_names(self, edit: Edit) -> None:
         """Names as they were before an edit, but for those that were changed since."""

@@ -64,12 +64,12 @@ def _apply_edits(session: Session, given: Edits) -> Edited:
             if now is None:
                 skipped += 1
                 continue
-            session.apply(now, reserved)
+            made = session.apply(now, reserved)
         except InputError as error:
             error.what = f"edit {place} ({each}): {error.what}"
             raise
-        if isinstance(each, Split):
-            split_off |= {*session.last(Split).parts} - {each.cluster}
+        if isinstance(made, Split):
+            split_off |= {*made.parts} - {made.cluster}
     done = f"applied {_count(len(fresh) - skipped)}"
     if len(fresh) < len(edits):
         done += f" ({_count(len(edits) - len(fresh))} before them were in force already)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from support import far_groups
 
@@ -14,7 +16,7 @@ SHARES = np.array(
 )
 
 
-def check_shares(part: Partition, expected: list[list[float]]) -> None:
+def check_shares(part: Partition, expected: Sequence[Sequence[float]]) -> None:
     shares = part.shares()
     assert shares is not None
     np.testing.assert_allclose(shares, np.array(expected), rtol=1e-6)
@@ -42,9 +44,8 @@ def test_what_a_person_says_of_an_image_is_sure() -> None:
     assert part.labels.tolist() == [4, 0, 1, -1]
     assert part.confidence.tolist() == [1, 0.75, 0.5, 1]
     # cluster 2 is empty, so that its share of the third image goes to the other two
-    third = [0.25 / 0.75, 0.5 / 0.75, 0, 0, 0]
-    shares = [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0.0] * 5]
-    check_shares(part, shares)
+    third = [1 / 3, 2 / 3, 0, 0, 0]
+    check_shares(part, [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0] * 5])
 
 
 def test_a_new_cluster_inherits_nothing_of_an_emptied_one() -> None:
@@ -61,8 +62,7 @@ def test_a_split_divides_the_shares_of_others_by_size() -> None:
     assert part.labels.tolist() == [0, 2, 0, 1]
     assert part.confidence.tolist() == [0.5] * 4
     thirds = [1 / 3, 0.5, 1 / 6]
-    shares = [[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0.5, 0], thirds]
-    check_shares(part, shares)
+    check_shares(part, [[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0.5, 0], thirds])
 
 
 def test_labels_without_shares_and_what_was_given_stay_as_they_are() -> None:
