@@ -77,7 +77,7 @@ class AutoencoderClusterer(
     Parameters
     ----------
     n_clusters : int or "auto"
-        ``auto`` estimates it from the latents.
+        ``auto`` estimates it from the latents; clusterer ``hdbscan`` finds its own, whatever this is.
     recipe : str
         ``hybrid``, ``baseline``, ``vae``, ``deep``, ``pretrained`` or ``features``, see
         :mod:`aeclust.recipe`.
