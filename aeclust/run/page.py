@@ -25,6 +25,7 @@ from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
+from aeclust.run.edits_file import read_edits
 from aeclust.run.figures import with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
@@ -143,15 +144,18 @@ def gather(context: Context) -> Report:
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
     )
-    return dataclasses.replace(made, editing=_editing(made.rows, latents, labelled))
+    return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
 
 
-def _editing(rows: NDArray[np.int64], latents: NDArray[Any], labelled: Artifact) -> Editing:
-    """What people correct the page's images with: digest, nearest neighbours."""
+def _editing(
+    context: Context, rows: NDArray[np.int64], latents: NDArray[Any], labelled: Artifact
+) -> Editing:
+    """What people correct the page's images with: digest, nearest neighbours, edits so far."""
     near = np.empty((len(rows), 0), np.int64)
     if len(rows) > 1:
         near = neighbours(np.asarray(latents[rows]), count=pages.NEIGHBOURS)
-    return Editing(labelled.digest, rows[near])
+    stored = read_edits(context.folder)
+    return Editing(labelled.digest, rows[near], after=0 if stored is None else len(stored.edits))
 
 
 def _shown(

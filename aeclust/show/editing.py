@@ -121,6 +121,7 @@ def _edit(
     return {
         "possible": len(exact) <= _EXACT_IDS,
         "labels": editing.labels,
+        "after": editing.after,
         # other labels, or other edits in force, have other corrections
         "key": hashlib.sha256(state.encode()).hexdigest()[:16],
         "exact": exact if len(exact) <= _EXACT_IDS else "{}",

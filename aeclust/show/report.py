@@ -96,12 +96,15 @@ class Editing:
         SHA-256 of the labels that the edits are made on.
     neighbours : ndarray of shape (m, j)
         int64; of each of the :attr:`Report.rows` the rows among them whose latents are nearest.
+    after : int
+        How many edits the run has, upon which those of the page come.
     command : str
         What applies the edits that the page has written.
     """
 
     labels: str
     neighbours: NDArray[np.int64]
+    after: int = 0
     command: str = "aeclust edit apply edits.json"
 
 

@@ -121,7 +121,7 @@ def test_thirty_corrections_come_to_the_csv(
             assert page.told(kind) == []
 
     labels = json.loads(cli("info", "aeclust-run/labels.h5", "--json").out)
-    assert json.loads(edits).keys() == {"format", "labels", "edits"}
+    assert json.loads(edits).keys() == {"format", "labels", "after", "edits"}
     assert (json.loads(edits)["format"], json.loads(edits)["labels"]) == (1, labels["digest"])
     Path("edits.json").write_text(edits, encoding="utf-8")
     assert cli("edit", "apply", "edits.json").code == 0

@@ -151,7 +151,7 @@ function keepEdits(data) {
 
   function file() {
     const lines = done.map((each) => JSON.stringify(each)).join(",\n");
-    return `{"format": 1, "labels": ${JSON.stringify(edit.labels)}, "edits": [\n${lines}\n]}\n`;
+    return `{"format": 1, "labels": ${JSON.stringify(edit.labels)}, "after": ${edit.after}, "edits": [\n${lines}\n]}\n`;
   }
 
   // All images in the order of the data; of a page that does not hold all those that changed.
