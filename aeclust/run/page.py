@@ -134,6 +134,7 @@ def gather(context: Context) -> Report:
         losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
+        remarks=[*filter(None, [clustered.added])],
         sections=choice.sections(context, manifest, labelled, clustered, latents, picked),
         digests={
             "data": manifest.data_digest,
