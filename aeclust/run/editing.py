@@ -210,13 +210,13 @@ class Session:
 
     def _parts(self, edit: Split, reserved: Iterable[int]) -> dict[int, Ids]:
         """The parts that k-means finds in what a cluster is now, by their numbers."""
-        partition, number = self.now.partition, self.now.now(edit.cluster)
-        rows = np.flatnonzero(partition.labels == number)
+        partition = self.now.partition
+        rows = np.flatnonzero(partition.labels == self.now.now(edit.cluster))
         latents, recipe = latents_of(self.folder, self.found)(), recipe_of(self.found)
         points, seed = self.found.arrays.get("embedding"), self.found.seed
-        with at(f"cluster {number}"):
+        with at(f"cluster {edit.cluster}"):
             parts = parted(latents, rows, edit.k, recipe, points=points, seed=seed)
-        numbers = [number]
+        numbers = [edit.cluster]
         while len(numbers) < edit.k:
             numbers.append(partition.free(taken=[*numbers, *reserved]))
         of_part = [rows[parts == part].tolist() for part in range(edit.k)]

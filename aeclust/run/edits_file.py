@@ -81,7 +81,11 @@ def read_edits(folder: RunFolder) -> Edits | None:
         return None
     data, _ = disk.read_whole(folder.edits_file, MAX_BYTES)
     with at(folder.edits_file):
-        found = parse_edits(data)
+        try:
+            found = parse_edits(data)
+        except InputError as error:
+            error.mend = "restore a copy, or delete it and correct the clusters again"
+            raise
         whole = all(each.parts for each in found.edits if isinstance(each, Split))
         if not found.clusters or not whole or any(isinstance(each, Name) for each in found.edits):
             raise InputError(

@@ -383,6 +383,13 @@ def test_a_page_is_applied_once_and_goes_on(cli: Cli, run: RunFolder) -> None:
     assert [each["edit"] for each in more["edits"]][1:] == [
         "merge 1 2", "move 0 --to 2 (new)", "drop 1 0",
     ]  # fmt: skip
+    # numbers that a page gives to new clusters are its own
+    other = [{"edit": "move", "ids": [3, 4, 6, 7], "to": 5, "new": True},
+             {"edit": "split", "cluster": 5, "k": 2}]  # fmt: skip
+    last = done(cli, "apply", page(run, *other))["edits"][-2:]
+    assert [each["edit"] for each in last] == ["move 3 4 6 and 1 more --to 2 (new)", "split 2 -k 2"]
+    for _ in other:
+        done(cli, "undo")
     # and a page that was written since may ask for the same again
     page_since = json.loads(page(run, edits[0]).read_text()) | {"after": 4}
     Path("page.json").write_text(json.dumps(page_since))
@@ -448,6 +455,10 @@ def test_what_people_say_is_never_guessed(cli: Cli, run: RunFolder) -> None:
     np.save("v.npy", np.concatenate([VECTORS[1:], VECTORS[:1] + 1]))
     result = cli("edit", "drop", 39)
     check_error(result.error, what="'39' is new since the clusters were made")
+    run.edits_file.write_text("{")
+    mend = "restore a copy, or delete it and correct the clusters again"
+    check_error(cli("predict").error, mend=mend)
+    assert len(json.loads(cli("info", "--json").out)["damaged"]) == 1
     run.edits_file.write_text(json.dumps({**PAGE, "edits": []}))
     what = "is not as aeclust edit writes it: it lacks what belongs to the labels"
     check_error(cli("predict").error, what=what, where=str(run.edits_file.relative_to(Path.cwd())))
