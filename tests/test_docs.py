@@ -115,7 +115,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         have_few(patch, 60, 24)
         save_photos(Path("photos"), 30, seed=1)
-        np.save("clip.npy", far_groups([20, 10], seed=5)[0])
+        np.save("clip.npy", far_groups([20, 11], seed=5)[0])  # and that of an odd name
         np.save("new-images.npy", demo.load("scenes-val").pixels)
         Path("known.csv").write_text("id,label\n0,a\n1,b\n2,b\n")
         for line in ("train --epochs 6", "cluster", "name 0=landscape 1=other"):

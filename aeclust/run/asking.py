@@ -15,6 +15,7 @@ from aeclust import disk
 from aeclust.artifact import Artifact
 from aeclust.clusters.ask import worth_asking
 from aeclust.clusters.neighbours import votes_of_others
+from aeclust.clusters.numbers import OUTLIER
 from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
 from aeclust.run.clusters import cluster_count, current_labels
@@ -205,7 +206,7 @@ def _draw(
         context.log(f"the sheet shows the first {MOST_ON_SHEET:,} of {len(rows):,} images")
     names = columns.get("cluster_name", [""] * len(columns["id"]))
     captions = [
-        (str(name), f"{called or f'cluster {cluster}'}, {sure}")
+        (str(name), f"{called or _title(cluster)}, {sure}")
         for name, cluster, called, sure in zip(
             columns["id"], columns["cluster"], names, columns["confidence"], strict=True
         )
@@ -215,6 +216,10 @@ def _draw(
     figure = sheet_figure(pictures, captions, title=f"{len(rows):,} images to label", note=note)
     save(sheet, figure)
     return sheet
+
+
+def _title(cluster: int) -> str:
+    return "no cluster" if cluster == OUTLIER else f"cluster {cluster}"
 
 
 def _check_sheet(sheet: Path) -> None:
