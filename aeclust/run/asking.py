@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from aeclust import disk
 from aeclust.artifact import Artifact
-from aeclust.clusters.ask import worth_asking
-from aeclust.clusters.neighbours import votes_of_others
 from aeclust.clusters.numbers import OUTLIER
 from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
-from aeclust.run.clusters import cluster_count, current_labels
+from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.edited import correction
 from aeclust.run.edits import Drop, Move
@@ -30,7 +28,7 @@ from aeclust.run.page import cluster_flags
 from aeclust.run.pictures import pictures_of
 from aeclust.run.predict import label_present, latents_behind
 from aeclust.run.present import Present
-from aeclust.run.steering import Steering, steering_of
+from aeclust.run.steering import Steering, steering_of, telling
 from aeclust.show.sheet import MOST_ON_SHEET, sheet_figure
 
 _HEAD = 100  # bytes of a PNG in which it says whose it is
@@ -112,7 +110,8 @@ def ask(
         what = f"all {len(ours):,} images are known or corrected by hand"
         raise InputError(what, where=str(context.folder.path), expected="images to ask for")
     seed = manifest.seed if seed is None else seed
-    asked = _worth_asking(context, labels, count=count, seed=seed, known=barred)
+    latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
+    asked = telling(labels, latents, count=count, seed=seed, known=barred)
     place = np.full(len(barred), -1)
     place[present.rows[ours]] = ours
     number_of = dict(steering.labels)
@@ -145,21 +144,6 @@ def _corrected(context: Context, labels: Artifact) -> list[int]:
     moved = [each for each in found.edits if isinstance(each, Move | Drop)] if found else []
     ids = {name for each in moved if not each.off for name in each.ids}
     return [row for name, row in found.row_of.items() if name in ids] if found else []
-
-
-def _worth_asking(
-    context: Context, labels: Artifact, *, count: int, seed: int, known: NDArray[np.bool_]
-) -> list[int]:
-    """Rows of the run's images that are asked for."""
-    arrays = labels.arrays
-    latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
-    shares = arrays.get("shares")
-    if shares is None:
-        shares = votes_of_others(  # those for no cluster first
-            latents, arrays["labels"] + 1, arrays["references"], cluster_count(labels) + 1
-        )[:, 1:]
-    rows = worth_asking(latents, arrays["labels"], shares, count=count, seed=seed, known=known)
-    return [*map(int, rows)]
 
 
 def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path) -> str:

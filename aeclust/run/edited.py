@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters.edits import Partition, completed
+from aeclust.clusters.edits import Partition, completed, parted
 from aeclust.clusters.numbers import OUTLIER, in_use
-from aeclust.errors import InputError, listed
+from aeclust.errors import InputError, at, listed
 from aeclust.run.context import Context
 from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Split
 from aeclust.run.edits_file import read_edits, write_edits
 from aeclust.run.folder import RunFolder
+from aeclust.run.freshness import recipe_of
 from aeclust.run.images import match
 
 Kind = TypeVar("Kind", bound=Edit)
@@ -207,6 +208,23 @@ class Correction:
             if count > wanted.get(now, (0, 0))[0]:
                 wanted[now] = (count, number)
         return {number: now for now, (_, number) in wanted.items()}
+
+
+def with_parts(
+    now: Correction, edit: Split, latents: NDArray[Any], reserved: Iterable[int] = ()
+) -> Split:
+    """A split with the parts that k-means finds in what its cluster is now."""
+    partition, arrays = now.partition, now.found.arrays
+    rows = np.flatnonzero(partition.labels == now.now(edit.cluster))
+    points, recipe = arrays.get("embedding"), recipe_of(now.found)
+    with at(f"cluster {edit.cluster}"):
+        parts = parted(latents, rows, edit.k, recipe, points=points, seed=now.found.seed)
+    numbers = [edit.cluster]
+    while len(numbers) < edit.k:
+        numbers.append(partition.free(taken=[*numbers, *reserved]))
+    of_part = [rows[parts == part].tolist() for part in range(edit.k)]
+    ids = {j: tuple(now.ids[row] for row in of_part[i]) for i, j in enumerate(numbers)}
+    return dataclasses.replace(edit, parts=ids)
 
 
 def surest(labels: Artifact) -> dict[int, Ids]:

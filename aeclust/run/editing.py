@@ -10,16 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.clusters.edits import parted
 from aeclust.clusters.numbers import OUTLIER, outlier_count
-from aeclust.errors import InputError, at, did_you_mean, listed
+from aeclust.errors import InputError, did_you_mean, listed
 from aeclust.images.columns import as_texts, rows_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.edited import Correction, Kind, latents_of, surest
+from aeclust.run.edited import Correction, Kind, latents_of, surest, with_parts
 from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Name, Split
 from aeclust.run.edits_file import read_edits, write_edits
-from aeclust.run.freshness import recipe_of
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
 
@@ -195,7 +193,9 @@ class Session:
             self.names = {number: name for number, name in names.items() if name}
             return edit
         if isinstance(edit, Split) and not edit.parts:
-            edit = dataclasses.replace(edit, parts=self._parts(edit, reserved))
+            latents = latents_of(self.folder, self.found)()
+            parts = with_parts(self.now, edit, latents, reserved).parts
+            edit = dataclasses.replace(edit, parts=parts)
         done = self.now.apply(edit)
         if isinstance(done, Merge):
             first, *others = done.clusters
@@ -207,20 +207,6 @@ class Session:
         done = dataclasses.replace(done, names=changed)
         self.now.edits[-1], self.names = done, after
         return done
-
-    def _parts(self, edit: Split, reserved: Iterable[int]) -> dict[int, Ids]:
-        """The parts that k-means finds in what a cluster is now, by their numbers."""
-        partition = self.now.partition
-        rows = np.flatnonzero(partition.labels == self.now.now(edit.cluster))
-        latents, recipe = latents_of(self.folder, self.found)(), recipe_of(self.found)
-        points, seed = self.found.arrays.get("embedding"), self.found.seed
-        with at(f"cluster {edit.cluster}"):
-            parts = parted(latents, rows, edit.k, recipe, points=points, seed=seed)
-        numbers = [edit.cluster]
-        while len(numbers) < edit.k:
-            numbers.append(partition.free(taken=[*numbers, *reserved]))
-        of_part = [rows[parts == part].tolist() for part in range(edit.k)]
-        return {j: tuple(self.now.ids[row] for row in of_part[i]) for i, j in enumerate(numbers)}
 
     def restore_names(self, edit: Edit) -> None:
         """Names as they were before an edit, but for those that were changed since."""

@@ -38,6 +38,7 @@ from aeclust.run.freshness import Request, last_request, stale_labels
 from aeclust.run.latents import describe, describe_vectors, load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.progress import Lines
+from aeclust.run.steering import Steering
 from aeclust.run.weights import check_room, write_weights
 
 FEATURES = "features"  # the recipe that takes vectors as they are
@@ -70,12 +71,13 @@ def fit(
     device: torch.device,
     *,
     sight: Sight | None = None,
+    steering: Steering | None = None,
     write: Callable[[str], None] | None = None,
 ) -> Model:
     """Train, embed and cluster as the commands do, without a file; vectors are only clustered.
 
-    `sight` is the frozen encoder, if the recipe has one; `write` takes the lines that say how far
-    it has come.
+    `sight` is the frozen encoder, if the recipe has one; `steering` what is known of the images;
+    `write` takes the lines that say how far it has come.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def fit(
         latents = dataclasses.replace(latents, arrays={**latents.arrays, **whole})
         labels = labels_of(
             latents,
-            Request(recipe=recipe, seed=manifest.seed),
+            Request(recipe=recipe, seed=manifest.seed, steering=steering),
             log=lines.log,
             progress=lambda step: lines.progress(f"clustering: {step}", 0, 0),
         )

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
+from aeclust.clusters import Callback
+from aeclust.clusters.ask import worth_asking
 from aeclust.clusters.known import Known, check_classes
-from aeclust.errors import at
+from aeclust.clusters.neighbours import votes_of_others
+from aeclust.errors import InputError, at
 from aeclust.images.columns import is_whole
 from aeclust.images.known import Given, read_known
 from aeclust.recipe import AUTO_K
 from aeclust.run.images import match
 from aeclust.run.names import check_name
+from aeclust.run.present import present_images
 
 if TYPE_CHECKING:
     from aeclust.run.context import Context
@@ -116,9 +120,6 @@ def read_steering(
         As for :func:`~aeclust.images.known.read_known`; if it contradicts itself, says more kinds
         of labels than `k`, or speaks of images that the run has not taken in.
     """
-    from aeclust.errors import InputError
-    from aeclust.run.present import present_images
-
     present = present_images(context, manifest)
     with at(", ".join(locations)):
         given = read_known(locations, present.ids, gone=present.gone)
@@ -133,25 +134,44 @@ def read_steering(
                 expected="known labels of the run's images",
                 mend=f"take it in first with {context.folder.command('update')}",
             )
-        steering = _numbered(context, given, rows, manifest.data_digest, k)
         ids = np.full(manifest.shape[0], None, object)
         ids[rows[rows >= 0]] = present.ids[rows >= 0]
-        steering.known(len(ids))[0].check(ids)
-    return steering
+        return numbered(given, rows, ids, manifest.data_digest, k, log=context.log)
 
 
 def _places(given: Given) -> set[int]:
     return {*given.labels, *(row for pair in given.pairs for row in pair)}
 
 
-def _numbered(
-    context: Context, given: Given, rows: NDArray[np.int64], data: str, k: int
+def numbered(
+    given: Given,
+    rows: NDArray[np.int64],
+    ids: NDArray[Any],
+    data: str,
+    k: int,
+    *,
+    log: Callback = lambda line: None,
 ) -> Steering:
-    """What was given of images, with the numbers of clusters for its labels."""
+    """What was given of images, with the numbers of clusters for its labels.
+
+    Parameters
+    ----------
+    given : Given
+    rows : ndarray of shape (m,)
+        The row of each of the images that it speaks of.
+    ids : ndarray of shape (n,)
+        By row, for errors.
+    data : str
+        SHA-256 of the images.
+    k : int
+    log : callable
+        Takes one line for the user.
+    """
     words = [*dict.fromkeys(given.labels.values())]
-    check_classes(len(words), k)
     whole = bool(words) and all(map(is_whole, words))
-    most = len({int(word) for word in words}) if k == AUTO_K and whole else k
+    kinds = len({int(word) for word in words} if whole else words)
+    check_classes(kinds, k)
+    most = kinds if k == AUTO_K else k
     if whole and all(0 <= int(word) < most for word in words):
         number, names = {word: int(word) for word in words}, {}
     else:
@@ -160,16 +180,35 @@ def _numbered(
         number = {word: i for i, word in enumerate(words)}
         names = dict(enumerate(words))
         if whole:
-            context.log(
-                f"known labels are taken for names, because not all are numbers of {most} clusters"
-            )
+            log(f"known labels are taken for names, as not all are numbers of {most} clusters")
     pairs = ((*sorted((int(rows[a]), int(rows[b]))), int(s)) for (a, b), s in given.pairs.items())
-    return Steering(
+    steering = Steering(
         data=data,
         labels=tuple(sorted((int(rows[i]), number[word]) for i, word in given.labels.items())),
         pairs=tuple(sorted((a, b, same) for a, b, same in pairs)),
         names=tuple(names.items()),
     )
+    steering.known(len(ids))[0].check(ids)
+    return steering
+
+
+# -- what to know next ---------------------------------------------------------------------------
+
+
+def telling(
+    labels: Artifact, latents: NDArray[Any], *, count: int, seed: int, known: NDArray[np.bool_]
+) -> list[int]:
+    """Rows of the images whose labels would tell most, by :func:`worth_asking`.
+
+    `latents` (n, d) are those that the labels are of, and `known` (n,) whom nobody asks for.
+    """
+    arrays = labels.arrays
+    clusters, shares = arrays["labels"], arrays.get("shares")
+    if shares is None:  # the votes for no cluster come first
+        k = int(clusters.max()) + 2
+        shares = votes_of_others(latents, clusters + 1, arrays["references"], k)[:, 1:]
+    rows = worth_asking(latents, clusters, shares, count=count, seed=seed, known=known)
+    return [*map(int, rows)]
 
 
 # -- from one state of the images to the next ----------------------------------------------------

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -26,7 +24,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aeclust.clusters.indicators import shared_neighbours
 from aeclust.clusters.neighbours import references
 from aeclust.clusters.numbers import in_use
-from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
+from aeclust.errors import InputError, at
+from aeclust.estimator.arguments import argument_errors, steering_in
+from aeclust.estimator.corrections import Corrections
 from aeclust.images import Images, Source, bounds, check_enough, from_array, from_features
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe
@@ -37,30 +37,10 @@ from aeclust.run.predict import label_by_neighbours
 
 _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
-_RANGE = re.compile(r"`range`[ =]([^ :]+):([^ :,;]+)")  # as the command line takes it
-
-
-@contextmanager
-def _argument_errors() -> Iterator[None]:
-    """Errors of the stages as those of arguments, with settings by their names in this class."""
-    try:
-        yield
-    except DivergedError as error:
-        mend, _, _ = error.mend.partition(";")  # there are no earlier checkpoints
-        raise DivergedError(error.what, mend=_in_python(mend)) from error
-    except InputError as error:
-        where, expected, mend = map(_in_python, (error.where, error.expected, error.mend))
-        raise ArgumentError(error.what, where=where, expected=expected, mend=mend) from error
-
-
-def _in_python(text: str) -> str:
-    if "`layout`" in text:
-        return "reshape it to (n, h, w, c)"
-    text = _RANGE.sub(r"`range` (\1, \2)", text)
-    return name_settings(text, lambda s: {"k": "n_clusters", "range": "value_range"}.get(s, s))
 
 
 class AutoencoderClusterer(
+    Corrections,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     ClusterMixin,  # type: ignore[misc]
@@ -77,7 +57,7 @@ class AutoencoderClusterer(
     Parameters
     ----------
     n_clusters : int or "auto"
-        ``auto`` estimates it from the latents; clusterer ``hdbscan`` finds its own, whatever this is.
+        ``auto`` estimates it from the latents; clusterer ``hdbscan`` finds its own in any case.
     recipe : str
         ``hybrid``, ``baseline``, ``vae``, ``deep``, ``pretrained`` or ``features``, see
         :mod:`aeclust.recipe`.
@@ -107,6 +87,9 @@ class AutoencoderClusterer(
     confidence_ : ndarray of shape (n,)
         float32 in [0, 1], see :class:`aeclust.clusters.chain.Clustering`.
     n_clusters_ : int
+        Clusters that have an image.
+    names_ : dict of int to str
+        What known labels call clusters.
     agreement_ : float or None
         Of the consensus' members with it, in [0, 1].
     view_agreement_ : float or None
@@ -163,15 +146,22 @@ class AutoencoderClusterer(
         self.verbose = verbose
         self.device = device
 
-    @_argument_errors()
-    def fit(self, X: NDArray[Any], y: object = None) -> Self:
+    @argument_errors()
+    def fit(self, X: NDArray[Any], y: object = None, known: object = None) -> Self:
         """Train on images, embed and cluster them.
 
         Parameters
         ----------
         X : ndarray
             At least two images, and one for each cluster.
-        y : ignored
+        y : array-like of shape (n,), optional
+            Labels of some images, -1 for the others, which steer the clusters. Without any -1 it
+            is ignored, because searches and pipelines hand true labels over for scores.
+        known : mapping, array-like of shape (n,), path or list of Path, optional
+            The same as a mapping from rows to labels, which may be any text, and from pairs of
+            rows to ``"same"`` or ``"different"``: ``{0: "cat", 7: "dog", (3, 4): "same"}``; as an
+            array, -1 for the others; or files as ``aeclust cluster --known`` reads them. Whole
+            numbers from 0 to k - 1 are those of the clusters; others are names, see `names_`.
 
         Raises
         ------
@@ -199,25 +189,27 @@ class AutoencoderClusterer(
             flattened=self.image_shape is not None,
             encoder_file=None if sight is None else sight.file,
         )
+        n, data, said = len(pixels), manifest.data_digest, list[str]()
+        steering = steering_in(y, known, n, data, recipe.k, said.append)
         write = print if self.verbose else None
-        made = models.fit(images, manifest, device, sight=sight, write=write)
-        return self._take(made, remarks)
+        made = models.fit(images, manifest, device, sight=sight, steering=steering, write=write)
+        return self._take(made, remarks, said)
 
-    @_argument_errors()
+    @argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Labels (n,) of images, as in training or by the vote of the nearest training latents."""
         check_is_fitted(self)
         pixels, model = self._pixels(X), self._model
         return label_by_neighbours(pixels, self._embed(pixels), model.latents, model.labels)[0]
 
-    @_argument_errors()
+    @argument_errors()
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Latents (n, d) of images."""
         check_is_fitted(self)
         return self._embed(self._pixels(X))
 
     @available_if(models.has_network)  # type: ignore[untyped-decorator]
-    @_argument_errors()
+    @argument_errors()
     def inverse_transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Images that the decoder draws for latents.
 
@@ -247,7 +239,7 @@ class AutoencoderClusterer(
         return (low + (high - low) * images).astype(np.float32, copy=False)
 
     @available_if(models.has_network)  # type: ignore[untyped-decorator]
-    @_argument_errors()
+    @argument_errors()
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """How well the latents know an image again, without any label.
 
@@ -337,10 +329,15 @@ class AutoencoderClusterer(
             return pixels.astype(np.float32)
         return inference.embed(self.network_, pixels)
 
-    def _take(self, model: models.Model, remarks: Sequence[str] = ()) -> Self:
-        """Be fitted as a model says."""
+    def _take(
+        self, model: models.Model, remarks: Sequence[str] = (), said: Sequence[str] = ()
+    ) -> Self:
+        """Be fitted as a model says; with remarks on the images, and on what is known of them."""
         labels = model.labels
-        self._model = model
+        self._model, self._remarks = model, remarks
+        self.names_ = {
+            int(j): name for j, name in labels.details.get("known", {}).get("names", {}).items()
+        }
         self.network_: Any = model.network
         self.recipe_ = Recipe.from_json(labels.recipe)
         self.labels_ = np.array(labels.arrays["labels"])
@@ -348,7 +345,7 @@ class AutoencoderClusterer(
         self.n_clusters_ = len(in_use(self.labels_))
         self.agreement_ = labels.details.get("agreement")
         self.view_agreement_ = labels.details.get("view_agreement")
-        self.warnings_ = [*remarks, *labels.details.get("warnings", [])]
+        self.warnings_ = [*remarks, *said, *labels.details.get("warnings", [])]
         self._n_features_out = model.latents.arrays["latents"].shape[1]
         return self
 
