@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
 from aeclust.images.known import Given, read_known
@@ -71,16 +72,18 @@ def given_of(y: Any, known: Any, n: int) -> Given | None:
         If that is none of these, or speaks of other images.
     """
     told: list[tuple[str, Given]] = []
-    if _dimensions(y) == 1 and any(map(_is_none, y)):
-        told.append(("y", _of_labels(y, n)))
+    column = _column(y)
+    if column is not None and any(map(_is_none, column)):
+        with at("y"):
+            told.append(("y", _of_labels(column, n)))
     with at("known"):
         if isinstance(known, Mapping):
             told.append(("known", _of_mapping(known, n)))
         elif isinstance(known, str | os.PathLike) or _are_paths(known):
             paths = [known] if isinstance(known, str | os.PathLike) else known
             told.append(("known", read_known([os.fspath(each) for each in paths], np.arange(n))))
-        elif _dimensions(known) == 1:
-            told.append(("known", _of_labels(known, n)))
+        elif (column := _column(known)) is not None:
+            told.append(("known", _of_labels(column, n)))
         elif known is not None:
             expected = "a mapping, labels with -1 for unknown ones, or the path of a file"
             raise InputError(f"is of type {type(known).__name__}", expected=expected)
@@ -96,12 +99,13 @@ def given_of(y: Any, known: Any, n: int) -> Given | None:
     return given if given.labels or given.pairs else None
 
 
-def _dimensions(values: Any) -> int:
-    """How many axes an array or a list has; 0 of what is neither."""
+def _column(values: Any) -> NDArray[Any] | None:
+    """Values as an array (n,), if they are one."""
     try:
-        return np.ndim(values)
-    except ValueError:  # numpy's, of lists of lists of many lengths
-        return 0
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # numpy's, of lists of lists of many lengths
+        return None
+    return array if array.ndim == 1 else None
 
 
 def _are_paths(known: Any) -> bool:
@@ -121,10 +125,10 @@ def _word(label: Any) -> str:
     return str(label)
 
 
-def _of_labels(labels: Any, n: int) -> Given:
+def _of_labels(labels: NDArray[Any], n: int) -> Given:
     if len(labels) != n:
-        what, where = f"has {len(labels)} labels for {n} images", "y"
-        raise InputError(what, where=where, expected="one for each, -1 for those that are unknown")
+        what, expected = f"has {len(labels)} labels for {n} images", "one for each, -1 for unknown"
+        raise InputError(what, expected=expected)
     words = {row: _word(label) for row, label in enumerate(labels) if not _is_none(label)}
     return Given({row: word for row, word in words.items() if word})
 
