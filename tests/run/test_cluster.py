@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data
+from support import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, check_error
 
 from aeclust import artifact as artifacts
 from aeclust.clusters import clusterers, reduction
 from aeclust.clusters.chain import ENSEMBLES, Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import cluster
 from aeclust.clusters.consensus import Member
+from aeclust.clusters.evidence import estimate_k
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import score
 from aeclust.recipe import HDBSCAN, Recipe, choices
@@ -95,7 +96,13 @@ def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Dat
         "view_agreement": None,
         "members": {},
         "warnings": [BY_COLOUR],
+        "steered_by": None,
+        "edits": 0,
         "made": True,
+        "plot": None,
+        "estimated": None,
+        "tried": [],
+        "merges": [{"left": [0], "right": [1], "kept": 0.0}],
     }
     assert json.loads(cli("cluster", "--json").out) == {**answer, "made": False}
 
@@ -279,8 +286,11 @@ def test_another_seed_draws_other_members_but_the_network_is_the_same(
 
 def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder) -> None:
     wanted = labels_of(full_run).arrays["labels"]
-    code, out, err = cli("cluster", "-k", "auto")
+    code, out, err = cli("cluster", "-k", "auto", "--plot", "choice.svg")
     assert code == 0
+    assert out.endswith("\nchoice.svg\n")
+    assert "<svg" in Path("choice.svg").read_text(encoding="utf-8")[:500]
+    out = out.replace("choice.svg\n", "")
     assert err.splitlines()[1:3] == [
         "clustering 60 latents: pca:2 > kmeans, k = estimated",
         "estimated 2 clusters; state another number with -k",
@@ -291,6 +301,34 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder) -> None:
     assert cli("cluster", "-k", "auto").out == out.replace("\n", FRESH)
     answer = json.loads(cli("cluster", "-k", "auto", "--json").out)
     assert (answer["k"], len(answer["sizes"]), answer["made"]) == (2, 2, False)
+    points = reduce(artifacts.read(full_run.latents_file).arrays["latents"], ("pca:2",), seed=0)
+    estimate = estimate_k(points, seed=0)
+    assert (answer["estimated"], answer["tried"]) == (2, estimate.rows())
+    assert [each["k"] for each in answer["tried"]] == [2, 3, 4, 5, 6]
+    # the report has them too, and does not compute them again
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aeclust.clusters.chain.estimate_k", None)
+        assert cli("report").code == 0
+    page = (full_run.path / "report.html").read_text(encoding="utf-8")
+    assert "How many clusters" in page
+    assert f"2: {estimate.tried[2].score:.3f}, 3: " in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (["--plot", "tree.txt"], {"what": "ends in '.txt'", "mend": "change `plot`"}),
+        (["--plot", "aeclust-run/labels.h5"], {"what": "ends in '.h5'"}),
+        (["--plot", "-", "-o", "-"], {"what": "they exclude each other"}),
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused_first(
+    cli: Cli, full_run: RunFolder, flags: list[str], fields: dict[str, str]
+) -> None:
+    result = cli("cluster", "-k", "3", *flags)
+    assert result.code == 2
+    check_error(result.error, **fields)
+    assert labels_of(full_run).details["k"] == 2
 
 
 def test_auto_says_when_it_tried_no_more(cli: Cli, full_run: RunFolder) -> None:

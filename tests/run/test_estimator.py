@@ -22,7 +22,8 @@ from aeclust import AutoencoderClusterer
 from aeclust import recipe as recipes
 from aeclust.clusters import neighbours
 from aeclust.clusters.chain import Clustering, Views, cluster_latents
-from aeclust.clusters.indicators import estimate_k, indicate
+from aeclust.clusters.evidence import estimate_k
+from aeclust.clusters.indicators import indicate
 from aeclust.clusters.reduction import limited, reduce
 from aeclust.clusters.scores import score
 from aeclust.errors import ArgumentError, DivergedError, InputError
