@@ -1,0 +1,126 @@
+"""The nearest of many points, exactly, and how alone each point stands among its nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aeclust.clusters import Array, Doubles, Ints
+
+OUTLIER_NEIGHBOURS = 20  # as many as LocalOutlierFactor takes where nobody says another number
+_ROWS, _TILE = 256, 2_048  # queries, and points at a time: what the cache of a core holds
+_GROUP = 32  # points of which the nearest one stands for all until the nearest groups are known
+_HELD = 1 << 25  # distances that are held at a time
+_SPARE = 8  # more than are asked for: single precision may take near ones in another order
+
+
+def nearest(
+    queries: Array,
+    base: Array,
+    count: int,
+    *,
+    exclude: Ints | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Ints, Doubles]:
+    """The nearest points (Euclidean) of others, in blocks; none is missed.
+
+    Distances are found in single precision from the mean of all points, and those of the nearest
+    and a few more are then worked out in double precision.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (m, d)
+    base : ndarray of shape (n, d)
+    count : int
+        How many of them; there may be fewer.
+    exclude : ndarray of shape (m,), optional
+        The row of `base` that is the query itself, or -1.
+    progress : callable
+        Takes (done, total) of the queries.
+
+    Returns
+    -------
+    rows : ndarray of shape (m, count)
+        int64, the nearest first; of equally near ones, in ascending order.
+    distances : ndarray of shape (m, count)
+    """
+    import torch
+
+    n, d = base.shape
+    count = max(0, min(count, n - (exclude is not None)))
+    wanted = min(n, count + _SPARE)
+    mean = np.asarray(base, np.float64).mean(0)
+    padded = -(-n // _TILE) * _TILE
+    points = torch.zeros(padded, d + 1)  # a last column adds their squared lengths
+    points[:n, :d] = torch.from_numpy((base - mean).astype(np.float32))
+    points[:, d] = points[:, :d].square().sum(1)
+    points[n:, d] = torch.inf  # which are none
+    points[:, :d] *= -2
+    rows = max(16, min(_ROWS, _HELD // padded))
+    distances = torch.empty(rows, padded)
+    lowest = torch.empty(rows, padded // _GROUP)
+    found, exact = np.empty((len(queries), count), np.int64), np.empty((len(queries), count))
+    for start in range(0, len(queries), rows):
+        some = np.asarray(queries[start : start + rows], np.float64)
+        block = torch.from_numpy((some - mean).astype(np.float32))
+        block = torch.cat([block, torch.ones(len(block), 1)], 1)
+        held, low = distances[: len(block)], lowest[: len(block)]
+        for left in range(0, padded, _TILE):
+            tile = held[:, left : left + _TILE]
+            torch.mm(block, points[left : left + _TILE].T, out=tile)
+            each = low[:, left // _GROUP : (left + _TILE) // _GROUP]
+            torch.amin(tile.view(len(block), -1, _GROUP), 2, out=each)
+        near = _smallest(held, low, wanted)
+        itself = None if exclude is None else exclude[start : start + rows]
+        block_rows, block_exact = _in_order(some, base, near, count, itself)
+        found[start : start + rows], exact[start : start + rows] = block_rows, block_exact
+        progress(start + len(some), len(queries))
+    return found, exact
+
+
+def _smallest(held: Array, low: Array, wanted: int) -> Ints:
+    """Columns of the smallest numbers of each row: they lie in the groups of the smallest ones."""
+    groups = low.topk(min(wanted, low.shape[1]), largest=False).indices
+    places = groups[:, :, None].expand(-1, -1, _GROUP)
+    among = held.view(len(held), -1, _GROUP).gather(1, places).flatten(1)
+    best = among.topk(wanted, largest=False).indices
+    columns = groups.gather(1, best // _GROUP) * _GROUP + best % _GROUP
+    return np.asarray(columns.numpy(), np.int64)
+
+
+def _in_order(
+    queries: Array, base: Array, near: Ints, count: int, itself: Ints | None
+) -> tuple[Ints, Doubles]:
+    """Some near rows by their distances in double precision, without the query itself."""
+    near = np.sort(near, 1)
+    apart = np.asarray(base[near], np.float64) - queries[:, np.newaxis]
+    exact = np.sqrt(np.square(apart).sum(2))
+    if itself is not None:
+        exact[near == itself[:, np.newaxis]] = np.inf
+    order = np.argsort(exact, 1, kind="stable")[:, :count]
+    return np.take_along_axis(near, order, 1), np.take_along_axis(exact, order, 1)
+
+
+def outlier_factors(rows: Ints, distances: Doubles) -> Doubles:
+    """How much sparser it is around each point than around its neighbours: the local outlier factor.
+
+    The density at a point is one over the mean reachability of its k nearest; the distance of two
+    points counts as no less than that from the other one to its own k-th. The factor is the mean
+    density of the k nearest over the point's own: about 1 within a group of any density, more
+    outside of all (Breunig et al., LOF: identifying density-based local outliers, 2000).
+
+    Parameters
+    ----------
+    rows, distances : ndarray of shape (n, k)
+        The nearest of each point among all, without itself, see :func:`nearest`.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        1 for a point with at least k copies of itself.
+    """
+    reach = np.maximum(distances, distances[rows, -1])
+    # copies of one point lie at no distance of one another, however many they are
+    density = 1 / (reach.mean(1) + 1e-10)
+    return np.asarray(density[rows].mean(1) / density)
