@@ -18,6 +18,7 @@ from aeclust.cli import (  # noqa: F401 - their commands
     ask,
     check,
     edit,
+    find,
     hints,
     look,
     share,

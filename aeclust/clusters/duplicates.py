@@ -26,19 +26,21 @@ LEAST_SIDE = 16  # of a picture; below, different ones look the same (digits of 
 # All below was chosen on 100 photographs and ten copies of each, see docs/benchmarks.md.
 ALIKE = 0.6  # correlation of details: 98 of 100 copies have more, and no other pair had above 0.4
 _COARSE = 0.7  # of 16 pixels a side: 199 of 200 copies have more, and 1 of 20 other pairs
-# Nearest ones that each picture is compared with: latents, which crops hardly change, and 64 pixels,
-# plain and mirrored, for networks that have not learnt much.
+# Nearest ones that each picture is compared with: latents, which crops hardly change, and 64
+# pixels, plain and mirrored, for networks that have not learnt much.
 _BY_LATENTS, _BY_LOOK, _COARSE_SIDE = 6, 2, 8
 # How the search begins: either picture as a part of the other one, also mirrored. What begins best
 # at 8 pixels a side goes on at 16, and the best of these at 32.
 _BEGINNINGS = ((False, 1.0), (False, 0.8), (True, 0.8), (False, -1.0), (False, -0.8), (True, -0.8))
 _KEPT, _STEPS = 3, (8, 6, 8)
-# What a copy may be: at least this share of the other one, neither side more than doubled, and turned
-# by no more than 14 degrees; freely turned, any two small things before a plain sky are alike.
+# What a copy may be: at least this share of the other one, neither side more than doubled, and
+# turned by 14 degrees at most: freely turned, any two small things before a plain sky are alike.
 _COVERED, _ZOOMED, _TURNED = 0.4, 2.0, 0.25
 _NOISE = 1.0  # level of 255 that counts as noise: blank pictures are alike for no reason
 _BLUR = 5  # pixels a side of the mean that details are told from
-_FAINT = 4.0  # levels of detail that count half; stronger ones count alike, as borders would win else
+_FAINT = (
+    4.0  # levels of detail that count half; stronger ones count alike, as borders would win else
+)
 _PLAIN = 0.03  # share of details below which pictures are too plain to be alike
 # What is usual among pictures that are no copies is asked of so many, by a neighbour of this rank.
 _USUAL, _RANK, _QUANTILE = 400, 50, 0.995
@@ -180,13 +182,13 @@ def _roughly(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     tried = []
     for turn, zoom in _BEGINNINGS:
         begin = torch.diag(torch.tensor([zoom, abs(zoom), 1.0])).expand(len(one), 3, 3)
-        below, above = reversed(tiny) if turn else tiny
+        below, above = tiny[::-1] if turn else tiny
         tried.append(_aligned(below, above, begin, _STEPS[0]))
     found, maps = torch.stack([each for each, _ in tried]), torch.stack([each for _, each in tried])
     results = []
     for which in found.topk(_KEPT, dim=0).indices:
         turned = torch.tensor([turn for turn, _ in _BEGINNINGS])[which]
-        below, above = _turned(*small, turned)
+        below, above = _turned(small[0], small[1], turned)
         begin = maps[which, torch.arange(len(one))]
         results.append((*_aligned(below, above, begin, _STEPS[1]), turned))
     found, maps, turned = (torch.stack(each) for each in zip(*results, strict=True))

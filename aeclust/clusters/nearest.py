@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aeclust.clusters import Array, Doubles, Ints
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OUTLIER_NEIGHBOURS = 20  # as many as LocalOutlierFactor takes where nobody says another number
 _ROWS, _TILE = 256, 2_048  # queries, and points at a time: what the cache of a core holds
@@ -79,7 +83,7 @@ def nearest(
     return found, exact
 
 
-def _smallest(held: Array, low: Array, wanted: int) -> Ints:
+def _smallest(held: Tensor, low: Tensor, wanted: int) -> Ints:
     """Columns of the smallest numbers of each row: they lie in the groups of the smallest ones."""
     groups = low.topk(min(wanted, low.shape[1]), largest=False).indices
     places = groups[:, :, None].expand(-1, -1, _GROUP)
@@ -103,7 +107,7 @@ def _in_order(
 
 
 def outlier_factors(rows: Ints, distances: Doubles) -> Doubles:
-    """How much sparser it is around each point than around its neighbours: the local outlier factor.
+    """Local outlier factors: how much sparser it is around a point than around its neighbours.
 
     The density at a point is one over the mean reachability of its k nearest; the distance of two
     points counts as no less than that from the other one to its own k-th. The factor is the mean
@@ -124,3 +128,13 @@ def outlier_factors(rows: Ints, distances: Doubles) -> Doubles:
     # copies of one point lie at no distance of one another, however many they are
     density = 1 / (reach.mean(1) + 1e-10)
     return np.asarray(density[rows].mean(1) / density)
+
+
+def far_out(factors: Doubles) -> float:
+    """The factor beyond which a point is far out of what is usual among all (n,).
+
+    It is Tukey's outer fence, three times the middle half's width above it: in many dimensions
+    factors lie close to 1, in few they do not.
+    """
+    lower, upper = np.quantile(factors, [0.25, 0.75])
+    return float(upper + 3 * (upper - lower))

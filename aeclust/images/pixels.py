@@ -166,6 +166,15 @@ def _small(image: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(Image.fromarray(image).resize(size, box), np.float64)
 
 
+def grey_square(image: NDArray[Any], side: int) -> NDArray[np.uint8]:
+    """An image (h, w, c), uint8 or floating in [0, 1], squeezed into a grey square (side, side)."""
+    if image.dtype != np.uint8:
+        image = np.rint(np.asarray(image, np.float64) * 255).astype(np.uint8)
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L")
+    smooth = Image.Resampling.BOX if min(picture.size) >= side else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((side, side), smooth))
+
+
 def to_png(pixels: NDArray[Any]) -> bytes:
     """One image (h, w, c), uint8 or floating in [0, 1], as a PNG of 8 bits."""
     if pixels.dtype != np.uint8:

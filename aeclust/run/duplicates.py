@@ -1,0 +1,214 @@
+"""Copies among the images of a run: found, shown, left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.clusters import duplicates as pairs_of
+from aeclust.clusters.duplicates import LEAST_SIDE, SIDE, Pairs
+from aeclust.images import grey_square
+from aeclust.run.context import Context
+from aeclust.run.found import Found, Id, draw, found, sheet_file
+from aeclust.run.predict import Prediction
+from aeclust.run.present import numbers_of_new
+from aeclust.run.previews import pictures_at, typical_shape
+from aeclust.show.lots import Lot, room_for
+
+
+@dataclass(frozen=True)
+class Copy:
+    """An image that is there in another form.
+
+    `same_as` is the id of an equal one before it in its group, None without any; `alike` how much
+    it is like the one of its group that is most like it.
+    """
+
+    id: Id
+    same_as: Id | None
+    alike: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of which one is enough: the largest file, or else the first."""
+
+    keep: Id
+    copies: list[Copy]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of copies, and how many images could be left out.
+
+    `near` is None where near ones were not looked for: of vectors, and of tiny images.
+    """
+
+    images: int
+    exact: int
+    near: int | None
+    groups: list[Group]
+    file: str | None
+
+
+def duplicates(context: Context, *, output: Path | None = None) -> Duplicates:
+    """Groups of images that are the same, or the same in another form.
+
+    Parameters
+    ----------
+    context : Context
+    output : Path, optional
+        ``duplicates.png`` in the run folder, if None.
+    """
+    file = sheet_file(context, "duplicates.png", output)
+    of = found(context)
+    grouped = groups_of(of)
+    result = [group for group, _ in grouped]
+    every = [copy for group in result for copy in group.copies]
+    exact = sum(copy.same_as is not None for copy in every)
+    near = len(every) - exact
+    lots = []
+    if of.seen:
+        shown = room_for([len(rows) for _, rows in grouped])
+        lots = [lot_of(of, *each) for each in grouped[:shown]]
+    title = f"{exact + near:,} of {len(of.ids):,} images are copies"
+    if len(lots) < len(result):
+        title += f"; {len(lots)} of {len(result):,} groups"
+    note = "the same: as one before it; alike: how far details correlate with the most similar one"
+    return Duplicates(
+        len(of.ids),
+        exact,
+        near if _comparable(of) else None,
+        result,
+        draw(file, lots, title, note, of=of),
+    )
+
+
+def groups_of(of: Found, *, near: bool = True) -> list[tuple[Group, NDArray[np.int64]]]:
+    """Groups of copies with their rows, the one to keep first.
+
+    Parameters
+    ----------
+    of : Found
+    near : bool
+        Look for near ones too, which takes a while.
+    """
+    n = len(of.ids)
+    equal = pairs_of.equal_pairs(of.contents)
+    alike = Pairs(np.empty((0, 2), np.int64), np.empty(0))
+    if near and _comparable(of, log=True):
+        alike = pairs_of.near_pairs(
+            of.latents,
+            _squares(of),
+            seed=of.manifest.seed,
+            progress=lambda done, total: of.context.progress("comparing", done, total),
+        )
+    best = np.zeros(n)
+    for pairs in (alike, equal):
+        for side in (0, 1):
+            np.maximum.at(best, pairs.rows[:, side], pairs.alike)
+    result = []
+    for rows in pairs_of.groups(n, equal, alike):
+        rows = rows[np.argsort(-_sizes(of, rows), kind="stable")]
+        _, first, which = np.unique(of.contents[rows], return_index=True, return_inverse=True)
+        order = np.argsort(first[which], kind="stable")  # equal ones beside one another
+        rows, equals = rows[order], rows[first[which[order]]]
+        copies = [
+            Copy(
+                of.ids[row].item(),
+                None if row == other else of.ids[other].item(),
+                round(float(best[row]), 4),
+            )
+            for row, other in zip(rows[1:].tolist(), equals[1:].tolist(), strict=True)
+        ]
+        result.append((Group(of.ids[rows[0]].item(), copies), rows))
+    return result
+
+
+def _comparable(of: Found, *, log: bool = False) -> bool:
+    """Whether there are pictures that are large enough to tell copies from others."""
+    if not of.seen:
+        why = "of vectors"
+    elif min(typical_shape(of.context, of.manifest, of.clustered.prediction.present)) < LEAST_SIDE:
+        why = f"of images below {LEAST_SIDE} pixels a side"
+    else:
+        return True
+    if log:
+        of.context.log(f"{why} only equal ones are looked for")
+    return False
+
+
+def _squares(of: Found) -> NDArray[np.uint8]:
+    n, present = len(of.ids), of.clustered.prediction.present
+    squares = np.empty((n, SIDE, SIDE), np.uint8)
+    for i, picture in enumerate(pictures_at(of.context, of.manifest, present, np.arange(n))):
+        squares[i] = grey_square(picture, SIDE)
+        of.context.progress("pictures", i + 1, n)
+    return squares
+
+
+def _sizes(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes (m,) of the files of images; 0 where they have none of their own."""
+    sizes = np.zeros(len(rows), np.int64)
+    source = of.manifest.pictures or of.manifest.source
+    if of.ids.dtype.kind != "U" or not os.path.isdir(source.location):
+        return sizes
+    for i, name in enumerate(of.ids[rows].tolist()):
+        with suppress(OSError, ValueError):
+            sizes[i] = os.stat(os.path.join(source.location, name)).st_size
+    return sizes
+
+
+def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:
+    """A group as it is drawn."""
+    said = [
+        f"alike {copy.alike:.2f}" if copy.same_as is None else "the same" for copy in group.copies
+    ]
+    names = of.ids[rows].astype(np.str_).tolist()
+    return Lot(list(of.pictures(rows)), names, ["to keep", *said])
+
+
+def without_duplicates(context: Context, prediction: Prediction) -> tuple[Prediction, int]:
+    """Images without the copies among them, and how many these were."""
+    copies = [rows[1:] for _, rows in groups_of(found(context))]
+    left_out = np.concatenate(copies) if copies else np.empty(0, np.int64)
+    keep = np.setdiff1d(np.arange(len(prediction.ids)), left_out)
+    return _only(prediction, keep), len(left_out)
+
+
+def _only(prediction: Prediction, which: NDArray[np.int64]) -> Prediction:
+    """Some of the images, by their numbers, ascending."""
+    present, latents = prediction.present, prediction.latents
+    new = present.new
+    numbers = numbers_of_new(present)[which][present.rows[which] < 0]
+    if new is not None:
+        new = dataclasses.replace(
+            new,
+            pixels=new.pixels[numbers],
+            ids=new.ids[numbers],
+            marks=new.marks[numbers] if len(new.marks) == len(new) else new.marks,
+            previews=tuple(new.previews[i] for i in numbers.tolist()) if new.previews else (),
+            known_digest="",
+            known_fingerprints=None,
+        )
+    marks = present.marks
+    some = dataclasses.replace(
+        present,
+        ids=present.ids[which],
+        rows=present.rows[which],
+        new=new if len(numbers) else None,
+        marks=marks[which] if len(marks) == len(present.ids) else marks,
+    )
+    return dataclasses.replace(
+        prediction,
+        present=some,
+        labels=prediction.labels[which],
+        confidence=prediction.confidence[which],
+        latents=None if latents is None or not len(numbers) else latents[numbers],
+    )

@@ -1,0 +1,107 @@
+"""The images of a run as finding works on them: latents, contents, pictures, and their sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust import disk
+from aeclust.artifact import Artifact
+from aeclust.images import fingerprints
+from aeclust.run.clustered import Clustered, latents_of, of_run
+from aeclust.run.clusters import current_labels
+from aeclust.run.context import Context
+from aeclust.run.manifest import Manifest
+from aeclust.run.pictures import with_ending
+from aeclust.run.present import Present
+from aeclust.run.previews import check_pictures, pictures_at
+from aeclust.show import style
+from aeclust.show.lots import Lot, lots_figure
+
+Id = int | str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images of a run as they are now.
+
+    Attributes
+    ----------
+    context, manifest
+    labels : Artifact
+    clustered : Clustered
+    """
+
+    context: Context
+    manifest: Manifest
+    labels: Artifact
+    clustered: Clustered
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """What they are called (n,)."""
+        return self.clustered.prediction.ids
+
+    @cached_property
+    def latents(self) -> NDArray[Any]:
+        """Their latents (n, d)."""
+        return latents_of(self.context, self.clustered.prediction)
+
+    @cached_property
+    def contents(self) -> NDArray[np.uint64]:
+        """A number (n,) for the content of each, see :func:`aeclust.images.fingerprints`."""
+        present = self.clustered.prediction.present
+        contents = self.labels.arrays["fingerprints"][present.rows]
+        if present.new is not None:
+            contents[present.rows < 0] = fingerprints(present.new.pixels)
+        return np.asarray(contents)
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is anything to look at."""
+        return not self.manifest.vectors or self.manifest.pictures is not None
+
+    def pictures(self, rows: NDArray[np.int64], present: Present | None = None) -> Iterator[Any]:
+        """Some of them, or of others, in [0, 1]."""
+        present = present or self.clustered.prediction.present
+        for picture in pictures_at(self.context, self.manifest, present, rows):
+            scale = np.float32(255 if picture.dtype == np.uint8 else 1)
+            yield np.asarray(picture / scale, np.float32)
+
+    def cluster(self, row: int) -> str:
+        """What the cluster of an image is called."""
+        return self.clustered.titles[int(self.clustered.prediction.labels[row])]
+
+
+def found(context: Context) -> Found:
+    """The images of a run, whose latents and labels are made if missing or stale."""
+    manifest = context.folder.manifest()
+    labels = current_labels(context, manifest)
+    return Found(context, manifest, labels, of_run(context, manifest, labels))
+
+
+def sheet_file(context: Context, name: str, output: Path | None) -> Path:
+    """Where a sheet goes, looked at before any work."""
+    if output is not None:
+        check_pictures(context.folder.manifest(), None)
+    return with_ending(context.folder.path / name, output)
+
+
+def draw(
+    file: Path, lots: list[Lot], title: str, note: str = "", *, of: Found
+) -> str | None:  # fmt: skip
+    """Draw a sheet; None where there is nothing to draw, of which the user is told."""
+    if not of.seen:
+        of.context.log("no sheet: these are vectors, and there is no image to show of them")
+        return None
+    if not lots:
+        return None
+    kind: Any = file.suffix.lower().lstrip(".")
+    disk.write_bytes(file, style.encoded(lots_figure(lots, title=title, note=note), kind))
+    return str(file)
