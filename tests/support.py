@@ -31,6 +31,7 @@ COMMANDS = (
     "train", "embed", "cluster", "update", "predict", "reconstruct", "checkpoint-curve", "plot",
     "report", "evaluate", "compare", "info", "ask", "name", "export", "doctor", "edit merge",
     "edit split", "edit move", "edit drop", "edit undo", "edit clear", "edit apply", "edit list",
+    "find similar", "find duplicates", "find outliers",
 )  # fmt: skip
 
 TOP_COMMANDS = tuple(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS))

@@ -38,7 +38,7 @@ def similar(
     """List the images most like one, the nearest first, and draw them (similar.png).
 
     aeclust find similar 3
-    aeclust find similar photos/coast/003.png -n 24 --run photos-run
+    aeclust find similar photos/coast/003.png -n 24
     """
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
         from aeclust.run.find import similar as similar_run
@@ -49,10 +49,7 @@ def similar(
 
 @command(LOOK, of=find)
 def duplicates(*, output: options.Output = None, common: options.Common) -> None:
-    """List images that are copies of others, and draw them side by side (duplicates.png).
-
-    Equal ones are found, and what was resized, compressed anew, cropped, recoloured, mirrored or
-    turned a little. aeclust export --without-duplicates leaves them out.
+    """List copies of images: the same, resized, cropped, recoloured or mirrored (duplicates.png).
 
     aeclust find duplicates
     aeclust find duplicates -o copies.pdf
@@ -72,8 +69,6 @@ def outliers(
     common: options.Common,
 ) -> None:
     """List the images that stand alone most, and draw them (outliers.png).
-
-    The factor says how much denser it is around the neighbours of an image than around itself.
 
     aeclust find outliers
     aeclust find outliers -n 100 --json

@@ -61,6 +61,14 @@ def export(
     ] = False,
     checkpoint: options.Checkpoint = None,
     min_confidence: options.MinConfidence = None,
+    without_duplicates: Annotated[
+        bool,
+        options.flag(
+            "--without-duplicates",
+            OUTPUT,
+            "Leave out copies, as aeclust find duplicates lists them.",
+        ),
+    ] = False,
     force: Annotated[
         bool, options.flag("--force", OUTPUT, "Replace what an export left there.")
     ] = False,
@@ -69,7 +77,7 @@ def export(
     """Take clusters, latents or the network elsewhere; what DEST ends in decides.
 
     aeclust export sorted
-    aeclust export clusters.csv
+    aeclust export clusters.csv --without-duplicates
     aeclust export encoder.onnx
     """
     with setup.surroundings(common) as context:
@@ -81,6 +89,7 @@ def export(
             link=link,
             checkpoint=checkpoint,
             min_confidence=min_confidence,
+            without_duplicates=without_duplicates,
             force=force,
         )
         setup.reply(answers.export_answer(made), common.as_json)

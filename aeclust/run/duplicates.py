@@ -174,7 +174,7 @@ def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:
     return Lot(list(of.pictures(rows)), names, ["to keep", *said])
 
 
-def without_duplicates(context: Context, prediction: Prediction) -> tuple[Prediction, int]:
+def singled_out(context: Context, prediction: Prediction) -> tuple[Prediction, int]:
     """Images without the copies among them, and how many these were."""
     copies = [rows[1:] for _, rows in groups_of(found(context))]
     left_out = np.concatenate(copies) if copies else np.empty(0, np.int64)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
 import re
-import secrets
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -20,13 +15,15 @@ from numpy.typing import NDArray
 
 from aeclust import disk, memory
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
-from aeclust.errors import InputError, WriteError, at, reason
+from aeclust.errors import InputError, at, reason
 from aeclust.images import Listing, Source, look, to_png, truth
-from aeclust.images.files import TABLE, TABLE_HEADER
+from aeclust.images.files import TABLE
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
+from aeclust.run.duplicates import singled_out
 from aeclust.run.encoders import sight
+from aeclust.run.export_place import check_free, whole_folder
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import epoch_for, last_request
 from aeclust.run.images import load_images
@@ -39,7 +36,6 @@ from aeclust.run.previews import pictures_at
 TABLES = (".csv", ".json", ".npz")
 NETWORKS = (".safetensors", ".onnx")
 Columns = dict[str, NDArray[Any]]
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave in any folder
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,7 @@ def export(
     link: bool = False,
     checkpoint: int | None = None,
     min_confidence: float | None = None,
+    without_duplicates: bool = False,
     force: bool = False,
 ) -> Exported:
     """Write images by cluster, a table of them, or the network; the ending says which.
@@ -78,6 +75,8 @@ def export(
         Epoch of the network; the last kept, if None.
     min_confidence : float, optional
         Images of less confidence are outliers, labelled -1.
+    without_duplicates : bool
+        Leave out copies of other images, see :func:`aeclust.run.duplicates.duplicates`.
     force : bool
         Replace a file, or a folder that holds nothing but what an export put there.
 
@@ -93,14 +92,16 @@ def export(
         If something cannot be written; then nothing is, and what was there is unharmed.
     """
     ending = _ending(destination, link=link, checkpoint=checkpoint)
-    _check_least(ending, min_confidence)
+    check_confidence(min_confidence)
+    given = {"min_confidence": min_confidence is not None, "without_duplicates": without_duplicates}
+    _check_labelled(ending, [name for name, stated in given.items() if stated])
     manifest = context.folder.manifest()
     place = Path(os.path.abspath(destination))
     with at(place):
         if ending:
             place = disk.output_file(place)
         context.folder.check_foreign(place)
-        _check_free(place, folder=not ending, force=force)
+        check_free(place, folder=not ending, force=force)
         if not ending:
             _check_apart(manifest, place)
     if not ending and manifest.vectors and manifest.pictures is None:
@@ -117,13 +118,16 @@ def export(
         return Exported(destination, ending[1:], content)
     labels = current_labels(context, manifest)
     names = current_names(context, labels)
-    images = label_present(context, manifest, labels).surer(min_confidence)
+    images, left_out = label_present(context, manifest, labels).surer(min_confidence), ""
+    if without_duplicates:
+        images, count = singled_out(context, images)
+        left_out = f"; {count:,} duplicate{'s' * (count != 1)} left out"
     columns = _columns(images, names)
     if ending:
         disk.write_bytes(place, _table(context, images, columns, ending))
-        return Exported(destination, ending[1:], f"{len(images.ids)} images")
+        return Exported(destination, ending[1:], f"{len(images.ids)} images{left_out}")
     content = _folder(context, manifest, images, columns, names, place, link=link, force=force)
-    return Exported(destination, "folder", content)
+    return Exported(destination, "folder", f"{content}{left_out}")
 
 
 def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
@@ -149,56 +153,12 @@ def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
     return ending
 
 
-def _check_least(ending: str, least: float | None) -> None:
-    check_confidence(least)
-    if least is not None and ending in NETWORKS:
+def _check_labelled(ending: str, settings: list[str]) -> None:
+    """Refuse settings about images where the network is exported."""
+    if settings and ending in NETWORKS:
         what, mend = "no labels are exported", "leave it out"
         expected = f"a folder, or {', '.join(TABLES)}"
-        raise InputError(what, where="`min_confidence`", expected=expected, mend=mend)
-
-
-def _check_free(place: Path, *, folder: bool, force: bool) -> None:
-    """Refuse to replace what is there, but for an export of the same kind where `force` says so."""
-    _restore(place)
-    if not os.path.lexists(place):
-        return
-    if not force:
-        mend = "choose another, or replace it with `force`"
-        raise InputError("is there already", expected="a new name", mend=mend)
-    if not folder:
-        return  # what stands there is a file: `disk.output_file` refuses the rest
-    is_folder = place.is_dir() and not place.is_symlink()
-    if foreign := _foreign(place) if is_folder else "a file":
-        what = f"is or holds what no export like this put there ({foreign})"
-        expected = "nothing else where `force` replaces"
-        raise InputError(what, expected=expected, mend="choose another name, or remove it yourself")
-
-
-def _restore(place: Path) -> None:
-    """Take back what a process that was killed while it replaced `place` had put aside."""
-    former = sorted(place.parent.glob(f".{glob.escape(place.name)}.*.old"))
-    if former and not os.path.lexists(place):
-        with contextlib.suppress(OSError):
-            os.rename(former[0], place)
-
-
-def _foreign(folder: Path) -> str:
-    """What a folder holds that did not come from an export, or an empty text."""
-    table = folder / TABLE
-    try:
-        header, *rows = truth.read_rows(str(table)) if not table.is_symlink() else [[]]
-    except InputError:
-        header, rows = [], []
-    if header != TABLE_HEADER.split(","):
-        return f"no {TABLE} of an export"
-    exported = {row[-1] for row in rows} | {TABLE}
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in sorted((*files, *links)):
-            path = (Path(parent) / name).relative_to(folder).as_posix()
-            if path not in exported and name not in _LITTER:
-                return path
-    return ""
+        raise InputError(what, where=f"`{settings[0]}`", expected=expected, mend=mend)
 
 
 def _shown(manifest: Manifest) -> Source:
@@ -295,7 +255,7 @@ def _folder(
     pixels = pictures_at(context, manifest, images.present, np.arange(n))  # if they are in an array
     folders = {cluster: _folder_name(cluster, names.get(cluster, "")) for cluster in set(clusters)}
     files: list[str] = []
-    with _whole_folder(place, force=force) as draft:
+    with whole_folder(place, force=force) as draft:
         for row, (name, cluster) in enumerate(zip(ids.tolist(), clusters, strict=True)):
             if isinstance(name, str) and not rows:
                 below = _below(name) if listing is not None and listing.chosen else name
@@ -364,35 +324,3 @@ def _place(location: str, listing: Listing | None, name: str, target: Path, *, l
 def _write(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-
-
-@contextlib.contextmanager
-def _whole_folder(place: Path, *, force: bool) -> Iterator[Path]:
-    """A folder to fill, beside `place`, whose name it takes if the body ends well.
-
-    Whatever else happens it is removed, and what was there before is still there.
-    """
-    token = secrets.token_hex(4)
-    draft, former = (place.parent / f".{place.name}.{token}.{kind}" for kind in ("tmp", "old"))
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir()
-        yield draft
-        with at(place):
-            _check_free(place, folder=True, force=force)  # again: it took a while
-        try:
-            if place.exists():
-                os.rename(place, former)
-            os.rename(draft, place)
-        except BaseException:
-            if former.exists() and not place.exists():
-                os.rename(former, place)
-            raise
-    except OSError as error:
-        mend = "free space or choose another place; what was there before is unharmed"
-        what = f"could not be written ({reason(error)})"
-        raise WriteError(what, where=str(place), mend=mend) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        if place.exists():  # or else the former is all there is
-            shutil.rmtree(former, ignore_errors=True)

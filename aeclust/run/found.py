@@ -17,8 +17,8 @@ from aeclust.images import fingerprints
 from aeclust.run.clustered import Clustered, latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
+from aeclust.run.figures import with_ending
 from aeclust.run.manifest import Manifest
-from aeclust.run.pictures import with_ending
 from aeclust.run.present import Present
 from aeclust.run.previews import check_pictures, pictures_at
 from aeclust.show import style
