@@ -18,7 +18,7 @@ from aeclust.run.context import Context
 from aeclust.run.found import Found, Id, draw, found, sheet_file
 from aeclust.run.predict import Prediction
 from aeclust.run.present import numbers_of_new
-from aeclust.run.previews import pictures_at, typical_shape
+from aeclust.run.previews import pictures_at
 from aeclust.show.lots import Lot, room_for
 
 
@@ -68,41 +68,35 @@ def duplicates(context: Context, *, output: Path | None = None) -> Duplicates:
     """
     file = sheet_file(context, "duplicates.png", output)
     of = found(context)
-    grouped = groups_of(of)
+    near = comparable(of)
+    grouped = groups_of(of, near=near)
     result = [group for group, _ in grouped]
     every = [copy for group in result for copy in group.copies]
     exact = sum(copy.same_as is not None for copy in every)
-    near = len(every) - exact
+    count = len(every)
     lots = []
     if of.seen:
         shown = room_for([len(rows) for _, rows in grouped])
         lots = [lot_of(of, *each) for each in grouped[:shown]]
-    title = f"{exact + near:,} of {len(of.ids):,} images are copies"
+    title = f"{count:,} of {len(of.ids):,} images are copies"
     if len(lots) < len(result):
         title += f"; {len(lots)} of {len(result):,} groups"
     note = "the same: as one before it; alike: how far details correlate with the most similar one"
     return Duplicates(
         len(of.ids),
         exact,
-        near if _comparable(of) else None,
+        count - exact if near else None,
         result,
         draw(file, lots, title, note, of=of),
     )
 
 
-def groups_of(of: Found, *, near: bool = True) -> list[tuple[Group, NDArray[np.int64]]]:
-    """Groups of copies with their rows, the one to keep first.
-
-    Parameters
-    ----------
-    of : Found
-    near : bool
-        Look for near ones too, which takes a while.
-    """
+def groups_of(of: Found, *, near: bool) -> list[tuple[Group, NDArray[np.int64]]]:
+    """Groups of equal images, and of `near` ones too, with their rows; the one to keep first."""
     n = len(of.ids)
     equal = pairs_of.equal_pairs(of.contents)
     alike = Pairs(np.empty((0, 2), np.int64), np.empty(0))
-    if near and _comparable(of, log=True):
+    if near:
         alike = pairs_of.near_pairs(
             of.latents,
             _squares(of),
@@ -131,16 +125,12 @@ def groups_of(of: Found, *, near: bool = True) -> list[tuple[Group, NDArray[np.i
     return result
 
 
-def _comparable(of: Found, *, log: bool = False) -> bool:
-    """Whether there are pictures that are large enough to tell copies from others."""
-    if not of.seen:
-        why = "of vectors"
-    elif min(typical_shape(of.context, of.manifest, of.clustered.prediction.present)) < LEAST_SIDE:
-        why = f"of images below {LEAST_SIDE} pixels a side"
-    else:
+def comparable(of: Found) -> bool:
+    """Whether pictures are large enough to tell copies from others; if not, the user is told."""
+    if of.side >= LEAST_SIDE:
         return True
-    if log:
-        of.context.log(f"{why} only equal ones are looked for")
+    why = f"images below {LEAST_SIDE} pixels a side" if of.seen else "vectors"
+    of.context.log(f"of {why} only equal ones are looked for")
     return False
 
 
@@ -176,7 +166,8 @@ def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:
 
 def singled_out(context: Context, prediction: Prediction) -> tuple[Prediction, int]:
     """Images without the copies among them, and how many these were."""
-    copies = [rows[1:] for _, rows in groups_of(found(context))]
+    of = found(context)
+    copies = [rows[1:] for _, rows in groups_of(of, near=comparable(of))]
     left_out = np.concatenate(copies) if copies else np.empty(0, np.int64)
     keep = np.setdiff1d(np.arange(len(prediction.ids)), left_out)
     return _only(prediction, keep), len(left_out)

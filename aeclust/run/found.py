@@ -20,7 +20,7 @@ from aeclust.run.context import Context
 from aeclust.run.figures import with_ending
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present
-from aeclust.run.previews import check_pictures, pictures_at
+from aeclust.run.previews import check_pictures, pictures_at, typical_shape
 from aeclust.show import style
 from aeclust.show.lots import Lot, lots_figure
 
@@ -66,6 +66,12 @@ class Found:
     def seen(self) -> bool:
         """Whether there is anything to look at."""
         return not self.manifest.vectors or self.manifest.pictures is not None
+
+    @property
+    def side(self) -> float:
+        """Pixels of the shorter side of a typical picture; 0 if there is nothing to look at."""
+        present = self.clustered.prediction.present
+        return min(typical_shape(self.context, self.manifest, present)) if self.seen else 0
 
     def pictures(self, rows: NDArray[np.int64], present: Present | None = None) -> Iterator[Any]:
         """Some of them, or of others, in [0, 1]."""

@@ -27,6 +27,8 @@ from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
 from aeclust.run.edits_file import read_edits
 from aeclust.run.figures import with_ending
+from aeclust.run.found import Found
+from aeclust.run.found_section import copies_and_outliers
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
@@ -144,6 +146,10 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
+        sections=copies_and_outliers(
+            Found(context, manifest, labelled, clustered),
+            lambda rows: _shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
+        ),
     )
     return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
 

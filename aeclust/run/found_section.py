@@ -1,0 +1,54 @@
+"""What the page of a run shows of copies and outliers: a few of each, if there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeclust.clusters.duplicates import LEAST_SIDE
+from aeclust.clusters.nearest import far_out
+from aeclust.run.duplicates import groups_of
+from aeclust.run.find import factors
+from aeclust.run.found import Found
+from aeclust.show.report import Section, Shown
+
+# Images up to which the page looks for near copies, and for outliers: each takes some seconds.
+NEAR, MOST = 1_000, 20_000
+_GROUPS, _OF_A_GROUP, _OUTLIERS = 6, 6, 12
+
+
+def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) -> list[Section]:
+    """A section if there are copies, or images that are far out, and none else.
+
+    Parameters
+    ----------
+    of : Found
+    shown : callable
+        Takes rows of images, and gives them for the page.
+    """
+    n = len(of.ids)
+    near = n <= NEAR and of.side >= LEAST_SIDE
+    groups = [rows for _, rows in groups_of(of, near=near)]
+    count = sum(len(rows) - 1 for rows in groups)
+    far = np.empty(0, np.int64)
+    if n <= MOST:
+        values, _ = factors(of)
+        far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > far_out(values))]
+    if not (count or len(far)):
+        return []
+    note = [f"{_are(count)} the same as others{', or nearly so' * near}."] * (count > 0)
+    note += [f"{_are(len(far))} unlike all others."] * (len(far) > 0)
+    verbs = ["duplicates"] * (count > 0 or not near) + ["outliers"] * (len(far) > 0 or n > MOST)
+    commands = [of.context.folder.command(f"find {verb}") for verb in verbs]
+    note.append(f"{' and '.join(commands)} {'list' if verbs[1:] else 'lists'} all of them.")
+    rows = [
+        (f"copies {i}", shown(group[:_OF_A_GROUP])) for i, group in enumerate(groups[:_GROUPS], 1)
+    ]
+    rows += [("outliers", shown(far[:_OUTLIERS]))] * (len(far) > 0)
+    return [Section("Duplicates and outliers", " ".join(note), rows=rows)]
+
+
+def _are(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count:,} images are"
