@@ -1,9 +1,9 @@
 """Do copies come out as such? Photographs among copies of them, which were changed in ten ways.
 
-    python benchmarks/duplicates.py make FOLDER            # 300 photographs of one half, 3,300 files
+    python benchmarks/duplicates.py make FOLDER         # 3,300 files of 300 photographs
     aeclust train FOLDER --recipe pretrained --epochs 1 -k 4 --run RUN
-    python benchmarks/duplicates.py aeclust FOLDER RUN     # by latents and pixels of a run
-    python benchmarks/duplicates.py imagededup FOLDER      # after pip install imagededup
+    python benchmarks/duplicates.py aeclust FOLDER RUN  # by latents and pixels of a run
+    python benchmarks/duplicates.py imagededup FOLDER   # after pip install imagededup
 
 ``houses`` is read from ``AECLUST_DATA`` (or ``../shared/data``). Thresholds were chosen with
 ``make --half chosen``. Each kind of change is judged by itself: all photographs and one copy of
@@ -133,7 +133,13 @@ def by_aeclust(folder: Path, run: Path) -> None:
 
 def by_imagededup(folder: Path) -> None:
     """The pairs of each hash of imagededup, and of its CNN."""
-    from imagededup.methods import CNN, AHash, DHash, PHash, WHash
+    from imagededup.methods import (  # type: ignore[import-not-found]
+        CNN,
+        AHash,
+        DHash,
+        PHash,
+        WHash,
+    )
 
     names = [file.name for file in folder.glob("*.jpg")]
     for make_hash in (PHash, DHash, AHash, WHash):

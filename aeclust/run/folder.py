@@ -25,6 +25,9 @@ _FILES = re.compile(
 )
 
 
+_NAME = re.compile(r"(edit|find) \w+|\S+")  # of a command, with its verb
+
+
 class RunFolder:
     """Paths, manifest, checkpoints and lock of a run folder.
 
@@ -60,9 +63,10 @@ class RunFolder:
 
         >>> RunFolder(Path("other"), " --run other").command("train --resume")
         'aeclust train --run other --resume'
+        >>> RunFolder(Path("other"), " --run other").command("find duplicates")
+        'aeclust find duplicates --run other'
         """
-        name, space, rest = words.partition(" ")
-        return f"aeclust {name}{self.flag}{space}{rest}"
+        return f"aeclust {_NAME.sub(lambda name: name[0] + self.flag, words, count=1)}"
 
     def check_foreign(self, file: Path) -> None:
         """Refuse to write what somebody asked for over what the run keeps.

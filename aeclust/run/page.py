@@ -37,7 +37,7 @@ from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
-from aeclust.show.report import Editing, Reconstructed, Report, Shown
+from aeclust.show.report import Editing, Reconstructed, Report, Section, Shown
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
@@ -137,7 +137,10 @@ def gather(context: Context) -> Report:
         curve=kept_curve(context, manifest),
         names=clustered.names,
         remarks=[*filter(None, [clustered.added])],
-        sections=choice.sections(context, manifest, labelled, clustered, latents, picked),
+        sections=[
+            *choice.sections(context, manifest, labelled, clustered, latents, picked),
+            *_found(Found(context, manifest, labelled, clustered)),
+        ],
         digests={
             "data": manifest.data_digest,
             **({} if weights is None else {"weights": weights}),
@@ -146,12 +149,14 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
-        sections=copies_and_outliers(
-            Found(context, manifest, labelled, clustered),
-            lambda rows: _shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE),
-        ),
     )
     return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
+
+
+def _found(of: Found) -> list[Section]:
+    """What there is of copies and outliers."""
+    side, images = thumbnails.LARGEST_PICTURE, of.clustered.prediction
+    return copies_and_outliers(of, lambda rows: _shown(of.context, of.manifest, images, rows, side))
 
 
 def _editing(
