@@ -29,7 +29,8 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         Takes rows of images, and gives them for the page.
     """
     n = len(of.ids)
-    near = n <= NEAR and of.side >= LEAST_SIDE
+    comparable = of.side >= LEAST_SIDE
+    near = comparable and n <= NEAR
     groups = [rows for _, rows in groups_of(of, near=near)]
     count = sum(len(rows) - 1 for rows in groups)
     far = np.empty(0, np.int64)
@@ -38,11 +39,21 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > far_out(values))]
     if not (count or len(far)):
         return []
-    note = [f"{_are(count)} the same as others{', or nearly so' * near}."] * (count > 0)
-    note += [f"{_are(len(far))} unlike all others."] * (len(far) > 0)
-    verbs = ["duplicates"] * (count > 0 or not near) + ["outliers"] * (len(far) > 0 or n > MOST)
-    commands = [of.context.folder.command(f"find {verb}") for verb in verbs]
-    note.append(f"{' and '.join(commands)} {'list' if verbs[1:] else 'lists'} all of them.")
+    every = of.context.folder.command("find duplicates")
+    note = []
+    if count:
+        note = [f"{_are(count)} the same as others{', or nearly so' * near}: {every} has them all."]
+    if comparable and not near:
+        note.append(
+            f"Of more than {NEAR:,} images, nearly the same ones are found by {every} alone."
+        )
+    every = of.context.folder.command("find outliers")
+    if len(far):
+        note.append(f"{_are(len(far))} unlike all others: {every} has them all.")
+    if n > MOST:
+        note.append(
+            f"Of more than {MOST:,} images, {every} finds those that are unlike all others."
+        )
     rows = [
         (f"copies {i}", shown(group[:_OF_A_GROUP])) for i, group in enumerate(groups[:_GROUPS], 1)
     ]
