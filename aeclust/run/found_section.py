@@ -39,7 +39,7 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > far_out(values))]
     if not (count or len(far)):
         return []
-    every = of.context.folder.command("find duplicates")
+    every = "aeclust find duplicates"
     note = []
     if count:
         note = [f"{_are(count)} the same as others{', or nearly so' * near}: {every} has them all."]
@@ -47,7 +47,7 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         note.append(
             f"Of more than {NEAR:,} images, nearly the same ones are found by {every} alone."
         )
-    every = of.context.folder.command("find outliers")
+    every = "aeclust find outliers"
     if len(far):
         note.append(f"{_are(len(far))} unlike all others: {every} has them all.")
     if n > MOST:

@@ -252,7 +252,7 @@ def test_the_images_themselves_are_out_of_reach(
 ) -> None:
     shutil.copytree(photos / "photos", tmp_path / "photos")
     assert cli("train", "photos", *RECIPE, "--epochs", 1).code == 0
-    monkeypatch.setattr(export_module, "_check_free", lambda *a, **b: None)
+    monkeypatch.setattr(export_module, "check_free", lambda *a, **b: None)
     before = files_of(tmp_path)
     what = "is or holds the folder of the run's images"
     where, expected = str((tmp_path / place).resolve()), "a place apart from it"
