@@ -116,8 +116,9 @@ def clusters_answer(file: Path, made: Made, choice: Choice) -> Answer:
 
 def in_clusters(sizes: Sequence[int], outliers: int) -> str:
     """Sizes of clusters, and how many images are in none."""
-    text = f" in clusters of {', '.join(map(str, sizes))}" if sizes else ""
-    return text + _and_outliers(outliers)
+    if not sizes:
+        return " in no cluster"
+    return f" in clusters of {', '.join(map(str, sizes))}{_and_outliers(outliers)}"
 
 
 def _and_outliers(count: int) -> str:

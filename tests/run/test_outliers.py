@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Cli, Data, check_error
+from support import Cli, Data, check_error, far_groups
 
-from aeclust import artifact
+from aeclust import AutoencoderClusterer, artifact
 from aeclust.run.clusters import cluster_numbers, numbered_as
 from aeclust.run.folder import RunFolder
 
@@ -110,6 +110,19 @@ def test_what_is_no_confidence_is_refused(cli: Cli, full_run: RunFolder) -> None
         cli("export", "a.onnx", "--min-confidence", 0.5).error,
         what="no labels are exported", where="`min_confidence`",
     )  # fmt: skip
+
+
+def test_the_estimator_leaves_outliers_out(tmp_path: Path) -> None:
+    points = far_groups([30, 20])[0]
+    points[0] = -200
+    how = {"clusterer": "hdbscan", "reduction": "none"}
+    model = AutoencoderClusterer(9, recipe="features", settings=how, random_state=0).fit(points)
+    assert (model.n_clusters_, model.labels_[0]) == (2, -1)
+    assert model.predict(points)[0] == -1
+    model.save(tmp_path / "run")
+    again = AutoencoderClusterer.load(tmp_path / "run")
+    assert (again.n_clusters, again.n_clusters_) == ("auto", 2)
+    assert (again.labels_ == model.labels_).all()
 
 
 def test_former_numbers_are_matched_without_outliers() -> None:
