@@ -174,6 +174,8 @@ def names_answer(named: Named) -> Answer:
     if named.known is not None and named.agree is not None:
         share = named.agree / named.known
         lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")
+    if named.added:
+        lines.append(named.added)
     return Answer("\n".join(lines), asdict(named))
 
 

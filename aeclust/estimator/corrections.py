@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from aeclust.clusters.nearest import nearest
+from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError
 from aeclust.estimator.arguments import argument_errors, steering_in
+from aeclust.images import fingerprints
 from aeclust.run import model as models
 from aeclust.run import revised
 from aeclust.run.edits import Drop, Edit, Merge, Move, Split
@@ -26,6 +29,14 @@ class Corrections:
         self, model: models.Model, remarks: Sequence[str] = (), said: Sequence[str] = ()
     ) -> Self:
         """Be fitted as a model says."""
+        raise NotImplementedError
+
+    def _pixels(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Images as the stages take them."""
+        raise NotImplementedError
+
+    def _embed(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Their latents (n, d)."""
         raise NotImplementedError
 
     @argument_errors()
@@ -84,6 +95,27 @@ class Corrections:
     def drop(self, rows: ArrayLike) -> Self:
         """Take images of `fit` out of all clusters: their label becomes -1."""
         return self._edit(Drop(self._rows(rows)))
+
+    @argument_errors()
+    def similar(self, X: NDArray[Any], n: int = 12) -> NDArray[np.int64]:
+        """Rows of the images of `fit` whose latents are nearest to those of images.
+
+        Parameters
+        ----------
+        X : ndarray
+            m images, as for `predict`.
+        n : int
+            How many for each; fewer if there are fewer.
+
+        Returns
+        -------
+        ndarray of shape (m, n)
+            int64, the nearest first. An image of `fit` is not its own neighbour.
+        """
+        check_is_fitted(self)
+        count, pixels, known = _number("n", n, 1), self._pixels(X), self._model.latents.arrays
+        itself = copies(fingerprints(pixels), known["fingerprints"])
+        return nearest(self._embed(pixels), known["latents"], count, exclude=itself)[0]
 
     def _edit(self, edit: Edit) -> Self:
         check_is_fitted(self)

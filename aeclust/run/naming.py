@@ -15,6 +15,7 @@ from aeclust.clusters.scores import names_by
 from aeclust.clusters.support import DOUBTFUL, Support, support_of
 from aeclust.errors import InputError, at, listed
 from aeclust.images import Source, truth
+from aeclust.run.added import added_to
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.names import check_name, read_names, write_names
@@ -74,11 +75,12 @@ class Named:
 
     Where known labels named them, how many of these there were, and how many agree; how many are
     of images in no cluster, which agree with none, and how many of images that are gone; and which
-    names are in doubt.
+    names are in doubt. `added` is what people added to the labels, in words.
     """
 
     clusters: list[Cluster]
     outliers: int
+    added: str
     known: int | None = None
     agree: int | None = None
     of_outliers: int | None = None
@@ -282,7 +284,7 @@ def _named(labels: Artifact, names: Mapping[int, str]) -> Named:
         Cluster(number, int(sizes[number]), round(float(means[number]), 6), names.get(number))
         for number in cluster_numbers(labels)
     ]
-    return Named(clusters, outlier_count(labels.arrays["labels"]))
+    return Named(clusters, outlier_count(labels.arrays["labels"]), added_to(labels))
 
 
 def sizes_and_confidences(labels: Artifact) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

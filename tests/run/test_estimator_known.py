@@ -112,6 +112,14 @@ def test_corrections_are_those_of_the_commands(tmp_path: Path) -> None:
     assert again.names_ == model.names_
 
 
+def test_images_alike_are_the_nearest_of_fit(plain: AutoencoderClusterer) -> None:
+    asked = np.concatenate([POINTS[:2], POINTS[2:3] + 0.5])
+    gaps = np.linalg.norm(asked[:, None] - POINTS, axis=2)
+    gaps[[0, 1], [0, 1]] = np.inf  # an image is not its own neighbour
+    assert plain.similar(asked, n=4).tolist() == gaps.argsort(1)[:, :4].tolist()
+    assert plain.similar(asked[:1], n=99).shape == (1, 49)
+
+
 def test_a_correction_that_makes_no_sense_is_refused(plain: AutoencoderClusterer) -> None:
     with refused(ArgumentError, what="there is no cluster 9"):
         plain.merge(0, 9)

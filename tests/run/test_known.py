@@ -243,6 +243,7 @@ def test_whoever_shows_labels_says_what_steered_them(vectors: Cli) -> None:
     vectors("cluster", *FLAGS[:-1], "pca:2", "--known", known)  # nothing is drawn by t-SNE
     words = "steered by 6 labels"
     assert f"labels {words}, intact" in vectors("info").out
+    assert vectors("name").out.endswith(f"{words}\n")
     assert json.loads(vectors("plot", "--json").out)["added"] == words
     assert vectors("report").out.endswith(f"MB; {words}\n")
     page = Path("aeclust-run/report.html").read_text()
