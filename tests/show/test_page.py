@@ -24,6 +24,7 @@ from aeclust.errors import printable
 from aeclust.show import page as pages
 from aeclust.show import palette, thumbnails
 from aeclust.show import picks as choice
+from aeclust.show.editing import shortened
 from aeclust.show.page import page
 from aeclust.show.report import Section, Shown
 
@@ -446,7 +447,7 @@ def test_photographs_of_noise_in_many_shapes_fit() -> None:
 
 @given(st.text(), st.integers(2, 60))
 def test_shortened_text_keeps_both_ends_of_what_can_be_seen(text: str, limit: int) -> None:
-    seen, short = printable(text), pages.shortened(text, limit)
+    seen, short = printable(text), shortened(text, limit)
     assert len(short) <= limit
     assert short.isprintable()
     if len(seen) <= limit:
