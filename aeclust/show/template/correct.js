@@ -154,7 +154,10 @@ function correct(data, look, map) {
   }
 
   function connect() {
-    map.tell.pick = selection.toggle;
+    map.tell.pick = (i) => {
+      selection.toggle(i);
+      find("told").textContent = `${edits.ids[i]} ${selection.has(i) ? "" : "not "}selected, ${selection.size} in all`;
+    };
     map.tell.lasso = (images, more) => {
       if (!more && !body.classList.contains("selecting")) selection.clear();
       select(images);
