@@ -15,7 +15,7 @@ from aeclust.clusters.density import cluster_dense
 from aeclust.clusters.evidence import EstimatedK, estimate_k
 from aeclust.clusters.heads import NEAR, LostClusterError, pooled, train_heads
 from aeclust.clusters.hush import hushed
-from aeclust.clusters.known import Known, check_classes, steered
+from aeclust.clusters.known import Known, check_classes, numbers_of_classes, with_numbers
 from aeclust.clusters.mixtures import settle, temper
 from aeclust.clusters.neighbours import (
     NEIGHBOURS,
@@ -27,6 +27,7 @@ from aeclust.clusters.neighbours import (
 )
 from aeclust.clusters.reduction import check_spread, limited, reduce
 from aeclust.clusters.scores import best_names
+from aeclust.clusters.steer import follow
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 
@@ -199,7 +200,18 @@ def cluster_latents(
         labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
         result = Clustering(labels=labels, points=points, references=rows, latents=latents, k=k)
     result = replace(result, substitutions=tuple(notes), estimate=estimate)
-    return result if known is None else steered(result, known)
+    return result if known is None else steered(result, known.closed, seed)
+
+
+def steered(result: Clustering, known: Known, seed: int) -> Clustering:
+    """A clustering whose known images have their classes, and the others follow them."""
+    shares = result.probabilities if result.shares is None else result.shares
+    result = with_numbers(result, numbers_of_classes(shares, known))
+    shares = result.probabilities if result.shares is None else result.shares
+    answer, labels = follow(
+        result.latents, result.points, shares, known, result.references, seed=seed
+    )
+    return replace(result, labels=labels, posteriors=answer, shares=answer)
 
 
 def _reduced(

@@ -119,37 +119,20 @@ def check_classes(kinds: int, k: int) -> None:
         )
 
 
-def steered(result: Clustering, known: Known) -> Clustering:
-    """A clustering whose known images have their classes, which are the numbers of clusters.
+def numbers_of_classes(shares: Array, known: Known) -> Ints:
+    """The new number (k,) of each cluster: that of the class whose images it holds, if any.
 
-    Clusters that match a class best take its number; the others have the numbers behind, in the
-    order of before. Known images have a confidence of 1.
+    Classes and clusters are matched one to one, so that the known images have the largest shares
+    (n, k) of them; the other clusters fill the gaps in the order of before.
     """
-    known, k = known.closed, result.k
-    rows = np.flatnonzero(known.classes >= 0)
-    if not len(rows):
-        return result
-    here = rows[result.labels[rows] >= 0]
-    number = _numbers(result.labels[here], known.classes[here], k, known.count)
-    result = with_numbers(result, number)
-    labels, shares, posteriors = result.labels.copy(), result.shares, result.probabilities.copy()
-    labels[rows] = known.classes[rows]
-    sure = np.eye(posteriors.shape[1], dtype=np.float32)[known.classes[rows]]
-    posteriors[rows] = sure
-    if shares is not None:
-        shares = shares.copy()
-        shares[rows] = sure
-    return replace(result, labels=labels, posteriors=posteriors, shares=shares)
-
-
-def _numbers(clusters: Ints, classes: Ints, k: int, classes_in_all: int) -> Ints:
-    """The new number (k,) of each cluster, so that classes are the numbers of those they match."""
     from scipy.optimize import linear_sum_assignment
 
-    table = np.zeros((k, classes_in_all))
-    np.add.at(table, (clusters, classes), 1)
-    matched, names = linear_sum_assignment(table, maximize=True)
-    return numbers_around(dict(zip(matched.tolist(), names.tolist(), strict=True)), k)
+    rows = np.flatnonzero(known.classes >= 0)
+    table = np.zeros((known.count, shares.shape[1]))
+    np.add.at(table, known.classes[rows], shares[rows])
+    classes, clusters = linear_sum_assignment(table, maximize=True)
+    taken = dict(zip(clusters.tolist(), classes.tolist(), strict=True))
+    return numbers_around(taken, shares.shape[1])
 
 
 def numbers_around(taken: Mapping[int, int], k: int) -> Ints:
