@@ -22,6 +22,7 @@ Purpose = Literal[
     "estimate",  # samples that the number of clusters is estimated from
     "heads",  # initial weights and pairs of the heads that learn clusters
     "indicators",  # samples and k-means of what is known without labels
+    "known",  # which known labels are held back to choose by
     "ask",  # which of equally telling images are asked for
     "pictures",  # images and points that are shown
 ]

@@ -88,7 +88,7 @@ def _answered(inputs: Floats, start: Doubles, told: Ints, seed: int) -> Doubles:
     seen, before, classes = inputs[rows].astype(np.float64), start[rows], told[rows]
     strength = _USUAL
     if len(rows) >= _FEW:
-        fold = seeds.stream(seed, "known labels").permutation(len(rows)) % _FOLDS
+        fold = seeds.stream(seed, "known").permutation(len(rows)) % _FOLDS
         parts = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(_FOLDS)]
 
         def loss(strength: float) -> float:

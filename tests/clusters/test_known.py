@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import far_groups, refused
 
@@ -18,6 +18,7 @@ def pairs(*rows: tuple[int, int]) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 7), st.data())
 def test_known_labels_are_refused_exactly_where_no_labelling_has_them_all(
     n: int, data: st.DataObject
