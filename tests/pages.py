@@ -35,6 +35,10 @@ def type_line(line: str, *, train: Sequence[str] = ()) -> str:
 
     `train` are flags for every training, which may be shorter than a reader's.
     """
+    if loop := re.fullmatch(r"for (\w+) in ([^;]+); do (.+); done", line):
+        for word in loop[2].split():
+            type_line(loop[3].replace(f"${loop[1]}", word), train=train)
+        return ""
     command, _, target = line.partition(" > ")
     command, _, source = command.partition(" < ")
     stages = [shlex.split(stage) for stage in command.split(" | ")]

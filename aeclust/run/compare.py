@@ -29,7 +29,7 @@ from aeclust.run.present import present_images
 from aeclust.run.previews import check_pictures, in_unit, pictures_at
 
 _NOTE = "pale: what stays, dark: what moves"
-_STRIP = "; below: images that stay least, and the share of the others in which they stay"
+_STRIP = "; below: images that stay least, and in which share of the others"
 About = Callable[[str], AbstractContextManager[Context]]
 
 

@@ -118,7 +118,7 @@ def evaluate(
         table=table,
     )
     if plot is not None:
-        _draw(result, plot, title=f"{predicted} by {true}")
+        _draw(result, plot, title=f"{_short(predicted)} by {_short(true)}")
     return result
 
 
@@ -190,6 +190,10 @@ def _renamed(
 
 def _word_of(labels: Labels) -> dict[int, str]:
     return dict(zip(labels.values.tolist(), labels.words, strict=True))
+
+
+def _short(place: str) -> str:
+    return printable(Path(place).name or place)
 
 
 def _draw(result: Evaluated, file: Path, *, title: str) -> None:

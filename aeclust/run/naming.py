@@ -257,14 +257,15 @@ def doubtful_names(
         owner = [j for j in clusters if matched[j] == other]
         names = f", which names cluster {owner[0]}" if owner else ""
         lines.append(
-            f"cluster {cluster} may not be {name}: {each.agree} of its known images say so, and"
-            f" {each.otherwise} say {rival}{names}"
+            f"cluster {cluster} may not be {name}: its known images count {each.agree} for that and"
+            f" {each.otherwise} for {rival}{names}"
         )
     if few:
         most = max(doubtful[j].agree for j in few)
         images = "one known image" if most == 1 else f"no more than {most} known images"
-        whose = "the name of cluster" if len(few) == 1 else "the names of clusters"
-        lines.append(f"{images} can be told for {whose} {listed(few)}")
+        whose = "name of cluster" if len(few) == 1 else "names of clusters"
+        rests = "rests on" if len(few) == 1 else "rest on"
+        lines.append(f"the {whose} {listed(few)} {rests} {images}" + " each" * (len(few) > 1))
     unknown = [j for j in clusters if j not in support]
     if unknown:
         has = f"{'cluster' if len(unknown) == 1 else 'clusters'} {listed(unknown)}"

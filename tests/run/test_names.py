@@ -198,15 +198,15 @@ def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
         ([[4, 0], [0, 4]], []),
         (
             [[3, 0], [0, 1]],
-            ["no more than 3 known images can be told for the names of clusters 0, 1"],
+            ["the names of clusters 0, 1 rest on no more than 3 known images each"],
         ),
-        ([[9, 0], [0, 1]], ["one known image can be told for the name of cluster 1"]),
+        ([[9, 0], [0, 1]], ["the name of cluster 1 rests on one known image"]),
         (
             [[5, 4], [9, 0]],
-            ["cluster 0 may not be b: 4 of its known images say so, and 5 say a, which names"
+            ["cluster 0 may not be b: its known images count 4 for that and 5 for a, which names"
              " cluster 1"],
         ),
-        ([[4, 3]], ["cluster 0 may not be a: 4 of its known images say so, and 3 say b"]),
+        ([[4, 3]], ["cluster 0 may not be a: its known images count 4 for that and 3 for b"]),
         ([[8, 1], [1, 8], [0, 0]], ["no known image is in cluster 2, and so there is no name"]),
     ],
 )  # fmt: skip
