@@ -243,7 +243,9 @@ def plot_answer(drawn: Plotted) -> Answer:
     text, json = f"{drawn.file}{_and(drawn.added)}", {"file": str(drawn.file), "added": drawn.added}
     if drawn.scores is None:
         return Answer(text, json)
-    return Answer(f"{text}\n{scores_text(drawn.scores)}", {**json, **asdict(drawn.scores)})
+    return Answer(
+        f"{text}\n{scores_text(drawn.scores, drawn.names)}", {**json, **asdict(drawn.scores)}
+    )
 
 
 def gallery_answer(shown: Shown) -> Answer:

@@ -21,7 +21,7 @@ _MOST_RUNS = 10  # whose indices stand in a triangle
 
 def evaluated_answer(result: Evaluated) -> Answer:
     """Scores by the best matching and as written, and clusters by classes."""
-    lines = [result.steered] * bool(result.steered)
+    lines = [result.added] * bool(result.added)
     if result.left_out:
         were = "image whose label was" if result.left_out == 1 else "images whose labels were"
         lines.append(
@@ -40,7 +40,7 @@ def evaluated_answer(result: Evaluated) -> Answer:
         "n": result.labelled,
         **asdict(result.scores),
         "as_written": result.as_written,
-        "steered": result.steered,
+        "added": result.added,
         "left_out": result.left_out,
         "names": {str(j): name for j, name in result.names.items()},
         "table": {
@@ -68,9 +68,9 @@ def compared_answer(compared: Compared) -> Answer:
     ]
     lines += [f"left out: {listed(beside)}"] * bool(beside)
     lines += [
-        f"{printable(place)}: {steered}"
-        for place, steered in zip(compared.places, compared.steered, strict=True)
-        if steered
+        f"{printable(place)}: {added}"
+        for place, added in zip(compared.places, compared.added, strict=True)
+        if added
     ]
     lines += ["", "cluster   images  stability  least"]
     clusters = []
@@ -92,7 +92,7 @@ def compared_answer(compared: Compared) -> Answer:
         "runs": compared.places,
         "n": len(ids),
         "left_out": compared.left_out,
-        "steered": compared.steered,
+        "added": compared.added,
         "clusters": clusters,
         "ari": result.ari.round(6).tolist(),
         "stay": stay,

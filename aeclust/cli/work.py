@@ -242,7 +242,7 @@ def predict(
         raise values.exclusive("DATA, `features`")
     source = options.features_at(features) or source
     with setup.surroundings(common, output=output) as context:
-        from aeclust.images.truth import rounded, to_csv, to_json
+        from aeclust.images.written import rounded, to_csv, to_json
 
         texts = None
         if names:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aeclust.clusters import Ints
 from aeclust.clusters.scores import names_by
+from aeclust.errors import listed
 
 # A name is in doubt where the known images leave another one a chance above this: 3 of 3 images do
 # (1/16), 4 of 4 do not (1/32).
@@ -45,7 +47,7 @@ class Support:
     doubt: float
 
 
-def support_of(table: Ints, matched: Ints) -> dict[int, Support]:
+def support_of(table: Ints, matched: Ints, count: int | None = None) -> dict[int, Support]:
     """What known images say of each cluster that has any.
 
     Parameters
@@ -54,11 +56,20 @@ def support_of(table: Ints, matched: Ints) -> dict[int, Support]:
         Known images by cluster and class.
     matched : ndarray of shape (k,)
         The class of each cluster, see :func:`aeclust.clusters.scores.names_by`.
+    count : int, optional
+        How many clusters there are; k, if None.
     """
+    names = matched[table.any(1)]
+    # each class is a cluster: then a cluster of another class swaps with the one of that
+    whole = len(names) == table.shape[1] == (len(table) if count is None else count)
+    swapped = whole and len(np.unique(names)) == len(names)
     found = {}
     for part in _parts(table):
         for cluster in part:
-            found[cluster] = _support(table, matched, part, cluster)
+            others = _others(table, matched, part, cluster)
+            if swapped and others[cluster] < 0 and len(names) > 1:
+                others = _swap(table, matched, cluster)
+            found[cluster] = _support(table, matched, cluster, others)
     return dict(sorted(found.items()))
 
 
@@ -73,14 +84,13 @@ def _parts(table: Ints) -> list[list[int]]:
     return [rows[part == each].tolist() for each in np.unique(part)]
 
 
-def _support(table: Ints, matched: Ints, part: list[int], cluster: int) -> Support:
+def _support(table: Ints, matched: Ints, cluster: int, others: dict[int, int]) -> Support:
     from scipy.special import betainc
 
     mine, row = int(matched[cluster]), table[cluster].copy()
     known, support = int(row.sum()), int(row[mine])
     row[mine] = 0
     against = int(row.max())
-    others = _others(table, matched, part, cluster)
     agree = sum(int(table[each, matched[each]]) for each in others)
     otherwise = sum(int(table[each, one]) for each, one in others.items() if one >= 0)
     return Support(
@@ -102,3 +112,57 @@ def _others(table: Ints, matched: Ints, part: list[int], cluster: int) -> dict[i
     values[row, names[row]] = 0
     other = names_by(values, like=names)
     return {part[i]: int(other[i]) for i in np.flatnonzero(other != names).tolist()}
+
+
+def _swap(table: Ints, matched: Ints, cluster: int) -> dict[int, int]:
+    """The best exchange of a cluster's name with another one's."""
+    rows = np.flatnonzero(table.any(1))
+    loss = table[rows, matched[rows]] - table[rows, matched[cluster]]
+    loss[rows == cluster] = loss.max() + 1
+    other = int(rows[loss.argmin()])
+    return {j: int(matched[i]) for j, i in sorted([(cluster, other), (other, cluster)])}
+
+
+def doubtful_names(
+    support: Mapping[int, Support],
+    matched: Ints,
+    texts: Sequence[str],
+) -> list[str]:
+    """Which names the known images leave in doubt, and why, a line for each reason.
+
+    Parameters
+    ----------
+    support : mapping of int to Support
+        Of every cluster that has known images.
+    matched : ndarray of shape (k,)
+        The label that names each cluster.
+    texts : sequence of str
+        What labels are.
+    """
+    doubtful = {j: each for j, each in support.items() if each.doubt > DOUBTFUL}
+    few = [j for j, each in doubtful.items() if not each.otherwise]
+    contested = {tuple(each.others.items()): each for j, each in doubtful.items() if j not in few}
+    lines = []
+    for others, each in contested.items():
+        cluster, other = others[0]
+        if len(others) > 1:
+            named = ", ".join(f"{j} is {texts[c] if c >= 0 else 'none'}" for j, c in others)
+            lines.append(
+                f"clusters {listed(j for j, _ in others)} may be named otherwise: {each.agree} of"
+                f" their known images agree with the names, {each.otherwise} if {named}"
+            )
+            continue
+        name, rival = texts[matched[cluster]], texts[other]
+        owner = np.flatnonzero(matched == other)
+        names = f", which names cluster {owner[0]}" if len(owner) else ""
+        lines.append(
+            f"cluster {cluster} may not be {name}: its known images count {each.agree} for that and"
+            f" {each.otherwise} for {rival}{names}"
+        )
+    if few:
+        most = max(doubtful[j].support for j in few)
+        images = "one known image" if most == 1 else f"no more than {most} known images"
+        whose = "name of cluster" if len(few) == 1 else "names of clusters"
+        rests = "rests on" if len(few) == 1 else "rest on"
+        lines.append(f"the {whose} {listed(few)} {rests} {images}" + " each" * (len(few) > 1))
+    return lines

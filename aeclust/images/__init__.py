@@ -7,7 +7,8 @@ set (:mod:`~aeclust.images.demo`). :mod:`~aeclust.images.gate` is what the bytes
 :mod:`~aeclust.images.columns` what ids and labels are;
 :mod:`~aeclust.images.features` reads vectors that somebody else made of images, of which
 :mod:`~aeclust.images.photographs` has the looks; :mod:`~aeclust.images.pixels` has what is
-worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others gave.
+worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others gave, and
+:mod:`~aeclust.images.written` is how labels leave.
 """
 
 from aeclust.images.arrays import from_array

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import truth
 from aeclust.images.columns import as_texts, rows_of
+from aeclust.images.written import table_of
 
 PAIRS = ["a", "b", "same|different"]  # the header of pairs
 _LABELS = ["id", "label"]
@@ -187,4 +188,4 @@ def to_csv(
     rows: list[Sequence[Any]] = [[*columns], *zip(*columns.values(), strict=True)]
     rows += [PAIRS] * bool(pairs)
     rows += [(a, b, "same" if same else "different") for a, b, same in pairs]
-    return truth.table(rows)
+    return table_of(rows)

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,48 +236,6 @@ def pair(
     if truth.ids is None and len(truth) == len(ids) and all(map(str.isdecimal, map(str, ids))):
         truth = dataclasses.replace(truth, ids=np.arange(len(truth)))
     return truth.aligned(ids, gone=gone)
-
-
-# -- writing -----------------------------------------------------------------------------------
-
-
-def to_csv(ids: NDArray[Any], values: NDArray[Any], **more: NDArray[Any]) -> str:
-    """``id,label`` and `more` columns, and one row for each image, every line ended."""
-    columns = [column.tolist() for column in (ids, values, *more.values())]
-    return table([("id", "label", *more), *zip(*columns, strict=True)])
-
-
-def table(rows: Collection[Sequence[Any]]) -> str:
-    """Rows as a CSV, every line ended."""
-    out = io.StringIO()
-    # before Python 3.13 a lone carriage return was written bare, which no reader takes
-    bare = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
-    writer = csv.writer(
-        out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
-    )
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def rounded(confidence: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Confidences (n,) to six digits after the point, as tables have them."""
-    return confidence.astype(np.float64).round(6)
-
-
-def to_json(
-    ids: NDArray[Any],
-    values: NDArray[np.int64],
-    confidence: NDArray[np.float32],
-    names: NDArray[np.str_] | None = None,
-) -> str:
-    """One object of the columns ids, labels, confidence and, if there are any, names; one line."""
-    columns = {
-        "ids": ids.tolist(),
-        "labels": values.tolist(),
-        "confidence": rounded(confidence).tolist(),
-        **({} if names is None else {"names": names.tolist()}),
-    }
-    return json.dumps(columns) + "\n"
 
 
 # -- reading -----------------------------------------------------------------------------------

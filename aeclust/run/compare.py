@@ -17,6 +17,7 @@ from aeclust.errors import InputError, printable
 from aeclust.images import truth
 from aeclust.images.columns import rows_of
 from aeclust.images.truth import Labels
+from aeclust.images.written import to_csv
 from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -49,7 +50,7 @@ class Compared:
         Of the clusters of each that have one.
     left_out : list of int
         Images that each has beside these.
-    steered : list of str
+    added : list of str
         What people added to each, in words; empty if nothing.
     result : Stability
     """
@@ -59,7 +60,7 @@ class Compared:
     labels: NDArray[np.int64]
     names: list[dict[int, str]]
     left_out: list[int]
-    steered: list[str]
+    added: list[str]
     result: Stability
 
 
@@ -70,7 +71,7 @@ class _Clustering:
     labels: Labels
     ids: NDArray[Any]
     marks: NDArray[np.uint64] | None = None
-    steered: str = ""
+    added: str = ""
     is_run: bool = False
 
 
@@ -106,12 +107,12 @@ def compare(
         labels,
         [each.labels.called for each in found],
         [len(each.labels) - len(rows[0]) for each in found],
-        [each.steered for each in found],
+        [each.added for each in found],
         stability(list(labels)),
     )
     if output is not None:
         kept = compared.result.kept.round(6)
-        text = truth.to_csv(compared.ids, labels[0], stability=kept)
+        text = to_csv(compared.ids, labels[0], stability=kept)
         disk.write_bytes(output, text.encode())
     if plot is not None:
         _draw(about, compared, found, rows, plot)

@@ -33,7 +33,7 @@ class Evaluated:
     ----------
     images, labelled : int
         How many have a predicted label, and how many of these are scored.
-    steered : str
+    added : str
         What people added to the labels, in words; empty if nothing.
     left_out : int
         That have a true label, but whose label was known before.
@@ -51,7 +51,7 @@ class Evaluated:
 
     images: int
     labelled: int
-    steered: str
+    added: str
     left_out: int
     scores: Scores
     as_written: float | None
@@ -87,7 +87,7 @@ def evaluate(
     """
     if plot is not None:
         with_ending(plot, plot, setting="plot")
-    ours, gone, steered = _labels_at(context, predicted)
+    ours, gone, added = _labels_at(context, predicted)
     classes_of = truth.load(true, texts=True)
     for remark in (*ours.remarks, *classes_of.remarks):
         context.log(remark)
@@ -108,7 +108,7 @@ def evaluate(
     result = Evaluated(
         images=len(ours),
         labelled=len(classes),
-        steered=steered,
+        added=added,
         left_out=int(out.sum()),
         scores=score(clusters, classes),
         as_written=written,
@@ -123,7 +123,7 @@ def evaluate(
 
 
 def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], str]:
-    """Labels of a file or the current ones of a run, its images that are gone, what steered it."""
+    """Labels of a file or of a run as they are now, its images that are gone, added_to them."""
     if not RunFolder(Path(place)).exists():
         if not artifact.is_artifact(Path(place)):
             return truth.load(place, texts=True), (), ""
@@ -202,7 +202,7 @@ def _draw(result: Evaluated, file: Path, *, title: str) -> None:
     table, scores = result.table, result.scores
     rows = [row_title(cluster, result.names) for cluster in table.clusters.tolist()]
     columns = [printable(result.classes.get(each, str(each))) for each in table.classes.tolist()]
-    note = f"{result.steered}; " * bool(result.steered) + f"accuracy {scores.accuracy:.3f}"
+    note = f"{result.added}; " * bool(result.added) + f"accuracy {scores.accuracy:.3f}"
     if result.as_written is not None:
         note += f", as written {result.as_written:.3f}"
     note += "; framed: best matching; shades: shares of a cluster's images"

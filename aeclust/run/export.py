@@ -18,6 +18,7 @@ from aeclust.clusters.numbers import OUTLIER, OUTLIERS
 from aeclust.errors import InputError, at, reason
 from aeclust.images import Listing, Source, look, to_png, truth
 from aeclust.images.files import TABLE
+from aeclust.images.written import rounded, to_csv, to_json
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -188,15 +189,15 @@ def _columns(images: Prediction, names: dict[int, str]) -> Columns:
 
 
 def _csv(columns: Columns, **more: NDArray[Any]) -> bytes:
-    confidence = truth.rounded(columns["confidence"])
-    return truth.to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
+    confidence = rounded(columns["confidence"])
+    return to_csv(columns["ids"], columns["labels"], confidence=confidence, **more).encode()
 
 
 def _table(context: Context, images: Prediction, columns: Columns, ending: str) -> bytes:
     if ending == ".csv":
         return _csv(columns, **({"name": columns["names"]} if "names" in columns else {}))
     if ending == ".json":
-        return truth.to_json(*columns.values()).encode()
+        return to_json(*columns.values()).encode()
     latents = latents_of(context, images)
     with at(context.folder.latents_file):
         memory.check(2.0 * latents.nbytes, "a copy of the latents", "read that file instead")

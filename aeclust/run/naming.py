@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aeclust.artifact import Artifact
 from aeclust.clusters.numbers import OUTLIER, outlier_count
 from aeclust.clusters.scores import names_by
-from aeclust.clusters.support import DOUBTFUL, Support, support_of
+from aeclust.clusters.support import Support, doubtful_names, support_of
 from aeclust.errors import InputError, at, listed
 from aeclust.images import Source, truth
 from aeclust.run.added import added_to
@@ -188,8 +188,11 @@ def names_by_labels(context: Context, location: str) -> Named:
             for name in names.values():
                 check_name(name)
         named = _store(context, labels, names)
-    support = support_of(table, matched)
-    warnings = doubtful_names(support, matched, texts, cluster_numbers(labels))
+    support = support_of(table, matched, len(named.clusters))
+    warnings = doubtful_names(support, matched, texts)
+    if unknown := [j for j in cluster_numbers(labels) if j not in support]:
+        these = f"{'cluster' if len(unknown) == 1 else 'clusters'} {listed(unknown)}"
+        warnings.append(f"no known image is in {these}, and so there is no name")
     for warning in warnings:
         context.log(f"warning: {warning}")
     return dataclasses.replace(
@@ -219,58 +222,6 @@ def _votes(
         round(support.doubt, 6),
         {text: n for text, n in zip(texts, table[cluster.cluster].tolist(), strict=True) if n},
     )
-
-
-def doubtful_names(
-    support: Mapping[int, Support],
-    matched: NDArray[np.int64],
-    texts: Sequence[str],
-    clusters: Sequence[int],
-) -> list[str]:
-    """Which names the known images leave in doubt, and why, a line for each reason.
-
-    Parameters
-    ----------
-    support : mapping of int to Support
-        Of every cluster that has known images.
-    matched : ndarray of shape (k,)
-        The label that names each cluster.
-    texts : sequence of str
-        What labels are.
-    clusters : sequence of int
-        Those that there are.
-    """
-    doubtful = {j: each for j, each in support.items() if each.doubt > DOUBTFUL}
-    few = [j for j, each in doubtful.items() if not each.otherwise]
-    contested = {tuple(each.others.items()): each for j, each in doubtful.items() if j not in few}
-    lines = []
-    for others, each in contested.items():
-        cluster, other = others[0]
-        if len(others) > 1:
-            named = ", ".join(f"{j} {texts[c] if c >= 0 else 'without'}" for j, c in others)
-            lines.append(
-                f"clusters {listed(j for j, _ in others)} may be named otherwise: {each.agree} of"
-                f" their known images agree with the names, {each.otherwise} with {named}"
-            )
-            continue
-        name, rival = texts[matched[cluster]], texts[other]
-        owner = [j for j in clusters if matched[j] == other]
-        names = f", which names cluster {owner[0]}" if owner else ""
-        lines.append(
-            f"cluster {cluster} may not be {name}: its known images count {each.agree} for that and"
-            f" {each.otherwise} for {rival}{names}"
-        )
-    if few:
-        most = max(doubtful[j].agree for j in few)
-        images = "one known image" if most == 1 else f"no more than {most} known images"
-        whose = "name of cluster" if len(few) == 1 else "names of clusters"
-        rests = "rests on" if len(few) == 1 else "rest on"
-        lines.append(f"the {whose} {listed(few)} {rests} {images}" + " each" * (len(few) > 1))
-    unknown = [j for j in clusters if j not in support]
-    if unknown:
-        has = f"{'cluster' if len(unknown) == 1 else 'clusters'} {listed(unknown)}"
-        lines.append(f"no known image is in {has}, and so there is no name")
-    return lines
 
 
 def _store(context: Context, labels: Artifact, names: Mapping[int, str]) -> Named:

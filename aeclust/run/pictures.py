@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,11 +210,12 @@ def _curve_csv(curve: Curve) -> bytes:
 
 @dataclass(frozen=True)
 class Plotted:
-    """The picture's path, the scores where true labels were given, what people added to labels."""
+    """The picture's path; scores where true labels were given; additions by people, and names."""
 
     file: Path
     scores: scores.Scores | None
     added: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def plot(
@@ -264,7 +265,7 @@ def plot(
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
     look: Any = {"title": _title(manifest, len(points), shown), "note": shown.note}
     save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
-    return Plotted(file, result, shown.added)
+    return Plotted(file, result, shown.added, shown.names)
 
 
 def _title(manifest: Manifest, n: int, shown: Clustered) -> str:

@@ -14,10 +14,12 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies, label_others
 from aeclust.clusters.numbers import OUTLIER, renumbered
-from aeclust.clusters.scores import best_names
+from aeclust.clusters.scores import best_names, names_by
+from aeclust.clusters.support import doubtful_names, support_of
 from aeclust.errors import InputError
 from aeclust.images import Images, Source, fingerprints, truth
 from aeclust.images.truth import Labels
+from aeclust.images.written import rounded
 from aeclust.run.added import added_to
 from aeclust.run.clusters import cluster_count, cluster_numbers, current_labels, log_epoch
 from aeclust.run.context import Context
@@ -62,7 +64,7 @@ class Prediction:
         """The same where images of less confidence are outliers; whatever it is, if None."""
         if least is None:
             return self
-        unsure = truth.rounded(self.confidence) < least  # as tables have it
+        unsure = rounded(self.confidence) < least  # as tables have it
         return dataclasses.replace(self, labels=np.where(unsure, OUTLIER, self.labels))
 
 
@@ -196,9 +198,15 @@ def _names_by(
             mend="renumber the labels, or change `k`",
         )
     inside = raw.labels[rows] >= 0
-    names = best_names(raw.labels[rows][inside], classes[inside], k)
+    named = raw.labels[rows][inside], classes[inside]
+    names = best_names(*named, k)
     agree = float((renumbered(raw.labels[rows], names) == classes).mean())
     context.log(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
+    table = np.zeros((k, k), np.int64)
+    np.add.at(table, named, 1)
+    support = support_of(table, names_by(table, names), len(cluster_numbers(labels)))
+    for warning in doubtful_names(support, names, [*map(str, range(k))]):
+        context.log(f"warning: {warning}")
     log_added(context, labels)
     used = cluster_numbers(labels)
     if (names[used] != used).any():

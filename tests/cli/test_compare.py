@@ -12,6 +12,7 @@ import pytest
 from support import Cli, check_error, far_groups
 
 from aeclust.images import truth
+from aeclust.images.written import to_csv
 
 FIRST = [0, 0, 0, 0, 1, 1, 1, 1]
 SECOND = [7, 7, 7, 3, 3, 3, 3, 3]  # one image of 0 is with 1
@@ -20,7 +21,7 @@ SECOND = [7, 7, 7, 3, 3, 3, 3, 3]  # one image of 0 is with 1
 def write(name: str, labels: list[int], order: list[int] | None = None) -> None:
     rows = np.arange(len(labels)) if order is None else np.array(order)
     ids = np.array([f"{i}.png" for i in rows])
-    Path(name).write_text(truth.to_csv(ids, np.array(labels)[rows]))
+    Path(name).write_text(to_csv(ids, np.array(labels)[rows]))
 
 
 def test_files_are_compared_by_id(cli: Cli) -> None:
@@ -101,7 +102,7 @@ def test_images_of_runs_that_move_are_drawn(cli: Cli, labelled: Path) -> None:
     shutil.copytree(labelled, "run")
     labels = truth.load("run/labels.h5").values.copy()
     labels[:2] = 1 - labels[:2]
-    Path("moved.csv").write_text(truth.to_csv(np.arange(60), labels))
+    Path("moved.csv").write_text(to_csv(np.arange(60), labels))
     result = cli("compare", "moved.csv", "run", "--plot", "moved.png")
     assert (result.code, result.err) == (0, "")
     assert "least of all: 0 (0.00), 1 (0.00)" in result.out

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from support import Cli, Data, check_error
 
 from aeclust import artifact
-from aeclust.images import truth
+from aeclust.images.written import to_csv
 from aeclust.run.folder import RunFolder
 
 TRUTH = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -59,7 +59,7 @@ def test_the_scores_of_a_small_case(cli: Cli) -> None:
         "sizes": {"0": 3, "1": 3, "2": 4},
         "outliers": 0,
         "as_written": 0.4,
-        "steered": "",
+        "added": "",
         "left_out": 0,
         "names": {},
         "table": {
@@ -142,9 +142,9 @@ def test_names_that_are_swapped_are_scored_as_written(cli: Cli) -> None:
     clusters = np.repeat([0, 1, 2], 500)
     classes = np.repeat(np.tile([0, 1, 2], 3), np.ravel(SWAPPED))
     words = np.array(["barn", "church", "house"])
-    Path("named.csv").write_text(truth.to_csv(np.arange(1500), words[clusters]))
-    Path("export.csv").write_text(truth.to_csv(np.arange(1500), clusters, name=words[clusters]))
-    Path("truth.csv").write_text(truth.to_csv(np.arange(1500), words[classes]))
+    Path("named.csv").write_text(to_csv(np.arange(1500), words[clusters]))
+    Path("export.csv").write_text(to_csv(np.arange(1500), clusters, name=words[clusters]))
+    Path("truth.csv").write_text(to_csv(np.arange(1500), words[classes]))
     for name in ("named.csv", "export.csv"):
         result = cli("evaluate", name, "truth.csv", "--plot", "table.png")
         assert result.out.startswith("accuracy 0.7093  as written 0.4727  NMI ")
@@ -199,8 +199,8 @@ def test_a_run_is_scored_by_its_names_without_what_was_known(
     )
     artifact.write(full_run.labels_file, steered)
     cli("name", *(f"{j}={name}" for j, name in enumerate(names)))
-    Path("truth.csv").write_text(truth.to_csv(np.arange(60), np.array(["sea", "land"])[kinds]))
-    Path("known.csv").write_text(truth.to_csv(np.arange(55, 60), np.array([*"aaaaa"])))
+    Path("truth.csv").write_text(to_csv(np.arange(60), np.array(["sea", "land"])[kinds]))
+    Path("known.csv").write_text(to_csv(np.arange(55, 60), np.array([*"aaaaa"])))
     for arguments, n, line in (
         (["aeclust-run"], 55, "5 images whose labels were known before are left out;"),
         ([full_run.labels_file], 55, "5 images"),

@@ -22,7 +22,8 @@ from support import refused
 from aeclust.artifact import Artifact, encode_ids, write
 from aeclust.errors import InputError
 from aeclust.images import truth
-from aeclust.images.truth import Labels, load, load_named, pair, to_csv, to_json
+from aeclust.images.truth import Labels, load, load_named, pair
+from aeclust.images.written import to_csv, to_json
 
 # a busy machine is no failure
 FEW = settings(max_examples=40, deadline=None)

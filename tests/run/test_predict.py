@@ -103,6 +103,7 @@ def test_a_csv_of_a_few_known_ids_numbers_the_clusters(
     assert code == 0
     assert np.array_equal(labels_in(out), truth)
     text = "clusters are named by 3 known labels; 100.0% of these agree\n"
+    text += "warning: the names of clusters 0, 1 rest on no more than 2 known images each\n"
     if flip:
         text += (
             "these are other numbers than in plots and aeclust name: "
