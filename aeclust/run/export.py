@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aeclust import disk, memory
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
 from aeclust.errors import InputError, at, reason
-from aeclust.images import Listing, Source, look, to_png, truth
+from aeclust.images import Listing, Source, look, to_png
 from aeclust.images.files import TABLE
 from aeclust.images.written import rounded, to_csv, to_json
 from aeclust.run.clustered import latents_of

@@ -76,7 +76,8 @@ def test_true_labels_have_a_panel_and_scores(
         "by true label",
     ]
     assert np.array_equal(drawn["panels"][1].groups, np.load(data.labels))
-    assert json.loads(cli("plot", "--json").out) == {"file": "aeclust-run/embedding.png"}
+    plain = {"file": "aeclust-run/embedding.png", "added": ""}
+    assert json.loads(cli("plot", "--json").out) == plain
     answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)
     assert list(answer) == ["file", "accuracy", "nmi", "ari", "sizes", "outliers"]
     assert (answer["accuracy"], sum(answer["sizes"].values())) == (1.0, 60)
