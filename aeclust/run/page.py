@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from aeclust import disk, seeds
 from aeclust import recipe as recipes
 from aeclust.artifact import Artifact
-from aeclust.clusters.neighbours import neighbours
+from aeclust.clusters.nearest import nearest
 from aeclust.images import Source
 from aeclust.network import inference
 from aeclust.recipe import AUTO_K, Recipe
@@ -165,7 +166,9 @@ def _editing(
     """What people correct the page's images with: digest, nearest neighbours, edits so far."""
     near = np.empty((len(rows), 0), np.int64)
     if len(rows) > 1:
-        near = neighbours(np.asarray(latents[rows]), count=pages.NEIGHBOURS)
+        points, itself = np.asarray(latents[rows]), np.arange(len(rows))
+        progress = partial(context.progress, "neighbours")
+        near, _ = nearest(points, points, pages.NEIGHBOURS, exclude=itself, progress=progress)
     stored = read_edits(context.folder)
     return Editing(labelled.digest, rows[near], after=0 if stored is None else len(stored.edits))
 

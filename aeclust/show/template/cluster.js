@@ -3,8 +3,10 @@ function makeClusterDialog(edits, fill, say, select) {
   let about = 0;
 
   function opener(cluster) {
-    const button = element("button", { type: "button", className: "opens", textContent: "Correct…" });
-    button.addEventListener("click", () => openCluster(cluster));
+    const [text, act] = cluster < 0 ? ["Select all", take] : ["Correct…", openCluster];
+    const ariaLabel = `${text} ${cluster < 0 ? "outliers" : `cluster ${cluster}`}`;
+    const button = element("button", { type: "button", className: "opens", textContent: text, ariaLabel });
+    button.addEventListener("click", () => act(cluster));
     return button;
   }
 
@@ -17,6 +19,12 @@ function makeClusterDialog(edits, fill, say, select) {
     fill(find("other"), edits.clusters.filter((each) => each !== cluster));
     find("parts").max = Math.min(20, Math.max(2, size));
     find("cluster").showModal();
+  }
+
+  function take(cluster) {
+    const some = [...edits.state.labels.keys()].filter((i) => edits.state.labels[i] === cluster);
+    const all = some.length === edits.state.sizes.get(cluster);
+    select(some, ` of ${edits.title(cluster)}${all ? "" : ", the others are not on this page,"}`);
   }
 
   function inCluster(form, act) {
@@ -44,9 +52,8 @@ function makeClusterDialog(edits, fill, say, select) {
     return edits.add({ edit: "split", cluster: about, k }) || `${title} is to be split into ${k}.`;
   });
   find("take").addEventListener("click", () => {
-    const some = [...edits.state.labels.keys()].filter((i) => edits.state.labels[i] === about);
     find("cluster").close();
-    select(some, ` of ${edits.title(about)}`);
+    take(about);
   });
 
   return opener;

@@ -120,6 +120,7 @@ function correct(data, look, map) {
     else if (/^[0-9]$/.test(key)) move(key);
     else if (key === "n") move("new");
     else if (key === "o") move(-1);
+    else if (key === "m" && !open && selection.size) find("to").focus();
     else if (key === "s" && !open) setMode(!body.classList.contains("selecting"));
   }
 

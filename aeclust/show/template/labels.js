@@ -19,7 +19,7 @@ function makeLabels(data, look, edits, selection, opener) {
 
   function prepareRow(row) {
     const cluster = Number(row.dataset.cluster);
-    row.append(element("td", {}, ...(cluster >= 0 && look.editable ? [opener(cluster)] : [])));
+    row.append(element("td", {}, ...(look.editable ? [opener(cluster)] : [])));
     return [cluster, row];
   }
 
@@ -64,8 +64,7 @@ function makeLabels(data, look, edits, selection, opener) {
   }
 
   for (const section of look.editable ? document.querySelectorAll(".cluster[data-cluster]") : []) {
-    const cluster = Number(section.dataset.cluster);
-    if (cluster >= 0) section.querySelector("h3").append(opener(cluster));
+    section.querySelector("h3").append(opener(Number(section.dataset.cluster)));
   }
 
   return {
