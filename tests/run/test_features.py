@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -253,6 +254,10 @@ def test_every_command_has_an_answer(cli: Cli, clip: Path) -> None:
         ("export", "table.json"): "90 images",
         ("export", "table.npz"): "90 images",
         ("doctor",): "holds a run",
+        ("ask", "-n", "4"): "4 images",
+        ("compare", run.path, run.labels_file): "1.000",
+        ("find", "similar", "0", "-n", "2"): "0",
+        ("edit", "drop", "0"): "outliers: 1",
     }
     refused_elsewhere = {"train", "reconstruct", "checkpoint-curve"}
     assert {str(words[0]) for words in tried} | refused_elsewhere == set(TOP_COMMANDS)
@@ -265,7 +270,10 @@ def test_the_page_of_a_run_without_photographs_shows_ids(cli: Cli, clip: Path) -
     run = begun(cli, clip)
     answered(cli("report"))
     text = (run.path / "report.html").read_text(encoding="utf-8")
-    assert "<img" not in text
+    # charts, and no image to look at
+    assert text.count("<img") == len(
+        re.findall(r'<figure class="chart[^>]*>(<h3>.*</h3>)?<img', text)
+    )
     assert 'id="reconstructions"' not in text
     assert "whose vectors are alike" in text
     assert "90 of 6 values" in text
