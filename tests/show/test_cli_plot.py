@@ -79,7 +79,7 @@ def test_true_labels_have_a_panel_and_scores(
     plain = {"file": "aeclust-run/embedding.png", "added": ""}
     assert json.loads(cli("plot", "--json").out) == plain
     answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)
-    assert list(answer) == ["file", "accuracy", "nmi", "ari", "sizes", "outliers"]
+    assert list(answer) == ["file", "added", "accuracy", "nmi", "ari", "sizes", "outliers"]
     assert (answer["accuracy"], sum(answer["sizes"].values())) == (1.0, 60)
 
 
