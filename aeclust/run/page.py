@@ -237,6 +237,7 @@ def commands(
     cluster = ["cluster", *cluster_flags(manifest, recipe, seed)]
     cluster += ["--known", "known.csv"] if "known" in details else []
     lines += [cluster] if len(cluster) > 1 else []
+    lines += [["edit", "apply", "edits.json"]] if details.get("edits") else []
     return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
 
 

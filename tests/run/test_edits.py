@@ -21,6 +21,7 @@ from aeclust.run.edited import Correction, surest
 from aeclust.run.edits import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
 from aeclust.run.edits_file import parse_edits, to_text
 from aeclust.run.folder import RunFolder
+from aeclust.run.page import commands
 
 SIZES = [12, 10, 8, 6, 4]
 VECTORS, GROUPS = far_groups(SIZES, seed=1, d=6)
@@ -299,6 +300,9 @@ def test_every_command_follows_the_edits(cli: Cli, run: RunFolder) -> None:
     info = json.loads(cli("info", "--json").out)["files"][-1]
     assert (info["kind"], info["details"]) == ("edits", {"edits": 3, "not_in_force": []})
     assert AutoencoderClusterer.load(run.path).labels_.tolist() == expected.tolist()
+    manifest = run.manifest()
+    again = commands(manifest, manifest.recipe, manifest.seed, {"edits": 3})
+    assert again[-2:] == ["aeclust edit apply edits.json", "aeclust report"]
     # names come back with what is taken back
     for _ in range(3):
         left = done(cli, "undo")
