@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aeclust.clusters import Array, Floats, Ints
-from aeclust.clusters.numbers import renumbered
+from aeclust.clusters.numbers import in_use, renumbered
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K
 
@@ -155,3 +155,20 @@ def with_numbers(result: Clustering, numbers: Ints) -> Clustering:
     labels = renumbered(result.labels, numbers)
     posteriors, shares = moved(result.posteriors), moved(result.shares)
     return replace(result, labels=labels, posteriors=posteriors, shares=shares)
+
+
+def without_empty(result: Clustering) -> Clustering:
+    """The same where known labels have left a cluster no image, which is no cluster then."""
+    used = in_use(result.labels)
+    lost, last = result.k - len(used), used[-1] + 1
+    if not lost:
+        return result
+    are = "1 cluster is" if lost == 1 else f"{lost} clusters are"
+    note = f"{are} left without an image by the known labels"
+    return replace(
+        result,
+        k=len(used),
+        posteriors=None if result.posteriors is None else result.posteriors[:, :last],
+        shares=None if result.shares is None else np.ascontiguousarray(result.shares[:, :last]),
+        substitutions=(*result.substitutions, note),
+    )

@@ -29,8 +29,9 @@ from aeclust.run.pictures import pictures_of
 from aeclust.run.predict import label_present, latents_behind
 from aeclust.run.present import Present
 from aeclust.run.steering import Steering, steering_of, telling
-from aeclust.show.sheet import MOST_ON_SHEET, sheet_figure
+from aeclust.show.lots import Lot, lots_figure
 
+_MOST_DRAWN = 600
 _HEAD = 100  # bytes of a PNG in which it says whose it is
 
 
@@ -186,18 +187,20 @@ def _draw(
     """The sheet with the images that are asked for, which are the last ones of the file."""
     sheet = disk.output_file(file.with_suffix(".png"))
     _check_sheet(sheet)
-    if len(rows) > MOST_ON_SHEET:
-        context.log(f"the sheet shows the first {MOST_ON_SHEET:,} of {len(rows):,} images")
-    names = columns.get("cluster_name", [""] * len(columns["id"]))
-    captions = [
-        (str(name), f"{called or _title(cluster)}, {sure}")
-        for name, cluster, called, sure in zip(
-            columns["id"], columns["cluster"], names, columns["confidence"], strict=True
-        )
-    ][-len(rows) :][:MOST_ON_SHEET]
-    pictures = pictures_of(context, manifest, present, rows[:MOST_ON_SHEET])
-    note = f"below each its id, its cluster and how sure that is; labels go into {file.name}"
-    figure = sheet_figure(pictures, captions, title=f"{len(rows):,} images to label", note=note)
+    if len(rows) > _MOST_DRAWN:
+        context.log(f"the sheet shows the first {_MOST_DRAWN:,} of {len(rows):,} images")
+    last = slice(len(columns["id"]) - len(rows), None)
+    names = [f"{i}: {name}" for i, name in enumerate(columns["id"][last], 1)]
+    called = columns.get("cluster_name", [""] * len(columns["id"]))[last]
+    clusters, sure = columns["cluster"][last], columns["confidence"][last]
+    remarks = [
+        f"{word or _title(cluster)}, {share}"
+        for word, cluster, share in zip(called, clusters, sure, strict=True)
+    ]
+    pictures = pictures_of(context, manifest, present, rows[:_MOST_DRAWN])
+    title, note = f"{len(rows):,} images to label", f"labels go into {file.name}"
+    note = f"below each its id, its cluster and how sure that is; {note}"
+    figure = lots_figure([Lot(pictures, names, remarks)], title=title, note=note)
     save(sheet, figure)
     return sheet
 

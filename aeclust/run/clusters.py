@@ -16,7 +16,7 @@ from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
 from aeclust.clusters.evidence import EstimatedK
-from aeclust.clusters.known import numbers_around, with_numbers
+from aeclust.clusters.known import numbers_around, with_numbers, without_empty
 from aeclust.clusters.numbers import in_use, outlier_count, renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at, listed
@@ -293,7 +293,7 @@ def labels_of(
     )
     if numbers is not None:
         wanted = dict(enumerate(numbers.tolist()))
-        result = with_numbers(result, numbers_around(wanted, result.k))
+        result = without_empty(with_numbers(result, numbers_around(wanted, result.k)))
     if result.shares is None:
         progress("confidence")
     warnings = doubts(result, arrays.get("colours"), seed=request.seed)

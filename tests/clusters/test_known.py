@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support import far_groups, refused
 
 from aeclust.clusters.ask import worth_asking
-from aeclust.clusters.chain import cluster_latents
-from aeclust.clusters.known import Known
+from aeclust.clusters.chain import Clustering, cluster_latents
+from aeclust.clusters.known import Known, without_empty
 from aeclust.recipe import named
 
 
@@ -83,3 +83,17 @@ def test_what_is_asked_for_is_new_and_from_all_clusters() -> None:
     assert not known[rows].any()
     assert set(groups[rows].tolist()) == {0, 1, 2}
     assert len(worth_asking(points, groups, shares, count=99, seed=0, known=known)) == 20
+
+
+def test_a_cluster_that_is_left_without_an_image_is_none() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]], np.float32)
+    points = np.zeros((2, 1), np.float32)
+    rows = np.arange(2)
+    found = Clustering(
+        labels=rows, points=points, references=rows, latents=points, k=3, shares=shares
+    )
+    left = without_empty(found)
+    assert (left.k, left.confidence.tolist()) == (2, found.confidence.tolist())
+    assert left.shares is not None
+    assert left.shares.shape == (2, 2)
+    assert left.substitutions == ("1 cluster is left without an image by the known labels",)
