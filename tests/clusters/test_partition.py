@@ -44,15 +44,15 @@ def test_what_a_person_says_of_an_image_is_sure() -> None:
     assert part.labels.tolist() == [4, 0, 1, -1]
     assert part.confidence.tolist() == [1, 0.75, 0.5, 1]
     # cluster 2 is empty, so that its share of the third image goes to the other two
-    third = [1 / 3, 2 / 3, 0, 0, 0]
-    check_shares(part, [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0] * 5])
+    third: list[float] = [1 / 3, 2 / 3, 0, 0, 0]
+    check_shares(part, [[0, 0, 0, 0, 1], [0.75, 0.25, 0, 0, 0], third, [0.0] * 5])
 
 
 def test_a_new_cluster_inherits_nothing_of_an_emptied_one() -> None:
     part = partition()
     part.move(np.array([3]), 0)
     part.move(np.array([0]), 2)  # a number that was free again
-    shares = [[0, 0, 1], [0.75, 0.25, 0], [1 / 3, 2 / 3, 0], [1, 0, 0]]
+    shares: list[list[float]] = [[0, 0, 1], [0.75, 0.25, 0], [1 / 3, 2 / 3, 0], [1, 0, 0]]
     check_shares(part, shares)
 
 
