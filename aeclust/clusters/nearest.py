@@ -12,7 +12,7 @@ from aeclust.clusters import Array, Doubles, Ints
 if TYPE_CHECKING:
     from torch import Tensor
 
-OUTLIER_NEIGHBOURS = 20  # as many as LocalOutlierFactor takes where nobody says another number
+OUTLIER_NEIGHBOURS = 20  # more than there are outliers of a kind; 10 to 40 find the same
 _ROWS, _TILE = 256, 2_048  # queries, and points at a time: what the cache of a core holds
 _GROUP = 32  # points of which the nearest one stands for all until the nearest groups are known
 _HELD = 1 << 25  # distances that are held at a time
@@ -106,28 +106,34 @@ def _in_order(
     return np.take_along_axis(near, order, 1), np.take_along_axis(exact, order, 1)
 
 
-def outlier_factors(rows: Ints, distances: Doubles) -> Doubles:
-    """Local outlier factors: how much sparser it is around a point than around its neighbours.
+def outlier_factors(distances: Doubles, labels: Ints) -> Doubles:
+    """How much farther each point is from its nearest than is usual in its cluster.
 
-    The density at a point is one over the mean reachability of its k nearest; the distance of two
-    points counts as no less than that from the other one to its own k-th. The factor is the mean
-    density of the k nearest over the point's own: about 1 within a group of any density, more
-    outside of all (Breunig et al., LOF: identifying density-based local outliers, 2000).
+    The mean distance to the k nearest, over the median of the same in the cluster: so a wide
+    cluster is no crowd of outliers. Clusters of no more than k points, and what is in none, are
+    measured by all. Local outlier factors, which compare with the neighbours themselves, miss
+    outliers that are like one another, see docs/benchmarks.md.
 
     Parameters
     ----------
-    rows, distances : ndarray of shape (n, k)
-        The nearest of each point among all, without itself, see :func:`nearest`.
+    distances : ndarray of shape (n, k)
+        Of the nearest of each point, without itself, see :func:`nearest`.
+    labels : ndarray of shape (n,)
+        Their clusters, -1 for none.
 
     Returns
     -------
     ndarray of shape (n,)
-        1 for a point with at least k copies of itself.
+        1 for what is usual.
     """
-    reach = np.maximum(distances, distances[rows, -1])
-    # copies of one point lie at no distance of one another, however many they are
-    density = 1 / (reach.mean(1) + 1e-10)
-    return np.asarray(density[rows].mean(1) / density)
+    apart = distances.mean(1)
+    of_all = float(np.median(apart)) or 1.0  # where most are at no distance of one another
+    usual = np.full(len(apart), of_all)
+    for cluster in np.unique(labels).tolist():
+        inside = labels == cluster
+        if cluster >= 0 and inside.sum() > distances.shape[1]:
+            usual[inside] = float(np.median(apart[inside])) or of_all
+    return np.asarray(apart / usual)
 
 
 def far_out(factors: Doubles) -> float:

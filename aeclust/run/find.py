@@ -195,7 +195,8 @@ def factors(of: Found) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     )
     if not rows.shape[1]:
         return np.ones(len(of.ids)), np.zeros(len(of.ids), np.int64)
-    return outlier_factors(rows, distances)[place], np.sort(first)[rows[:, 0]][place]
+    labels = of.clustered.prediction.labels[np.sort(first)]
+    return outlier_factors(distances, labels)[place], np.sort(first)[rows[:, 0]][place]
 
 
 def outliers(context: Context, count: int = 30, *, output: Path | None = None) -> Outliers:
@@ -230,7 +231,7 @@ def outliers(context: Context, count: int = 30, *, output: Path | None = None) -
         lots = [Lot(list(of.pictures(some)), of.ids[some].astype(np.str_).tolist(), remarks)]
     k = min(OUTLIER_NEIGHBOURS, len(of.ids) - 1)
     title = f"{len(result)} of {len(of.ids):,} images that stand alone most"
-    note = f"local outlier factor among {k} neighbours: 1 within a group, more outside of all"
+    note = f"mean distance to the {k} nearest, over what is usual in the cluster"
     far = int(np.count_nonzero(values > bound))
     drawn = draw(file, lots, title, note, of=of)
     return Outliers(len(of.ids), k, round(bound, 4), far, result, drawn)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,7 +39,7 @@ def square(image: Image.Image) -> NDArray[np.uint8]:
     return grey_square(np.asarray(image)[:, :, None], SIDE)
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "half": lambda image: image.resize((64, 48)),
     "cropped": lambda image: image.crop((13, 10, 115, 86)),
     "a corner": lambda image: image.crop((20, 15, 128, 96)),

@@ -1,10 +1,9 @@
-"""The nearest points against a plain loop, and outlier factors against scikit-learn's."""
+"""The nearest points against a plain loop, and outlier factors by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.neighbors import LocalOutlierFactor
 
 from aeclust.clusters.nearest import far_out, nearest, outlier_factors
 
@@ -28,16 +27,23 @@ def test_none_is_missed_wherever_the_points_lie(n: int, count: int, away: float)
     assert (distances[1, 0], distances[3, 0]) == (0, 0)
 
 
-def test_outlier_factors_are_those_of_scikit_learn() -> None:
+def test_outlier_factors_are_of_what_is_usual_in_a_cluster() -> None:
+    distances = np.array([[1, 3], [2, 2], [5, 7], [20, 20], [30, 10], [10, 30], [80, 0], [3, 5]])
+    labels = np.array([0, 0, 0, 1, 1, 1, -1, 2])
+    # means 2 2 6, 20 20 20, 40 and 4: of all the median is 13; one image has no usual of its own
+    factors = outlier_factors(distances.astype(np.float64), labels)
+    assert factors == pytest.approx([1, 1, 3, 1, 1, 1, 40 / 13, 4 / 13])
+    assert outlier_factors(np.zeros((3, 1)), np.zeros(3, np.int64)).tolist() == [0, 0, 0]
+
+
+def test_what_lies_beside_a_dense_cluster_is_one_though_a_wide_one_is_wider() -> None:
     rng = np.random.default_rng(1)
-    points = np.concatenate([rng.normal(size=(80, 3)), 9 + 0.1 * rng.normal(size=(40, 3))])
-    points[-1] = [4, 4, 4]
-    rows, distances = nearest(points, points, 20, exclude=np.arange(len(points)))
-    factors = outlier_factors(rows, distances)
-    theirs = LocalOutlierFactor(n_neighbors=20).fit(points)
-    assert factors == pytest.approx(-theirs.negative_outlier_factor_, rel=1e-9)
-    assert factors.argmax() == 119
-    assert factors[119] > far_out(factors)
+    points = np.concatenate([9 * rng.normal(size=(80, 3)), 99 + 0.1 * rng.normal(size=(40, 3))])
+    points[-3:] = [[96, 99, 99], [96, 99.2, 99], [96, 99, 99.2]]  # three, alike
+    _, distances = nearest(points, points, 20, exclude=np.arange(len(points)))
+    factors = outlier_factors(distances, np.repeat([0, 1], [80, 40]))
+    assert set(np.argsort(-factors)[:3].tolist()) == {117, 118, 119}
+    assert (factors[117:] > far_out(factors)).all()
 
 
 def test_far_out_is_three_widths_of_the_middle_half_above_it() -> None:
