@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "--optimizer": "optim opt solver",
     "--loss": "criterion objective",
     "--keep-checkpoints": "save-every save-freq checkpoint-every keep",
+    "--known": "known-labels constraints must-link cannot-link labelled labeled supervision",
     "--features": "embeddings embedding vectors feature from-features",
     "--set latent_size=N": "latent-dim latent embedding-dim embedding-size z-dim bottleneck",
     "give DATA without a flag": "i input data dataset data-dir images image-dir path",

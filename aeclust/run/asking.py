@@ -98,11 +98,10 @@ def ask(
     labels = current_labels(context, manifest)
     prediction = label_present(context, manifest, labels)
     present, steering = prediction.present, steering_of(labels) or Steering("")
-    names, words = current_names(context, labels), dict(steering.names)
-    said = {row: words.get(number, str(number)) for row, number in steering.labels}
+    names, said = current_names(context, labels), steering.said
     command = _command(context, manifest, labels, file)
     if not force:
-        _check_replaceable(file, present, said, command)
+        _check_replaceable(file, present, steering, command)
     ours = np.flatnonzero(present.rows >= 0)
     barred = np.ones(len(labels.arrays["ids"]), bool)
     barred[present.rows[ours]] = False
@@ -152,13 +151,14 @@ def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path)
     return context.folder.command(shlex.join(["cluster", *flags, "--known", str(file)]))
 
 
-def _check_replaceable(file: Path, present: Present, said: Mapping[int, str], command: str) -> None:
+def _check_replaceable(file: Path, present: Present, steering: Steering, command: str) -> None:
     """Refuse to replace a file whose labels the run does not know."""
     if not file.exists():
         return
     with at(file):
         try:
-            given = read_known([str(file)], present.ids, gone=present.gone)
+            gone = (*present.gone, *steering.gone)
+            given = read_known([str(file)], present.ids, gone=gone)
         except InputError as error:
             if error.what.startswith("holds no known label"):
                 return
@@ -166,7 +166,7 @@ def _check_replaceable(file: Path, present: Present, said: Mapping[int, str], co
         unknown = [
             place
             for place, word in given.labels.items()
-            if said.get(int(present.rows[place])) != word
+            if steering.said.get(int(present.rows[place])) != word
         ]
         if unknown:
             raise InputError(

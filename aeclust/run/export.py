@@ -31,7 +31,7 @@ from aeclust.run.images import load_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names, name_column
-from aeclust.run.predict import Prediction, check_confidence, label_present
+from aeclust.run.predict import Prediction, check_confidence, label_present, log_added
 from aeclust.run.previews import pictures_at
 
 TABLES = (".csv", ".json", ".npz")
@@ -118,6 +118,7 @@ def export(
         disk.write_bytes(place, data)
         return Exported(destination, ending[1:], content)
     labels = current_labels(context, manifest)
+    log_added(context, labels)
     names = current_names(context, labels)
     images, left_out = label_present(context, manifest, labels).surer(min_confidence), ""
     if without_duplicates:

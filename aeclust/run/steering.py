@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters import Callback
 from aeclust.clusters.ask import worth_asking
@@ -24,6 +26,7 @@ from aeclust.run.present import present_images
 
 if TYPE_CHECKING:
     from aeclust.run.context import Context
+    from aeclust.run.folder import RunFolder
     from aeclust.run.manifest import Manifest
 
 
@@ -41,12 +44,15 @@ class Steering:
         Two rows, ascending, and 1 where they belong together, else 0.
     names : tuple of (int, str)
         Numbers, ascending, and what these clusters are called.
+    gone : tuple of str
+        Ids, sorted, of images that are no more and of which something was said.
     """
 
     data: str
     labels: tuple[tuple[int, int], ...] = ()
     pairs: tuple[tuple[int, int, int], ...] = ()
     names: tuple[tuple[int, str], ...] = ()
+    gone: tuple[str, ...] = ()
 
     def known(self, n: int) -> tuple[Known, NDArray[np.int64]]:
         """The same of n images with classes that leave no number out, and the number of each."""
@@ -66,10 +72,17 @@ class Steering:
         return {"known": numbers, "pairs": np.array(self.pairs, np.int64).reshape(-1, 3)}
 
     @property
+    def said(self) -> dict[int, str]:
+        """The label of every known image by its row, as a file has it."""
+        words = dict(self.names)
+        return {row: words.get(number, str(number)) for row, number in self.labels}
+
+    @property
     def details(self) -> dict[str, Any]:
         """What labels say of it: how many labels and pairs, and the names of clusters."""
         names = {str(number): name for number, name in self.names}
-        return {"labels": len(self.labels), "pairs": len(self.pairs), "names": names}
+        gone = {"gone": [*self.gone]} if self.gone else {}
+        return {"labels": len(self.labels), "pairs": len(self.pairs), "names": names, **gone}
 
 
 def steering_of(labels: Artifact) -> Steering | None:
@@ -78,12 +91,14 @@ def steering_of(labels: Artifact) -> Steering | None:
         return None
     known, pairs = (labels.arrays.get(name, np.empty((0, 3))) for name in ("known", "pairs"))
     rows = np.flatnonzero(known >= 0)
-    names = labels.details["known"].get("names", {})
+    said = labels.details["known"]
+    names = said.get("names", {})
     return Steering(
         data=labels.parents.get("data", ""),
         labels=tuple(zip(rows.tolist(), known[rows].tolist(), strict=True)),
         pairs=tuple((int(a), int(b), int(same)) for a, b, same in pairs),
         names=tuple(sorted((int(number), str(name)) for number, name in names.items())),
+        gone=tuple(map(str, said.get("gone", ()))),
     )
 
 
@@ -122,7 +137,8 @@ def read_steering(
     """
     present = present_images(context, manifest)
     with at(", ".join(locations)):
-        given = read_known(locations, present.ids, gone=present.gone)
+        gone = {*present.gone, *_gone(context.folder)}
+        given = read_known(locations, present.ids, gone=gone)
         if given.gone:
             are = "is" if len(given.gone) == 1 else "are"
             context.log(f"{len(given.gone):,} of the known images {are} gone: {given.gone[0]}")
@@ -137,6 +153,15 @@ def read_steering(
         ids = np.full(manifest.shape[0], None, object)
         ids[rows[rows >= 0]] = present.ids[rows >= 0]
         return numbered(given, rows, ids, manifest.data_digest, k, log=context.log)
+
+
+def _gone(folder: RunFolder) -> tuple[str, ...]:
+    """Ids of known images that an update has found gone."""
+    with suppress(InputError):  # labels that are damaged, and may be replaced by force
+        if folder.labels_file.exists():
+            steering = steering_of(artifact.read(folder.labels_file, "labels"))
+            return () if steering is None else steering.gone
+    return ()
 
 
 def _places(given: Given) -> set[int]:
@@ -187,6 +212,7 @@ def numbered(
         labels=tuple(sorted((int(rows[i]), number[word]) for i, word in given.labels.items())),
         pairs=tuple(sorted((a, b, same) for a, b, same in pairs)),
         names=tuple(names.items()),
+        gone=tuple(sorted(given.gone)),
     )
     steering.known(len(ids))[0].check(ids)
     return steering
@@ -232,13 +258,16 @@ def carried(steering: Steering, labels: Artifact, latents: Artifact) -> Steering
         for a, b, same in steering.pairs
         if now[a] >= 0 <= now[b]
     ]
-    used = {number for _, number in there}
     if not (there or pairs):
         return None
-    return replace(
-        steering,
+    said = {row for row, _ in steering.labels} | {r for *both, _ in steering.pairs for r in both}
+    lost = artifact.decode_ids(known[0][[row for row in sorted(said) if now[row] < 0]])
+    lost = lost if lost.dtype.kind == "U" else lost[:0]  # a row number is another image now
+    used = {number for _, number in there}
+    return Steering(
         data=data,
         labels=tuple(sorted(there)),
         pairs=tuple(sorted((a, b, same) for a, b, same in pairs)),
         names=tuple((number, name) for number, name in steering.names if number in used),
+        gone=tuple(sorted({*steering.gone, *map(str, lost.tolist())})),
     )

@@ -168,7 +168,7 @@ def test_what_is_known_follows_images_that_come_go_and_are_renamed() -> None:
     # a is gone, b is called z, c and d are copies of each other, e is new
     new = files(["c", "d", "e", "z"], [3, 3, 9, 2], "new")
     told = Steering("old", ((0, 5), (1, 7), (3, 8)), ((0, 1, 1), (1, 3, 0)), ((5, "x"), (7, "y")))
-    expected = Steering("new", ((1, 8), (3, 7)), ((1, 3, 0),), ((7, "y"),))
+    expected = Steering("new", ((1, 8), (3, 7)), ((1, 3, 0),), ((7, "y"),), gone=("a",))
     assert carried(told, old, new) == expected
     assert carried(Steering("old", ((0, 5),)), old, new) is None
     assert carried(told, old, files(["a"], [1], "old")) == told
