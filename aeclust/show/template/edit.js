@@ -56,7 +56,7 @@ function keepEdits(data) {
   function resize(now, cluster, by) {
     const size = (now.sizes.get(cluster) ?? 0) + by;
     if (size > 0) now.sizes.set(cluster, size);
-    else for (const each of [now.sizes, now.names]) each.delete(cluster);
+    else for (const each of [now.sizes, now.names, now.splits]) each.delete(cluster);
   }
 
   function free(now) {
@@ -102,6 +102,8 @@ function keepEdits(data) {
     if (each.edit === "split" && each.k > state.sizes.get(each.cluster)) {
       return `${title(each.cluster)} has ${images(state.sizes.get(each.cluster))}.`;
     }
+    const inClusters = [...state.sizes].reduce((sum, [cluster, size]) => sum + (cluster < 0 ? 0 : size), 0);
+    if (each.edit === "drop" && each.ids.length === inClusters) return "One image at least stays in a cluster.";
     return each.ids && !each.ids.length ? "These images are there already." : "";
   }
 
