@@ -275,6 +275,7 @@ def scores_text(
     """Accuracy, if there is another also as the labels are written, NMI, ARI and cluster sizes."""
     called = {j: f"{j} ({printable(name)})" for j, name in (names or {}).items() if name}
     sizes = ", ".join(f"{called.get(j, j)}: {count}" for j, count in scores.sizes.items())
+    sizes = sizes or "none"
     if scores.outliers:
         sizes += f"; {scores.outliers} outliers in no cluster, which count as wrong"
     written = "" if as_written is None else f"  as written {as_written:.4f}"

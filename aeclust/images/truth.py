@@ -85,7 +85,7 @@ class Labels:
         if self.names is None:
             return {}
         pairs = zip(self.values.tolist(), self.names.tolist(), strict=True)
-        return {label: name for label, name in pairs if name}
+        return {label: name for label, name in pairs if name not in ("", NO_CLUSTER)}
 
     def aligned(
         self, ids: NDArray[Any], *, gone: Collection[str] = ()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -96,15 +97,7 @@ def _draw_panel(
     """Bars of two clusterings, and ribbons between them."""
     total = table.sum()
     tops = [_tops(table.sum(axis) / total) for axis in (1, 0)]
-    used = [np.zeros(len(side.names)) for side in (first, other)]
-    for row, column in np.argwhere(table > 0).tolist():
-        part = table[row, column] / total
-        stays = first.numbers[row] == other.numbers[column]
-        left, right = tops[0][row] + used[0][row], tops[1][column] + used[1][column]
-        used[0][row] += part
-        used[1][column] += part
-        look: Any = {"alpha": 0.25 if stays else 0.8, "zorder": 1 if stays else 2}
-        _draw_ribbon(axes, left, right, part, _colour(first.numbers[row]), look)
+    _draw_ribbons(axes, first.numbers, other.numbers, table / total, tops)
     limit = characters(wide * 0.24, SMALL)
     sides = ((first, 0.0, -0.03, "right", 1), (other, 1 - _BAR, 1.03, "left", 0))
     for (side, x, at, align, axis), starts in zip(sides, tops, strict=True):
@@ -126,13 +119,28 @@ def _tops(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(sizes + _AIR)[:-1]])
 
 
-def _draw_ribbon(
-    axes: Axes, left: float, right: float, size: float, colour: str, look: dict[str, Any]
+def _draw_ribbons(
+    axes: Axes,
+    lefts: Sequence[int],
+    rights: Sequence[int],
+    parts: NDArray[np.float64],
+    tops: Sequence[NDArray[np.float64]],
 ) -> None:
+    """Bands from the bars of one side to those of the other, what moves above what stays."""
+    rows, columns = np.nonzero(parts)
+    sizes = parts[rows, columns][:, None]
+    before = [np.cumsum(parts, axis) - parts for axis in (1, 0)]
+    starts = (tops[0][rows] + before[0][rows, columns])[:, None]
+    ends = (tops[1][columns] + before[1][rows, columns])[:, None]
     t = np.linspace(0, 1, 40)
-    x = _BAR + (1 - 2 * _BAR) * t
-    y = left + (right - left) * t * t * (3 - 2 * t)
-    axes.fill_between(x, y, y + size, color=colour, lw=0, **look)
+    upper = starts + (ends - starts) * t * t * (3 - 2 * t)
+    x = np.broadcast_to(_BAR + (1 - 2 * _BAR) * t, upper.shape)
+    bands = np.stack([np.hstack([x, x[:, ::-1]]), np.hstack([upper, (upper + sizes)[:, ::-1]])], 2)
+    colours = np.array([_colour(lefts[row]) for row in rows.tolist()])
+    stays = np.array(lefts)[rows] == np.array(rights)[columns]
+    for which, alpha in ((stays, 0.25), (~stays, 0.8)):
+        look: Any = {"facecolors": colours[which].tolist(), "alpha": alpha, "linewidths": 0}
+        axes.add_collection(PolyCollection(list(bands[which]), zorder=1 + (alpha > 0.5), **look))
 
 
 def _colour(number: int) -> str:
