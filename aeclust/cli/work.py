@@ -18,6 +18,7 @@ def train(
     images: options.TrainImages,
     training: Training,
     validation: options.Validation,
+    known: options.Steering = None,
     resume: Annotated[
         bool, options.flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
     ] = False,
@@ -85,6 +86,7 @@ def train(
             val_images=val_images,
             val_labels=val_labels,
             kept=kept,
+            known=known or (),
             resume=resume,
             learn_on=continue_,
             force=force,

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from aeclust.errors import ArgumentError, DivergedError, InputError, at, name_settings
 from aeclust.images.known import Given, read_known
-from aeclust.run.steering import Steering, numbered
+from aeclust.run.known import Steering
+from aeclust.run.steering import numbered
 
 _RANGE = re.compile(r"`range`[ =]([^ :]+):([^ :,;]+)")  # as the command line takes it
 _SAME = {"same": True, "different": False}

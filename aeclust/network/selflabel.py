@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.known import Known
 from aeclust.errors import at
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder
@@ -23,7 +24,13 @@ _HEAD_STEPS, _HEAD_LR, _HEAD_DECAY = 100, 0.01, 1e-3
 
 
 def self_label(
-    network: Autoencoder, pixels: NDArray[Any], recipe: Recipe, *, seed: int, team: Team = ALONE
+    network: Autoencoder,
+    pixels: NDArray[Any],
+    recipe: Recipe,
+    *,
+    seed: int,
+    known: Known | None = None,
+    team: Team = ALONE,
 ) -> NDArray[np.float32]:
     """Targets (n, k) of the second phase; the network's head is set to predict them.
 
@@ -32,12 +39,14 @@ def self_label(
     latents = inference.embed(network, pixels, team=team)
     targets = np.empty(0, np.float32)
     if team.leads:
-        targets = soft_targets(latents, recipe, seed=seed)
+        targets = soft_targets(latents, recipe, seed=seed, known=known)
         fit_head(network, latents, targets)
     return team.broadcast(targets)
 
 
-def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> NDArray[np.float32]:
+def soft_targets(
+    latents: NDArray[np.float32], recipe: Recipe, *, seed: int, known: Known | None = None
+) -> NDArray[np.float32]:
     """Probabilities of clusters of latents (n, d).
 
     The targets stay as they are while the network learns them. That is the guard against
@@ -49,10 +58,11 @@ def soft_targets(latents: NDArray[np.float32], recipe: Recipe, *, seed: int) -> 
     -------
     ndarray of shape (n, k)
         float32, rows sum to 1: those of a consensus, or, of a single clusterer, the shares of the
-        clusters among the latents nearest to each image, itself not counted.
+        clusters among the latents nearest to each image, itself not counted. Those of known images
+        are sure of their class.
     """
     with at("latents after the first phase"):
-        return cluster_latents(latents, recipe, seed=seed).probabilities
+        return cluster_latents(latents, recipe, seed=seed, known=known).probabilities
 
 
 def fit_head(

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from aeclust.clusters.known import Known
 from aeclust.errors import DivergedError, InputError, at
 from aeclust.network.batches import epoch_batches, generator, shrunk, to_input
 from aeclust.network.isolation import isolated
@@ -101,6 +102,7 @@ def train(
     resume: Snapshot | None = None,
     initial: Mapping[str, NDArray[Any]] | None = None,
     features: NDArray[np.float32] | None = None,
+    known: Known | None = None,
     team: Team = ALONE,
     observe: Callable[[Moment], None] = lambda moment: None,
 ) -> Autoencoder:
@@ -126,6 +128,8 @@ def train(
         The state dict to begin with, instead of random weights.
     features : ndarray of shape (n, d), optional
         Of the images, by the frozen encoder that the recipe has: only the decoder is trained.
+    known : Known, optional
+        Known labels that steer the clusters of the second phase.
     team : Team
         The processes that train together, all with the same images and settings; the weights
         become those of one process but for rounding.
@@ -167,7 +171,7 @@ def train(
     half = precision_of(recipe, device) == "bfloat16"
     while state.epoch < recipe.total_epochs:
         if state.epoch >= recipe.epochs and state.targets is None:
-            state.targets = self_label(network, pixels, recipe, seed=seed, team=team)
+            state.targets = self_label(network, pixels, recipe, seed=seed, known=known, team=team)
             parallel = state.parallel(team)
         network.train()
         state.started, state.seen = time.monotonic(), 0

@@ -22,13 +22,14 @@ from aeclust.run.edited import correction
 from aeclust.run.edits import Drop, Move
 from aeclust.run.figures import save, with_ending
 from aeclust.run.freshness import recipe_of
+from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
 from aeclust.run.page import cluster_flags
 from aeclust.run.pictures import pictures_of
 from aeclust.run.predict import label_present, latents_behind
 from aeclust.run.present import Present
-from aeclust.run.steering import Steering, steering_of, telling
+from aeclust.run.steering import steering_of, telling
 from aeclust.show.lots import Lot, lots_figure
 
 _MOST_DRAWN = 600

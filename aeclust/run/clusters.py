@@ -26,11 +26,12 @@ from aeclust.run.edited import carry_edits, corrected
 from aeclust.run.edits import corrected_by
 from aeclust.run.edits_file import read_edits
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
+from aeclust.run.known import Steering
 from aeclust.run.latents import Made, current_latents, log_unfinished
 from aeclust.run.manifest import Manifest
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
-from aeclust.run.steering import Steering, carried, in_words, read_steering, steered_by, steering_of
+from aeclust.run.steering import carried, in_words, read_steering, steered_by, steering_of
 
 _NEARLY = 0.95  # of the highest score: a number of clusters that is nearly as likely
 
@@ -61,11 +62,16 @@ def cluster(
     log_unfinished(context, manifest)
     recipe = manifest.recipe.override(overrides or {})
     log_unused_k(context, recipe, (overrides or {}).get("k"))
+    steering = None
+    if known:
+        steering = read_steering(context, manifest, known, recipe.k)
+    elif manifest.steering is not None:  # which the network learnt from
+        steering = last_request(context.folder, manifest).steering
     request = replace(
         last_request(context.folder, manifest, by_labels=not force),
         recipe=recipe,
         seed=manifest.seed if seed is None else seed,
-        steering=read_steering(context, manifest, known, recipe.k) if known else None,
+        steering=steering,
     )
     made = _labels(context, manifest, request, force=force)
     log_epoch(context, made.artifact)

@@ -14,8 +14,9 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, at, listed
 from aeclust.recipe import Recipe
 from aeclust.run.folder import RunFolder
+from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
-from aeclust.run.steering import Steering, steering_of
+from aeclust.run.steering import steering_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,16 @@ def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = Tru
     Without `by_labels` the labels are not looked at.
     """
     recipe, seed, checkpoint, known = manifest.recipe, manifest.seed, None, None
-    steering = None
+    steering = manifest.steering
+    if steering is not None and steering.data != manifest.data_digest:
+        steering = None  # it was said of other rows
     if by_labels and folder.labels_file.exists():
         labels = artifact.read(folder.labels_file, "labels")
         if labels.details.get("run") == manifest.identity:
             recipe, seed = recipe_of(labels), labels.seed
             checkpoint, known = labels.details.get("checkpoint"), labels.parents.get("latents")
-        if labels.details.get("run") in (manifest.identity, *manifest.former):
+        inherits = manifest.former if manifest.steering is None else ()
+        if labels.details.get("run") in (manifest.identity, *inherits):
             steering = steering_of(labels)
     # latents that were made after the labels know better
     if folder.latents_file.exists() and artifact.claimed_digest(folder.latents_file) != known:

@@ -17,6 +17,7 @@ from aeclust.errors import InputError
 from aeclust.images import FITS, Source
 from aeclust.recipe import AUTO_K, FIELDS, LATER, Recipe
 from aeclust.run.checkpoints import checkpoint_epochs
+from aeclust.run.known import Steering
 
 _FORMAT, _SOME = 1, 8
 _MAX_THREADS = 1024
@@ -54,6 +55,8 @@ class Manifest:
         That it is trained with, and that later commands take; None where nobody chose.
     pictures : Source or None
         The images that the vectors were made of, for people to look at.
+    steering : Steering or None
+        Known labels that training and clusters follow, said of the images that it learnt from.
     encoder_file : str or None
         The path of the file with the frozen encoder or its weights, if they are in one.
     """
@@ -73,6 +76,7 @@ class Manifest:
     threads: int | None = None
     pictures: Source | None = None
     encoder_file: str | None = None
+    steering: Steering | None = None
 
     @property
     def vectors(self) -> bool:
@@ -107,6 +111,7 @@ class Manifest:
         recipe = {name: value for name, value in fields if value or name not in LATER}
         decisive = [recipe, self.seed, self.weights_digest]
         decisive += [list(self.former)] if self.former else []
+        decisive += [] if self.steering is None else [self.steering.to_json()]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -133,6 +138,7 @@ class Manifest:
             **({} if self.threads is None else {"threads": self.threads}),
             **({} if self.pictures is None else {"pictures": self.pictures.to_json()}),
             **({} if self.encoder_file is None else {"encoder": {"file": self.encoder_file}}),
+            **({} if self.steering is None else {"known": self.steering.to_json()}),
         }
 
     @classmethod
@@ -187,6 +193,7 @@ class Manifest:
             threads=threads,
             pictures=_source_of(values["pictures"]) if "pictures" in values else None,
             encoder_file=encoder_file,
+            steering=Steering.from_json(values["known"]) if "known" in values else None,
         )
 
 
@@ -219,6 +226,8 @@ def refuse_other(old: Manifest, new: Manifest, folder: Path) -> None:
         changes.append("the images are others")
     if (old.val_images, old.val_labels) != (new.val_images, new.val_labels):
         changes.append("the validation data are others")
+    if old.steering != new.steering:
+        changes.append("the known labels are others")
     if not changes and old.checkpoints != new.checkpoints:
         kept = [len(manifest.checkpoints) for manifest in (old, new)]
         changes.append(f"it keeps {kept[0]} checkpoints and would keep {kept[1]}")

@@ -35,10 +35,10 @@ from aeclust.run.edited import correction
 from aeclust.run.encoders import Sight, begun, completed, separated
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
+from aeclust.run.known import Steering
 from aeclust.run.latents import describe, describe_vectors, load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.progress import Lines
-from aeclust.run.steering import Steering
 from aeclust.run.weights import check_room, write_weights
 
 FEATURES = "features"  # the recipe that takes vectors as they are

@@ -14,8 +14,9 @@ from aeclust.run.clusters import labels_of
 from aeclust.run.edited import Correction, with_parts
 from aeclust.run.edits import Drop, Edit, Edits, Move, Split
 from aeclust.run.freshness import Request
+from aeclust.run.known import Steering
 from aeclust.run.model import Model
-from aeclust.run.steering import Steering, telling
+from aeclust.run.steering import telling
 
 
 def corrected(model: Model, edit: Edit) -> Model:

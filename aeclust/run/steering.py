@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,75 +13,22 @@ from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.clusters import Callback
 from aeclust.clusters.ask import worth_asking
-from aeclust.clusters.known import Known, check_classes
+from aeclust.clusters.known import check_classes
 from aeclust.clusters.neighbours import votes_of_others
 from aeclust.errors import InputError, at
 from aeclust.images.columns import is_whole
 from aeclust.images.known import Given, read_known
 from aeclust.recipe import AUTO_K
-from aeclust.run.images import match
+from aeclust.run.images import known_fingerprints, match
+from aeclust.run.known import Steering
 from aeclust.run.names import check_name
 from aeclust.run.present import present_images
 
 if TYPE_CHECKING:
+    from aeclust.images import Images
     from aeclust.run.context import Context
     from aeclust.run.folder import RunFolder
     from aeclust.run.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class Steering:
-    """What somebody knows of the images of a run.
-
-    Attributes
-    ----------
-    data : str
-        SHA-256 of the images, by whose rows it is said.
-    labels : tuple of (int, int)
-        Rows, ascending, and the numbers that their clusters must have.
-    pairs : tuple of (int, int, int)
-        Two rows, ascending, and 1 where they belong together, else 0.
-    names : tuple of (int, str)
-        Numbers, ascending, and what these clusters are called.
-    gone : tuple of str
-        Ids, sorted, of images that are no more and of which something was said.
-    """
-
-    data: str
-    labels: tuple[tuple[int, int], ...] = ()
-    pairs: tuple[tuple[int, int, int], ...] = ()
-    names: tuple[tuple[int, str], ...] = ()
-    gone: tuple[str, ...] = ()
-
-    def known(self, n: int) -> tuple[Known, NDArray[np.int64]]:
-        """The same of n images with classes that leave no number out, and the number of each."""
-        rows, numbers = np.array(self.labels, np.int64).reshape(-1, 2).T
-        used, classes = np.unique(numbers, return_inverse=True)
-        of_image = np.full(n, -1)
-        of_image[rows] = classes
-        pairs = np.array(self.pairs, np.int64).reshape(-1, 3)
-        same = pairs[:, 2] == 1
-        return Known(of_image, pairs[same, :2], pairs[~same, :2]), used
-
-    def arrays(self, n: int) -> dict[str, NDArray[Any]]:
-        """What labels of n images hold of it."""
-        numbers = np.full(n, -1)
-        rows, values = np.array(self.labels, np.int64).reshape(-1, 2).T
-        numbers[rows] = values
-        return {"known": numbers, "pairs": np.array(self.pairs, np.int64).reshape(-1, 3)}
-
-    @property
-    def said(self) -> dict[int, str]:
-        """The label of every known image by its row, as a file has it."""
-        words = dict(self.names)
-        return {row: words.get(number, str(number)) for row, number in self.labels}
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """What labels say of it: how many labels and pairs, and the names of clusters."""
-        names = {str(number): name for number, name in self.names}
-        gone = {"gone": [*self.gone]} if self.gone else {}
-        return {"labels": len(self.labels), "pairs": len(self.pairs), "names": names, **gone}
 
 
 def steering_of(labels: Artifact) -> Steering | None:
@@ -250,24 +196,46 @@ def carried(steering: Steering, labels: Artifact, latents: Artifact) -> Steering
         return steering
     known = tuple(labels.arrays[name] for name in ("ids", "fingerprints"))
     rows = match((known[0], known[1]), latents.arrays["ids"], latents.arrays["fingerprints"])
-    now = np.full(len(known[0]), -1)
-    now[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
-    there = [(int(now[row]), number) for row, number in steering.labels if now[row] >= 0]
-    pairs = [
-        (*sorted((int(now[a]), int(now[b]))), same)
-        for a, b, same in steering.pairs
-        if now[a] >= 0 <= now[b]
-    ]
-    if not (there or pairs):
-        return None
-    said = {row for row, _ in steering.labels} | {r for *both, _ in steering.pairs for r in both}
-    lost = artifact.decode_ids(known[0][[row for row in sorted(said) if now[row] < 0]])
-    lost = lost if lost.dtype.kind == "U" else lost[:0]  # a row number is another image now
-    used = {number for _, number in there}
-    return Steering(
-        data=data,
-        labels=tuple(sorted(there)),
-        pairs=tuple(sorted((a, b, same) for a, b, same in pairs)),
-        names=tuple((number, name) for number, name in steering.names if number in used),
-        gone=tuple(sorted({*steering.gone, *map(str, lost.tolist())})),
-    )
+    return steering.moved(rows, artifact.decode_ids(known[0]), data)
+
+
+def steering_at_start(
+    context: Context,
+    manifest: Manifest,
+    images: Images,
+    locations: Sequence[str],
+    former: Manifest | None,
+    *,
+    learn_on: bool,
+) -> Steering | None:
+    """What steers a training: what files say, or else what steered the run that is there.
+
+    Parameters
+    ----------
+    context, manifest, images
+        Of the training that begins or goes on.
+    locations : sequence of str
+        Where known labels are.
+    former : Manifest or None
+        Of the run that is there, if it goes on or is learnt on from.
+    learn_on : bool
+    """
+    if locations:
+        n, ids = len(images), images.ids
+        with at(", ".join(locations)):
+            given = read_known(locations, ids)
+            digest, k = manifest.data_digest, manifest.recipe.k
+            return numbered(given, np.arange(n), ids, digest, k, log=context.log)
+    steering = None if former is None else former.steering
+    if former is None or steering is None or not learn_on or steering.data == manifest.data_digest:
+        return steering
+    known = known_fingerprints(context, former)
+    if known is None or steering.data != former.data_digest:
+        raise InputError(
+            "the run was steered by known labels of images that are others now",
+            where="`known`",
+            expected="known labels of the images as they are",
+            mend="give them",
+        )
+    rows = match(known, images.ids, images.fingerprints)
+    return steering.moved(rows, known[0], manifest.data_digest)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from aeclust import disk
 from aeclust.errors import InputError, Interrupted, at
 from aeclust.images import Images, Source, check_enough, is_files, load, truth
 from aeclust.network import training
-from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Moment, Snapshot
 from aeclust.recipe import Recipe, named
 from aeclust.run import encoders
@@ -35,9 +35,10 @@ from aeclust.run.images import (
 from aeclust.run.manifest import Manifest, check_trains, refuse_other, some_of
 from aeclust.run.present import present_images
 from aeclust.run.previews import as_images
+from aeclust.run.steering import steering_at_start
 from aeclust.run.update import moved_to, shared
 from aeclust.run.weights import (
-    check_room,
+    check_disk,
     read_snapshot,
     read_start,
     weights_to_begin_with,
@@ -69,6 +70,7 @@ def train(
     val_images: str | None = None,
     val_labels: str | None = None,
     kept: tuple[int, ...] | None = None,
+    known: Sequence[str] = (),
     resume: bool = False,
     learn_on: bool = False,
     force: bool = False,
@@ -82,6 +84,8 @@ def train(
         With the frozen encoder that the recipe names, or its weights.
     val_images, val_labels : str, optional
         Labelled images for reporting and naming.
+    known : sequence of str
+        Where known labels are, that training and clusters are to follow.
     resume : bool
         Go on where an interrupted training stopped, with the images that it was started on,
         whatever has become of them; they may lie elsewhere.
@@ -151,6 +155,8 @@ def train(
             flattened=former.flattened,
             threads=former.threads,
         )
+    steering = steering_at_start(context, manifest, images, known, former, learn_on=learn_on)
+    manifest = dataclasses.replace(manifest, steering=steering)
     _check_apart(folder, source)
     with at(source.location):
         check_enough(images.pixels, recipe.k)
@@ -268,7 +274,7 @@ def _prepare(
             expected="a finished one to learn on from",
             mend="leave out `continue`, or change `run`",
         )
-    _check_disk(context, manifest, images)  # before anything is removed
+    check_disk(context, manifest, images)  # before anything is removed
     if recipe.encoder:
         encoders.check_kept(folder)
     stop = context.signal()
@@ -366,10 +372,12 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
             context.rest(f"interrupted before the first epoch; start again with {again}")
         features = encoders.run_features(context, manifest, images)
         context.rest(None)
+    known = None if manifest.steering is None else manifest.steering.known(len(images))[0]
     training.train(
         images.pixels,
         recipe,
         features=features,
+        known=known,
         seed=manifest.seed,
         device=context.device,
         resume=snapshot,
@@ -380,21 +388,3 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
     if context.team.leads:
         for file in (context.folder.resume_file, context.folder.start_file):
             file.unlink(missing_ok=True)
-
-
-def _check_disk(context: Context, manifest: Manifest, images: Images) -> None:
-    recipe, folder = manifest.recipe, context.folder
-    network = build(recipe, manifest.shape[3], seed=0)
-    size = sum(value.nbytes for value in state_arrays(network).values())
-    count = len(manifest.checkpoints)
-    copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
-    needed = size * (count + copies)
-    context.log(
-        f"{count} checkpoints of {size / 1e6:.1f} MB and the state to resume"
-        f" will take up to {needed / 1e6:.0f} MB"
-    )
-    # what a former run takes will be freed, what an interrupted one takes need not be written again
-    freed = sum(f.stat().st_size for f in folder.state_files() if f.exists())
-    if images.ids.dtype.kind == "U":  # of arrays no pixels are kept
-        needed += images.pixels.nbytes + sum(map(len, images.previews))
-    check_room(folder.path, needed, freed)

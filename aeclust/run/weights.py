@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, WriteError
+from aeclust.images import Images
 from aeclust.network.model import build, state_arrays
 from aeclust.network.training import Snapshot
 from aeclust.run.context import Context
@@ -154,3 +155,22 @@ def read_start(folder: RunFolder, manifest: Manifest) -> dict[str, NDArray[Any]]
             mend="train again with `force`",
         )
     return start.group("state_dict/")
+
+
+def check_disk(context: Context, manifest: Manifest, images: Images) -> None:
+    """Refuse a training whose files the disk has no room for."""
+    recipe, folder = manifest.recipe, context.folder
+    network = build(recipe, manifest.shape[3], seed=0)
+    size = sum(value.nbytes for value in state_arrays(network).values())
+    count = len(manifest.checkpoints)
+    copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
+    needed = size * (count + copies)
+    context.log(
+        f"{count} checkpoints of {size / 1e6:.1f} MB and the state to resume"
+        f" will take up to {needed / 1e6:.0f} MB"
+    )
+    # what a former run takes will be freed, what an interrupted one takes need not be written again
+    freed = sum(f.stat().st_size for f in folder.state_files() if f.exists())
+    if images.ids.dtype.kind == "U":  # of arrays no pixels are kept
+        needed += images.pixels.nbytes + sum(map(len, images.previews))
+    check_room(folder.path, needed, freed)
