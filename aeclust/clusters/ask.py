@@ -19,11 +19,12 @@ def worth_asking(
 ) -> Ints:
     """Rows of the images to ask for, in the order in which to answer.
 
-    Images weigh by their doubt, which is how little the likeliest cluster is ahead of the next. As
-    many groups as there are questions are made of them by weighted k-means, and in each group the
-    image in the middle is asked for: it is doubtful, typical of others that are, and far from the
-    other questions (compare Zhdanov, "Diverse mini-batch active learning", 2019). Groups of the
-    largest weight come first.
+    First comes a typical image of each cluster that has no known one, so that it gets a name; at
+    most half of the questions are these. All others weigh by their doubt, which is how little the
+    likeliest cluster is ahead of the next. As many groups as there are questions left are made of
+    them by weighted k-means, and in each group the image in the middle is asked for: it is
+    doubtful, typical of others that are, and far from the other questions (compare Zhdanov,
+    "Diverse mini-batch active learning", 2019). Groups of the largest weight come first.
 
     Parameters
     ----------
@@ -43,21 +44,37 @@ def worth_asking(
     ndarray of shape (count,)
         int64.
     """
-    rows = np.flatnonzero(~np.asarray(known, bool))
-    count = min(count, len(rows))
+    known, doubt, points = np.asarray(known, bool), _doubt(labels, shares), _spread(latents, seed)
+    count = min(count, int((~known).sum()))
+    typical = _typical(points, labels, doubt, known)[: (count + 1) // 2]
+    left = ~known
+    left[typical] = False
+    rows = np.flatnonzero(left)
+    count -= len(typical)
     if not count:
-        return rows
-    weights = (_doubt(labels, shares)[rows] ** _SHARPNESS) + _LEAST
-    points = _spread(latents, seed)[rows]
-    groups, gaps = _grouped(points, weights, count, seed)
+        return typical
+    weights = doubt[rows] ** _SHARPNESS + _LEAST
+    groups, gaps = _grouped(points[rows], weights, count, seed)
     weight = np.bincount(groups, weights, minlength=count)
-    nearest = np.lexsort((gaps, groups))  # group after group, its middle first
-    middles = nearest[np.unique(groups[nearest], return_index=True)[1]]
+    order = np.lexsort((gaps, groups))  # group after group, its middle first
+    middles = order[np.unique(groups[order], return_index=True)[1]]
     middles = middles[np.argsort(-weight[groups[middles]], kind="stable")]
     # of equal images there are fewer groups than were asked for
     rest = np.setdiff1d(np.arange(len(rows)), middles)
     rest = rest[np.argsort(-weights[rest], kind="stable")]
-    return np.asarray(rows[np.concatenate([middles, rest])[:count]], np.int64)
+    return np.concatenate([typical, rows[np.concatenate([middles, rest])[:count]]])
+
+
+def _typical(points: Array, labels: Ints, doubt: Array, known: Array) -> Ints:
+    """For each cluster without a known image the one of its surer half in the middle of that."""
+    found = []
+    for cluster in np.unique(labels[labels >= 0]).tolist():
+        rows = np.flatnonzero(labels == cluster)
+        if known[rows].any():
+            continue
+        rows = rows[np.argsort(doubt[rows], kind="stable")][: (len(rows) + 1) // 2]
+        found.append(int(rows[((points[rows] - points[rows].mean(0)) ** 2).sum(1).argmin()]))
+    return np.array(found, np.int64)
 
 
 def _doubt(labels: Ints, shares: Floats) -> Array:
