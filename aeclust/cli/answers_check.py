@@ -67,6 +67,9 @@ def compared_answer(compared: Compared) -> Answer:
         if count
     ]
     lines += [f"left out: {listed(beside)}"] * bool(beside)
+    if compared.by_ids:
+        told = printable(listed(compared.by_ids))
+        lines.append(f"told by their ids, because their contents are others: images of {told}")
     lines += [
         f"{printable(place)}: {added}"
         for place, added in zip(compared.places, compared.added, strict=True)
@@ -92,6 +95,7 @@ def compared_answer(compared: Compared) -> Answer:
         "runs": compared.places,
         "n": len(ids),
         "left_out": compared.left_out,
+        "by_ids": compared.by_ids,
         "added": compared.added,
         "clusters": clusters,
         "ari": result.ari.round(6).tolist(),

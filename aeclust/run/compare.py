@@ -50,6 +50,8 @@ class Compared:
         Of the clusters of each that have one.
     left_out : list of int
         Images that each has beside these.
+    by_ids : list of str
+        Places of runs with images of other contents, which are told by their ids.
     added : list of str
         What people added to each, in words; empty if nothing.
     result : Stability
@@ -60,6 +62,7 @@ class Compared:
     labels: NDArray[np.int64]
     names: list[dict[int, str]]
     left_out: list[int]
+    by_ids: list[str]
     added: list[str]
     result: Stability
 
@@ -107,6 +110,7 @@ def compare(
         labels,
         [each.labels.called for each in found],
         [len(each.labels) - len(rows[0]) for each in found],
+        [p for p, each in zip(places, found, strict=True) if _differ(found[0], each)],
         [each.added for each in found],
         stability(list(labels)),
     )
@@ -169,16 +173,25 @@ def _common(found: Sequence[_Clustering], places: Sequence[str]) -> list[NDArray
     return [rows[common] for rows in every]
 
 
+def _differ(first: _Clustering, other: _Clustering) -> bool:
+    """Whether contents are known of both, and none is the same."""
+    if first.marks is None or other.marks is None:
+        return False
+    return not np.isin(first.marks, other.marks).any()
+
+
 def _rows_in(first: _Clustering, other: _Clustering) -> NDArray[np.int64]:
     """The row of the first that each image of another is, -1 for none.
 
-    By content where that is known of both, unless nothing agrees: runs may work at other sizes.
-    Else by ids. Where one has row numbers alone and the other paths, rows are taken as they stand.
+    By content where that is known of both. Runs may work at other sizes, or with vectors: where no
+    content is the same, by ids, which as row numbers must be the same then. Else by ids; where one
+    has row numbers alone and the other paths, rows are taken as they stand.
     """
     if first.marks is not None and other.marks is not None:
-        rows = match((first.ids, first.marks), other.ids, other.marks)
-        if (rows >= 0).any():
-            return rows
+        in_files = first.ids.dtype.kind == other.ids.dtype.kind == "U"
+        alike = in_files or np.array_equal(first.ids, other.ids)
+        if not (alike and _differ(first, other)):
+            return match((first.ids, first.marks), other.ids, other.marks)
     without = [each.labels.ids is None for each in (first, other)]
     paths = any(not all(map(str.isdecimal, map(str, each.ids))) for each in (first, other))
     if any(without) and paths and len(first.ids) == len(other.ids):

@@ -73,6 +73,14 @@ def test_runs_are_compared_by_content(cli: Cli) -> None:
     assert (answer["n"], answer["left_out"], answer["stay"]) == (25, [1, 0], 25)
     assert answer["ari"] == [[1, 1], [1, 1]]
     assert [c["name"] for c in answer["clusters"]] == ["large", None, None]
+    # of other contents: the same rows, or none
+    np.save("three.npy", 2 * vectors)
+    assert cli("embed", "--features", "three.npy", "--run", "three").code == 0
+    assert cli("cluster", "-k", 3, "--clusterer", "kmeans", "--run", "three").code == 0
+    said = cli("compare", "one", "three").out
+    assert "told by their ids, because their contents are others: images of three\n" in said
+    assert "26 of 26 images stay" in said
+    check_error(cli("compare", "two", "three/labels.h5").error, what="has no image that two has")
     np.save("true.npy", groups)
     assert "26 of 26 images stay in their cluster of one" in cli("compare", "one", "true.npy").out
 
