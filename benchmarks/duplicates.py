@@ -4,11 +4,11 @@
     aeclust train FOLDER --recipe pretrained --epochs 1 -k 4 --run RUN
     python benchmarks/duplicates.py aeclust FOLDER RUN  # by latents and pixels of a run
     python benchmarks/duplicates.py imagededup FOLDER   # after pip install imagededup
+    python benchmarks/duplicates.py table
 
 ``houses`` is read from ``AECLUST_DATA`` (or ``../shared/data``). Thresholds were chosen with
 ``make --half chosen``. Each kind of change is judged by itself: all photographs and one copy of
-each. A pair that a method names is right if both came from one photograph, or from two that are
-the same photograph (``TWINS``, by eye).
+each. A pair that a method names is right if both came from one photograph.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
-from rows import append_row
+from rows import append_row, read_rows
 
 HOUSES = Path(os.environ.get("AECLUST_DATA", "../shared/data")) / "houses"
 HALVES = {"chosen": (0, 100), "judged": (1, 300)}  # where it begins, photographs of it
@@ -173,10 +173,23 @@ def by_cosine(method: str, vectors: dict[str, Any]) -> None:
         judge(f"{method} {least}", units, find)
 
 
+def table() -> None:
+    """Of each method what share of the copies it finds, and of all its pairs how many are right."""
+    rows = {(row["method"], row["kind"]): row for row in read_rows("duplicates")}
+    print("|", " | ".join(["method", *CHANGES, "right"]), "|")
+    print("|", " | ".join(["---"] * (len(CHANGES) + 2)), "|")
+    for method in dict.fromkeys(method for method, _ in rows):
+        of = [rows[method, kind] for kind in CHANGES]
+        shares = [f"{row['recall']:.2f}" for row in of]
+        pairs = sum(row["pairs"] for row in of)
+        right = sum(row["precision"] * row["pairs"] for row in of) / max(1, pairs)
+        print("|", " | ".join([method, *shares, f"{right:.3f}"]), "|")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("make", "aeclust", "imagededup"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=("make", "aeclust", "imagededup", "table"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("copies"))
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--half", choices=HALVES, default="judged")
     options = parser.parse_args()
@@ -184,8 +197,10 @@ def main() -> None:
         make(options.folder, options.half)
     elif options.what == "aeclust":
         by_aeclust(options.folder, options.run)
-    else:
+    elif options.what == "imagededup":
         by_imagededup(options.folder)
+    else:
+        table()
 
 
 if __name__ == "__main__":

@@ -23,11 +23,10 @@ from rows import append_row
 from sets import SETS
 from sklearn.neighbors import LocalOutlierFactor
 
-from aeclust.clusters.nearest import nearest, outlier_factors
+from aeclust.clusters.nearest import OUTLIER_NEIGHBOURS, nearest, outlier_factors
 from aeclust.clusters.neighbours import neighbour_vote
 from aeclust.images import Source
 from aeclust.run.context import Context
-from aeclust.run.find import OUTLIER_NEIGHBOURS
 from aeclust.run.folder import RunFolder
 from aeclust.run.found import Found, found
 from aeclust.run.images import as_in_run, load_images
