@@ -38,9 +38,7 @@ _KEPT, _STEPS = 3, (8, 6, 8)
 _COVERED, _ZOOMED, _TURNED = 0.4, 2.0, 0.25
 _NOISE = 1.0  # level of 255 that counts as noise: blank pictures are alike for no reason
 _BLUR = 5  # pixels a side of the mean that details are told from
-_FAINT = (
-    4.0  # levels of detail that count half; stronger ones count alike, as borders would win else
-)
+_FAINT = 4.0  # levels: details that differ by more count alike, so that no border outweighs them
 _PLAIN = 0.03  # share of details below which pictures are too plain to be alike
 # What is usual among pictures that are no copies is asked of so many, by a neighbour of this rank.
 _USUAL, _RANK, _QUANTILE = 400, 50, 0.995

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OUTLIER_NEIGHBOURS = 20  # more than there are outliers of a kind; 10 to 40 find the same
 _ROWS, _TILE = 256, 2_048  # queries, and points at a time: what the cache of a core holds
 _GROUP = 32  # points of which the nearest one stands for all until the nearest groups are known
-_HELD = 1 << 25  # distances that are held at a time
+_HELD = 1 << 25  # numbers that are held at a time
 _SPARE = 8  # more than are asked for: single precision may take near ones in another order
 
 
@@ -54,14 +54,15 @@ def nearest(
     n, d = base.shape
     count = max(0, min(count, n - (exclude is not None)))
     wanted = min(n, count + _SPARE)
-    mean = np.asarray(base, np.float64).mean(0)
+    mean = base.mean(0, dtype=np.float64)
     padded = -(-n // _TILE) * _TILE
     points = torch.zeros(padded, d + 1)  # a last column adds their squared lengths
-    points[:n, :d] = torch.from_numpy((base - mean).astype(np.float32))
-    points[:, d] = points[:, :d].square().sum(1)
+    for start in range(0, n, _TILE):
+        tile = torch.from_numpy((base[start : start + _TILE] - mean).astype(np.float32))
+        points[start : start + len(tile), :d] = -2 * tile
+        points[start : start + len(tile), d] = tile.square().sum(1)
     points[n:, d] = torch.inf  # which are none
-    points[:, :d] *= -2
-    rows = max(16, min(_ROWS, _HELD // padded))
+    rows = max(16, min(_ROWS, _HELD // padded, _HELD // (4 * wanted * d)))
     distances = torch.empty(rows, padded)
     lowest = torch.empty(rows, padded // _GROUP)
     found, exact = np.empty((len(queries), count), np.int64), np.empty((len(queries), count))

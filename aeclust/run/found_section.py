@@ -14,8 +14,9 @@ from aeclust.run.find import factors
 from aeclust.run.found import Found
 from aeclust.show.report import Section, Shown
 
-# Images up to which the page looks for near copies, and for outliers: each takes some seconds.
-NEAR, MOST = 1_000, 20_000
+# Up to so many images the page looks for near copies, and up to so much work, as 20,000 images with
+# latents of 320 values are, for outliers: each takes some seconds.
+NEAR, WORK = 1_000, 20_000**2 * 320
 _GROUPS, _OF_A_GROUP, _OUTLIERS = 6, 6, 12
 
 
@@ -34,7 +35,8 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
     groups = [rows for _, rows in groups_of(of, near=near)]
     count = sum(len(rows) - 1 for rows in groups)
     far = np.empty(0, np.int64)
-    if n <= MOST:
+    everywhere = n * n * of.latents.shape[1] <= WORK
+    if everywhere:
         values, _ = factors(of)
         far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > far_out(values))]
     if not (count or len(far)):
@@ -50,10 +52,8 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
     every = "aeclust find outliers"
     if len(far):
         note.append(f"{_are(len(far))} unlike all others: {every} has them all.")
-    if n > MOST:
-        note.append(
-            f"Of more than {MOST:,} images, {every} finds those that are unlike all others."
-        )
+    if not everywhere:
+        note.append(f"Of so many images, {every} finds those that are unlike all others.")
     rows = [
         (f"copies {i}", shown(group[:_OF_A_GROUP])) for i, group in enumerate(groups[:_GROUPS], 1)
     ]
