@@ -200,7 +200,7 @@ def test_duplicates_of_training_images_keep_their_label(
     fitted: AutoencoderClusterer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def vote(x: NDArray[Any], *_: object, **__: object) -> tuple[NDArray[Any], NDArray[Any]]:
-        return np.full(len(x), 7), np.full((len(x), 2), 0.5)
+        return np.full(len(x), 8), np.full((len(x), 3), 0.5)  # 0 is no cluster
 
     monkeypatch.setattr(neighbours, "neighbour_vote", vote)
     mixed = np.concatenate([IMAGES[5:8], 255 - IMAGES[:2], IMAGES[:1]])

@@ -63,6 +63,7 @@ def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFol
             for c in (0, 1)
         ],
         "outliers": 0,
+        "added": "",
         "known": None,
         "agree": None,
         "of_outliers": None,
