@@ -26,7 +26,7 @@ MOST = 10 * ACROSS  # pictures of a sheet
 # inches: width, room of a picture, air between pictures and between lots, heights of words
 _PAGE, _GAP, _HEAD, _LINE = 7.0, 0.08, 0.2, 0.13
 _CELL = (_PAGE - (ACROSS - 1) * _GAP) / ACROSS
-_TALL = 0.85 * _CELL
+_TALL, _RULE = 0.85 * _CELL, 0.06
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,12 @@ def lots_figure(lots: Sequence[Lot], *, title: str, note: str = "") -> Figure:
         start = _place(row, column, len(lot.pictures))
         places.append(start)
         row, column = _end(*start, len(lot.pictures))
-    with new_figure(_PAGE + 0.06, (row + (column > 0)) * pitch + 0.06, title, note) as figure:
+    height = (row + (column > 0)) * pitch
+    with new_figure(_PAGE + 0.06, height + _RULE + 0.06, title, note) as figure:
         axes = figure.add_subplot()  # in inches from its upper left corner
         for lot, start in zip(lots, places, strict=True):
             _draw_lot(axes, lot, start, pitch, ruled=len(lots) > 1)
-        axes.set(xlim=(0, _PAGE), ylim=((row + (column > 0)) * pitch, 0))
+        axes.set(xlim=(0, _PAGE), ylim=(height, -_RULE))
         axes.set_aspect("equal", anchor="N")
         axes.set_axis_off()
     return figure
@@ -110,7 +111,7 @@ def _draw_lot(axes: Axes, lot: Lot, start: tuple[int, int], pitch: float, *, rul
     for i in range(ceil(count / ACROSS)) if ruled else ():
         here = min(count - i * ACROSS, ACROSS)
         right = left + here * (_CELL + _GAP) - _GAP
-        axes.plot([left, right], [upper + i * pitch - 0.03] * 2, color=LINES, linewidth=0.8)
+        axes.plot([left, right], [upper + i * pitch - _RULE / 2] * 2, color=LINES, linewidth=0.8)
     for i, picture in enumerate(lot.pictures):
         down, across = divmod(column + i, ACROSS)
         x, y = across * (_CELL + _GAP), upper + down * pitch
