@@ -46,7 +46,7 @@ Labels = NDArray[np.int64]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("sets", nargs="*", choices=[*SETS])
+    parser.add_argument("sets", nargs="*", help=", ".join(SETS))
     parser.add_argument("--recipe", default="hybrid")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)

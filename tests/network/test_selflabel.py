@@ -16,6 +16,7 @@ from support import make_images, refused, tiny
 
 from aeclust.clusters import chain
 from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.known import Known
 from aeclust.clusters.neighbours import references
 from aeclust.network import inference
 from aeclust.network.model import Autoencoder, build, state_arrays
@@ -118,6 +119,16 @@ def test_many_images_are_labelled_by_an_even_sample(monkeypatch: pytest.MonkeyPa
     latents, labels = blobs([70, 50])
     targets = soft_targets(latents, plain(k=2), seed=0)
     np.testing.assert_array_equal(targets, np.eye(2)[labels])
+
+
+def test_known_images_have_their_class_and_others_follow() -> None:
+    latents, labels = blobs([40, 30])
+    classes = np.full(70, -1)
+    rows = np.concatenate([np.flatnonzero(labels == j)[:3] for j in (0, 1)])
+    classes[rows] = 1 - labels[rows]  # the larger group would have number 0
+    targets = soft_targets(latents, plain(k=2), seed=0, known=Known(classes))
+    np.testing.assert_array_equal(targets[rows], np.eye(2)[classes[rows]])
+    np.testing.assert_array_equal(targets.argmax(1), 1 - labels)
 
 
 @pytest.mark.parametrize(

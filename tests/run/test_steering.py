@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Cli, far_groups, one_error
+from support import TWO_PHASES, Cli, Data, far_groups, one_error
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
@@ -251,3 +252,29 @@ def test_whoever_shows_labels_says_what_steered_them(vectors: Cli) -> None:
     assert f"· {words}</p>" in page
     flags = "-k 4 --reduction pca:2 --clusterer kmeans --known known.csv"
     assert f"aeclust cluster {flags}" in page
+
+
+def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
+    known = write_known("id,label\n0,left\n1,right\n2,left\n3,right\n")
+    train = ["train", data.images, *TWO_PHASES]
+    assert cli(*train, "--known", known).code == 0
+    manifest = RUN.manifest()
+    assert manifest.steering is not None
+    assert manifest.steering.said == {0: "left", 1: "right", 2: "left", 3: "right"}
+    assert replace(manifest, steering=None).identity != manifest.identity
+    assert cli("cluster").code == 0
+    assert steered_by(labels()) == "steered by 4 labels"
+    assert labels().arrays["labels"][:4].tolist() == [0, 1, 0, 1]
+
+    assert cli(*train, "--resume").code == 0  # what is not repeated is as it was
+    other = write_known("id,label\n0,right\n1,left\n", "other.csv")
+    refused = cli(*train, "--resume", "--known", other)
+    assert refused.code == 2
+    assert "this run was started otherwise: the known labels are others" in refused.err
+
+    images = np.load(data.images)
+    np.save("grown.npy", np.concatenate([images[1:], images[:1] // 2]))  # the first is no more
+    assert cli("train", "grown.npy", *TWO_PHASES, "--continue").code == 0
+    moved = RUN.manifest().steering
+    assert moved is not None
+    assert moved.said == {0: "right", 1: "left", 2: "right"}
