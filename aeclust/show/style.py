@@ -86,9 +86,10 @@ def encoded(
 
     `dpi` are pixels of an inch: of an SVG those of the images in it.
     """
-    buffer, look = io.BytesIO(), {"metadata": _METADATA[kind], "transparent": transparent}
+    buffer = io.BytesIO()
+    look: Any = {"metadata": _METADATA[kind], "transparent": transparent, "dpi": dpi}
     with _settings():
-        figure.savefig(buffer, format=kind, dpi=dpi, **look)
+        figure.savefig(buffer, format=kind, **look)
     return buffer.getvalue()
 
 

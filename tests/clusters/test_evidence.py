@@ -80,9 +80,13 @@ def test_many_points_are_judged_by_samples(monkeypatch: pytest.MonkeyPatch) -> N
     # samples hold about two of the five, so that not every number can be tried on them
     result = estimate_k(points, seed=0, largest=5)
     assert -1 <= result.tried[5].silhouette < 0
-    seen = []
-    looks = module._looks
-    monkeypatch.setattr(module, "_looks", lambda *a: seen.append(a) or looks(*a))
+    seen, looks = [], module._looks
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(arguments)
+        return looks(*arguments)
+
+    monkeypatch.setattr(module, "_looks", watched)
     points, _ = blobs(3, seed=0, n=90)
     assert estimate_k(points, seed=0, largest=3).k == 3
     samples = [{tuple(row) for row in sample} for sample, *_ in seen]
