@@ -36,7 +36,8 @@ def main() -> None:
         points = reduce(latents.arrays["latents"], recipe.reduction, seed=0)
         points = points[references(len(points), seed=0)]
         estimates = [estimate_k(points, seed=seed) for seed in SEEDS]
-        best = [max(e.tried, key=lambda k, e=e: e.tried[k].silhouette) for e in estimates]
+        silhouettes = [{k: each.silhouette for k, each in e.tried.items()} for e in estimates]
+        best = [max(values, key=values.__getitem__) for values in silhouettes]
         numbers = [e.k for e in estimates]
         cells = [Path(run).name, recipe.name, classes, listed(numbers), listed(best)]
         print(f"| {' | '.join(cells)} |", flush=True)

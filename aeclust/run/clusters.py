@@ -379,6 +379,6 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
         )
     else:
         near = [j for j in tried if j != k and tried[j].score >= _NEARLY * tried[k].score > 0]
-        nearly = f", {listed(near)} nearly as likely" if near else ""
+        nearly = f" (nearly as likely: {listed(near)})" if near else ""
         estimate = f"estimated {k} clusters{nearly}; {other}"
     return [estimate, *lines]

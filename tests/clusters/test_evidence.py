@@ -23,11 +23,11 @@ def blobs(k: int, *, seed: int, n: int = 80, apart: float = 12.0) -> tuple[Array
     return far_groups(np.bincount(np.arange(n) % k).tolist(), seed=seed, d=k, apart=apart)
 
 
-@pytest.mark.parametrize(("k", "seed"), [(2, 0), (3, 1), (5, 2), (8, 0)])
+@pytest.mark.parametrize(("k", "seed"), [(2, 0), (5, 1)])
 def test_blobs_are_counted(k: int, seed: int) -> None:
     points, _ = blobs(k, seed=seed, n=15 * k)
-    result = estimate_k(points, seed=seed, largest=9)
-    assert (result.k, list(result.tried)) == (k, [*range(2, 10)])
+    result = estimate_k(points, seed=seed, largest=7)
+    assert (result.k, list(result.tried)) == (k, [*range(2, 8)])
     found = result.tried[k]
     # k-means finds them whatever its seed and half, and no neighbour is of another blob
     assert (found.half_agreement, found.seed_agreement) == (1, 1)
