@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aeclust.artifact import Artifact
 from aeclust.clusters.evidence import Evidence, from_rows
 from aeclust.clusters.tree import Tree, merge_tree
-from aeclust.run.clustered import Clustered, latents_of, of_run
+from aeclust.run.clustered import Clustered, latents_of, of_run, title_of
 from aeclust.run.context import Context
 from aeclust.run.figures import save, with_ending
 from aeclust.run.manifest import Manifest
@@ -86,7 +86,7 @@ def look(context: Context, labels: Artifact, *, plot: Path | None = None) -> Cho
         choice.chosen,
         choice.tree,
         leaves,
-        title=f"{manifest.recipe.name}: {len(prediction.labels)} images",
+        title=title_of(manifest, len(prediction.labels), shown),
         note=_note(choice),
     )
     save(plot, figure)

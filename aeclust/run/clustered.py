@@ -135,6 +135,12 @@ def _by_themselves(
     return Clustered(prediction, {}, note, points, way)
 
 
+def title_of(manifest: Manifest, n: int, shown: Clustered) -> str:
+    """What stands above a picture of n images."""
+    added = f", {shown.added}" if shown.added else ""
+    return f"{manifest.recipe.name}: {n} images{added}"
+
+
 def latents_of(context: Context, prediction: Prediction) -> NDArray[Any]:
     """Latents (n, d) of images, which may be memory-mapped."""
     rows = prediction.present.rows

@@ -23,7 +23,7 @@ from aeclust.images import Source
 from aeclust.images import truth as labels
 from aeclust.network import inference
 from aeclust.run import embedding
-from aeclust.run.clustered import Clustered, clustered, latents_of
+from aeclust.run.clustered import Clustered, clustered, latents_of, title_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
 from aeclust.run.figures import save, with_ending
@@ -263,14 +263,9 @@ def plot(
         chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
         pictures = pictures_of(context, manifest, shown.prediction.present, rows[chosen])
         laid = dict(zip(chosen.tolist(), pictures, strict=True))
-    look: Any = {"title": _title(manifest, len(points), shown), "note": shown.note}
+    look: Any = {"title": title_of(manifest, len(points), shown), "note": shown.note}
     save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
     return Plotted(file, result, shown.added, shown.names)
-
-
-def _title(manifest: Manifest, n: int, shown: Clustered) -> str:
-    added = f", {shown.added}" if shown.added else ""
-    return f"{manifest.recipe.name}: {n} images{added}"
 
 
 def _panels(
@@ -367,7 +362,7 @@ def gallery(
     rows = rows_of(picked)
     drawn = pictures_of(context, manifest, prediction.present, rows)
     pictures = dict(zip(rows.tolist(), drawn, strict=True))
-    look: Any = {"title": _title(manifest, len(ids), images), "note": note}
+    look: Any = {"title": title_of(manifest, len(ids), images), "note": note}
     save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
