@@ -19,6 +19,7 @@ LARGEST_K = 20
 _LEAST = 10  # points a cluster
 _MOST, _SAMPLES = 2_000, 5
 _NEIGHBOURS = 10
+_AGREE = 0.5  # of halves, below which clusters are an accident of the images
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Evidence:
         What a cluster, refined among ten neighbours, tells about a neighbour's, as a share of
         log k, in [0, 1]; see :func:`aeclust.clusters.consensus.information`.
     score : float
-        Silhouette x half agreement x the root of the information in nats; at least 0.
+        The silhouette, or 0 where that is negative or the half agreement is below one half.
     """
 
     silhouette: float
@@ -70,14 +71,13 @@ def from_rows(rows: Iterable[Mapping[str, float]]) -> dict[int, Evidence]:
 
 
 def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> EstimatedK:
-    """The number of clusters with the highest score, the smallest of several.
+    """The smallest number of clusters that stand apart as well as any, if halves agree on them.
 
-    Clusters should stand apart (silhouette), be found again in other images of the same kind
-    (agreement of halves), and say something about an image (information, which grows with k where
-    the other two fall). Every number is judged on several random samples by k-means. It finds
-    groups that stand apart; classes that run into each other are counted together, and 2, the
-    least there is to answer, is no evidence of groups. An answer of `largest` says that there may
-    be more.
+    k-means is scored by the mean silhouette (Rousseeuw, 1987) on several random samples, among the
+    numbers on which clusterings of two halves agree at least half. The answer is the smallest one
+    whose score lies within one standard error of the best. It finds groups that stand apart;
+    classes that run into each other are counted together, and 2, the least there is to answer, is
+    no evidence of groups. An answer of `largest` says that there may be more.
 
     Parameters
     ----------
@@ -104,8 +104,13 @@ def estimate_k(points: Array, *, seed: int, largest: int | None = None) -> Estim
         halves = np.array_split(generator.permutation(len(sample)), 2)
         looks.append(_looks(sample, halves, common, tried, seed, row))
     found = {k: _evidence([each[i] for each in looks], k) for i, k in enumerate(tried)}
-    # of points that show nothing at all the silhouette alone is left
-    best = max(found, key=lambda k: (found[k].score, found[k].silhouette, -k))
+    scores = {k: each.score for k, each in found.items()}
+    if not any(scores.values()):  # no halves agree: the silhouette alone is left
+        scores = {k: each.silhouette for k, each in found.items()}
+    best = max(scores, key=scores.__getitem__)
+    seen = [each[tried.index(best)].silhouette for each in looks]
+    error = float(np.std(seen, ddof=1)) / sqrt(_SAMPLES)
+    best = next(k for k in tried if scores[k] >= scores[best] - error)
     return EstimatedK(best, found)
 
 
@@ -117,11 +122,6 @@ class _Look:
     half_agreement: float
     information: float
     labels: Ints
-
-    @property
-    def score(self) -> float:
-        stands, found, tells = self.silhouette, self.half_agreement, self.information
-        return max(0.0, stands) * max(0.0, found) * sqrt(max(0.0, tells))
 
 
 def _looks(
@@ -159,10 +159,12 @@ def _evidence(looks: Sequence[_Look], k: int) -> Evidence:
 
     agreements = [adjusted_rand_score(a.labels, b.labels) for a, b in combinations(looks, 2)]
     known = float(np.mean([look.information for look in looks])) / float(np.log(k))
+    silhouette = float(np.mean([look.silhouette for look in looks]))
+    half_agreement = float(np.mean([look.half_agreement for look in looks]))
     return Evidence(
-        silhouette=float(np.mean([look.silhouette for look in looks])),
-        half_agreement=float(np.mean([look.half_agreement for look in looks])),
+        silhouette=silhouette,
+        half_agreement=half_agreement,
         seed_agreement=float(np.mean(agreements)),
         information=min(1.0, max(0.0, known)),
-        score=float(np.mean([look.score for look in looks])),
+        score=max(0.0, silhouette) if half_agreement >= _AGREE else 0.0,
     )

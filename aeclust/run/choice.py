@@ -151,8 +151,8 @@ def _note(choice: Choice) -> str:
     parts = []
     if choice.tried:
         parts.append(
-            "k-means of samples, for each number of clusters. The number with the highest score was"
-            " taken: silhouette x agreement of halves x the root of the information."
+            "k-means of samples, for each number of clusters. The score is the silhouette where"
+            " two halves agree at least half: the smallest number with nearly the best was taken."
         )
     if choice.tree.merges:
         parts.append(

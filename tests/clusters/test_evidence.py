@@ -32,7 +32,7 @@ def test_blobs_are_counted(k: int, seed: int) -> None:
     # k-means finds them whatever its seed and half, and no neighbour is of another blob
     assert (found.half_agreement, found.seed_agreement) == (1, 1)
     assert found.information == pytest.approx(1, abs=0.01)
-    assert found.score == pytest.approx(found.silhouette * np.log(k) ** 0.5, rel=0.01)
+    assert found.score == found.silhouette
     assert found.silhouette == max(each.silhouette for each in result.tried.values())
 
 
@@ -45,6 +45,25 @@ def test_the_same_seed_gives_the_same_numbers_as_scikit_learn() -> None:
     models = [KMeans(2, n_init=3, random_state=number).fit(points) for number in numbers]
     scores = [silhouette_score(points, model.labels_) for model in models]
     assert result.tried[2].silhouette == pytest.approx(np.mean(scores))
+
+
+def test_the_smallest_number_within_one_standard_error_on_which_halves_agree_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # five samples of 2 to 5 clusters; of 4 the mean is 0.6 and the standard deviation 0.1, so that
+    # anything from 0.6 - 0.1 / sqrt(5) = 0.5553 on will do; 5 is better, but halves disagree
+    best = 0.6 + 0.1 * np.array([-1, -1, 0, 1, 1])
+    none = np.zeros(10, np.int64)
+    for three, wanted in ((0.556, 3), (0.555, 4)):
+        table = iter(
+            [module._Look(s, a, 0.1, none) for s, a in zip(row, (1, 1, 1, 0.49), strict=True)]
+            for row in ((0.5, three, four, 0.9) for four in best)
+        )
+        monkeypatch.setattr(module, "_looks", lambda *_, it=table: next(it))
+        result = estimate_k(np.arange(10.0)[:, np.newaxis], seed=0, largest=5)
+        assert result.k == wanted
+        scores = [each.score for each in result.tried.values()]
+        assert scores == pytest.approx([0.5, three, 0.6, 0])
 
 
 def test_no_more_than_twenty_clusters_and_ten_points_to_each() -> None:
