@@ -204,13 +204,24 @@ def cluster_latents(
 
 
 def steered(result: Clustering, known: Known, seed: int) -> Clustering:
-    """A clustering whose known images have their classes, and the others follow them."""
-    shares = result.probabilities if result.shares is None else result.shares
-    result = with_numbers(result, numbers_of_classes(shares, known))
-    shares = result.probabilities if result.shares is None else result.shares
-    answer, labels = follow(
-        result.latents, result.points, shares, known, result.references, seed=seed
-    )
+    """A clustering whose known images have their classes, and the others follow them.
+
+    A cluster without a known image would have none at all where the others drew every one away: it
+    keeps what it had.
+    """
+    # votes alone would be against every small cluster
+    voted = (result.probabilities + np.eye(result.k, dtype=np.float32)[result.labels]) / 2
+    shares = voted if result.shares is None else result.shares
+    numbers = numbers_of_classes(shares, known)
+    result, start = with_numbers(result, numbers), shares[:, np.argsort(numbers)]
+    rows = result.references
+    answer, labels = follow(result.latents, result.points, start, known, rows, seed=seed)
+    for number in range(known.count, result.k):
+        if not (labels == number).any():
+            kept = np.flatnonzero((result.labels == number) & (known.classes < 0))
+            others = answer[kept, labels[kept]]
+            answer[kept, labels[kept]] = answer[kept, number]
+            answer[kept, number], labels[kept] = others, number
     return replace(result, labels=labels, posteriors=answer, shares=answer)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from aeclust import seeds
 from aeclust.clusters import Array, Doubles, Floats, Ints
 from aeclust.clusters.known import Known
-from aeclust.clusters.neighbours import neighbour_vote, places
+from aeclust.clusters.neighbours import NEIGHBOURS, neighbour_vote, places
 
 # Of the prior, for every value of a latent; known labels choose among them, few take the usual one.
 _STRENGTHS, _USUAL = (0.1, 0.3, 1.0, 3.0), 1.0
@@ -57,15 +57,21 @@ def follow(
         told = _allowed(answer, known)
         answer = _answered(inputs, start, told, seed)
     _clamp(answer, told)
-    base = answer[rows].astype(np.float32)
-    size, itself = base.shape[1], places(len(points), rows)
+    base, k = answer[rows].astype(np.float32), answer.shape[1]
+    itself, count = places(len(points), rows), _voters(start[rows].argmax(1), k)
     _, votes = neighbour_vote(
-        points, points[rows], base.argmax(1), size, shares=base, exclude=itself
+        points, points[rows], base.argmax(1), k, shares=base, exclude=itself, count=count
     )
     answer = (answer + votes) / 2
     _clamp(answer, known.classes)
     labels = _allowed(answer, known)
     return answer.astype(np.float32), np.where(labels < 0, answer.argmax(1), labels)
+
+
+def _voters(clusters: Ints, k: int) -> int:
+    """Neighbours that vote: so few that a small cluster is not outvoted for being small."""
+    sizes = np.bincount(clusters, minlength=k)
+    return int(np.clip(sizes[sizes > 0].min() // 2, 1, NEIGHBOURS))
 
 
 def standardised(latents: Array) -> Floats:

@@ -97,3 +97,14 @@ def test_a_cluster_that_is_left_without_an_image_is_none() -> None:
     assert left.shares is not None
     assert left.shares.shape == (2, 2)
     assert left.substitutions == ("1 cluster is left without an image by the known labels",)
+
+
+@pytest.mark.parametrize("clusterer", ["kmeans", "consensus"])
+def test_a_small_cluster_that_nobody_knows_stays(clusterer: str) -> None:
+    points, groups = far_groups([40, 30, 4])
+    classes = np.full(74, -1)
+    for number in (0, 1):
+        classes[np.flatnonzero(groups == number)[:6]] = number
+    recipe = named("hybrid").override({"k": 3, "reduction": "none", "clusterer": clusterer})
+    result = cluster_latents(points, recipe, seed=0, known=Known(classes))
+    assert result.labels.tolist() == groups.tolist()

@@ -69,7 +69,6 @@ def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFol
         "of_outliers": None,
         "of_gone": None,
         "warnings": [],
-        "added": "",
     }  # fmt: skip
     assert files_of(full_run.path) == before
 
