@@ -45,10 +45,10 @@ class Partition:
     def free(self, wanted: int | None = None, taken: Sequence[int] = ()) -> int:
         """A number for a new cluster: the one that is wanted, if it is free, or the lowest.
 
-        Those of clusters are not free, nor others that are `taken`.
+        Those of clusters are not free, nor others that are `taken`, nor any as large as n.
         """
         used = {*self.numbers, *taken}
-        if wanted is not None and wanted not in used:
+        if wanted is not None and wanted < len(self.labels) and wanted not in used:
             return wanted
         return next(number for number in range(len(used) + 1) if number not in used)
 

@@ -181,13 +181,15 @@ def _apply_table(session: Session, table: list[list[str]]) -> Edited:
     rows = session.rows([row[0] for row in table], some=True)
     there = rows >= 0
     labels, wanted, rows = session.now.partition.labels[rows[there]], wanted[there], rows[there]
-    new = {*wanted.tolist()} - {*session.now.numbers, OUTLIER}
-    count = 0
+    count, names = 0, dict(session.names)
     for to in sorted({*wanted[labels != wanted].tolist()}):
         moved = rows[(wanted == to) & (labels != wanted)].tolist()
         ids = tuple(session.now.ids[row] for row in moved)
-        session.apply(Drop(ids) if to == OUTLIER else Move(ids, to, new=to in new))
+        # of clusters that swap their images, one is empty meanwhile
+        new = to not in session.now.numbers
+        session.apply(Drop(ids) if to == OUTLIER else Move(ids, to, new=new))
         count += len(moved)
+    session.names = {j: names[j] for j in session.now.numbers if j in names}
     if not count:
         return session.answer("nothing to do: all images have these labels")
     return session.save(f"moved {count:,} image{'s' * (count != 1)}")

@@ -394,6 +394,14 @@ def test_a_page_is_applied_once_and_goes_on(cli: Cli, run: RunFolder) -> None:
     assert [each["edit"] for each in last] == ["move 3 4 6 and 1 more --to 2 (new)", "split 2 -k 2"]
     for _ in other:
         done(cli, "undo")
+    # of which none is as large as there are images
+    far: list[dict[str, Any]] = [
+        {"edit": "move", "ids": [3], "to": 10**9, "new": True},
+        {"edit": "split", "cluster": 4, "parts": {"4": [15], "999999999": [18]}},
+    ]
+    assert max(map(int, done(cli, "apply", page(run, *far))["sizes"])) < 8
+    for _ in far:
+        done(cli, "undo")
     # and a page that was written since may ask for the same again
     page_since = json.loads(page(run, edits[0]).read_text()) | {"after": 4}
     Path("page.json").write_text(json.dumps(page_since))
@@ -411,6 +419,14 @@ def test_a_table_moves_what_has_another_label(cli: Cli, run: RunFolder) -> None:
     ]  # fmt: skip
     assert predicted(cli)[rows[3]] == 5
     assert done(cli, "apply", "fixed.csv")["done"] == "nothing to do: all images have these labels"
+    # two clusters that swap all their images keep their names
+    done(cli, "clear")
+    swapped = np.array([0, 2, 1, 3, 4])[GROUPS]
+    rows = [f"{row},{label}\n" for row, label in enumerate(swapped.tolist())]
+    Path("fixed.csv").write_text(f"id,label\n{''.join(rows)}")
+    cli("name", "1=sea", "2=town")
+    assert done(cli, "apply", "fixed.csv")["names"] == {"0": "kitchen", "1": "sea", "2": "town"}
+    assert predicted(cli) == swapped.tolist()
 
 
 def test_nothing_is_applied_of_a_file_with_a_mistake(cli: Cli, run: RunFolder) -> None:
