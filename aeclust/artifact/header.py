@@ -113,6 +113,15 @@ def _is_a(kind: str, value: Json) -> bool:
                 and all(type(v) in (int, float) and isfinite(v) for v in row.values())
                 for row in value
             )
+        case "known":
+            return isinstance(value, dict) and all(
+                _is_a("names" if name == "names" else "count", each) for name, each in value.items()
+            )
+        case "names":
+            return isinstance(value, dict) and all(
+                number.isdecimal() and len(number) < 19 and isinstance(name, str)
+                for number, name in value.items()
+            )
     return isinstance(value, str)
 
 
@@ -132,4 +141,6 @@ _DETAILS = {
     "substitutions": "texts",
     "estimated": "count",
     "tried": "rows",
+    "known": "known",
+    "edits": "count",
 }

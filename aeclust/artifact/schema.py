@@ -40,7 +40,8 @@ _TABLE = {
     "labels": (
         "labels int64 n, confidence float32 n, ids ids n, fingerprints uint64 n, "
         "references int64 m, "
-        "shares? float32 nk, embedding? float32 ne, known? int64 n, pairs? int64 qt"
+        "shares? float32 nk, embedding? float32 ne, known? int64 n, pairs? int64 qt, "
+        "gone? ids g"
     ),
     "features": "features float32 nd, fingerprints uint64 n",
     "embedding": "embedding float32 ne, ids ids n",
@@ -66,7 +67,7 @@ def _datasets(text: str) -> dict[str, _Dataset]:
 
 _SCHEMAS = {kind: _datasets(text) for kind, text in _TABLE.items()}
 
-# Axes that may have length 0: of files left out, of views, and of pairs.
+# Axes that may have length 0: of files left out, of views, and of pairs of known images.
 _MAY_BE_EMPTY = "lvq"
 
 # Datasets of row numbers, and of cluster numbers with the one that has a column for each cluster.

@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 from aeclust import disk
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
-from aeclust.run.manifest import Manifest, found_again, with_near
+from aeclust.run.manifest import Manifest, found_again, to_text, with_near
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 28  # millions of known labels
 # What is written under the lock alone.
 _FILES = re.compile(
     r"run\.json(\.next)?|names\.json|edits\.json|metrics\.jsonl"
@@ -197,7 +197,7 @@ class RunFolder:
         self._write(self.manifest_file, manifest)
 
     def _write(self, file: Path, manifest: Manifest) -> None:
-        text = json.dumps(with_near(self.path, manifest.to_json()), indent=2, ensure_ascii=False)
+        text = to_text(with_near(self.path, manifest.to_json()))
         # a path may hold bytes that are no text
         disk.write_bytes(file, f"{text}\n".encode(errors="surrogateescape"))
 

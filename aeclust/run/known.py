@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.artifact import encode_ids
 from aeclust.clusters.known import Known
 
 
@@ -50,7 +51,14 @@ class Steering:
         numbers = np.full(n, -1)
         rows, values = np.array(self.labels, np.int64).reshape(-1, 2).T
         numbers[rows] = values
-        return {"known": numbers, "pairs": np.array(self.pairs, np.int64).reshape(-1, 3)}
+        pairs = np.array(self.pairs, np.int64).reshape(-1, 3)
+        gone = {"gone": encode_ids(np.array(self.gone))} if self.gone else {}
+        return {"known": numbers, "pairs": pairs, **gone}
+
+    def beyond(self, n: int) -> bool:
+        """Whether it speaks of rows that n images do not have."""
+        rows = [row for row, _ in self.labels] + [row for *two, _ in self.pairs for row in two]
+        return max(rows, default=-1) >= n
 
     @property
     def said(self) -> dict[int, str]:
@@ -62,8 +70,7 @@ class Steering:
     def details(self) -> dict[str, Any]:
         """What labels say of it: how many labels and pairs, and the names of clusters."""
         names = {str(number): name for number, name in self.names}
-        gone = {"gone": [*self.gone]} if self.gone else {}
-        return {"labels": len(self.labels), "pairs": len(self.pairs), "names": names, **gone}
+        return {"labels": len(self.labels), "pairs": len(self.pairs), "names": names}
 
     def moved(self, rows: NDArray[np.int64], ids: NDArray[Any], data: str) -> Steering | None:
         """The same of other images; None if none of them is known.

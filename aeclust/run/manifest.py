@@ -177,6 +177,9 @@ class Manifest:
             raise ValueError("threads is no number of threads")
         if not {*map(type, validation.values())} <= {str, type(None)}:
             raise TypeError("validation is no text")
+        steering = Steering.from_json(values["known"]) if "known" in values else None
+        if steering is not None and steering.data == data["sha256"] and steering.beyond(shape[0]):
+            raise ValueError("known labels are of other images")
         return cls(
             data_digest=str(data.pop("sha256")),
             shape=shape,
@@ -193,7 +196,7 @@ class Manifest:
             threads=threads,
             pictures=_source_of(values["pictures"]) if "pictures" in values else None,
             encoder_file=encoder_file,
-            steering=Steering.from_json(values["known"]) if "known" in values else None,
+            steering=steering,
         )
 
 
@@ -254,6 +257,16 @@ def _source_of(values: Any) -> Source:
     if not {type(data.get(name)) for name in ("layout", "range")} <= {str, type(None)}:
         raise TypeError("layout or range is no text")
     return Source(**data)
+
+
+def to_text(values: dict[str, Any]) -> str:
+    """The content of ``run.json`` for people to read; what may be long stands in one line."""
+    known = values.get("known")
+    short = {name: value for name, value in values.items() if name != "known"}
+    text = json.dumps(short, indent=2, ensure_ascii=False)
+    if known is None:
+        return text
+    return text.removesuffix("\n}") + f',\n  "known": {json.dumps(known, ensure_ascii=False)}\n}}'
 
 
 # Where run.json has paths, which may have a second form beside them: relative to the run folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from aeclust.run.folder import RunFolder
     from aeclust.run.manifest import Manifest
 
+_LONGEST_NAMES = 50_000  # of which the header of a file has room
+
 
 def steering_of(labels: Artifact) -> Steering | None:
     """What steered labels, if anything did."""
@@ -37,14 +40,13 @@ def steering_of(labels: Artifact) -> Steering | None:
         return None
     known, pairs = (labels.arrays.get(name, np.empty((0, 3))) for name in ("known", "pairs"))
     rows = np.flatnonzero(known >= 0)
-    said = labels.details["known"]
-    names = said.get("names", {})
+    names, gone = labels.details["known"].get("names", {}), labels.arrays.get("gone")
     return Steering(
         data=labels.parents.get("data", ""),
         labels=tuple(zip(rows.tolist(), known[rows].tolist(), strict=True)),
         pairs=tuple((int(a), int(b), int(same)) for a, b, same in pairs),
         names=tuple(sorted((int(number), str(name)) for number, name in names.items())),
-        gone=tuple(map(str, said.get("gone", ()))),
+        gone=() if gone is None else tuple(map(str, artifact.decode_ids(gone).tolist())),
     )
 
 
@@ -150,6 +152,12 @@ def numbered(
             check_name(word)
         number = {word: i for i, word in enumerate(words)}
         names = dict(enumerate(words))
+        if len(json.dumps(names)) > _LONGEST_NAMES:
+            raise InputError(
+                f"the {len(words):,} different known labels have too many characters",
+                expected=f"at most {_LONGEST_NAMES:,} in all",
+                mend="shorten them",
+            )
         if whole:
             log(f"known labels are taken for names, as not all are numbers of {most} clusters")
     pairs = ((*sorted((int(rows[a]), int(rows[b]))), int(s)) for (a, b), s in given.pairs.items())

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import TWO_PHASES, Cli, Data, far_groups, one_error
+from support import TWO_PHASES, Cli, Data, far_groups, one_error, refused
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
+from aeclust.images.known import Given
 from aeclust.run.clusters import numbered_as
 from aeclust.run.folder import RunFolder
-from aeclust.run.steering import Steering, carried, steered_by
+from aeclust.run.known import Steering
+from aeclust.run.steering import carried, numbered, steered_by, steering_of
 
 POINTS, GROUPS = far_groups([24, 20, 16, 12])
 N = len(GROUPS)
@@ -278,3 +280,26 @@ def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
     moved = RUN.manifest().steering
     assert moved is not None
     assert moved.said == {0: "right", 1: "left", 2: "right"}
+
+
+def test_many_known_labels_and_ids_that_are_gone_are_kept(vectors: Cli) -> None:
+    assert vectors("cluster", *FLAGS, "--known", write_known(of_groups({0: "a"}))).code == 0
+    gone = tuple(f"{'folder/' * 9}{i:04d}.png" for i in range(1_000))
+    some = tuple((i, i % 3) for i in range(40_000))
+    known = Steering("d" * 64, some, ((0, 39_999, 1),), ((0, "a"),), gone)
+    manifest = replace(RUN.manifest(), steering=known, shape=(40_000, 6), data_digest="d" * 64)
+    RUN.write_manifest(manifest)
+    assert RUN.manifest().steering == known
+    RUN.write_manifest(replace(manifest, shape=(39_999, 6)))
+    with refused(where=str(RUN.manifest_file)):
+        RUN.manifest()
+
+    made = labels()
+    known = replace(known, labels=((0, 0),), pairs=())
+    details, n = {**made.details, "known": known.details}, len(made.arrays["ids"])
+    made = replace(made, arrays={**made.arrays, **known.arrays(n)}, details=details)
+    artifact.write(RUN.labels_file, made)
+    assert steering_of(labels()) == replace(known, data=made.parents["data"])
+    words = Given({i: f"{i:03d}{'x' * 90}" for i in range(800)})
+    with refused(what="the 800 different known labels have too many characters"):
+        numbered(words, np.arange(800), np.arange(800), "d", 800)
