@@ -4,11 +4,13 @@
     python benchmarks/known.py --print
 
 Trains the run of a set where RUNS has none, clusters it without labels, then with 10 to 500 known
-ones in five draws. Images are asked for all at once. Of ``landscape-known``, whose answers are for
-some of its images alone, only these can be asked for. The share of images that are in their class
-is under the best matching of clusters and classes, and of images alone that nobody knows. The other
-methods see the same latents, standardised, and the same labels; label spreading and neighbours see
-the reduced latents. Rows are kept in ``results/known.jsonl``, and what is there is not done again.
+ones in five draws: by chance, asked for all at once, and asked for in rounds of 10, 10, 30, 50 and
+400, each by the clusters that the former ones steered. Of ``landscape-known``, whose answers are
+for some of its images alone, only these can be asked for. Scored are the images that nobody knows,
+under the best matching of clusters and classes. The other methods see the same latents,
+standardised, and the same labels; label spreading and neighbours see the reduced latents;
+self-training, which takes long, has one draw by chance. Rows are kept in ``results/known.jsonl``,
+and what is there is not done again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import argparse
 import tempfile
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from aeclust.clusters.known import Known
 from aeclust.clusters.scores import score
 from aeclust.recipe import Recipe
 
-COUNTS, DRAWS, SELF_TRAINED = (10, 20, 50, 100, 500), 5, 2
+COUNTS, DRAWS = (10, 20, 50, 100, 500), 5
 OURS = "aeclust"
 Labels = NDArray[np.int64]
 
@@ -75,12 +77,23 @@ def measure(name: str, recipe: str, run: Path, *, peers: bool) -> None:
         keep(0, 0, "none", OURS, nobody, found.labels)
     graph = kneighbors_graph(found.points, 15, include_self=True) if peers else None
     inputs = StandardScaler().fit_transform(found.latents)
-    for n in COUNTS:
-        for draw in range(DRAWS):
-            for way, rows in draws(found, classes, n, draw):
-                methods: dict[str, Any] = {OURS: lambda rows=rows: follow(found, classes, rows)}
-                if peers:
-                    methods |= others(inputs, found.points, graph, classes, rows, draw)
+    for draw in range(DRAWS):
+        rounds = nobody
+        for n in COUNTS:
+            rounds = np.concatenate([rounds, asked(found, classes, n - len(rounds), draw, rounds)])
+            there = np.random.default_rng(draw).permutation(np.flatnonzero(classes >= 0))
+            once = asked(found, classes, n, draw, nobody)
+            for way, rows in (("chance", there[:n]), ("ask", once), ("ask in rounds", rounds)):
+                methods: dict[str, Any] = {OURS: partial(follow, found, classes, rows)}
+                if peers and way != "ask":
+                    methods |= others(
+                        inputs,
+                        found.points,
+                        graph,
+                        classes,
+                        rows,
+                        slow=draw == 0 and way == "chance",
+                    )
                 for method, label in methods.items():
                     if (name, recipe, n, draw, way, method) not in done:
                         keep(n, draw, way, method, rows, label())
@@ -108,28 +121,34 @@ def clustered(data: Set, recipe: str, run: Path) -> Clustering:
     )
 
 
-def draws(found: Clustering, classes: Labels, n: int, draw: int) -> Iterator[tuple[str, Labels]]:
-    """Rows of known images by chance and by asking."""
-    there = np.flatnonzero(classes >= 0)
-    yield "chance", np.random.default_rng(draw).permutation(there)[:n]
+def asked(found: Clustering, classes: Labels, count: int, draw: int, known: Labels) -> Labels:
+    """Rows that are asked for next, by clusters that what is known has steered."""
+    if len(known):
+        found = steered(found, told(classes, known), 0)
     # a fifth is never asked for: or else the draws would hardly differ
     barred = (classes < 0) | (np.random.default_rng(100 + draw).random(len(classes)) < 0.2)
+    barred[known] = True
     shares = found.probabilities if found.shares is None else found.shares
-    yield "ask", worth_asking(found.latents, found.labels, shares, count=n, seed=draw, known=barred)
+    return worth_asking(found.latents, found.labels, shares, count=count, seed=draw, known=barred)
+
+
+def told(classes: Labels, rows: Labels) -> Known:
+    """What is known if these rows are."""
+    known = np.full(len(classes), -1)
+    known[rows] = np.unique(classes[rows], return_inverse=True)[1]
+    return Known(known).closed
 
 
 def follow(found: Clustering, classes: Labels, rows: Labels) -> Labels:
-    known = np.full(len(classes), -1)
-    known[rows] = np.unique(classes[rows], return_inverse=True)[1]
-    return steered(found, Known(known).closed, 0).labels
+    return steered(found, told(classes, rows), 0).labels
 
 
 def others(
-    inputs: Any, points: Any, graph: Any, classes: Labels, rows: Labels, draw: int
+    inputs: Any, points: Any, graph: Any, classes: Labels, rows: Labels, *, slow: bool
 ) -> dict[str, Any]:
     """Other methods with the same labels, which need two classes at least."""
-    told = np.full(len(classes), -1)
-    told[rows] = classes[rows]
+    known = np.full(len(classes), -1)
+    known[rows] = classes[rows]
     if len(np.unique(classes[rows])) < 2:
         return {}
     seen = inputs[rows], classes[rows]
@@ -140,12 +159,12 @@ def others(
             KNeighborsClassifier(near).fit(points[rows], classes[rows]).predict(points)
         ),
         "label spreading": lambda: (
-            LabelSpreading(kernel=lambda *_: graph).fit(points, told).transduction_
+            LabelSpreading(kernel=lambda *_: graph).fit(points, known).transduction_
         ),
     }
-    if draw < SELF_TRAINED:  # which takes long
+    if slow:
         model = SelfTrainingClassifier(LogisticRegression(max_iter=100))
-        methods["self-training"] = lambda: model.fit(inputs, told).predict(inputs)
+        methods["self-training"] = lambda: model.fit(inputs, known).predict(inputs)
     return methods
 
 
