@@ -190,10 +190,9 @@ def table_at(location: str) -> str | None:
 
 
 def of_artifact(labels: Artifact, location: str) -> Labels:
-    """The labels of an artifact, and which of them somebody knew."""
+    """The labels of an artifact."""
     arrays = labels.arrays
-    known = arrays["known"] >= 0 if "known" in arrays else None
-    return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location, known=known)
+    return Labels(arrays["labels"], artifact.decode_ids(arrays["ids"]), location)
 
 
 def load_named(location: str) -> tuple[Labels, list[str]]:

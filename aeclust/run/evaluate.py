@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import label_present
+from aeclust.run.steering import known_images
 
 
 @dataclass(frozen=True)
@@ -128,17 +129,18 @@ def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], s
         if not artifact.is_artifact(Path(place)):
             return truth.load(place, texts=True), (), ""
         labels = artifact.read(Path(place), "labels")
-        return truth.of_artifact(labels, place), (), added_to(labels)
+        found = truth.of_artifact(labels, place)
+        return replace(found, known=known_images(labels)), (), added_to(labels)
     manifest = context.folder.manifest()
     labels = current_labels(context, manifest)
     names, ours = current_names(context, labels), label_present(context, manifest, labels)
-    rows, known = ours.present.rows, labels.arrays.get("known")
+    rows, known = ours.present.rows, known_images(labels)
     found = Labels(
         ours.labels,
         ours.ids,
         place,
         name_column(names, ours.labels) if names else None,
-        known=None if known is None else (known[rows] >= 0) & (rows >= 0),
+        known=None if known is None else known[rows] & (rows >= 0),
     )
     return found, ours.present.gone, added_to(labels)
 

@@ -50,6 +50,14 @@ def steering_of(labels: Artifact) -> Steering | None:
     )
 
 
+def known_images(labels: Artifact) -> NDArray[np.bool_] | None:
+    """Of which images (n,) somebody said the label, also by a pair; None if nothing was said."""
+    steering = steering_of(labels)
+    if steering is None:
+        return None
+    return steering.known(len(labels.arrays["labels"]))[0].closed.classes >= 0
+
+
 def steered_by(labels: Artifact) -> str:
     """What steered labels, in words; empty if nothing did.
 

@@ -194,21 +194,21 @@ def test_a_run_is_scored_by_its_names_without_what_was_known(
     labels = artifact.read(full_run.labels_file)
     steered = dataclasses.replace(
         labels,
-        arrays={**labels.arrays, "known": known},
-        details={**labels.details, "known": {"labels": 5, "pairs": 0, "names": {}}},
+        arrays={**labels.arrays, "known": known, "pairs": np.array([[4, 5, 1]])},
+        details={**labels.details, "known": {"labels": 5, "pairs": 1, "names": {}}},
     )
     artifact.write(full_run.labels_file, steered)
     cli("name", *(f"{j}={name}" for j, name in enumerate(names)))
     Path("truth.csv").write_text(to_csv(np.arange(60), np.array(["sea", "land"])[kinds]))
     Path("known.csv").write_text(to_csv(np.arange(55, 60), np.array([*"aaaaa"])))
     for arguments, n, line in (
-        (["aeclust-run"], 55, "5 images whose labels were known before are left out;"),
-        ([full_run.labels_file], 55, "5 images"),
+        (["aeclust-run"], 54, "6 images whose labels were known before are left out;"),
+        ([full_run.labels_file], 54, "6 images"),
         (["aeclust-run", "--with-known"], 60, "accuracy"),
-        (["aeclust-run", "--known", "known.csv"], 50, "10 images"),
+        (["aeclust-run", "--known", "known.csv"], 49, "11 images"),
     ):
         result = cli("evaluate", arguments[0], "truth.csv", *arguments[1:])
-        assert result.out.startswith(f"steered by 5 labels\n{line}"), result.err
+        assert result.out.startswith(f"steered by 5 labels and 1 pair\n{line}"), result.err
         given = json.loads(cli("evaluate", arguments[0], "truth.csv", *arguments[1:], "--json").out)
         assert (given["n"], given["left_out"], given["accuracy"]) == (n, 60 - n, 1)
         assert given["as_written"] == (1 if arguments[0] == "aeclust-run" else None)
