@@ -65,8 +65,9 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     outside = outlier_count(clustering.labels) / len(inside)
     if outside > MANY_OUTLIERS:
         sentences.append(f"{outside:.0%} of the images are outliers, which are in no cluster")
-    sizes = np.bincount(clustering.labels[inside], minlength=k)
-    small = np.flatnonzero(sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2)))
+    sizes = np.bincount(clustering.labels[inside])
+    # known labels may leave a number to no cluster
+    small = np.flatnonzero((sizes > 0) & (sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2))))
     if len(small) == 1:
         sentences.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
     elif len(small):

@@ -66,7 +66,7 @@ def cluster(
     if known:
         steering = read_steering(context, manifest, known, recipe.k)
     elif manifest.steering is not None:  # which the network learnt from
-        steering = last_request(context.folder, manifest).steering
+        steering = _learnt_from(context, manifest, force=force)
     request = replace(
         last_request(context.folder, manifest, by_labels=not force),
         recipe=recipe,
@@ -83,6 +83,16 @@ def cluster(
     if not made.fresh and (by := corrected_by(labels)):
         context.log(f"the new clusters are {by}; {context.folder.command('edit list')} shows them")
     return Made(labels, fresh=made.fresh)
+
+
+def _learnt_from(context: Context, manifest: Manifest, *, force: bool) -> Steering | None:
+    """The known labels of a training, of the images as they are by now."""
+    try:
+        return last_request(context.folder, manifest).steering
+    except InputError:
+        if not force:  # which replaces labels that are damaged
+            raise
+        return last_request(context.folder, manifest, by_labels=False).steering
 
 
 def current_labels(
@@ -128,8 +138,8 @@ def _labels(
         if labels.details.get("run") in manifest.former:
             reason = "the network has learnt on since"
         context.log(f"labels are made anew: {reason}")
-        if request.steering is not None:
-            request = replace(request, steering=carried(request.steering, labels, latents))
+    if request.steering is not None:
+        request = replace(request, steering=carried(request.steering, labels, latents))
     if request.steering is None and file.exists():
         _log_unsteered(context)
     former = labels if labels is not None and _grown(manifest, labels) else None
@@ -199,8 +209,9 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
         number[[*dict.fromkeys(order)]] = np.arange(counts[1])
         heirs = {old: int(number[j]) for old, j in heirs.items()}
     arrays = {**labels.arrays, "labels": renumbered(values, number)}
-    if "shares" in arrays:
-        arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, np.argsort(number)])
+    if "shares" in arrays:  # a number that no cluster has may be the last one now
+        order = np.argsort(number)[: arrays["labels"].max() + 1]
+        arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, order])
     if counts[0] != counts[1]:
         return replace(labels, arrays=arrays), heirs
     # names for the former numbers hold for these, even if the process dies before they are copied

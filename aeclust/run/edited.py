@@ -266,6 +266,26 @@ def carry_edits(folder: RunFolder, former: Artifact, labels: Artifact) -> dict[i
     return {number: now.numbers[old] for old, number in made.items() if old in now.numbers}
 
 
+def followed(labels: Artifact) -> Artifact:
+    """Labels whose known images are known by the cluster that they are in after edits.
+
+    Pairs that the edits contradict are left out.
+    """
+    if "known" not in labels.details:
+        return labels
+    said, arrays, clusters = labels.details["known"], labels.arrays, labels.arrays["labels"]
+    known = np.where(arrays["known"] >= 0, clusters, OUTLIER)
+    one, other, same = arrays["pairs"].T
+    pairs = arrays["pairs"][(clusters[one] == clusters[other]) == (same == 1)]
+    names = {number: name for number, name in said["names"].items() if int(number) in clusters}
+    counts = {"labels": int((known >= 0).sum()), "pairs": len(pairs)}
+    return dataclasses.replace(
+        labels,
+        arrays={**arrays, "known": known, "pairs": pairs},
+        details={**labels.details, "known": {**said, **counts, "names": names}},
+    )
+
+
 def latents_of(folder: RunFolder, labels: Artifact) -> Callable[[], NDArray[Any]]:
     """Gives the latents that labels were made of, if they are needed."""
 

@@ -31,7 +31,7 @@ from aeclust.network.training import Moment
 from aeclust.recipe import Recipe, named
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
-from aeclust.run.edited import correction
+from aeclust.run.edited import correction, followed
 from aeclust.run.encoders import Sight, begun, completed, separated
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels
@@ -228,7 +228,7 @@ def load(path: Path, device: torch.device) -> Model:
         context = Context(folder, lambda: Team(device=device))
         network = load_network(context, manifest, epoch)[0]
     found = correction(folder, labels)
-    labels = labels if found is None else found.labels
+    labels = labels if found is None else followed(found.labels)
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
 
 

@@ -7,11 +7,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.artifact import Artifact
-from aeclust.clusters.numbers import OUTLIER
 from aeclust.recipe import Recipe
 from aeclust.run.clusters import labels_of
-from aeclust.run.edited import Correction, with_parts
+from aeclust.run.edited import Correction, followed, with_parts
 from aeclust.run.edits import Drop, Edit, Edits, Move, Split
 from aeclust.run.freshness import Request
 from aeclust.run.known import Steering
@@ -32,22 +30,7 @@ def corrected(model: Model, edit: Edit) -> Model:
     if isinstance(edit, Move | Drop):
         edit = dataclasses.replace(edit, ids=tuple(now.ids[int(row)] for row in edit.ids))
     now.apply(with_parts(now, edit, latents) if isinstance(edit, Split) else edit)
-    return dataclasses.replace(model, labels=_followed(now.labels))
-
-
-def _followed(labels: Artifact) -> Artifact:
-    """Labels whose known images are known by the cluster that they are in after an edit."""
-    if "known" not in labels.details:
-        return labels
-    said, clusters = labels.details["known"], labels.arrays["labels"]
-    known = np.where(labels.arrays["known"] >= 0, clusters, OUTLIER)
-    names = {number: name for number, name in said["names"].items() if int(number) in clusters}
-    details = {"known": {**said, "labels": int((known >= 0).sum()), "names": names}}
-    return dataclasses.replace(
-        labels,
-        arrays={**labels.arrays, "known": known},
-        details={**labels.details, **details},
-    )
+    return dataclasses.replace(model, labels=followed(now.labels))
 
 
 def clustered(model: Model, steering: Steering | None) -> Model:

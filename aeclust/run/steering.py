@@ -202,14 +202,14 @@ def telling(
 # -- from one state of the images to the next ----------------------------------------------------
 
 
-def carried(steering: Steering, labels: Artifact, latents: Artifact) -> Steering | None:
+def carried(steering: Steering, labels: Artifact | None, latents: Artifact) -> Steering | None:
     """What steered labels, said of the images that latents are of; None if none of these is known.
 
-    Images are known again by content and name.
+    Images are known again by content and name, for which the labels must be there.
     """
     data = latents.parents["data"]
-    if steering.data == data:
-        return steering
+    if steering.data == data or labels is None:
+        return steering if steering.data == data else None
     known = tuple(labels.arrays[name] for name in ("ids", "fingerprints"))
     rows = match((known[0], known[1]), latents.arrays["ids"], latents.arrays["fingerprints"])
     return steering.moved(rows, artifact.decode_ids(known[0]), data)

@@ -127,6 +127,7 @@ def test_collapsed_members_are_named() -> None:
         ((5, 5, 2), []),
         ((2, 2, 2), []),
         ((2, 1), []),
+        ((50, 0, 50), []),  # which known labels have left without an image
     ],
 )
 def test_nearly_empty_clusters_are_counted(sizes: tuple[int, ...], wanted: list[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support import TWO_PHASES, Cli, Data, far_groups, one_error, refused
 
-from aeclust import artifact
+from aeclust import AutoencoderClusterer, artifact
 from aeclust.artifact import Artifact
 from aeclust.images.known import Given
 from aeclust.run.clusters import numbered_as
@@ -162,6 +162,30 @@ def test_known_numbers_stay_where_others_become_those_of_before(
     assert labels.arrays["labels"].tolist() == expected
 
 
+def test_a_number_of_no_cluster_has_no_share_behind_the_last_one() -> None:
+    now = clustered([0, 1, 3, 3, 1], [0, -1, -1, -1, -1])  # known labels have left none in 2
+    shares = np.eye(4, dtype=np.float32)[now.arrays["labels"]]
+    now = replace(now, arrays={**now.arrays, "shares": shares})
+    arrays = numbered_as(clustered([0, 1, 2, 2, 3]), now)[0].arrays
+    assert arrays["labels"].tolist() == [0, 1, 2, 2, 1]
+    assert arrays["shares"].tolist() == np.eye(3)[arrays["labels"]].tolist()
+
+
+def test_a_steered_run_that_was_edited_is_taken_elsewhere(vectors: Cli) -> None:
+    words = {0: "sea", 1: "ice", 2: "sky", 3: "fog"}
+    a, b, c = (int(np.flatnonzero(group == GROUPS)[3]) for group in (0, 3, 1))
+    pairs = f"a,b,same|different\n{a},{b},different\n{a},{c},different\n"
+    vectors("cluster", *FLAGS, "--known", write_known(of_groups(words) + pairs))
+    vectors("edit", "merge", "sea", "fog")
+    model = AutoencoderClusterer.load(RUN.path)
+    model.save("other")
+    again = artifact.read(Path("other/labels.h5"), "labels")
+    assert again.arrays["labels"].tolist() == np.array([0, 1, 2, 0])[GROUPS].tolist()
+    assert again.details["known"]["names"] == {"0": "sea", "1": "ice", "2": "sky"}
+    assert again.arrays["pairs"].tolist() == [[a, c, 0]]  # the other one is not true any more
+    assert (again.arrays["known"][again.arrays["known"] >= 0] < 3).all()
+
+
 def test_what_is_known_follows_images_that_come_go_and_are_renamed() -> None:
     def files(names: list[str], marks: list[int], data: str) -> Artifact:
         arrays = {"ids": np.array(names, "S"), "fingerprints": np.array(marks, np.uint64)}
@@ -267,6 +291,9 @@ def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
     assert cli("cluster").code == 0
     assert steered_by(labels()) == "steered by 4 labels"
     assert labels().arrays["labels"][:4].tolist() == [0, 1, 0, 1]
+    RUN.labels_file.write_bytes(b"damaged")
+    assert cli("cluster", "--force").code == 0
+    assert steered_by(labels()) == "steered by 4 labels"
 
     assert cli(*train, "--resume").code == 0  # what is not repeated is as it was
     other = write_known("id,label\n0,right\n1,left\n", "other.csv")
@@ -285,12 +312,12 @@ def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
 def test_many_known_labels_and_ids_that_are_gone_are_kept(vectors: Cli) -> None:
     assert vectors("cluster", *FLAGS, "--known", write_known(of_groups({0: "a"}))).code == 0
     gone = tuple(f"{'folder/' * 9}{i:04d}.png" for i in range(1_000))
-    some = tuple((i, i % 3) for i in range(40_000))
-    known = Steering("d" * 64, some, ((0, 39_999, 1),), ((0, "a"),), gone)
-    manifest = replace(RUN.manifest(), steering=known, shape=(40_000, 6), data_digest="d" * 64)
+    some = tuple((i, i % 3) for i in range(30_000))
+    known = Steering("d" * 64, some, ((0, 29_999, 1),), ((0, "a"),), gone)
+    manifest = replace(RUN.manifest(), steering=known, shape=(30_000, 6), data_digest="d" * 64)
     RUN.write_manifest(manifest)
     assert RUN.manifest().steering == known
-    RUN.write_manifest(replace(manifest, shape=(39_999, 6)))
+    RUN.write_manifest(replace(manifest, shape=(29_999, 6)))
     with refused(where=str(RUN.manifest_file)):
         RUN.manifest()
 
