@@ -76,7 +76,11 @@ def input_lines() -> list[str]:
             mend="for example - < ids.txt",
         )
     try:
-        text = sys.stdin.buffer.read(_MOST_LINES).decode("utf-8-sig")
+        data = sys.stdin.buffer.read(_MOST_LINES + 1)
+        if len(data) > _MOST_LINES:
+            expected = f"at most {_MOST_LINES:,} bytes"
+            raise InputError("is too large", where="standard input", expected=expected)
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError("is no UTF-8", where="standard input", expected="ids") from error
     lines = [line.removesuffix("\r") for line in text.split("\n")]

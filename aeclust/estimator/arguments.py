@@ -120,7 +120,13 @@ def _is_none(label: Any) -> bool:
 
 
 def _word(label: Any) -> str:
-    """A label as a file has it."""
+    """A label as a file has it; InputError for one that is missing otherwise than by -1."""
+    if label is None or label != label:
+        expected, mend = (
+            "a label, or -1 where none is known",
+            "for example np.nan_to_num(y, nan=-1)",
+        )
+        raise InputError(f"has the label {label!r}", expected=expected, mend=mend)
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
     return str(label)

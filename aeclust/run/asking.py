@@ -153,7 +153,7 @@ def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path)
 
 
 def _check_replaceable(file: Path, present: Present, steering: Steering, command: str) -> None:
-    """Refuse to replace a file whose labels the run does not know."""
+    """Refuse to replace a file with labels or pairs that the run does not know."""
     if not file.exists():
         return
     with at(file):
@@ -164,14 +164,19 @@ def _check_replaceable(file: Path, present: Present, steering: Steering, command
             if error.what.startswith("holds no known label"):
                 return
             raise
-        unknown = [
-            place
-            for place, word in given.labels.items()
-            if steering.said.get(int(present.rows[place])) != word
+        rows, said = present.rows.tolist(), steering.said
+        pairs = {(a, b): bool(same) for a, b, same in steering.pairs}
+        new = [place for place, word in given.labels.items() if said.get(rows[place]) != word]
+        new_pairs = [
+            pair
+            for pair, same in given.pairs.items()
+            if pairs.get((min(rows[i] for i in pair), max(rows[i] for i in pair))) != same
         ]
-        if unknown:
+        if new or new_pairs:
+            counts = [(len(new), "label"), (len(new_pairs), "pair")]
+            what = " and ".join(f"{n:,} {each}{'s' * (n != 1)}" for n, each in counts if n)
             raise InputError(
-                f"has {len(unknown):,} labels that the run does not know yet",
+                f"has {what} that the run does not know yet",
                 expected="a file that is not filled in, or whose labels the run knows",
                 mend=f"take them in with {command}, or replace it with `force`",
             )

@@ -88,6 +88,13 @@ def _of_these_labels(session: Session, given: Edits) -> tuple[Edit, ...]:
     """
     found, folder = session.found, session.folder
     if given.labels in (found.digest, found.details.get("former")):
+        if given.after > len(session.stored.edits):
+            raise InputError(
+                f"it was made after {_count(given.after)}, and the run has"
+                f" {len(session.stored.edits):,} now",
+                expected="corrections of the clusters as they are",
+                mend=f"write the page anew with {folder.command('report')}, and correct that",
+            )
         return given.edits
     if not given.clusters or session.stored.edits:
         raise InputError(

@@ -406,6 +406,9 @@ def test_a_page_is_applied_once_and_goes_on(cli: Cli, run: RunFolder) -> None:
     page_since = json.loads(page(run, edits[0]).read_text()) | {"after": 4}
     Path("page.json").write_text(json.dumps(page_since))
     assert done(cli, "apply", "page.json")["done"] == "applied 1 edit"
+    done(cli, "clear")
+    what = "it was made after 4 edits, and the run has 0 now"
+    check_error(cli("edit", "apply", "page.json").error, what=what)
 
 
 def test_a_table_moves_what_has_another_label(cli: Cli, run: RunFolder) -> None:

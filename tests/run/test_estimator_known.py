@@ -61,6 +61,8 @@ def test_labels_of_all_images_are_for_scorers_and_steer_nothing(
         ({"known": {(1, 2): "sane"}}, {"what": "says 'sane' of (1, 2)"}),
         ({"known": {(1, 2): "same", (2, 1): False}}, {"expected": "one of them"}),
         ({"known": 7}, {"what": "is of type int"}),
+        ({"known": {0: 1, 3: float("nan")}}, {"what": "has the label nan", "where": "known"}),
+        ({"y": np.append([-1, np.nan], np.ones(70))}, {"where": "y"}),
         (
             {"known": {0: "a", 1: "b", (0, 1): "same"}},
             {"what": "'0' and '1' have different labels and are the same by the pairs"},

@@ -249,6 +249,11 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     vectors("edit", "drop", rows[8]["id"])
     vectors("ask", "-n", 4)
     assert rows[8]["id"] not in {row["id"] for row in rows_of(file)}
+    # nor is a file replaced with a pair that nobody has taken in
+    text = Path(file).read_text()
+    Path(file).write_text(f"{text}a,b,same|different\n0,1,different\n")
+    assert "has 1 pair that the run does not know yet" in one_error(vectors("ask", "-n", 4))
+    Path(file).write_text(text)
     # the file as it is says what is known already
     digest = labels().digest
     assert "fresh" in vectors(*command.split()[1:]).out
