@@ -277,7 +277,8 @@ def scores_text(
     sizes = ", ".join(f"{called.get(j, j)}: {count}" for j, count in scores.sizes.items())
     sizes = sizes or "none"
     if scores.outliers:
-        sizes += f"; {scores.outliers} outliers in no cluster, which count as wrong"
+        count = "counts" if scores.outliers == 1 else "count"
+        sizes += f"; {scores.outliers} in no cluster, which {count} as wrong"
     written = "" if as_written is None else f"  as written {as_written:.4f}"
     return (
         f"accuracy {scores.accuracy:.4f}{written}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"

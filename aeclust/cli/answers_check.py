@@ -23,9 +23,11 @@ def evaluated_answer(result: Evaluated) -> Answer:
     """Scores by the best matching and as written, and clusters by classes."""
     lines = [result.added] * bool(result.added)
     if result.left_out:
-        were = "image whose label was" if result.left_out == 1 else "images whose labels were"
         lines.append(
-            f"{result.left_out} {were} known before are left out; --with-known scores them too"
+            "1 image whose label was known before is left out; --with-known scores it too"
+            if result.left_out == 1
+            else f"{result.left_out} images whose labels were known before are left out;"
+            " --with-known scores them too"
         )
     if result.labelled + result.left_out < result.images:
         lines.append(f"{result.labelled} of {result.images} images are labelled; of these")
