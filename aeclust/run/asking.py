@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.numbers import OUTLIER
 from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
-from aeclust.run.clusters import current_labels
+from aeclust.recipe import HDBSCAN, Clusterer
+from aeclust.run.clusters import cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.edited import correction
 from aeclust.run.edits import Drop, Move
@@ -148,7 +149,14 @@ def _corrected(context: Context, labels: Artifact) -> list[int]:
 
 
 def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path) -> str:
-    flags = cluster_flags(manifest, recipe_of(labels), labels.seed)
+    """What takes the answers in; of clusters by hdbscan, which they cannot steer, by another one."""
+    recipe = recipe_of(labels)
+    if recipe.clusterer == HDBSCAN:
+        own, k = manifest.recipe.clusterer, max(2, len(cluster_numbers(labels)))
+        clusterer: Clusterer = "consensus" if own == HDBSCAN else own
+        recipe = replace(recipe, clusterer=clusterer, k=k, min_cluster_size=0)
+        context.log(f"no known labels steer hdbscan: its {k} clusters are made anew by {clusterer}")
+    flags = cluster_flags(manifest, recipe, labels.seed)
     return context.folder.command(shlex.join(["cluster", *flags, "--known", str(file)]))
 
 

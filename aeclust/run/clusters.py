@@ -22,7 +22,7 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at, listed
 from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 from aeclust.run.context import Context
-from aeclust.run.edited import carry_edits, corrected
+from aeclust.run.edited import carry_edits, corrected, correction
 from aeclust.run.edits import corrected_by
 from aeclust.run.edits_file import read_edits
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
@@ -235,6 +235,8 @@ def _keep_names(
 ) -> None:
     """Names of former clusters for what these have become, and those of new known labels."""
     stored, names = read_names(context.folder), {} if steering is None else dict(steering.names)
+    if names and (edits := correction(context.folder, labels)) is not None:
+        names = {j: name for j, name in names.items() if j not in edits.made}
     if stored is not None and former is not None and stored.labels == former.digest:
         before = steering_of(former)
         told = set() if before is None else {*before.names}

@@ -207,7 +207,6 @@ def _names_by(
     support = support_of(table, names_by(table, names), len(cluster_numbers(labels)))
     for warning in doubtful_names(support, names, [*map(str, range(k))]):
         context.log(f"warning: {warning}")
-    log_added(context, labels)
     used = cluster_numbers(labels)
     if (names[used] != used).any():
         pairs = ", ".join(f"{names[old]} is cluster {old}" for old in used)

@@ -184,6 +184,14 @@ def test_a_steered_run_that_was_edited_is_taken_elsewhere(vectors: Cli) -> None:
     assert again.details["known"]["names"] == {"0": "sea", "1": "ice", "2": "sky"}
     assert again.arrays["pairs"].tolist() == [[a, c, 0]]  # the other one is not true any more
     assert (again.arrays["known"][again.arrays["known"] >= 0] < 3).all()
+    # a new cluster has no name of one that was merged, whose number it has
+    vectors("edit", "split", "sky")
+    assert vectors("cluster", *FLAGS, "--known", "known.csv", "--force").code == 0
+    named = {
+        each["cluster"]: each["name"]
+        for each in json.loads(vectors("name", "--json").out)["clusters"]
+    }
+    assert named == {0: "sea", 1: "ice", 2: "sky", 3: None}
 
 
 def test_what_is_known_follows_images_that_come_go_and_are_renamed() -> None:
@@ -225,6 +233,11 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     first = json.loads(vectors("ask", "-n", 8, "--json").out)
     command = f"aeclust cluster -k 4 --reduction none --clusterer kmeans --seed 3 --known {file}"
     assert (first["known"], first["sheet"], first["next"]) == (0, None, command)
+    vectors("cluster", "--clusterer", "hdbscan", "--reduction", "none")
+    instead = vectors("ask", "-n", 8, "-o", "other.csv")
+    assert "its 4 clusters are made anew by " in instead.err
+    assert vectors(*instead.err.rpartition("then aeclust ")[2].split()[:-1], "known.csv").code == 2
+    vectors("cluster", *FLAGS, "--seed", 3)
     asked = [int(row["id"]) for row in rows_of(file)]
     assert asked == first["ids"]
     assert len({*asked}) == 8
