@@ -149,7 +149,7 @@ def _corrected(context: Context, labels: Artifact) -> list[int]:
 
 
 def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path) -> str:
-    """What takes the answers in; of clusters by hdbscan, which they cannot steer, by another one."""
+    """What takes the answers in: of clusters by hdbscan, which no labels steer, by another one."""
     recipe = recipe_of(labels)
     if recipe.clusterer == HDBSCAN:
         own, k = manifest.recipe.clusterer, max(2, len(cluster_numbers(labels)))
