@@ -40,12 +40,22 @@ def attribute(name: str, value: Any) -> Build:
     return build
 
 
-def labelled(labels: list[int], references: list[int], shares: int | None) -> Build:
+def beside_labels(known: list[int], pairs: list[list[int]]) -> Build:
+    """A build of labels of two clusters, and of what somebody knew of them."""
+    width = len(pairs[0]) if pairs else 3
+    more = {"known": np.array(known), "pairs": np.array(pairs, np.int64).reshape(-1, width)}
+    return labelled([0, 1, 1], [0], None, **more)
+
+
+def labelled(
+    labels: list[int], references: list[int], shares: int | None, **more: np.ndarray
+) -> Build:
     """A build of labels, their references, and shares in so many columns or none."""
     arrays: dict[str, Any] = {
         "labels": np.array(labels),
         "confidence": np.ones(3, np.float32),
         "references": np.array(references, np.int64),
+        **more,
     }
     if shares is not None:
         arrays["shares"] = np.full((3, shares), 0.5, np.float32)
@@ -234,12 +244,22 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     **{
         f"labels {labels} and {references}": (labelled(labels, references, shares), message)
         for labels, references, shares, message in (
-            ([0, 1, -5], [0], None, "'labels' has numbers outside 0 to 2"),
-            ([0, 1, 3], [0], None, "'labels' has numbers outside 0 to 2"),
-            ([0, 1, 2**40], [0], None, "'labels' has numbers outside 0 to 2"),
-            ([0, 0, -1], [0], 1, "'labels' has numbers outside 0 to 0"),
+            ([0, 1, -5], [0], None, "'labels' has numbers outside -1 to 2"),
+            ([0, 1, 3], [0], None, "'labels' has numbers outside -1 to 2"),
+            ([0, 1, 2**40], [0], None, "'labels' has numbers outside -1 to 2"),
+            ([0, 0, -2], [0], 1, "'labels' has numbers outside -1 to 0"),
             ([0, 1, 1], [3], 2, "'references' has numbers outside 0 to 2"),
             ([0, 1, 1], [-1], 2, "'references' has numbers outside 0 to 2"),
+        )
+    },
+    **{
+        f"known {known} and pairs {pairs}": (beside_labels(known=known, pairs=pairs), message)
+        for known, pairs, message in (
+            ([0, -1, 2], [], "'known' has numbers outside -1 to 1"),
+            ([0, -2, 1], [], "'known' has numbers outside -1 to 1"),
+            ([0, -1, 1], [[0, 3, 1]], "'pairs' has numbers outside 0 to 2"),
+            ([0, -1, 1], [[0, 1, 2]], "'pairs' has other columns than two rows, and 0 or 1"),
+            ([0, -1, 1], [[0, 1]], "'pairs' has other columns than two rows, and 0 or 1"),
         )
     },
     "more clusters than shares": (

@@ -155,7 +155,7 @@ def test_an_interrupt_before_the_first_step_changes_nothing(
     elif moment == "while images load":
         monkeypatch.setattr("aeclust.run.images.load", slow)
     else:
-        monkeypatch.setattr(import_module("aeclust.run.train"), "_check_disk", swallowed)
+        monkeypatch.setattr(import_module("aeclust.run.train"), "check_disk", swallowed)
     result = cli("train", data.images, *RECIPE, "--force", "-q")
     assert result == (143, "", "interrupted before training began; nothing was changed\n")
     assert files_of(full_run.path) == before
