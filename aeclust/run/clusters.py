@@ -210,8 +210,8 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
         heirs = {old: int(number[j]) for old, j in heirs.items()}
     arrays = {**labels.arrays, "labels": renumbered(values, number)}
     if "shares" in arrays:  # a number that no cluster has may be the last one now
-        order = np.argsort(number)[: arrays["labels"].max() + 1]
-        arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, order])
+        columns = np.argsort(number)[: arrays["labels"].max() + 1]
+        arrays["shares"] = np.ascontiguousarray(arrays["shares"][:, columns])
     if counts[0] != counts[1]:
         return replace(labels, arrays=arrays), heirs
     # names for the former numbers hold for these, even if the process dies before they are copied

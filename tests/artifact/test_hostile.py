@@ -228,7 +228,9 @@ HOSTILE: dict[str, tuple[Build, str]] = {
             ("view_agreement", "true"), ("members", "[]"), ("members", '{"a": 2}'),
             ("k", "-1"), ("k", "2.0"), ("epoch", '"3"'), ("image_channels", "null"),
             ("checkpoint", "[]"), ("run", "1"), ("listing", "{}"), ("warnings", '"none"'),
-            ("substitutions", "[1]"),
+            ("substitutions", "[1]"), ("known", "7"), ("known", '{"labels": -1}'),
+            ("known", '{"names": {"x": "cat"}}'), ("known", '{"names": {"0": 1}}'),
+            ("edits", "1.5"),
         )
     },
     **{

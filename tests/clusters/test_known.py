@@ -77,7 +77,7 @@ def test_more_kinds_of_known_labels_than_clusters_are_refused() -> None:
 def test_what_is_asked_for_is_new_and_from_all_clusters() -> None:
     points, groups = far_groups([20, 10, 10])
     known = np.arange(40) % 2 == 0
-    shares = np.full((40, 3), 0.1) + 0.7 * np.eye(3)[groups]
+    shares = (0.1 + 0.7 * np.eye(3)[groups]).astype(np.float32)
     rows = worth_asking(points, groups, shares, count=6, seed=0, known=known)
     assert len(set(rows.tolist())) == 6
     assert not known[rows].any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,8 @@ def test_a_refusal_names_the_row(
     file = tmp_path / "known.csv"
     file.write_text(text)
     place = f"{file}, row {row}" if row else str(file)
-    with refused(where=place, **{name: part.format(file=file) for name, part in fields.items()}):
+    parts: dict[str, Any] = {name: part.format(file=file) for name, part in fields.items()}
+    with refused(where=place, **parts):
         read_known([str(file)], IDS)
 
 

@@ -425,8 +425,8 @@ def test_a_table_moves_what_has_another_label(cli: Cli, run: RunFolder) -> None:
     # two clusters that swap all their images keep their names
     done(cli, "clear")
     swapped = np.array([0, 2, 1, 3, 4])[GROUPS]
-    rows = [f"{row},{label}\n" for row, label in enumerate(swapped.tolist())]
-    Path("fixed.csv").write_text(f"id,label\n{''.join(rows)}")
+    lines = "".join(f"{row},{label}\n" for row, label in enumerate(swapped.tolist()))
+    Path("fixed.csv").write_text(f"id,label\n{lines}")
     cli("name", "1=sea", "2=town")
     assert done(cli, "apply", "fixed.csv")["names"] == {"0": "kitchen", "1": "sea", "2": "town"}
     assert predicted(cli) == swapped.tolist()

@@ -181,12 +181,11 @@ def test_outliers_are_grey_below_the_others_and_listed_last() -> None:
     assert legend is not None
     looks = [(to_hex(line.get_color()), line.get_marker()) for line in legend.get_lines()]
     assert looks == [("#0072b2", "o"), ("#e69f00", "^"), ("#bbbbbb", ".")]
+    collections: list[Any] = list(axes.collections)
     drawn = [
         (float(x), float(y), to_hex(colour))
-        for collection in axes.collections
-        for (x, y), colour in zip(
-            collection.get_offsets(), collection.get_facecolors(), strict=True
-        )
+        for each in collections
+        for (x, y), colour in zip(each.get_offsets(), each.get_facecolors(), strict=True)
     ]
     expected = {(*points[row].tolist(), looks[(2, 1, 0)[row % 3]][0]) for row in range(12)}
     assert set(drawn) == expected
