@@ -153,12 +153,14 @@ def _draw_leaf(
 def _draw_numbers(axes: Axes, kept: Sequence[float], bottom: float) -> None:
     """Above the tree: how many groups a cut there leaves, where there is room for it."""
     axes.text(0, 0.12, "number of groups", fontsize=SMALL, color=TEXT, va="center")
-    borders = [1.0, *kept]
+    borders, last = [1.0, *kept], np.inf
     for i, (right, left) in enumerate(pairwise(borders)):
-        if (right - left) * (_TREE - 0.1) < _NEAR:
+        x, number = _across((left + right) / 2), str(len(kept) + 1 - i)
+        near = _NEAR * len(number)
+        if (right - left) * (_TREE - 0.1) < _NEAR or last - x < near:
             continue
-        x = _across((left + right) / 2)
-        axes.text(x, _HEAD - 0.07, str(len(kept) + 1 - i), fontsize=NORMAL, ha="center")
+        last = x
+        axes.text(x, _HEAD - 0.07, number, fontsize=NORMAL, ha="center")
         axes.plot([x, x], [_HEAD, bottom], ":", color=LINES, lw=0.5, zorder=0)
 
 

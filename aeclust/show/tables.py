@@ -18,7 +18,7 @@ _WIDTH = 7.0  # inches, at most
 _LONGEST = 26  # characters of a title
 _LARGEST, _LEAST = 0.62, 0.13  # inches of a cell; smaller ones have no titles of their own
 _SHADES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", COLOURS[0]])
-_DARK = 0.55  # share from which on a number is white
+_DARK = 0.9  # share from which on white is read better than black
 
 
 def table_figure(
