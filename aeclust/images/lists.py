@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from aeclust.errors import InputError, did_you_mean, reason
 from aeclust.images.listing import Listing, check_utf8, mark_of
+from aeclust.images.tables import as_text, csv_rows
 
 LISTS = (".csv", ".txt")
 _COLUMNS = ("path", "file", "filename", "id")  # the first of them that is there
@@ -65,10 +65,10 @@ def _text(path: Path) -> str:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise InputError(f"has more than {_MAX_BYTES} bytes", expected="a list of paths")
-        return data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         what = f"cannot be read ({reason(error)})"
         raise InputError(what, expected="a list of paths in UTF-8") from error
+    return as_text(data)
 
 
 def _of_text(text: str) -> list[tuple[int, str]]:
@@ -79,7 +79,7 @@ def _of_text(text: str) -> list[tuple[int, str]]:
 
 def _of_csv(text: str) -> list[tuple[int, str]]:
     """Numbers of the lines that are not empty, and their cells in the column of paths."""
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv_rows(text)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         column = next((name for name in _COLUMNS if name in header), None)

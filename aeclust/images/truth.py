@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -34,6 +33,7 @@ from aeclust.images.columns import (
 from aeclust.images.files import TABLE, look
 from aeclust.images.gate import ENDINGS
 from aeclust.images.source import demo_name
+from aeclust.images.tables import as_text, csv_rows
 
 _MAX_BYTES = 1 << 30
 _CSV = "a CSV of id,label"
@@ -259,14 +259,14 @@ def read_rows(path: str) -> list[list[str]]:
 def all_rows(path: str, expected: str) -> list[list[str]]:
     """All rows of a CSV; an error says what was expected where it cannot be read."""
     with _reading(path, expected):
-        return [*csv.reader(io.StringIO(_text_of(path), newline=""))]
+        return [*csv_rows(_text_of(path))]
 
 
 def _text_of(path: str) -> str:
     if os.path.getsize(path) > _MAX_BYTES or not os.path.isfile(path):
         raise OSError(f"not a regular file of at most {_MAX_BYTES} bytes")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        return file.read()
+    with open(path, "rb") as file, at(path):
+        return as_text(file.read())
 
 
 @contextmanager

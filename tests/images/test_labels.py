@@ -357,6 +357,19 @@ def test_broken_csvs_are_refused(
         load(file)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_spreadsheet_may_write_other_separators_and_utf_16(
+    tmp_path: Path, separator: str, encoding: str
+) -> None:
+    file = tmp_path / "labels.csv"
+    rows = ["id,label,more", "ü.png,1,'a'", "b.png,0,", ""]
+    file.write_text("\r\n".join(rows).replace(",", separator), encoding=encoding)
+    labels = load(str(file))
+    assert labels.ids is not None
+    assert (labels.ids.tolist(), labels.values.tolist()) == (["ü.png", "b.png"], [1, 0])
+
+
 def test_an_error_about_a_row_is_one_line(tmp_path: Path) -> None:
     file = csv_file(tmp_path, "id,label\na,1\n\x1b,1.5\n")
     with pytest.raises(InputError) as caught:
@@ -369,12 +382,15 @@ def test_an_error_about_a_row_is_one_line(tmp_path: Path) -> None:
 
 def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "latin.csv").write_bytes(b"id,label\n\xfc,1\n")
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"id,label\n\xfc,1\n")
+    save = "save it as UTF-8, which spreadsheets call CSV UTF-8"
+    with refused(what="line 2 is not UTF-8", expected="UTF-8", mend=save, where=str(latin)):
+        load(str(latin))
     (tmp_path / "over.csv").write_text(f"id,label\n{'x' * 200_000},1\n")
     for name, why in {
         "no-such-file": "No such file or directory",
         "folder": "not a regular file of at most 1073741824 bytes",
-        "latin": "'utf-8' codec can't decode byte 0xfc in position 9: invalid start byte",
         "over": "field larger than field limit (131072)",
     }.items():
         file = str(tmp_path / f"{name}.csv")

@@ -137,8 +137,8 @@ def test_a_missing_file_names_its_line(name: str, text: str, line: int, tmp_path
         ("a.txt", b"a\0.png", "line 1 holds no path", "the path of an image", ""),
         ("a.txt", b"x" * 2_000, "line 1 holds no path", "the path of an image", ""),
         (
-            "a.txt", b"gr\xfc\xdfe.png", "cannot be read ('utf-8' codec can't decode byte 0xfc in"
-            " position 2: invalid start byte)", "a list of paths in UTF-8", "",
+            "a.txt", b"a.png\ngr\xfc\xdfe.png", "line 2 is not UTF-8", "UTF-8",
+            "save it as UTF-8, which spreadsheets call CSV UTF-8",
         ),
     ],
 )  # fmt: skip
