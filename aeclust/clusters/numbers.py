@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from aeclust.clusters import Array, Ints
+from aeclust.errors import printable
 
 OUTLIER = -1
 OUTLIERS = "outliers"
@@ -17,6 +20,17 @@ def in_use(labels: Array) -> list[int]:
     [0, 3]
     """
     return [number for number in np.unique(labels).tolist() if number != OUTLIER]
+
+
+def titled(cluster: int, names: Mapping[int, str]) -> str:
+    """What a cluster is called in pictures and tables: its number with its name, if it has one.
+
+    >>> titled(3, {3: "sea"}), titled(0, {}), titled(-1, {})
+    ('3: sea', 'cluster 0', 'outliers')
+    """
+    if cluster == OUTLIER:
+        return OUTLIERS
+    return printable(f"{cluster}: {names[cluster]}") if names.get(cluster) else f"cluster {cluster}"
 
 
 def outlier_count(labels: Array) -> int:

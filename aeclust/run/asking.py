@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aeclust import disk
 from aeclust.artifact import Artifact
-from aeclust.clusters.numbers import OUTLIER
+from aeclust.clusters.numbers import titled
 from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
 from aeclust.recipe import HDBSCAN, Clusterer
@@ -208,7 +208,7 @@ def _draw(
     called = columns.get("cluster_name", [""] * len(columns["id"]))[last]
     clusters, sure = columns["cluster"][last], columns["confidence"][last]
     remarks = [
-        f"{word or _title(cluster)}, {share}"
+        f"{titled(cluster, {cluster: word})}, {share}"
         for word, cluster, share in zip(called, clusters, sure, strict=True)
     ]
     pictures = pictures_of(context, manifest, present, rows[:_MOST_DRAWN])
@@ -217,10 +217,6 @@ def _draw(
     figure = lots_figure([Lot(pictures, names, remarks)], title=title, note=note)
     save(sheet, figure)
     return sheet
-
-
-def _title(cluster: int) -> str:
-    return "no cluster" if cluster == OUTLIER else f"cluster {cluster}"
 
 
 def _check_sheet(sheet: Path) -> None:

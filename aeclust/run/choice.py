@@ -20,7 +20,7 @@ from aeclust.run.context import Context
 from aeclust.run.figures import save, with_ending
 from aeclust.run.manifest import Manifest
 from aeclust.run.predict import latents_behind
-from aeclust.run.previews import pictures_at
+from aeclust.run.previews import in_unit, pictures_at
 from aeclust.show import choice as figures
 from aeclust.show import style, thumbnails
 from aeclust.show.picks import Picks, pick
@@ -140,7 +140,7 @@ def _leaves(
     if rows and (not manifest.vectors or manifest.pictures is not None):
         every = np.concatenate([*rows.values()])
         pictures = pictures_at(context, manifest, shown.prediction.present, every)
-        images = iter(figures.shares_of([thumbnails.shrunk(each, side) for each in pictures]))
+        images = iter([in_unit(thumbnails.shrunk(each, side)) for each in pictures])
     return {
         cluster: figures.Leaf(titles[cluster], [*itertools.islice(images, len(some))])
         for cluster, some in rows.items()

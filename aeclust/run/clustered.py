@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.chain import cluster_latents
-from aeclust.clusters.numbers import OUTLIER, OUTLIERS, in_use
+from aeclust.clusters.numbers import OUTLIER, in_use, titled
 from aeclust.errors import at
 from aeclust.images import Images, Source
 from aeclust.run.added import added_to
@@ -58,9 +58,9 @@ class Clustered:
     @property
     def titles(self) -> dict[int, str]:
         """What every cluster is called in a picture, outliers last."""
-        names, labels = self.names, self.prediction.labels
-        titles = {j: f"{j}: {names[j]}" if j in names else f"cluster {j}" for j in in_use(labels)}
-        return titles | ({OUTLIER: OUTLIERS} if OUTLIER in labels else {})
+        labels = self.prediction.labels
+        numbers = [*in_use(labels), *[OUTLIER] * (OUTLIER in labels)]
+        return {number: titled(number, self.names) for number in numbers}
 
 
 def clustered(

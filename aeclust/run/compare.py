@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import artifact, disk
+from aeclust.clusters.numbers import titled
 from aeclust.clusters.stability import Stability, stability
 from aeclust.errors import InputError, printable
 from aeclust.images import truth
@@ -21,7 +22,6 @@ from aeclust.images.written import to_csv
 from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.evaluate import row_title
 from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import match
@@ -241,7 +241,7 @@ def _side(compared: Compared, i: int) -> tuple[Any, NDArray[np.int64]]:
     order = np.lexsort((pairs[1], pairs[0], last))
     place_of = np.argsort(order)
     numbers, mine = pairs[:, order]
-    names = [row_title(cluster, compared.names[i]) for cluster in mine.tolist()]
+    names = [titled(cluster, compared.names[i]) for cluster in mine.tolist()]
     inside = np.isin(numbers, compared.result.numbers)
     title = Path(compared.places[i]).name or compared.places[i]
     side = Side(printable(title), names, np.where(inside, numbers, -1).tolist())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.clusters.crosstab import Crosstab, crosstab
+from aeclust.clusters.numbers import titled
 from aeclust.clusters.scores import Scores, score
 from aeclust.errors import InputError, printable
 from aeclust.images import truth
@@ -202,7 +203,7 @@ def _draw(result: Evaluated, file: Path, *, title: str) -> None:
     from aeclust.show.tables import table_figure
 
     table, scores = result.table, result.scores
-    rows = [row_title(cluster, result.names) for cluster in table.clusters.tolist()]
+    rows = [titled(cluster, result.names) for cluster in table.clusters.tolist()]
     columns = [printable(result.classes.get(each, str(each))) for each in table.classes.tolist()]
     note = f"{result.added}; " * bool(result.added) + f"accuracy {scores.accuracy:.3f}"
     if result.as_written is not None:
@@ -210,10 +211,3 @@ def _draw(result: Evaluated, file: Path, *, title: str) -> None:
     note += "; framed: best matching; shades: shares of a cluster's images"
     figure = table_figure(table.counts, rows, columns, table.matched, title=title, note=note)
     save(file, figure)
-
-
-def row_title(cluster: int, names: Mapping[int, str]) -> str:
-    """What a cluster is called beside others."""
-    if cluster == -1:
-        return "outliers"
-    return printable(f"{cluster}: {names[cluster]}") if names.get(cluster) else f"cluster {cluster}"

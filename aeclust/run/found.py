@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust import disk
 from aeclust.artifact import Artifact
+from aeclust.clusters.numbers import titled
 from aeclust.images import fingerprints
 from aeclust.run.clustered import Clustered, latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.figures import with_ending
+from aeclust.run.figures import save, with_ending
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present
-from aeclust.run.previews import check_pictures, pictures_at, typical_shape
-from aeclust.show import style
+from aeclust.run.previews import check_pictures, in_unit, pictures_at, typical_shape
 from aeclust.show.lots import Lot, lots_figure
 
 Id = int | str
@@ -76,13 +75,11 @@ class Found:
     def pictures(self, rows: NDArray[np.int64], present: Present | None = None) -> Iterator[Any]:
         """Some of them, or of others, in [0, 1]."""
         present = present or self.clustered.prediction.present
-        for picture in pictures_at(self.context, self.manifest, present, rows):
-            scale = np.float32(255 if picture.dtype == np.uint8 else 1)
-            yield np.asarray(picture / scale, np.float32)
+        return map(in_unit, pictures_at(self.context, self.manifest, present, rows))
 
     def cluster(self, row: int) -> str:
         """What the cluster of an image is called."""
-        return self.clustered.titles[int(self.clustered.prediction.labels[row])]
+        return titled(int(self.clustered.prediction.labels[row]), self.clustered.names)
 
 
 def found(context: Context) -> Found:
@@ -108,6 +105,5 @@ def draw(
         return None
     if not lots:
         return None
-    kind: Any = file.suffix.lower().lstrip(".")
-    disk.write_bytes(file, style.encoded(lots_figure(lots, title=title, note=note), kind))
+    save(file, lots_figure(lots, title=title, note=note))
     return str(file)

@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,6 @@ from aeclust.run.previews import in_unit, pictures_at, typical_shape
 from aeclust.show import plots
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.picks import apart, pick, rows_of
-
-if TYPE_CHECKING:
-    pass
 
 GALLERY_CLUSTERS = 48
 _GALLERY_NOTE = (

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -189,11 +188,3 @@ def words(tried: Mapping[int, Evidence], chosen: int | None, tree: Tree) -> str:
         sides = (", ".join(map(str, side)) for side in (merge.left, merge.right))
         parts.append(f"To {count}: {' with '.join(sides)}.")
     return " ".join(parts)
-
-
-def shares_of(images: Sequence[Any]) -> list[FloatArray]:
-    """Pictures of uint8 or of floats in [0, 1], as the latter."""
-    return [
-        np.asarray(image / np.float32(255 if image.dtype == np.uint8 else 1), np.float32)
-        for image in images
-    ]
