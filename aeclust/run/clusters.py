@@ -16,7 +16,7 @@ from aeclust.clusters.chain import Clustering, Views, cluster_latents
 from aeclust.clusters.clusterers import check_count
 from aeclust.clusters.doubts import doubts
 from aeclust.clusters.evidence import EstimatedK
-from aeclust.clusters.known import numbers_around, with_numbers, without_empty
+from aeclust.clusters.known import check_classes, numbers_around, with_numbers, without_empty
 from aeclust.clusters.numbers import in_use, outlier_count, renumbered
 from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at, listed
@@ -67,6 +67,8 @@ def cluster(
         steering = read_steering(context, manifest, known, recipe.k)
     elif manifest.steering is not None:  # which the network learnt from
         steering = _learnt_from(context, manifest, force=force)
+    if steering is not None:  # before any work
+        check_classes(len({number for _, number in steering.labels}), recipe.k)
     request = replace(
         last_request(context.folder, manifest, by_labels=not force),
         recipe=recipe,

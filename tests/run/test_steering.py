@@ -318,6 +318,13 @@ def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
     assert refused.code == 2
     assert "this run was started otherwise: the known labels are others" in refused.err
 
+    three = write_known("id,label\n0,left\n1,right\n2,up\n", "three.csv")
+    assert cli(*train, "-k", 3, "--force", "--known", three).code == 0
+    kinds = "--known: there are 3 kinds of known labels for 2 clusters; expected at most 2;"
+    assert one_error(cli("cluster", "-k", 2)).startswith(kinds)
+    assert not RUN.latents_file.exists()  # before any work
+
+    assert cli(*train, "--force", "--known", known).code == 0
     images = np.load(data.images)
     np.save("grown.npy", np.concatenate([images[1:], images[:1] // 2]))  # the first is no more
     assert cli("train", "grown.npy", *TWO_PHASES, "--continue").code == 0
