@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -152,7 +153,7 @@ def _draw_leaf(
 def _draw_numbers(axes: Axes, kept: Sequence[float], bottom: float) -> None:
     """Above the tree: how many groups a cut there leaves, where there is room for it."""
     axes.text(0, 0.12, "number of groups", fontsize=SMALL, color=TEXT, va="center")
-    borders, last = [1.0, *kept], np.inf
+    borders, last = [1.0, *kept], inf
     for i, (right, left) in enumerate(pairwise(borders)):
         x, number = _across((left + right) / 2), str(len(kept) + 1 - i)
         near = _NEAR * len(number)
