@@ -320,9 +320,10 @@ def test_a_training_that_was_steered_stays_so(cli: Cli, data: Data) -> None:
 
     three = write_known("id,label\n0,left\n1,right\n2,up\n", "three.csv")
     assert cli(*train, "-k", 3, "--force", "--known", three).code == 0
+    before = RUN.latents_file.read_bytes()
     kinds = "--known: there are 3 kinds of known labels for 2 clusters; expected at most 2;"
     assert one_error(cli("cluster", "-k", 2)).startswith(kinds)
-    assert not RUN.latents_file.exists()  # before any work
+    assert RUN.latents_file.read_bytes() == before  # refused before any work
 
     assert cli(*train, "--force", "--known", known).code == 0
     images = np.load(data.images)
