@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,8 +94,8 @@ def read_steering(
     """
     present = present_images(context, manifest)
     with at(", ".join(locations)):
-        gone = {*present.gone, *_gone(context.folder)}
-        given = read_known(locations, present.ids, gone=gone)
+        before = _gone(context.folder)
+        given = read_known(locations, present.ids, gone={*present.gone, *before})
         if given.gone:
             are = "is" if len(given.gone) == 1 else "are"
             context.log(f"{len(given.gone):,} of the known images {are} gone: {given.gone[0]}")
@@ -108,7 +109,9 @@ def read_steering(
             )
         ids = np.full(manifest.shape[0], None, object)
         ids[rows[rows >= 0]] = present.ids[rows >= 0]
-        return numbered(given, rows, ids, manifest.data_digest, k, log=context.log)
+        steering = numbered(given, rows, ids, manifest.data_digest, k, log=context.log)
+        # other files may still speak of them
+        return replace(steering, gone=tuple(sorted({*steering.gone, *before})))
 
 
 def _gone(folder: RunFolder) -> tuple[str, ...]:

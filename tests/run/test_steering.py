@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import TWO_PHASES, Cli, Data, far_groups, one_error, refused
+from PIL import Image
+from support import TWO_PHASES, Cli, Data, far_groups, noise_images, one_error, refused
 
 from aeclust import AutoencoderClusterer, artifact
 from aeclust.artifact import Artifact
@@ -192,6 +193,26 @@ def test_a_steered_run_that_was_edited_is_taken_elsewhere(vectors: Cli) -> None:
         for each in json.loads(vectors("name", "--json").out)["clusters"]
     }
     assert named == {0: "sea", 1: "ice", 2: "sky", 3: None}
+
+
+def test_images_that_are_gone_are_not_forgotten_by_a_file_without_them(cli: Cli) -> None:
+    Path("photos").mkdir()
+    for i, pixels in enumerate(noise_images(8)):
+        Image.fromarray(pixels).save(f"photos/{i}.png")
+    np.save("vectors.npy", POINTS[:8])
+    cli("embed", "--features", "vectors.npy", "photos")
+    flags = ["-k", 2, "--clusterer", "kmeans", "--reduction", "none"]
+    lines = [f"{i}.png,{word}\n" for i, word in enumerate("abab")]
+    every = write_known("id,label\n" + "".join(lines), "every.csv")
+    fewer = write_known("id,label\n" + "".join(lines[2:]), "fewer.csv")
+    assert cli("cluster", *flags, "--known", every).code == 0
+    Path("photos/0.png").unlink()
+    np.save("vectors.npy", POINTS[1:8])
+    assert cli("update").code == 0
+    assert cli("cluster", *flags, "--known", fewer).code == 0
+    again = cli("cluster", *flags, "--known", every)
+    assert again.code == 0
+    assert "1 of the known images is gone: 0.png" in again.err
 
 
 def test_what_is_known_follows_images_that_come_go_and_are_renamed() -> None:
