@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS, _MOST_COLUMNS, _LONGEST = 40, 20, 20  # of a table on a screen, and of its titles
 _MARK = "*"
-_STABLE, _UNSURE = 0.75, 0.6  # Hennig's limits of a mean Jaccard index
+_STABLE, _UNSURE, _DOUBTFUL = 0.75, 0.6, 0.5  # Hennig's limits of a mean Jaccard index
 _MOST_RUNS = 10  # whose indices stand in a triangle
 
 
@@ -77,15 +77,18 @@ def compared_answer(compared: Compared) -> Answer:
         for place, added in zip(compared.places, compared.added, strict=True)
         if added
     ]
-    lines += ["", "cluster   images  stability  least"]
+    lines += ["", "cluster   images  stability  least  together"]
     clusters = []
-    means, least = result.clusters.tolist(), result.overlap.min(0).tolist()
-    for j, size, mean, low in zip(result.numbers.tolist(), sizes, means, least, strict=True):
+    said = zip(result.clusters, result.overlap.min(0), result.together, strict=True)
+    for j, size, three in zip(result.numbers.tolist(), sizes, said, strict=True):
+        mean, low, together = map(float, three)
         name = compared.names[0].get(j) or None
-        line = f"{j:7d}  {size:7d}  {mean:9.3f}  {low:5.3f}  {_reading(mean)}"
+        line = f"{j:7d}  {size:7d}  {mean:9.3f}  {low:5.3f}  {together:8.3f}  "
+        line += _reading(mean, together)
         lines.append(line + (f"  {printable(name)}" if name else ""))
         row = {"cluster": j, "size": size, "name": name}
-        clusters.append({**row, "stability": round(mean, 6), "least": round(low, 6)})
+        row |= {"stability": round(mean, 6), "least": round(low, 6), "together": round(together, 6)}
+        clusters.append(row)
     lines += ["", *_index_lines(compared), ""]
     lines.append(f"{stay} of {len(ids)} images stay in their cluster of {compared.places[0]}")
     order = [i for i in np.argsort(result.kept, kind="stable")[:10].tolist() if result.kept[i] < 1]
@@ -108,11 +111,18 @@ def compared_answer(compared: Compared) -> Answer:
     return Answer("\n".join(lines), json)
 
 
-def _reading(stability: float) -> str:
-    """What a cluster's stability means, by the limits that its author gives."""
+def _reading(stability: float, together: float) -> str:
+    """What a cluster's stability means, by the limits that its author gives.
+
+    Images that stay together may be part of a larger cluster, which nobody would call dissolved.
+    """
     if stability >= _STABLE:
         return "stable"
-    return "unsure" if stability >= _UNSURE else "falls apart"
+    if stability >= _UNSURE:
+        return "unsure"
+    if together >= _STABLE:
+        return "joined with others"
+    return "doubtful" if stability >= _DOUBTFUL else "dissolved"
 
 
 def _index_lines(compared: Compared) -> list[str]:

@@ -24,6 +24,9 @@ class Stability:
     overlap : ndarray of shape (r - 1, k)
         The best Jaccard index of each cluster of the first with any of another: the images that
         both have, divided by those that either has.
+    together : ndarray of shape (k,)
+        The largest share of its images that one cluster of another has, which may have more beside
+        them: the mean over the others.
     kept : ndarray of shape (n,)
         The share of the others in which an image is in its cluster of the first; what is in no
         cluster of the first, and in none there, counts as kept.
@@ -34,6 +37,7 @@ class Stability:
     numbers: Ints
     aligned: Ints
     overlap: Doubles
+    together: Doubles
     kept: Doubles
     ari: Doubles
 
@@ -54,7 +58,7 @@ def stability(clusterings: Sequence[Ints]) -> Stability:
 
     first, *others = clusterings
     numbers = np.unique(first[first >= 0])
-    aligned, overlap = [first], []
+    aligned, overlap, together = [first], [], []
     for other in others:
         theirs = np.unique(other[other >= 0])
         table = _table(first, other, numbers, theirs)
@@ -62,6 +66,7 @@ def stability(clusterings: Sequence[Ints]) -> Stability:
                  for n, c in ((numbers, first), (theirs, other))]  # fmt: skip
         either = sizes[0][:, None] + sizes[1] - table
         overlap.append((table / either).max(1, initial=0.0))
+        together.append((table / sizes[0][:, None]).max(1, initial=0.0))
         aligned.append(_renamed(other, theirs, _heirs(table, numbers)))
     r = len(clusterings)
     ari = np.eye(r)
@@ -69,7 +74,8 @@ def stability(clusterings: Sequence[Ints]) -> Stability:
         for j in range(i):
             ari[i, j] = ari[j, i] = adjusted_rand_score(clusterings[i], clusterings[j])
     kept = np.mean([each == first for each in aligned[1:]], axis=0)
-    return Stability(numbers, np.stack(aligned), np.stack(overlap), kept, ari)
+    mean = np.asarray(np.mean(together, axis=0), np.float64)
+    return Stability(numbers, np.stack(aligned), np.stack(overlap), mean, kept, ari)
 
 
 def _table(first: Ints, other: Ints, numbers: Ints, theirs: Ints) -> Ints:

@@ -97,7 +97,8 @@ class Edits:
     Attributes
     ----------
     labels : str
-        SHA-256 of the ``labels.h5`` whose numbers they speak of.
+        SHA-256 of the ``labels.h5`` whose numbers they speak of; empty in a file written by hand,
+        which means the labels as they are.
     edits : tuple of Edit
         In the order in which they apply.
     clusters : mapping of int to tuple

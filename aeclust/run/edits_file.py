@@ -87,7 +87,7 @@ def read_edits(folder: RunFolder) -> Edits | None:
             error.mend = "restore a copy, or delete it and correct the clusters again"
             raise
         whole = all(each.parts for each in found.edits if isinstance(each, Split))
-        if not found.clusters or not whole or any(isinstance(each, Name) for each in found.edits):
+        if not (found.labels and found.clusters and whole) or any(isinstance(each, Name) for each in found.edits):
             raise InputError(
                 "is not as aeclust edit writes it: it lacks what belongs to the labels",
                 expected="the run's own edits",
@@ -113,7 +113,8 @@ def parse_edits(data: bytes) -> Edits:
     except (ValueError, RecursionError) as error:
         what = f"cannot be read ({reason(error)})"
         raise InputError(what, expected=expected, mend="write it again") from error
-    fields = _object(values, ("format", "labels", "edits"), ("clusters", "data", "after"))
+    fields = _object(values, ("edits",), ("format", "labels", "clusters", "data", "after"))
+    fields = {"format": FORMAT, "labels": ""} | fields
     if type(fields["format"]) is not int or fields["format"] != FORMAT:
         what = f"is of format {str(fields['format'])[:20]}"
         mend = "read it with the aeclust that wrote it"
@@ -180,11 +181,14 @@ def _checked_name(name: str) -> str:
 
 def _object(values: Any, needed: Iterable[str], may: Iterable[str]) -> dict[str, Any]:
     """An object with just these keys, of which some may be missing."""
-    keys = (*needed, *may)
-    if not isinstance(values, dict) or not {*needed} <= values.keys() <= {*keys}:
-        other = sorted(map(str, values.keys() - {*keys})) if isinstance(values, dict) else []
-        what = f"has the key {other[0][:40]!r}" if other else "is not complete"
-        raise InputError(what, expected=f"an object with {', '.join(keys)}")
+    if not isinstance(values, dict):
+        raise InputError("is no object", expected=f"an object with {', '.join(needed)}")
+    if lacking := [key for key in needed if key not in values]:
+        what = f"has no key {lacking[0]!r}"
+        raise InputError(what, expected=f"an object with {', '.join(needed)}")
+    if other := sorted(map(str, values.keys() - {*needed, *may})):
+        keys = ", ".join((*needed, *may))
+        raise InputError(f"has the key {other[0][:40]!r}", expected=f"none but {keys}")
     return dict(values)
 
 

@@ -37,7 +37,8 @@ def apply_file(context: Context, location: str) -> Edited:
     """
     data, _ = disk.read_whole(Path(location), MAX_BYTES)
     with at(location):
-        if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"{":
+        start = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if Path(location).suffix.lower() != ".json" and start not in (b"{", b"["):
             table = read_rows(location)[1:]
             with editing(context) as session:
                 return _apply_table(session, table)
@@ -83,11 +84,11 @@ def _count(edits: int) -> str:
 def _of_these_labels(session: Session, given: Edits) -> tuple[Edit, ...]:
     """Edits whose numbers are those of the clusters as they are.
 
-    Others are translated as far as their clusters are there, if the file says which images were in
+    Those that name no labels are meant for these. Others are translated as far as their clusters are there, if the file says which images were in
     them and the run has no edits yet.
     """
     found, folder = session.found, session.folder
-    if given.labels in (found.digest, found.details.get("former")):
+    if given.labels in ("", found.digest, found.details.get("former")):
         if given.after > len(session.stored.edits):
             raise InputError(
                 f"it was made after {_count(given.after)}, and the run has"

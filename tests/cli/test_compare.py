@@ -34,9 +34,9 @@ def test_files_are_compared_by_id(cli: Cli) -> None:
         "3 clusterings of 8 images\n"
         "left out: 1 other image of c.csv\n"
         "\n"
-        "cluster   images  stability  least\n"
-        "      0        4      0.875  0.750  stable\n"
-        "      1        4      0.900  0.800  stable\n"
+        "cluster   images  stability  least  together\n"
+        "      0        4      0.875  0.750     0.875  stable\n"
+        "      1        4      0.900  0.800     1.000  stable\n"
         "\n"
         "adjusted Rand index       1       2\n"
         "1 a.csv\n"
@@ -56,6 +56,18 @@ def test_files_are_compared_by_id(cli: Cli) -> None:
     assert (given["n"], given["left_out"], given["stay"]) == (8, [0, 0, 1], 7)
     assert given["clusters"][0]["stability"] == 0.875
     assert given["least"] == [{"id": "3.png", "stability": 0.5}]
+
+
+def test_what_a_stability_means_fits_the_numbers(cli: Cli) -> None:
+    write("fine.csv", [0] * 9 + [1] * 10 + [2] * 12 + [3] * 9)
+    # of 0 nearly all with 1, of 1 less, 2 in two parts, and 3 in three
+    write("other.csv", [0] * 9 + [1] * 2 + [0] * 8 + [2] * 7 + [4] * 5 + [5] * 3 + [6] * 3 + [7] * 3)
+    lines = cli("compare", "fine.csv", "other.csv").out.splitlines()[3:7]
+    shares = [[float(number) for number in line.split()[2:5:2]] for line in lines]
+    assert shares == [[0.529, 1], [0.421, 0.8], [0.583, 0.583], [0.333, 0.333]]
+    assert [" ".join(line.split()[5:]) for line in lines] == [
+        "joined with others", "joined with others", "doubtful", "dissolved",
+    ]  # fmt: skip
 
 
 def test_runs_are_compared_by_content(cli: Cli) -> None:

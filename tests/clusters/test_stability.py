@@ -28,6 +28,7 @@ def test_stability_by_hand() -> None:
     ]  # fmt: skip
     np.testing.assert_allclose(result.overlap, [[3 / 4, 3 / 4, 1 / 2], [4 / 7, 3 / 7, 2 / 3]])
     np.testing.assert_allclose(result.clusters, [37 / 56, 33 / 56, 7 / 12])
+    np.testing.assert_allclose(result.together, [7 / 8, 1, 3 / 4])
     assert result.kept.tolist() == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 1, 0.5, 0.5]
     assert result.ari[0, 2] == result.ari[2, 0] == pytest.approx(adjusted_rand_score(FIRST, coarse))
     assert np.diag(result.ari).tolist() == [1, 1, 1]

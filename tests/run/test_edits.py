@@ -108,9 +108,10 @@ def test_what_a_page_downloads_is_read() -> None:
         ({"edits": [{"edit": "drop", "ids": [2**63]}]}, "edit 1 (drop) has an id beyond 64 bits"),
         ({"edits": [{"edit": "drop", "ids": ["\ud800"]}]}, "edit 1 (drop) has '\\ud800'"),
         ({"edits": [{"edit": "move", "ids": [1], "to": -1}]}, "edit 1 (move) has '-1'"),
-        ({"edits": [{"edit": "move", "ids": [1]}]}, "edit 1 is not complete"),
+        ({"edits": [{"edit": "move", "ids": [1]}]}, "edit 1 has no key 'to'"),
         ({"edits": [{"edit": "name", "cluster": 1, "name": "a\nb"}]},
          "edit 1 (name) the name is 'a\\nb'"),
+        ({"edits": [{"edit": "drop"}]}, "edit 1 has no key 'ids'"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_wrong_is_one_sentence(change: dict[str, Any], what: str) -> None:
@@ -395,6 +396,10 @@ def test_a_page_is_applied_once_and_goes_on(cli: Cli, run: RunFolder) -> None:
     for _ in other:
         done(cli, "undo")
     # of which none is as large as there are images
+    # who writes edits by hand means the clusters as they are
+    Path("mine.json").write_text(json.dumps({"edits": [{"edit": "drop", "ids": [4]}]}))
+    assert done(cli, "apply", "mine.json")["done"] == "applied 1 edit"
+    done(cli, "undo")
     far: list[dict[str, Any]] = [
         {"edit": "move", "ids": [3], "to": 10**9, "new": True},
         {"edit": "split", "cluster": 4, "parts": {"4": [15], "999999999": [18]}},
@@ -456,6 +461,18 @@ def test_nothing_is_applied_of_a_file_with_a_mistake(cli: Cli, run: RunFolder) -
     ):
         Path("table.csv").write_text(f"id,label\n{table}")
         check_error(cli("edit", "apply", "table.csv").error, what=what, where="table.csv")
+    for text, what in (
+        ("merge 1 2", "cannot be read (Expecting value"),
+        ("[]", "is no object"),
+        ("{}", "has no key 'edits'"),
+    ):
+        Path("mine.json").write_text(text)
+        result = cli("edit", "apply", "mine.json")
+        assert result.error is not None
+        assert result.error.what.startswith(what)
+        check_error(result.error, where="mine.json")
+        assert "header" not in result.err
+        assert "data" not in result.err
     assert not run.edits_file.exists()
 
 
