@@ -87,7 +87,8 @@ def read_edits(folder: RunFolder) -> Edits | None:
             error.mend = "restore a copy, or delete it and correct the clusters again"
             raise
         whole = all(each.parts for each in found.edits if isinstance(each, Split))
-        if not (found.labels and found.clusters and whole) or any(isinstance(each, Name) for each in found.edits):
+        whole &= bool(found.labels and found.clusters)
+        if not whole or any(isinstance(each, Name) for each in found.edits):
             raise InputError(
                 "is not as aeclust edit writes it: it lacks what belongs to the labels",
                 expected="the run's own edits",

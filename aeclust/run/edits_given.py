@@ -84,8 +84,8 @@ def _count(edits: int) -> str:
 def _of_these_labels(session: Session, given: Edits) -> tuple[Edit, ...]:
     """Edits whose numbers are those of the clusters as they are.
 
-    Those that name no labels are meant for these. Others are translated as far as their clusters are there, if the file says which images were in
-    them and the run has no edits yet.
+    Those that name no labels are meant for these. Others are translated as far as their clusters
+    are there, if the file says which images were in them and the run has no edits yet.
     """
     found, folder = session.found, session.folder
     if given.labels in ("", found.digest, found.details.get("former")):

@@ -61,7 +61,8 @@ def test_files_are_compared_by_id(cli: Cli) -> None:
 def test_what_a_stability_means_fits_the_numbers(cli: Cli) -> None:
     write("fine.csv", [0] * 9 + [1] * 10 + [2] * 12 + [3] * 9)
     # of 0 nearly all with 1, of 1 less, 2 in two parts, and 3 in three
-    write("other.csv", [0] * 9 + [1] * 2 + [0] * 8 + [2] * 7 + [4] * 5 + [5] * 3 + [6] * 3 + [7] * 3)
+    groups = {0: 9, 1: 2, 8: 8, 2: 7, 4: 5, 5: 3, 6: 3, 7: 3}
+    write("other.csv", [j % 8 for j, count in groups.items() for _ in range(count)])
     lines = cli("compare", "fine.csv", "other.csv").out.splitlines()[3:7]
     shares = [[float(number) for number in line.split()[2:5:2]] for line in lines]
     assert shares == [[0.529, 1], [0.421, 0.8], [0.583, 0.583], [0.333, 0.333]]
