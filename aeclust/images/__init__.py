@@ -12,7 +12,7 @@ worked out from pixels; :mod:`~aeclust.images.truth` reads labels that others ga
 """
 
 from aeclust.images.arrays import from_array
-from aeclust.images.decoding import FITS, from_preview
+from aeclust.images.decoding import FITS, from_preview, size_of
 from aeclust.images.features import from_features
 from aeclust.images.files import is_files, look
 from aeclust.images.listing import Listing, mark_of
@@ -52,6 +52,7 @@ __all__ = [
     "mark_of",
     "mean_colours",
     "of_files",
+    "size_of",
     "to_png",
     "with_photographs",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple
@@ -90,6 +91,21 @@ def decode(file: BinaryIO, name: str, how: How) -> Picture:
         image = _fitted(image, how.size, how.fit)
     array = np.asarray(image)
     return Picture(array[..., np.newaxis] if array.ndim == 2 else array, preview, depth)
+
+
+def size_of(file: BinaryIO, name: str) -> tuple[int, int]:
+    """How many pixels an image has, by its header, and how many bytes its file.
+
+    Raises
+    ------
+    Exception
+        As :func:`decode` does.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD)
+    with opened(identify(head, name), file, head, None) as image:
+        return image.width * image.height, size
 
 
 def _eight_bits(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +11,16 @@ from numpy.typing import NDArray
 
 from aeclust.clusters import duplicates as pairs_of
 from aeclust.clusters.duplicates import LEAST_SIDE, SIDE, Pairs
-from aeclust.images import grey_square
+from aeclust.errors import AeclustError
+from aeclust.images import Listing, grey_square, size_of
 from aeclust.run.context import Context
 from aeclust.run.found import Found, Id, draw, found, sheet_file
 from aeclust.run.predict import Prediction
 from aeclust.run.present import numbers_of_new
 from aeclust.run.previews import pictures_at
 from aeclust.show.lots import Lot, room_for
+
+_GREY = 0.01  # mean distance of the channels, up to which there are no colours to speak of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Group:
-    """Images of which one is enough: the largest file, or else the first."""
+    """Images of which one is enough: see :func:`by_worth`."""
 
     keep: Id
     copies: list[Copy]
@@ -107,9 +108,13 @@ def groups_of(of: Found, *, near: bool) -> list[tuple[Group, NDArray[np.int64]]]
     for pairs in (alike, equal):
         for side in (0, 1):
             np.maximum.at(best, pairs.rows[:, side], pairs.alike)
+    grouped = pairs_of.groups(n, equal, alike)
+    place = np.empty(n, np.int64)
+    ordered = by_worth(of, np.concatenate(grouped)) if grouped else np.empty(0, np.int64)
+    place[ordered] = np.arange(len(ordered))
     result = []
-    for rows in pairs_of.groups(n, equal, alike):
-        rows = rows[np.argsort(-_sizes(of, rows), kind="stable")]
+    for rows in grouped:
+        rows = rows[np.argsort(place[rows])]
         _, first, which = np.unique(of.contents[rows], return_index=True, return_inverse=True)
         order = np.argsort(first[which], kind="stable")  # equal ones beside one another
         rows, equals = rows[order], rows[first[which[order]]]
@@ -143,16 +148,31 @@ def _squares(of: Found) -> NDArray[np.uint8]:
     return squares
 
 
-def _sizes(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes (m,) of the files of images; 0 where they have none of their own."""
-    sizes = np.zeros(len(rows), np.int64)
-    source = of.manifest.pictures or of.manifest.source
-    if of.ids.dtype.kind != "U" or not os.path.isdir(source.location):
-        return sizes
+def by_worth(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same rows, the ones to keep first.
+
+    Those of most pixels; of as many, colour before grey, the larger file, the first.
+    """
+    pixels, coloured, size = np.zeros((3, len(rows)), np.int64)
+    if of.seen:
+        pictures = of.pictures(rows)
+        coloured[:] = [bool(np.ptp(picture, axis=2).mean() > _GREY) for picture in pictures]
+    listing = of.listing if of.ids.dtype.kind == "U" else None
+    there = set(listing.names) if listing else set()
     for i, name in enumerate(of.ids[rows].tolist()):
-        with suppress(OSError, ValueError):
-            sizes[i] = os.stat(os.path.join(source.location, name)).st_size
-    return sizes
+        if listing and name in there:
+            pixels[i], size[i] = _size(listing, name)
+    return np.asarray(rows[np.lexsort((rows, -size, -coloured, -pixels))])
+
+
+def _size(listing: Listing, name: str) -> tuple[int, int]:
+    try:
+        with listing.open(name) as file:
+            return size_of(file, name)
+    except AeclustError:  # a signal that ends the command
+        raise
+    except Exception:  # of what was damaged since, others are better
+        return 0, 0
 
 
 def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aeclust.clusters.nearest import OUTLIER_NEIGHBOURS, far_out, nearest, outlier_factors
 from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, did_you_mean, near_file
-from aeclust.images import Source, look
+from aeclust.images import Source
 from aeclust.run.context import Context
 from aeclust.run.found import Found, Id, draw, found, sheet_file
 from aeclust.run.images import as_in_run, check_alike, load_images, other_images
@@ -126,6 +126,9 @@ def similar(
 def _row(of: Found, image: str) -> int:
     """The row of the run's image of this id, -1 if it is a file; InputError if it is neither."""
     ids, path = of.ids, image.partition("::")[0]
+    if os.path.isdir(image):
+        what, mend = "is a folder", "name a file of one image"
+        raise InputError(what, where=image, expected="one image, or an id of the run", mend=mend)
     there = os.path.exists(path) or image.startswith("demo:")
     rows = np.flatnonzero(ids.astype(np.str_) == image)
     if not len(rows):
@@ -150,8 +153,7 @@ def _row(of: Found, image: str) -> int:
 
 def _is_its_file(of: Found, name: str) -> bool:
     """Whether the file of this name is that of the run's image."""
-    source = of.manifest.pictures or of.manifest.source
-    listing = look(source.location, source.files) if of.ids.dtype.kind == "U" else None
+    listing = of.listing
     path = None if listing is None or name not in listing.names else listing.path(name)
     return path is not None and os.path.exists(path) and os.path.samefile(path, name)
 
@@ -160,9 +162,14 @@ def _other(of: Found, image: str) -> tuple[NDArray[Any], tuple[Present, int]]:
     """The latent of an image in a file, and where its picture is."""
     context, manifest = of.context, of.manifest
     source = Source(location=image if image.startswith("demo:") else os.path.abspath(image))
-    if not manifest.vectors:
-        load_images(context, as_in_run(manifest, source), preview=True)
-    images = other_images(context, manifest, source)
+    try:
+        if not manifest.vectors:
+            load_images(context, as_in_run(manifest, source), preview=True)
+        images = other_images(context, manifest, source)
+    except InputError as error:
+        if "`skip_bad`" in error.mend:  # which leaves nothing of one image
+            error.mend = "name another"
+        raise
     if len(images) != 1:
         raise InputError(
             f"holds {len(images):,} images",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.numbers import titled
-from aeclust.images import fingerprints
+from aeclust.images import Listing, fingerprints, look
 from aeclust.run.clustered import Clustered, latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -60,6 +60,12 @@ class Found:
         if present.new is not None:
             contents[present.rows < 0] = fingerprints(present.new.pixels)
         return np.asarray(contents)
+
+    @cached_property
+    def listing(self) -> Listing | None:
+        """The files that they lie in, or those of their photographs; None if in none."""
+        source = self.manifest.pictures or self.manifest.source
+        return look(source.location, source.files) if self.ids.dtype.kind == "U" else None
 
     @property
     def seen(self) -> bool:

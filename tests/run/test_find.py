@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from PIL import Image
 from support import Cli, Data, check_error, make_images, refused
 
 from aeclust.errors import InputError
+from aeclust.images import look
 from aeclust.run.context import Context
-from aeclust.run.duplicates import duplicates
+from aeclust.run.duplicates import by_worth, duplicates
 from aeclust.run.find import outliers, similar
 from aeclust.run.folder import RunFolder
 from aeclust.run.page import gather
@@ -61,7 +64,7 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
     found = json.loads(cli("find", "duplicates", "--json").out)
     half, again = found["groups"]
     assert (found["images"], found["exact"], found["near"]) == (N + 2, 1, 1)
-    assert half["keep"] == "03.png"  # the larger file
+    assert half["keep"] == "03.png"  # which has more pixels
     assert half["copies"][0] | {"alike": 0} == {"id": "03-half.png", "same_as": None, "alike": 0}
     assert half["copies"][0]["alike"] > 0.75
     # of equal files the first
@@ -89,6 +92,28 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
     assert [list(images.ids) for _, images in section.rows] == [
         ["03.png", "03-half.png"], ["05-again.png", "05.png"], ["11.png"],
     ]  # fmt: skip
+
+
+def test_of_copies_the_one_that_tells_most_is_kept(tmp_path: Path) -> None:
+    """Pixels decide, then colours, then the file."""
+    photos, image = tmp_path / "copies", photograph(8)
+    photos.mkdir()
+    image.save(photos / "08.png")
+    image.save(photos / "08-colour.jpg", quality=70)
+    image.convert("L").convert("RGB").save(photos / "08-grey.bmp")  # the largest file
+    image.convert("L").save(photos / "08-l.png")
+    image.resize((32, 24)).save(photos / "08-small.bmp")
+    names = np.array(["08-colour.jpg", "08-grey.bmp", "08-l.png", "08-small.bmp", "08.png"])
+    of: Any = SimpleNamespace(
+        ids=names,
+        seen=True,
+        listing=look(str(photos)),
+        pictures=lambda rows: (
+            np.atleast_3d(np.asarray(Image.open(photos / names[i]))) / 255 for i in rows
+        ),
+    )
+    order = names[by_worth(of, np.arange(5))].tolist()
+    assert order == ["08.png", "08-colour.jpg", "08-grey.bmp", "08-l.png", "08-small.bmp"]
 
 
 def test_what_came_since_is_compared_as_well(cli: Cli, context: Context) -> None:
@@ -174,4 +199,5 @@ def test_what_is_meant_is_never_guessed(cli: Cli, context: Context) -> None:
     with pytest.raises(InputError) as caught:
         similar(context, "07.png")
     check_error(caught.value, what="is an image of the run, and another file here")
-    assert cli("find", "similar", "photos").code == 2
+    with refused(what="is a folder", expected="one image, or an id of the run", where="photos"):
+        similar(context, "photos")
