@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,20 @@ _PLAIN = ({int}, {str})
 _Alike = tuple[list[int], list[int]]
 
 
-def rows_of(names: NDArray[Any], ids: NDArray[Any]) -> NDArray[np.int64]:
+def rows_of(
+    names: NDArray[Any], ids: NDArray[Any], former: Mapping[str, str] | None = None
+) -> NDArray[np.int64]:
     """The row of each name among ids, -1 for none.
+
+    What is no id may be a `former` one, by which that of now is known.
 
     Names that differ by Unicode composition, as those of files do on macOS, are the same where no
     other could be meant.
     """
     wanted, present = [*map(str, names.tolist())], [*map(str, ids.tolist())]
     row_of = {name: row for row, name in enumerate(present)}
+    for old, now in (former or {}).items():
+        row_of.setdefault(old, row_of.get(now, -1))
     rows = np.array([row_of.get(name, -1) for name in wanted], np.int64)
     missing = np.flatnonzero(rows < 0).tolist() if names.dtype.kind == "U" else []
     if missing:

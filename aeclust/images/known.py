@@ -50,7 +50,13 @@ class _Said:
     may_be_unknown: bool = False
 
 
-def read_known(locations: Sequence[str], ids: NDArray[Any], *, gone: Collection[str] = ()) -> Given:
+def read_known(
+    locations: Sequence[str],
+    ids: NDArray[Any],
+    *,
+    gone: Collection[str] = (),
+    former: Mapping[str, str] | None = None,
+) -> Given:
     """Read known labels and pairs of images.
 
     A CSV has rows below a header ``id,label``, where a label is any text and further columns are
@@ -65,6 +71,8 @@ def read_known(locations: Sequence[str], ids: NDArray[Any], *, gone: Collection[
         Of the images.
     gone : collection of str
         Ids of images that were there once.
+    former : mapping of str to str, optional
+        What images are called now, by former ids.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def read_known(locations: Sequence[str], ids: NDArray[Any], *, gone: Collection[
     """
     said = [each for location in locations for each in _read(location, ids)]
     names = [*dict.fromkeys(name for each in said for name in each.ids)]
-    rows = rows_of(as_texts(names), ids).tolist() if names else []
+    rows = rows_of(as_texts(names), ids, former).tolist() if names else []
     row_of = dict(zip(names, rows, strict=True))
     labels: dict[int, _Said] = {}
     pairs: dict[tuple[int, int], _Said] = {}

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from aeclust.images.tables import as_text, csv_rows
 
 _MAX_BYTES = 1 << 30
 _CSV = "a CSV of id,label"
+Former = Mapping[str, str]
+_NONE: Former = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Labels:
         return {label: name for label, name in pairs if name not in ("", NO_CLUSTER)}
 
     def aligned(
-        self, ids: NDArray[Any], *, gone: Collection[str] = ()
+        self, ids: NDArray[Any], *, gone: Collection[str] = (), former: Former = _NONE
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of `ids` that have a label, and those labels.
 
@@ -97,11 +100,14 @@ class Labels:
         ids : ndarray of shape (n,)
         gone : collection of str
             Ids of images that were there once: they may have a label.
+        former : mapping of str to str
+            What images are called now, by former ids.
 
         Raises
         ------
         InputError
-            If labels without ids have another length, or an id is unknown (of files, all are).
+            If labels without ids have another length, an id is unknown (of files, all are), or two
+            are of the same image.
         """
         with at(self.location):
             if self.ids is None:
@@ -110,8 +116,13 @@ class Labels:
                     mend = f"give the labels of these images, or {_CSV}"
                     raise InputError(what, expected="one label for each image", mend=mend)
                 return np.arange(len(ids)), self.values
-            rows = rows_of(self.ids, ids)
+            rows = rows_of(self.ids, ids, former)
             known = rows >= 0
+            first: dict[int, Any] = {}
+            for row, name in zip(rows[known].tolist(), self.ids[known].tolist(), strict=True):
+                if first.setdefault(row, name) != name:
+                    what = f"ids {str(first[row])!r} and {str(name)!r} are of the same image"
+                    raise InputError(what, expected="each image once", mend="remove one of them")
             passed = rows_of(self.ids, np.array([*gone], np.str_)) >= 0
             unknown = self.ids[~known & ~passed].tolist()
             if unknown and not (self.files and known.any()):
@@ -218,13 +229,13 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
 
 
 def pair(
-    predicted: Labels, truth: Labels, *, gone: Collection[str] = ()
+    predicted: Labels, truth: Labels, *, gone: Collection[str] = (), former: Former = _NONE
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the predicted labels of the images that the truth knows, and these images' classes.
 
     Ids are matched where both have them. Where one has none, its row numbers are its ids; only
     beside ids that are no numbers, such as paths, rows are taken as they stand. The truth may know
-    images that are `gone`.
+    images that are `gone`, or know some by `former` ids.
 
     Raises
     ------
@@ -234,7 +245,7 @@ def pair(
     ids = np.arange(len(predicted)) if predicted.ids is None else predicted.ids
     if truth.ids is None and len(truth) == len(ids) and all(map(str.isdecimal, map(str, ids))):
         truth = dataclasses.replace(truth, ids=np.arange(len(truth)))
-    return truth.aligned(ids, gone=gone)
+    return truth.aligned(ids, gone=gone, former=former)
 
 
 # -- reading -----------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def _check_replaceable(file: Path, present: Present, steering: Steering, command
     with at(file):
         try:
             gone = (*present.gone, *steering.gone)
-            given = read_known([str(file)], present.ids, gone=gone)
+            given = read_known([str(file)], present.ids, gone=gone, former=present.former)
         except InputError as error:
             if error.what.startswith("holds no known label"):
                 return

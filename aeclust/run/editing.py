@@ -266,7 +266,7 @@ class Session:
             If an id is of no image; or, unless `some` will do, of one that is new since.
         """
         names = as_texts([*map(str, given)])
-        places = rows_of(names, self.present.ids)
+        places = rows_of(names, self.present.ids, self.present.former)
         rows = np.where(places >= 0, self.present.rows[places], OUTLIER)
         self._tell_new(names[(places >= 0) & (rows < 0)].tolist(), some=some)
         if (places < 0).any():

@@ -24,6 +24,7 @@ from aeclust.run.figures import save, with_ending
 from aeclust.run.folder import RunFolder
 from aeclust.run.naming import current_names, name_column
 from aeclust.run.predict import label_present
+from aeclust.run.present import Present
 from aeclust.run.steering import known_images
 
 
@@ -89,14 +90,15 @@ def evaluate(
     """
     if plot is not None:
         with_ending(plot, plot, setting="plot")
-    ours, gone, added = _labels_at(context, predicted)
+    ours, present, added = _labels_at(context, predicted)
+    gone, former = ((), {}) if present is None else (present.gone, present.former)
     classes_of = truth.load(true, texts=True)
     for remark in (*ours.remarks, *classes_of.remarks):
         context.log(remark)
-    rows, classes = truth.pair(ours, classes_of, gone=gone)
+    rows, classes = truth.pair(ours, classes_of, gone=gone, former=former)
     if not len(rows):
         raise InputError("no image that is there has a true label", where=true, expected="some")
-    out = _known(ours, known, gone)[rows] & (not with_known)
+    out = _known(ours, known, gone, former)[rows] & (not with_known)
     if out.all():
         raise InputError(
             f"the labels of all {len(rows)} images were known before, and steered the clusters",
@@ -124,14 +126,14 @@ def evaluate(
     return result
 
 
-def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], str]:
-    """Labels of a file or of a run as they are now, its images that are gone, added_to them."""
+def _labels_at(context: Context, place: str) -> tuple[Labels, Present | None, str]:
+    """Labels of a file or of a run as they are now, that run's images, added_to them."""
     if not RunFolder(Path(place)).exists():
         if not artifact.is_artifact(Path(place)):
-            return truth.load(place, texts=True), (), ""
+            return truth.load(place, texts=True), None, ""
         labels = artifact.read(Path(place), "labels")
         found = truth.of_artifact(labels, place)
-        return replace(found, known=known_images(labels)), (), added_to(labels)
+        return replace(found, known=known_images(labels)), None, added_to(labels)
     manifest = context.folder.manifest()
     labels = current_labels(context, manifest)
     names, ours = current_names(context, labels), label_present(context, manifest, labels)
@@ -143,15 +145,17 @@ def _labels_at(context: Context, place: str) -> tuple[Labels, tuple[str, ...], s
         name_column(names, ours.labels) if names else None,
         known=None if known is None else known[rows] & (rows >= 0),
     )
-    return found, ours.present.gone, added_to(labels)
+    return found, ours.present, added_to(labels)
 
 
-def _known(ours: Labels, places: Sequence[str], gone: Collection[str]) -> NDArray[np.bool_]:
+def _known(
+    ours: Labels, places: Sequence[str], gone: Collection[str], former: Mapping[str, str]
+) -> NDArray[np.bool_]:
     """Which images (n,) had a label before."""
     known = np.zeros(len(ours), bool) if ours.known is None else ours.known.copy()
     if places:
         ids = np.arange(len(ours)) if ours.ids is None else ours.ids
-        known[[*read_known(places, ids, gone=gone).labels]] = True
+        known[[*read_known(places, ids, gone=gone, former=former).labels]] = True
     return known
 
 

@@ -131,9 +131,12 @@ def _row(of: Found, image: str) -> int:
         raise InputError(what, where=image, expected="one image, or an id of the run", mend=mend)
     there = os.path.exists(path) or image.startswith("demo:")
     rows = np.flatnonzero(ids.astype(np.str_) == image)
+    if not len(rows) and there:
+        return -1
     if not len(rows):
-        if there:
-            return -1
+        former = of.clustered.prediction.present.former
+        rows = np.flatnonzero(ids.astype(np.str_) == former.get(image, image))
+    if not len(rows):
         names = ids[:_MOST_NAMES].astype(np.str_).tolist()
         raise InputError(
             "no image of the run and no file is called so",

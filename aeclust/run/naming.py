@@ -173,7 +173,7 @@ def names_by_labels(context: Context, location: str) -> Named:
     with context.folder.lock():
         labels = current_labels(context, manifest)
         ours = label_present(context, manifest, labels)
-        rows, classes = known.aligned(ours.ids, gone=ours.present.gone)
+        rows, classes = known.aligned(ours.ids, gone=ours.present.gone, former=ours.present.former)
         inside = ours.labels[rows] >= 0
         clusters, classes = ours.labels[rows][inside], classes[inside]
         if not len(clusters):

@@ -33,8 +33,8 @@ from aeclust.run.found_section import copies_and_outliers
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
+from aeclust.run.pixels import pixels_at
 from aeclust.run.predict import Prediction
-from aeclust.run.present import pixels_at
 from aeclust.run.previews import pictures_at
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails

@@ -30,7 +30,8 @@ from aeclust.run.figures import save, with_ending
 from aeclust.run.images import check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
-from aeclust.run.present import Present, others, pixels_at, present_images
+from aeclust.run.pixels import pixels_at
+from aeclust.run.present import Present, others, present_images
 from aeclust.run.previews import in_unit, pictures_at, typical_shape
 from aeclust.show import plots
 from aeclust.show.gallery import gallery_count, gallery_figure
@@ -274,7 +275,7 @@ def _panels(
         return np.arange(len(groups)), [plots.Panel("by cluster", groups, titles)], None
     known_labels = labels.load(known, texts=True)
     present = clustered.prediction.present
-    rows, classes = known_labels.aligned(present.ids, gone=present.gone)
+    rows, classes = known_labels.aligned(present.ids, gone=present.gone, former=present.former)
     groups = groups[rows]
     result, k = scores.score(groups, classes), max(titles) + 1
     if classes.min() >= 0 and classes.max() < k:

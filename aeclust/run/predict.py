@@ -189,7 +189,7 @@ def _names_by(
 ) -> NDArray[np.int64]:
     k = cluster_count(labels)
     raw = label_images(context, manifest, labels, val_images)
-    rows, classes = known.aligned(raw.ids, gone=raw.present.gone)
+    rows, classes = known.aligned(raw.ids, gone=raw.present.gone, former=raw.present.former)
     if classes.min() < 0 or classes.max() >= k:
         raise InputError(
             f"holds label {classes.min() if classes.min() < 0 else classes.max()}",

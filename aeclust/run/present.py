@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -32,7 +33,6 @@ from aeclust.run.images import (
     known_fingerprints,
     match,
     refresh,
-    run_images,
 )
 from aeclust.run.manifest import Manifest
 
@@ -52,9 +52,11 @@ class Present:
         int64; the row that each has among the run's images, -1 for the new ones.
     new : Images or None
         Those that the run does not have, in their order.
-    gone, renamed, edited : tuple of str
-        Ids that the run has and that are no more; that have another name; whose content is another,
-        which are both gone and new.
+    gone, edited : tuple of str
+        Ids that the run has and that are no more; whose content is another, which are both gone
+        and new.
+    renamed : dict of str to str
+        What images that have another name are called now, by the ids that the run has.
     marks : ndarray of shape (n,) or (1,) or (0,)
         As of :class:`~aeclust.images.Images`.
     left_out, unread : tuple of LeftOut
@@ -67,7 +69,7 @@ class Present:
     rows: NDArray[np.int64]
     new: Images | None = None
     gone: tuple[str, ...] = ()
-    renamed: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     edited: tuple[str, ...] = ()
     marks: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     left_out: tuple[LeftOut, ...] = ()
@@ -78,6 +80,14 @@ class Present:
     def whole(self) -> bool:
         """Whether all is as it was."""
         return self.new is None and not (self.gone or self.renamed)
+
+    @property
+    def former(self) -> Mapping[str, str]:
+        """What images are called now, by former ids that can mean no other.
+
+        A row number is one of another image now.
+        """
+        return self.renamed if self.ids.dtype.kind == "U" else {}
 
 
 def remember_whole(context: Context, manifest: Manifest, images: Images) -> None:
@@ -278,14 +288,14 @@ def _described(known: Known, present: Present) -> Present:
     """With what is gone, renamed and edited."""
     ours = present.rows >= 0
     former = known[0][present.rows[ours]]
-    renamed = former[former != present.ids[ours]]
+    names = zip(former.tolist(), present.ids[ours].tolist(), strict=True)
     missing = known[0][np.setdiff1d(np.arange(len(known[0])), present.rows)]
     added = set() if present.new is None else set(map(str, present.new.ids.tolist()))
     gone = tuple(map(str, missing.tolist()))
     return dataclasses.replace(
         present,
         gone=gone,
-        renamed=tuple(map(str, renamed.tolist())),
+        renamed={str(old): str(name) for old, name in names if old != name},
         edited=tuple(name for name in gone if name in added),
     )
 
@@ -329,7 +339,11 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     if present.renamed:
         name = "name" if present.ids.dtype.kind == "U" else "row number"
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
-        lines.append(f"{len(present.renamed):,} {has} now ({_first(present.renamed)})")
+        which = _first([*present.renamed])
+        if present.former:
+            old, new = map(printable, next(iter(present.former.items())))
+            which = f"{'the first: ' * (len(present.former) > 1)}{old} is {new}"
+        lines.append(f"{len(present.renamed):,} {has} now ({which})")
     lines += present.remarks
     said = set(present.gone)
     damaged = [each for each in present.unread if not each.kind and each.name not in said]
@@ -345,53 +359,6 @@ def _s(names: list[str]) -> str:
 
 def _first(names: tuple[str, ...] | list[str]) -> str:
     return f"the first is {printable(names[0])}" if len(names) > 1 else printable(names[0])
-
-
-# -- their pixels ----------------------------------------------------------------------------------
-
-
-def pixels_at(
-    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Pixels (m, h, w, c) of some of the images, as the network gets them.
-
-    Parameters
-    ----------
-    context, manifest, present
-    which : ndarray of shape (m,)
-        Their numbers among those that are present.
-    """
-    rows = present.rows[which]
-    if present.new is not None and not (present.rows >= 0).any():
-        return present.new.pixels[which]
-    if manifest.vectors or present.ids.dtype.kind != "U":  # the array as it is now
-        return images_there(context, manifest).pixels[which]
-    if kept_images(context, manifest) is None:
-        listing = look(manifest.source.location, manifest.source.files)
-        if listing is not None:
-            return _read_again(manifest, listing, present.ids[which])
-    pixels = run_images(context, manifest).pixels[rows]
-    if present.new is not None and (rows < 0).any():
-        pixels[rows < 0] = present.new.pixels[numbers_of_new(present)[which[rows < 0]]]
-    return pixels
-
-
-def _read_again(manifest: Manifest, listing: Listing, names: Ids) -> NDArray[Any]:
-    """Pixels of images by their names from their files, where the run's own copies are lost."""
-    number = {name: i for i, name in enumerate(listing.names)}
-    wanted = sorted({number[name] for name in names.tolist() if name in number})
-    channels = manifest.shape[3]
-    images = of_files(manifest.source, listing, wanted, channels=channels, may_be_none=True)
-    row = {name: i for i, name in enumerate(images.ids.tolist())}
-    missing = next((name for name in names.tolist() if name not in row), None)
-    if missing is not None:
-        raise InputError(
-            "has just been there, and cannot be read any more",
-            where=f"{manifest.source.location}{os.sep}{missing}",
-            expected="files that nobody changes meanwhile",
-            mend="repeat the command",
-        )
-    return images.pixels[[row[name] for name in names.tolist()]]
 
 
 def numbers_of_new(present: Present) -> NDArray[np.int64]:

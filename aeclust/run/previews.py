@@ -15,7 +15,8 @@ from aeclust.images import Images, Listing, Source, from_preview, look, of_files
 from aeclust.run.context import Context
 from aeclust.run.images import images_there, is_there, load_images
 from aeclust.run.manifest import Manifest
-from aeclust.run.present import Present, numbers_of_new, pixels_at
+from aeclust.run.pixels import pixels_at
+from aeclust.run.present import Present, numbers_of_new
 
 _BLOCK = 64  # images in memory at a time
 _TYPICAL = 100  # images that say which shape is typical

@@ -95,7 +95,8 @@ def read_steering(
     present = present_images(context, manifest)
     with at(", ".join(locations)):
         before = _gone(context.folder)
-        given = read_known(locations, present.ids, gone={*present.gone, *before})
+        gone = {*present.gone, *before}
+        given = read_known(locations, present.ids, gone=gone, former=present.former)
         if given.gone:
             are = "is" if len(given.gone) == 1 else "are"
             context.log(f"{len(given.gone):,} of the known images {are} gone: {given.gone[0]}")

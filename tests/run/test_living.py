@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import RECIPE, Cli, Result, bytes_of, check_error, files_of, run_quietly
+from support import RECIPE, Cli, Result, bytes_of, check_error, files_of, one_error, run_quietly
 
 from aeclust.artifact import Artifact
 from aeclust.cli.terminal import Terminal
@@ -360,7 +360,7 @@ EVENTS = [
             ("delete one", WITHOUT, "1 of 24 images is gone (00.png) and left out"),
             ("add one", {**NAMED, "n.png": (1, 50)}, "1 image is new (n.png)"),
             ("edit one", {**NAMED, "00.png": (1, 60)}, "1 image has other content (00.png)"),
-            ("rename one", {**WITHOUT, "z.png": (0, 0)}, "1 has another name now (00.png)"),
+            ("rename one", {**WITHOUT, "z.png": (0, 0)}, "name now (00.png is z.png)"),
         )
     ),
     Event("archive", "lose it", lambda p: p.data.unlink(), GONE, "", COPIES),
@@ -455,6 +455,40 @@ def test_every_command_after_an_event(
         if "export sorted" not in event.fails:
             shown = {p.relative_to("sorted").parts[0] for p in Path("sorted").rglob("*.png")}
             assert shown == {f"{number[kind]}-{NAMES[kind]}" for kind in set(place.kinds.values())}
+
+
+def test_what_people_say_of_an_image_holds_by_its_former_name(
+    cli: Cli, home: Path, copy_of: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = copy_of("folder")
+    monkeypatch.chdir(home)
+    known = place.run.parent / "known.csv"  # of all images, by the names of before
+    few = home / "few.csv"
+    few.write_text("".join(known.read_text().splitlines(keepends=True)[:7]))
+    assert cli("cluster", "--known", few, "--run", place.run).code == 0
+    assert cli("ask", "-n", 2, "--run", place.run).code == 0
+    place.rename(FIRST, "z.png")
+    run = f"--run {place.run}"
+    assert cli("cluster", "--known", few, "--run", place.run, "--force").code == 0
+    for line in (
+        f"name --labels {known} {run}",
+        f"ask -n 3 {run}",
+        f"plot --labels {known} {run}",
+        f"evaluate {place.run} {known} --with-known",
+        f"evaluate {place.run} {known} --known {few}",
+        f"edit apply {known} {run}",
+        f"find similar {FIRST} -n 1 {run}",
+        f"edit move {FIRST} --to new {run}",
+    ):
+        result = cli(*line.split())
+        assert result.code == 0, f"{line}: {result.err}"
+        assert "is gone" not in result.err
+    assert "z.png,2\n" in cli("predict", "--run", place.run).out
+    known.write_text(f"id,label\n{FIRST},blue\nz.png,yellow\n")
+    twice = cli("name", "--labels", known, "--run", place.run, "-q")
+    assert "ids 's/00.png' and 'z.png' are of the same image" in one_error(twice)
+    both = cli("cluster", "--known", known, "--run", place.run, "-q")
+    assert "'z.png' is 'yellow' here and 'blue' in" in one_error(both)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: f"{e.kind}: {e.name}")
