@@ -42,7 +42,7 @@ from aeclust.clusters.scores import score
 from aeclust.recipe import Recipe
 
 COUNTS, DRAWS = (10, 20, 50, 100, 500), 5
-OURS = "aeclust"
+OURS, SLIGHT = "aeclust", 0.005
 Labels = NDArray[np.int64]
 
 
@@ -59,6 +59,7 @@ def main() -> None:
         measure(name, given.recipe, given.runs / f"{name}-{given.recipe}", peers=given.peers)
     if given.print:
         print_table()
+        print_losses()
 
 
 def measure(name: str, recipe: str, run: Path, *, peers: bool) -> None:
@@ -191,6 +192,21 @@ def print_table() -> None:
         means = [in_words(cells[name, recipe, method, way][n]) for n in COUNTS]
         ours = f"{none:.3f}" if method == OURS else ""
         print(f"| {name} | {recipe} | {method}, by {way} | {ours} | {' | '.join(means)} |")
+
+
+def print_losses() -> None:
+    """Where known labels are worse than none, or another method with the same labels is better."""
+    means = defaultdict[tuple[Any, ...], dict[str, dict[int, float]]](lambda: defaultdict(dict))
+    for row in read_rows("known"):
+        key = row["data"], row["recipe"], row["way"], row["n"]
+        means[key][row["method"]][row["draw"]] = row["accuracy"]
+    for (name, recipe, way, n), methods in sorted(means.items()):
+        ours, none = methods[OURS], means[name, recipe, "none", 0][OURS][0]
+        rivals = {"no labels": dict.fromkeys(ours, none), **methods}
+        for rival, theirs in rivals.items():
+            gaps = [ours[draw] - theirs[draw] for draw in theirs if draw in ours]
+            if np.mean(gaps) < -SLIGHT:
+                print(f"{name}, {recipe}, {n} by {way}: {in_words(gaps)} beside {rival}")
 
 
 def in_words(values: list[float]) -> str:
