@@ -185,7 +185,8 @@ def cluster(
         setup.reply(answer, common.as_json, stream, quiet=common.quiet)
         if not made.fresh:
             names = read_names(context.folder)
-            if names is not None and names.stale(context.folder):
+            told = picture is not None  # with the picture
+            if names is not None and not told and names.stale(context.folder):
                 anew = context.folder.command("name")
                 context.log(f"the names that clusters had are not theirs any more: {anew}")
             setup.log_next(context, "plot", "predict > submission.csv")

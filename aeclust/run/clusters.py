@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,23 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at, listed
 from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 from aeclust.run.context import Context
-from aeclust.run.edited import carry_edits, corrected, correction
+from aeclust.run.edited import carry_edits, corrected
 from aeclust.run.edits import corrected_by
 from aeclust.run.edits_file import read_edits
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
+from aeclust.run.images import common_rows
+from aeclust.run.kept_names import going_on, keep_names
 from aeclust.run.known import Steering
 from aeclust.run.latents import Made, current_latents, log_unfinished
 from aeclust.run.manifest import Manifest
-from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
-from aeclust.run.steering import carried, in_words, read_steering, steered_by, steering_of
+from aeclust.run.steering import (
+    carried,
+    in_words,
+    lost_in_words,
+    read_steering,
+    steered_by,
+)
 
 _NEARLY = 0.95  # of the highest score: a number of clusters that is nearly as likely
 
@@ -141,7 +149,10 @@ def _labels(
             reason = "the network has learnt on since"
         context.log(f"labels are made anew: {reason}")
     if request.steering is not None:
-        request = replace(request, steering=carried(request.steering, labels, latents))
+        there = carried(request.steering, labels, latents)
+        if there is not None and (gone := lost_in_words(request.steering, there)):
+            context.log(gone)
+        request = replace(request, steering=there)
     if request.steering is None and file.exists():
         _log_unsteered(context)
     former = labels if labels is not None and _grown(manifest, labels) else None
@@ -155,11 +166,24 @@ def _labels(
             lost = len(cluster_numbers(former)) - len(heirs)
             if lost:
                 context.log(f"{lost} of the clusters of before are no more; the others keep names")
+        before = former
+        if former is None and request.steering is not None:
+            before = _replaced(file, labels)
+            heirs = {} if before is None else going_on(before, labels)
         labels = labels.with_digest(artifact.write(file, labels))
-        if former is not None:
-            heirs |= carry_edits(folder, former, labels)
-        _keep_names(context, former, labels, heirs, request.steering)
+        if before is not None:
+            heirs |= carry_edits(folder, before, labels)
+        keep_names(context, before, labels, heirs, grown=former is not None)
         return Made(labels, fresh=False)
+
+
+def _replaced(file: Path, labels: Artifact) -> Artifact | None:
+    """What others take the place of, if they are of the same images and it is whole."""
+    with suppress(InputError):  # what is damaged is replaced by force
+        before = artifact.read(file, "labels") if file.exists() else None
+        if before is not None and before.parents["data"] == labels.parents["data"]:
+            return before
+    return None
 
 
 def _log_unsteered(context: Context) -> None:
@@ -219,35 +243,6 @@ def numbered_as(former: Artifact, labels: Artifact) -> tuple[Artifact, dict[int,
     # names for the former numbers hold for these, even if the process dies before they are copied
     details = {**labels.details, "former": former.digest}
     return replace(labels, arrays=arrays, details=details), {each: each for each in heirs}
-
-
-def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows (m,) of the images that two files of labels both have, known by their content."""
-    marks, its = (each.arrays["fingerprints"] for each in (one, other))
-    _, rows, others = np.intersect1d(marks, its, return_indices=True)
-    return rows, others
-
-
-def _keep_names(
-    context: Context,
-    former: Artifact | None,
-    labels: Artifact,
-    heirs: Mapping[int, int],
-    steering: Steering | None,
-) -> None:
-    """Names of former clusters for what these have become, and those of new known labels."""
-    stored, names = read_names(context.folder), {} if steering is None else dict(steering.names)
-    if names and (edits := correction(context.folder, labels)) is not None:
-        names = {j: name for j, name in names.items() if j not in edits.made}
-    if stored is not None and former is not None and stored.labels == former.digest:
-        before = steering_of(former)
-        told = set() if before is None else {*before.names}
-        kept = {heirs[old]: name for old, name in stored.names.items() if old in heirs}
-        names = kept | dict({*names.items()} - told)
-    elif stored is not None and names and {*stored.names.values()} - {*names.values()}:
-        context.log("the names that clusters had give way to the known labels")
-    if names:
-        write_names(context.folder, labels.digest, dict(sorted(names.items())))
 
 
 def log_unused_k(context: Context, recipe: Recipe, stated: object) -> None:
@@ -380,6 +375,9 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
     if result.estimate is None:
         return lines
     k, tried, other = result.estimate.k, result.estimate.tried, "state another number with -k"
+    if result.k > k:
+        estimated = f"estimated {k} clusters; known labels are of more kinds: {result.k} clusters"
+        return [f"{estimated}; {other}", *lines]
     recipe, epoch = recipe_of(latents), latents.details["epoch"]
     learnt = recipe.k == k and epoch == recipe.epochs < recipe.total_epochs
     if len(tried) < 2:

@@ -235,6 +235,13 @@ def match(
     return rows
 
 
+def common_rows(one: Artifact, other: Artifact) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows (m,) of the images that two files of labels both have, known by their content."""
+    marks, its = (each.arrays["fingerprints"] for each in (one, other))
+    _, rows, others = np.intersect1d(marks, its, return_indices=True)
+    return rows, others
+
+
 def keep_images(context: Context, manifest: Manifest, images: Images) -> None:
     """Keep what later commands need of the run's images; only for who locks the folder."""
     folder, source = context.folder, manifest.source

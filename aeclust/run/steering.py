@@ -17,7 +17,7 @@ from aeclust.clusters import Callback
 from aeclust.clusters.ask import worth_asking
 from aeclust.clusters.known import check_classes
 from aeclust.clusters.neighbours import votes_of_others
-from aeclust.errors import InputError, at
+from aeclust.errors import InputError, at, listed
 from aeclust.images.columns import is_whole
 from aeclust.images.known import Given, read_known
 from aeclust.recipe import AUTO_K
@@ -70,9 +70,22 @@ def steered_by(labels: Artifact) -> str:
 
 def in_words(details: Mapping[str, Any]) -> str:
     """The same by what labels say of it."""
-    counts = [(details.get(what, 0), what) for what in ("labels", "pairs")]
-    words = [f"{n:,} {what.removesuffix('s') if n == 1 else what}" for n, what in counts if n]
-    return f"steered by {' and '.join(words)}" if words else ""
+    words = _counted(details.get("labels", 0), details.get("pairs", 0))
+    return f"steered by {words}" if words else ""
+
+
+def _counted(labels: int, pairs: int) -> str:
+    counts = ((labels, "label"), (pairs, "pair"))
+    return " and ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n)
+
+
+def lost_in_words(before: Steering, now: Steering) -> str:
+    """What is known of images no more, as some are gone; empty if nothing is lost."""
+    labels, pairs = (len(before.labels) - len(now.labels), len(before.pairs) - len(now.pairs))
+    files = sorted({*now.gone} - {*before.gone})
+    which = f" ({listed(files)})" if files else ""
+    lost = _counted(labels, pairs)
+    return f"left out with the images that are gone{which}: {lost}" if lost else ""
 
 
 # -- from files ----------------------------------------------------------------------------------

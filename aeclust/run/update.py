@@ -11,10 +11,10 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.numbers import outlier_count
 from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
-from aeclust.run.clusters import cluster_numbers, common_rows, current_labels
+from aeclust.run.clusters import cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.edited import corrected
-from aeclust.run.images import keep_images
+from aeclust.run.images import common_rows, keep_images
 from aeclust.run.manifest import Manifest, some_of
 from aeclust.run.present import Present, count_present, present_images, remember_whole
 from aeclust.run.previews import as_images

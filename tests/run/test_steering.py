@@ -76,6 +76,23 @@ def test_words_number_and_name_clusters_and_every_command_keeps_them(vectors: Cl
     assert "known" not in labels().arrays
 
 
+def test_names_by_hand_stay_with_their_clusters_where_others_are_known(vectors: Cli) -> None:
+    known = write_known(of_groups({3: "cat", 1: "dog"}))  # 0, 1; the others 2, 3
+    assert vectors("cluster", *FLAGS, "--known", known).code == 0
+    assert vectors("edit", "split", 2).code == 0  # of group 0; the new one is 4
+    assert vectors("name", "1=hound", "2=big", "3=third", "4=its other half").code == 0
+    known = write_known(of_groups({2: "ape", 1: "dog", 3: "cat"}))  # 0, 1, 2; the other is 3
+    again = vectors("cluster", *FLAGS, "--known", known)
+    assert "cluster 1 keeps its name hound; known labels say dog" in again.err
+    assert "cluster 0 keeps its name third; known labels say ape" in again.err
+    assert json.loads(RUN.names_file.read_text())["names"] == {
+        "0": "third", "1": "hound", "2": "cat", "3": "big", "4": "its other half",
+    }  # fmt: skip
+    stored = RUN.names_file.read_bytes()
+    assert vectors("cluster", *FLAGS, "--known", known, "--force").code == 0
+    assert RUN.names_file.read_bytes() == stored
+
+
 def test_numbers_are_those_of_the_clusters(vectors: Cli) -> None:
     known = write_known(of_groups({0: "3", 2: "0"}))
     assert vectors("cluster", *FLAGS, "--known", known).code == 0
@@ -97,7 +114,7 @@ def test_with_auto_there_is_a_cluster_for_each_kind(vectors: Cli) -> None:
     last = np.flatnonzero(GROUPS == 0)[-1]
     more = write_known(f"id,label\n{last},e\n", "more.csv")
     flags = [*FLAGS[2:], "-k", "auto", "--known", known, "--known", more]
-    assert vectors("cluster", *flags).code == 0
+    assert "; known labels are of more kinds: 5 clusters; " in vectors("cluster", *flags).err
     assert len(np.unique(labels().arrays["labels"])) == 5
 
 
@@ -127,7 +144,8 @@ def test_an_update_carries_what_is_known_by_content(vectors: Cli) -> None:
     gone = int(np.flatnonzero(GROUPS == 3)[0])
     kept = np.delete(np.arange(N)[::-1], N - 1 - gone)
     np.save("vectors.npy", np.concatenate([POINTS[kept], POINTS[:1] + 0.5]))
-    assert vectors("update").code == 0
+    told = vectors("update")
+    assert "left out with the images that are gone: 1 label\n" in told.err
     after = labels()
     expected = np.append(before.arrays["known"][kept], -1)
     assert after.arrays["known"].tolist() == expected.tolist()
