@@ -140,8 +140,10 @@ def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, reques
     """Why labels are not what is asked for, without reading the latents; empty if they are."""
     if (recipe_of(labels), labels.seed) != (request.recipe, request.seed):
         return "they were asked for with other flags"
-    if steering_of(labels) != request.steering:
-        return "they were asked for with other known labels"
+    steering = steering_of(labels)
+    if steering != request.steering:
+        how = "with other" if steering and request.steering else "with" if steering else "without"
+        return f"they were asked for {how} known labels"
     return stale_ancestry(folder, manifest, labels, epoch_for(folder, manifest, request))
 
 
