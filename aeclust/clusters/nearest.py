@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aeclust.clusters import Array, Doubles, Ints
 
@@ -16,6 +17,7 @@ OUTLIER_NEIGHBOURS = 20  # more than there are outliers of a kind; 10 to 40 find
 _ROWS, _TILE = 256, 2_048  # queries, and points at a time: what the cache of a core holds
 _GROUP = 32  # points of which the nearest one stands for all until the nearest groups are known
 _HELD = 1 << 25  # numbers that are held at a time
+_LEAST_WIDTH = 0.25  # of logarithms: so beyond is less than half, or more than twice
 _SPARE = 8  # more than are asked for: single precision may take near ones in another order
 
 
@@ -145,3 +147,32 @@ def far_out(factors: Doubles) -> float:
     """
     lower, upper = np.quantile(factors, [0.25, 0.75])
     return float(upper + 3 * (upper - lower))
+
+
+def odd_looks(squares: NDArray[np.uint8]) -> Doubles:
+    """How far pictures are out of what is usual in contrast, or in how coarse their details are.
+
+    A picture of nothing and one of noise are near to many others for a network that knows neither.
+
+    Parameters
+    ----------
+    squares : ndarray of shape (n, h, w)
+        uint8, grey.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        By how many widths of the middle half an image lies beyond Tukey's outer fences; 0 for one
+        within them.
+    """
+    measures = np.empty((2, len(squares)))
+    for start in range(0, len(squares), _TILE):
+        some = squares[start : start + _TILE].astype(np.float32)
+        steps = [np.square(np.diff(some, axis=axis)).mean((1, 2)) for axis in (1, 2)]
+        spread = some.var((1, 2))
+        rough = np.log(((steps[0] + steps[1]) / 2 + 1) / (spread + 1))
+        measures[:, start : start + _TILE] = np.log(np.sqrt(spread) + 1), rough
+    lower, upper = np.quantile(measures, [0.25, 0.75], axis=1)[..., np.newaxis]
+    width = np.maximum(upper - lower, _LEAST_WIDTH)
+    beyond = np.maximum(lower - measures, measures - upper) / width - 3
+    return np.asarray(np.maximum(beyond, 0).max(0))

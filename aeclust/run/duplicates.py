@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.clusters import duplicates as pairs_of
-from aeclust.clusters.duplicates import LEAST_SIDE, SIDE, Pairs
+from aeclust.clusters.duplicates import LEAST_SIDE, Pairs
 from aeclust.errors import AeclustError
-from aeclust.images import Listing, grey_square, size_of
+from aeclust.images import Listing, size_of
 from aeclust.run.context import Context
 from aeclust.run.found import Found, Id, draw, found, sheet_file
 from aeclust.run.predict import Prediction
 from aeclust.run.present import numbers_of_new
-from aeclust.run.previews import pictures_at
 from aeclust.show.lots import Lot, room_for
 
 _GREY = 0.01  # mean distance of the channels, up to which there are no colours to speak of
@@ -100,7 +99,7 @@ def groups_of(of: Found, *, near: bool) -> list[tuple[Group, NDArray[np.int64]]]
     if near:
         alike = pairs_of.near_pairs(
             of.latents,
-            _squares(of),
+            of.squares,
             seed=of.manifest.seed,
             progress=lambda done, total: of.context.progress("comparing", done, total),
         )
@@ -137,15 +136,6 @@ def comparable(of: Found) -> bool:
     why = f"images below {LEAST_SIDE} pixels a side" if of.seen else "vectors"
     of.context.log(f"of {why} only equal ones are looked for")
     return False
-
-
-def _squares(of: Found) -> NDArray[np.uint8]:
-    n, present = len(of.ids), of.clustered.prediction.present
-    squares = np.empty((n, SIDE, SIDE), np.uint8)
-    for i, picture in enumerate(pictures_at(of.context, of.manifest, present, np.arange(n))):
-        squares[i] = grey_square(picture, SIDE)
-        of.context.progress("pictures", i + 1, n)
-    return squares
 
 
 def by_worth(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeclust.clusters.nearest import OUTLIER_NEIGHBOURS, far_out, nearest, outlier_factors
+from aeclust.clusters.nearest import (
+    OUTLIER_NEIGHBOURS,
+    far_out,
+    nearest,
+    odd_looks,
+    outlier_factors,
+)
 from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, did_you_mean, near_file
 from aeclust.images import Source
@@ -188,10 +194,11 @@ def _other(of: Found, image: str) -> tuple[NDArray[Any], tuple[Present, int]]:
     return embed_alike(context, manifest, images, epoch), (others(images), 0)
 
 
-def factors(of: Found) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The outlier factor of each image (n,), and the row of the one nearest to it.
+def factors(of: Found) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """The outlier factor of each image (n,), the row of the one nearest to it, and a bound.
 
-    Equal images count as one: or else whatever lies beside copies would stand alone.
+    Images whose looks are odd (blank ones, noise) are beyond the bound too, by as much. Equal
+    images count as one: or else whatever lies beside copies would stand alone.
     """
     _, first, which = np.unique(of.contents, return_index=True, return_inverse=True)
     latents = of.latents[np.sort(first)]
@@ -204,13 +211,18 @@ def factors(of: Found) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         progress=lambda done, total: of.context.progress("neighbours", done, total),
     )
     if not rows.shape[1]:
-        return np.ones(len(of.ids)), np.zeros(len(of.ids), np.int64)
+        return np.ones(len(of.ids)), np.zeros(len(of.ids), np.int64), 1.0
     labels = of.clustered.prediction.labels[np.sort(first)]
-    return outlier_factors(distances, labels)[place], np.sort(first)[rows[:, 0]][place]
+    values, near = outlier_factors(distances, labels)[place], np.sort(first)[rows[:, 0]][place]
+    bound = far_out(values)
+    if of.seen:
+        beyond = odd_looks(of.squares)
+        values = np.where(beyond > 0, np.maximum(values, bound + beyond), values)
+    return values, near, bound
 
 
 def outliers(context: Context, count: int = 30, *, output: Path | None = None) -> Outliers:
-    """The images that stand alone most among all: see :func:`outlier_factors`.
+    """The images that stand alone most among all: see :func:`factors`.
 
     Parameters
     ----------
@@ -221,8 +233,7 @@ def outliers(context: Context, count: int = 30, *, output: Path | None = None) -
     """
     file = sheet_file(context, "outliers.png", output)
     of = found(context)
-    values, near = factors(of)
-    bound = far_out(values)
+    values, near, bound = factors(of)
     rows = np.argsort(-values, kind="stable")[:count]
     result = [
         Outlier(

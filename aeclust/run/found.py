@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
+from aeclust.clusters.duplicates import SIDE
 from aeclust.clusters.numbers import titled
-from aeclust.images import Listing, fingerprints, look
+from aeclust.images import Listing, fingerprints, grey_square, look
 from aeclust.run.clustered import Clustered, latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -66,6 +67,18 @@ class Found:
         """The files that they lie in, or those of their photographs; None if in none."""
         source = self.manifest.pictures or self.manifest.source
         return look(source.location, source.files) if self.ids.dtype.kind == "U" else None
+
+    @cached_property
+    def squares(self) -> NDArray[np.uint8]:
+        """What all of them look like, small, square and grey."""
+        n, present = len(self.ids), self.clustered.prediction.present
+        squares = np.empty((n, SIDE, SIDE), np.uint8)
+        for i, picture in enumerate(
+            pictures_at(self.context, self.manifest, present, np.arange(n))
+        ):
+            squares[i] = grey_square(picture, SIDE)
+            self.context.progress("pictures", i + 1, n)
+        return squares
 
     @property
     def seen(self) -> bool:

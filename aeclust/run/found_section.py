@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.clusters.duplicates import LEAST_SIDE
-from aeclust.clusters.nearest import far_out
 from aeclust.run.duplicates import groups_of
 from aeclust.run.find import factors
 from aeclust.run.found import Found
@@ -37,8 +36,8 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
     far = np.empty(0, np.int64)
     everywhere = n * n * of.latents.shape[1] <= WORK
     if everywhere:
-        values, _ = factors(of)
-        far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > far_out(values))]
+        values, _, bound = factors(of)
+        far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > bound)]
     if not (count or len(far)):
         return []
     every = "aeclust find duplicates"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aeclust.clusters.nearest import far_out, nearest, outlier_factors
+from aeclust.clusters.nearest import far_out, nearest, odd_looks, outlier_factors
 
 
 @pytest.mark.parametrize(("n", "count"), [(5, 3), (5, 9), (2_100, 12)])
@@ -48,3 +48,13 @@ def test_what_lies_beside_a_dense_cluster_is_one_though_a_wide_one_is_wider() ->
 
 def test_far_out_is_three_widths_of_the_middle_half_above_it() -> None:
     assert far_out(np.array([1.0, 2.0, 3.0, 4.0, 90.0])) == 4 + 3 * (4 - 2)
+
+
+def test_a_blank_picture_and_noise_look_odd() -> None:
+    rng = np.random.default_rng(0)
+    across = np.arange(16) / 16 + rng.random((40, 1))  # waves, each with a phase and contrast
+    waves = np.sin(2 * np.pi * across)[:, np.newaxis] * rng.uniform(50, 90, (40, 1, 1))
+    squares = np.repeat(128 + waves, 16, 1).astype(np.uint8)
+    squares[7], squares[9] = 80, rng.integers(0, 256, (16, 16), np.uint8)
+    assert np.flatnonzero(odd_looks(squares)).tolist() == [7, 9]
+    assert odd_looks(squares[:1]).tolist() == [0]
