@@ -341,8 +341,8 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
         which = _first([*present.renamed])
         if present.former:
-            old, new = map(printable, next(iter(present.former.items())))
-            which = f"{'the first: ' * (len(present.former) > 1)}{old} is {new}"
+            before, now = map(printable, next(iter(present.former.items())))
+            which = f"{'the first: ' * (len(present.former) > 1)}{before} is {now}"
         lines.append(f"{len(present.renamed):,} {has} now ({which})")
     lines += present.remarks
     said = set(present.gone)

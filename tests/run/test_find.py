@@ -159,6 +159,9 @@ def test_an_image_of_any_size_is_looked_for_in_a_run_of_arrays(
         4, 0, "similar.png",
     )  # fmt: skip
     Image.fromarray(images[4]).resize((50, 40)).save("larger.png")
+    Path("broken.png").write_bytes(Path("larger.png").read_bytes()[:60])
+    with refused(mend="name another"):  # there is nothing to leave out
+        similar(run, "broken.png", output=Path("similar.png"))
     larger = similar(run, "larger.png", 9, output=Path("similar.png"))
     assert {each.label for each in larger.neighbours} == {found.neighbours[0].label}
     with refused(what="holds 30 images", expected="one image, or an id of the run"):
