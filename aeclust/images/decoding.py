@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from aeclust.errors import AeclustError, InputError, reason
+from aeclust.errors import AeclustError, InputError, Interrupted, reason
 from aeclust.images.depth import (
     Depth,
     Range,
@@ -94,18 +94,17 @@ def decode(file: BinaryIO, name: str, how: How) -> Picture:
 
 
 def size_of(file: BinaryIO, name: str) -> tuple[int, int]:
-    """How many pixels an image has, by its header, and how many bytes its file.
-
-    Raises
-    ------
-    Exception
-        As :func:`decode` does.
-    """
+    """How many pixels an image has, by its header, and how many bytes its file; 0 if damaged."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(HEAD)
-    with opened(identify(head, name), file, head, None) as image:
-        return image.width * image.height, size
+    try:
+        with opened(identify(head, name), file, head, None) as image:
+            return image.width * image.height, size
+    except Interrupted:
+        raise
+    except Exception:  # whatever a damaged file stumbles over
+        return 0, 0
 
 
 def _eight_bits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from aeclust.clusters import duplicates as pairs_of
 from aeclust.clusters.duplicates import LEAST_SIDE, Pairs
-from aeclust.errors import AeclustError
 from aeclust.images import Listing, size_of
 from aeclust.run.context import Context
 from aeclust.run.found import Found, Id, draw, found, sheet_file
@@ -156,13 +156,9 @@ def by_worth(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _size(listing: Listing, name: str) -> tuple[int, int]:
-    try:
-        with listing.open(name) as file:
-            return size_of(file, name)
-    except AeclustError:  # a signal that ends the command
-        raise
-    except Exception:  # of what was damaged since, others are better
-        return 0, 0
+    with suppress(OSError), listing.open(name) as file:
+        return size_of(file, name)
+    return 0, 0  # of what is gone or damaged since, others are better
 
 
 def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:
