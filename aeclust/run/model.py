@@ -86,6 +86,10 @@ def fit(
         :func:`aeclust.clusters.chain.cluster_latents`.
     """
     recipe, epoch = manifest.recipe, manifest.recipe.total_epochs
+    known = None
+    if steering is not None:
+        manifest = dataclasses.replace(manifest, steering=steering)
+        known = steering.known(len(images))[0]
     with closing(Lines(write, epochs=epoch)) as lines:
 
         def observe(moment: Moment) -> None:
@@ -113,6 +117,7 @@ def fit(
                 seed=manifest.seed,
                 device=device,
                 features=features,
+                known=known,
                 observe=observe,
             )
             network.see = sight
