@@ -108,8 +108,8 @@ def by_aeclust(folder: Path, run: Path) -> None:
     from aeclust.clusters.duplicates import SIDE, equal_pairs, near_pairs
     from aeclust.images import grey_square
     from aeclust.run.context import Context
+    from aeclust.run.find.found import found
     from aeclust.run.folder import RunFolder
-    from aeclust.run.found import found
     from aeclust.run.previews import pictures_at
 
     of = found(Context(RunFolder(run)))

@@ -27,8 +27,8 @@ from aeclust.clusters.nearest import OUTLIER_NEIGHBOURS, nearest, outlier_factor
 from aeclust.clusters.neighbours import neighbour_vote
 from aeclust.images import Source
 from aeclust.run.context import Context
+from aeclust.run.find.found import Found, found
 from aeclust.run.folder import RunFolder
-from aeclust.run.found import Found, found
 from aeclust.run.images import as_in_run, load_images
 from aeclust.run.latents import embed_alike
 

@@ -10,7 +10,7 @@ from aeclust.cli.answers import Answer
 from aeclust.errors import printable
 
 if TYPE_CHECKING:
-    from aeclust.run.editing import Edited
+    from aeclust.run.edits.verbs import Edited
 
 
 def edited_answer(run: Path, edited: Edited) -> Answer:

@@ -10,8 +10,8 @@ from aeclust.cli.answers import Answer
 from aeclust.errors import printable
 
 if TYPE_CHECKING:
-    from aeclust.run.duplicates import Duplicates
-    from aeclust.run.find import Outliers, Similar
+    from aeclust.run.find.duplicates import Duplicates
+    from aeclust.run.find.search import Outliers, Similar
 
 
 def similar_answer(similar: Similar) -> Answer:

@@ -121,7 +121,7 @@ def apply(
     aeclust edit apply corrected.csv
     """
     with setup.surroundings(common) as context:
-        from aeclust.run.edits_given import apply_file
+        from aeclust.run.edits.given import apply_file
 
         answer = answers_edit.edited_answer(common.run, apply_file(context, edits))
         setup.reply(answer, common.as_json)
@@ -134,18 +134,18 @@ def list_(*, common: options.Common) -> None:
     aeclust edit list
     """
     with setup.surroundings(common) as context:
-        from aeclust.run.editing import list_edits
+        from aeclust.run.edits.verbs import list_edits
 
         answer = answers_edit.edits_answer(common.run, list_edits(context))
         setup.reply(answer, common.as_json)
 
 
 def _edit(verb: str, common: options.Common, *words: Any, **more: Any) -> None:
-    """Do one edit of :mod:`aeclust.run.editing`, and answer in a line."""
+    """Do one edit of :mod:`aeclust.run.edits.verbs`, and answer in a line."""
     with setup.surroundings(common) as context:
-        from aeclust.run import editing
+        from aeclust.run.edits import verbs
 
-        edited = getattr(editing, verb)(context, *words, **more)
+        edited = getattr(verbs, verb)(context, *words, **more)
         setup.reply(answers_edit.edited_answer(common.run, edited), common.as_json)
 
 

@@ -41,7 +41,7 @@ def similar(
     aeclust find similar photos/coast/003.png -n 24
     """
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
-        from aeclust.run.find import similar as similar_run
+        from aeclust.run.find.search import similar as similar_run
 
         answer = answers_find.similar_answer(similar_run(context, image, count, output=target))
         setup.reply(answer, common.as_json, output, quiet=common.quiet)
@@ -55,7 +55,7 @@ def duplicates(*, output: options.Output = None, common: options.Common) -> None
     aeclust find duplicates -o copies.pdf
     """
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
-        from aeclust.run.duplicates import duplicates as duplicates_run
+        from aeclust.run.find.duplicates import duplicates as duplicates_run
 
         answer = answers_find.duplicates_answer(duplicates_run(context, output=target))
         setup.reply(answer, common.as_json, output, quiet=common.quiet)
@@ -74,7 +74,7 @@ def outliers(
     aeclust find outliers -n 100 --json
     """
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
-        from aeclust.run.find import outliers as outliers_run
+        from aeclust.run.find.search import outliers as outliers_run
 
         answer = answers_find.outliers_answer(outliers_run(context, count, output=target))
         setup.reply(answer, common.as_json, output, quiet=common.quiet)

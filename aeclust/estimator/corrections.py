@@ -16,7 +16,7 @@ from aeclust.estimator.arguments import argument_errors, steering_in
 from aeclust.images import fingerprints
 from aeclust.run import model as models
 from aeclust.run import revised
-from aeclust.run.edits import Drop, Edit, Merge, Move, Split
+from aeclust.run.edits.kinds import Drop, Edit, Merge, Move, Split
 
 
 class Corrections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aeclust.artifact import Artifact
-from aeclust.run.edits import corrected_by
+from aeclust.run.edits.kinds import corrected_by
 from aeclust.run.steering import steered_by
 
 

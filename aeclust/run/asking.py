@@ -19,8 +19,8 @@ from aeclust.images.known import read_known, to_csv
 from aeclust.recipe import HDBSCAN, Clusterer
 from aeclust.run.clusters import cluster_numbers, current_labels
 from aeclust.run.context import Context
-from aeclust.run.edited import correction
-from aeclust.run.edits import Drop, Move
+from aeclust.run.edits.applied import correction
+from aeclust.run.edits.kinds import Drop, Move
 from aeclust.run.figures import save, with_ending
 from aeclust.run.freshness import recipe_of
 from aeclust.run.known import Steering

@@ -23,9 +23,9 @@ from aeclust.clusters.scores import best_names
 from aeclust.errors import InputError, at, listed
 from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 from aeclust.run.context import Context
-from aeclust.run.edited import carry_edits, corrected
-from aeclust.run.edits import corrected_by
-from aeclust.run.edits_file import read_edits
+from aeclust.run.edits.applied import carry_edits, corrected
+from aeclust.run.edits.file import read_edits
+from aeclust.run.edits.kinds import corrected_by
 from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
 from aeclust.run.images import common_rows
 from aeclust.run.kept_names import going_on, keep_names

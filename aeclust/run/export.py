@@ -22,9 +22,9 @@ from aeclust.images.written import rounded, to_csv, to_json
 from aeclust.run.clustered import latents_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.duplicates import singled_out
 from aeclust.run.encoders import sight
 from aeclust.run.export_place import check_free, whole_folder
+from aeclust.run.find.duplicates import singled_out
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import epoch_for, last_request
 from aeclust.run.images import load_images
@@ -77,7 +77,7 @@ def export(
     min_confidence : float, optional
         Images of less confidence are outliers, labelled -1.
     without_duplicates : bool
-        Leave out copies of other images, see :func:`aeclust.run.duplicates.duplicates`.
+        Leave out copies of other images, see :func:`aeclust.run.find.duplicates.duplicates`.
     force : bool
         Replace a file, or a folder that holds nothing but what an export put there.
 

@@ -14,8 +14,8 @@ from aeclust.artifact import Artifact
 from aeclust.errors import InputError, listed
 from aeclust.run.context import Context
 from aeclust.run.curve import stale_curve
-from aeclust.run.edited import correction
-from aeclust.run.edits_file import read_edits
+from aeclust.run.edits.applied import correction
+from aeclust.run.edits.file import read_edits
 from aeclust.run.encoders import other_features
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import (

@@ -9,7 +9,7 @@ import numpy as np
 from aeclust.artifact import Artifact
 from aeclust.errors import listed
 from aeclust.run.context import Context
-from aeclust.run.edited import correction
+from aeclust.run.edits.applied import correction
 from aeclust.run.images import common_rows
 from aeclust.run.names import read_names, write_names
 from aeclust.run.steering import steering_of

@@ -31,7 +31,7 @@ from aeclust.network.training import Moment
 from aeclust.recipe import Recipe, named
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
-from aeclust.run.edited import correction, followed
+from aeclust.run.edits.applied import correction, followed
 from aeclust.run.encoders import Sight, begun, completed, separated
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import Request, last_request, stale_labels

@@ -26,10 +26,10 @@ from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
 from aeclust.run.curve import kept_curve
-from aeclust.run.edits_file import read_edits
+from aeclust.run.edits.file import read_edits
 from aeclust.run.figures import with_ending
-from aeclust.run.found import Found
-from aeclust.run.found_section import copies_and_outliers
+from aeclust.run.find.found import Found
+from aeclust.run.find.section import copies_and_outliers
 from aeclust.run.freshness import recipe_of
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from aeclust.recipe import Recipe
 from aeclust.run.clusters import labels_of
-from aeclust.run.edited import Correction, followed, with_parts
-from aeclust.run.edits import Drop, Edit, Edits, Move, Split
+from aeclust.run.edits.applied import Correction, followed, with_parts
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Move, Split
 from aeclust.run.freshness import Request
 from aeclust.run.known import Steering
 from aeclust.run.model import Model

@@ -13,7 +13,7 @@ from aeclust.errors import InputError, at
 from aeclust.images import Source, check_enough
 from aeclust.run.clusters import cluster_numbers, current_labels
 from aeclust.run.context import Context
-from aeclust.run.edited import corrected
+from aeclust.run.edits.applied import corrected
 from aeclust.run.images import common_rows, keep_images
 from aeclust.run.manifest import Manifest, some_of
 from aeclust.run.present import Present, count_present, present_images, remember_whole

@@ -17,9 +17,9 @@ from support import Cli, check_error, far_groups, one_error, refused, run_quietl
 from aeclust import AutoencoderClusterer, artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
-from aeclust.run.edited import Correction, surest
-from aeclust.run.edits import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
-from aeclust.run.edits_file import parse_edits, to_text
+from aeclust.run.edits.applied import Correction, surest
+from aeclust.run.edits.file import parse_edits, to_text
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
 from aeclust.run.folder import RunFolder
 from aeclust.run.page import commands
 

@@ -16,8 +16,8 @@ from support import Cli, Data, check_error, make_images, refused
 from aeclust.errors import InputError
 from aeclust.images import look
 from aeclust.run.context import Context
-from aeclust.run.duplicates import by_worth, duplicates
-from aeclust.run.find import outliers, similar
+from aeclust.run.find.duplicates import by_worth, duplicates
+from aeclust.run.find.search import outliers, similar
 from aeclust.run.folder import RunFolder
 from aeclust.run.page import gather
 

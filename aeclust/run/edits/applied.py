@@ -15,8 +15,8 @@ from aeclust.clusters.edits import Partition, completed, parted
 from aeclust.clusters.numbers import OUTLIER, in_use
 from aeclust.errors import InputError, at, listed
 from aeclust.run.context import Context
-from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Split
-from aeclust.run.edits_file import read_edits, write_edits
+from aeclust.run.edits.file import read_edits, write_edits
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Id, Ids, Merge, Move, Split
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import recipe_of
 from aeclust.run.images import match
@@ -49,7 +49,7 @@ class Correction:
     made : set of int
         The numbers now of those that the edits made.
     edits : list of Edit
-        By the numbers now; of those that do not hold :attr:`~aeclust.run.edits.Edit.off` says why.
+        By the numbers now; those that do not hold say why (off).
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any
 
 from aeclust import disk
 from aeclust.errors import AeclustError, InputError, at, reason
-from aeclust.run.edits import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
 from aeclust.run.folder import RunFolder
 from aeclust.run.names import MAX_LENGTH, check_name
 

@@ -14,7 +14,7 @@ from aeclust.clusters import duplicates as pairs_of
 from aeclust.clusters.duplicates import LEAST_SIDE, Pairs
 from aeclust.images import Listing, size_of
 from aeclust.run.context import Context
-from aeclust.run.found import Found, Id, draw, found, sheet_file
+from aeclust.run.find.found import Found, Id, draw, found, sheet_file
 from aeclust.run.predict import Prediction
 from aeclust.run.present import numbers_of_new
 from aeclust.show.lots import Lot, room_for

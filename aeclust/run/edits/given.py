@@ -13,10 +13,10 @@ from aeclust.errors import InputError, at
 from aeclust.images.columns import NO_CLUSTER
 from aeclust.images.truth import read_rows
 from aeclust.run.context import Context
-from aeclust.run.edited import Correction, latents_of
-from aeclust.run.editing import Edited, Session, editing
-from aeclust.run.edits import Drop, Edit, Edits, Merge, Move, Name, Split
-from aeclust.run.edits_file import MAX_BYTES, parse_edits
+from aeclust.run.edits.applied import Correction, latents_of
+from aeclust.run.edits.file import MAX_BYTES, parse_edits
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Merge, Move, Name, Split
+from aeclust.run.edits.verbs import Edited, Session, editing
 
 
 def apply_file(context: Context, location: str) -> Edited:

@@ -15,9 +15,9 @@ from aeclust.errors import InputError, did_you_mean, listed
 from aeclust.images.columns import as_texts, rows_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.edited import Correction, Kind, latents_of, surest, with_parts
-from aeclust.run.edits import Drop, Edit, Edits, Id, Ids, Merge, Move, Name, Split
-from aeclust.run.edits_file import read_edits, write_edits
+from aeclust.run.edits.applied import Correction, Kind, latents_of, surest, with_parts
+from aeclust.run.edits.file import read_edits, write_edits
+from aeclust.run.edits.kinds import Drop, Edit, Edits, Id, Ids, Merge, Move, Name, Split
 from aeclust.run.names import read_names, write_names
 from aeclust.run.present import present_images
 

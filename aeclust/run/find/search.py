@@ -21,7 +21,7 @@ from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, did_you_mean, near_file
 from aeclust.images import Source
 from aeclust.run.context import Context
-from aeclust.run.found import Found, Id, draw, found, sheet_file
+from aeclust.run.find.found import Found, Id, draw, found, sheet_file
 from aeclust.run.images import as_in_run, check_alike, load_images, other_images
 from aeclust.run.latents import embed_alike
 from aeclust.run.present import Present, others

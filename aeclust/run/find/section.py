@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.clusters.duplicates import LEAST_SIDE
-from aeclust.run.duplicates import groups_of
-from aeclust.run.find import factors
-from aeclust.run.found import Found
+from aeclust.run.find.duplicates import groups_of
+from aeclust.run.find.found import Found
+from aeclust.run.find.search import factors
 from aeclust.show.report import Section, Shown
 
 # Up to so many images the page looks for near copies, and up to so much work, as 20,000 images with

@@ -1,0 +1,1 @@
+"""Images like one image, copies, and images like no other."""
