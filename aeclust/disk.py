@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from aeclust.errors import InputError, WriteError, at, near_file, reason
 
@@ -22,8 +23,19 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the la
 _OPEN = re.compile(r"/dev/fd|/proc/.+/fd")
 _MOST_LINKS = 40
 
+_PART = 1 << 20  # bytes to read in one go
+
 # What a killed process may leave beside FILE; nobody but its writer ever reads it.
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
+
+
+def read_start(file: BinaryIO, most: int) -> bytes:
+    """The first bytes of a file, at most so many; they take no more memory than there are."""
+    parts = []
+    while most > 0 and (part := file.read(min(most, _PART))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aeclust.disk import read_start
 from aeclust.errors import InputError, WriteError
 
 STREAM = Path("-")
@@ -76,7 +77,7 @@ def input_lines() -> list[str]:
             mend="for example - < ids.txt",
         )
     try:
-        data = sys.stdin.buffer.read(_MOST_LINES + 1)
+        data = read_start(sys.stdin.buffer, _MOST_LINES + 1)
         if len(data) > _MOST_LINES:
             expected = f"at most {_MOST_LINES:,} bytes"
             raise InputError("is too large", where="standard input", expected=expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aeclust.disk import read_start
 from aeclust.errors import InputError, did_you_mean, reason
 from aeclust.images.listing import Listing, check_utf8, mark_of
 from aeclust.images.tables import as_text, csv_rows
@@ -62,7 +63,7 @@ class PathList(Listing):
 def _text(path: Path) -> str:
     try:
         with open(path, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = read_start(file, _MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise InputError(f"has more than {_MAX_BYTES} bytes", expected="a list of paths")
     except OSError as error:

@@ -157,7 +157,8 @@ class RunFolder:
             try:
                 with open(file, "rb") as handle:
                     # a path may hold bytes that are no text
-                    text = handle.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
+                    data = disk.read_start(handle, _MAX_BYTES)
+                text = data.decode("utf-8-sig", "surrogateescape")
                 return Manifest.from_json(found_again(self.path, json.loads(text)))
             except AeclustError:
                 raise

@@ -72,7 +72,7 @@ def read_names(folder: RunFolder) -> Names | None:
         return None
     try:
         with open(file, "rb") as handle:
-            values = json.loads(handle.read(_MAX_BYTES))
+            values = json.loads(disk.read_start(handle, _MAX_BYTES))
         names = {int(cluster): str(name) for cluster, name in values["names"].items()}
         stored = Names(str(values["labels"]), names)
         if stored.to_json() != values:

@@ -13,7 +13,8 @@ from PIL import Image
 from support import Cli, Data, files_of
 
 from aeclust import artifact as artifacts
-from aeclust.run import pictures, present
+from aeclust.run import pictures
+from aeclust.run import pixels as run_pixels
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import images_there
 from aeclust.show.gallery import gallery_figure
@@ -159,7 +160,7 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
         pixels: Any = Counted(images.pixels)
         return dataclasses.replace(images, pixels=pixels)
 
-    monkeypatch.setattr(present, "images_there", counted)
+    monkeypatch.setattr(run_pixels, "images_there", counted)
     monkeypatch.setattr(pictures, "gallery_count", lambda *arguments: 2)
     assert cli("plot", flag).code == 0
     # one more says which shape they have
