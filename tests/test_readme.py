@@ -17,7 +17,7 @@ from support import shell
 from aeclust.clusters.scores import score
 from aeclust.images import demo
 
-FEW = (1000, 200)  # scenes to learn from, and others
+FEW = (700, 150)  # scenes to learn from, and others
 SHORTER = ["--epochs", "5", "--set", "label_epochs=1", "--set", "channels=16,32,64"]
 
 
@@ -85,7 +85,7 @@ def test_readme_draws_its_pictures(newcomer: Path) -> None:
 
 def test_readme_shows_what_is_in_the_clusters(newcomer: Path) -> None:
     page = (newcomer / "aeclust-run" / "report.html").read_text(encoding="utf-8")
-    assert re.search(r"[13],000 images in 2 clusters", page)
+    assert re.search(r"(700|3,000) images in 2 clusters", page)
     assert len(page) < 5_000_000
     with Image.open(newcomer / "aeclust-run" / "gallery.png") as picture:
         assert picture.width > 2000
