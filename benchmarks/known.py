@@ -36,7 +36,8 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from aeclust import artifact
 from aeclust.clusters.ask import worth_asking
-from aeclust.clusters.chain import Clustering, Views, cluster_latents, steered
+from aeclust.clusters.chain import cluster_latents, steered
+from aeclust.clusters.clustering import Clustering, Views
 from aeclust.clusters.known import Known
 from aeclust.clusters.scores import score
 from aeclust.recipe import Recipe

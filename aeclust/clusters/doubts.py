@@ -6,7 +6,7 @@ import numpy as np
 
 from aeclust import seeds
 from aeclust.clusters import Array, Ints
-from aeclust.clusters.chain import Clustering
+from aeclust.clusters.clustering import Clustering
 from aeclust.clusters.hush import hushed
 from aeclust.clusters.neighbours import references
 from aeclust.clusters.numbers import outlier_count

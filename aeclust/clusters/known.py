@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aeclust.clusters import Array, Floats, Ints
+from aeclust.clusters.clustering import Clustering
 from aeclust.clusters.numbers import in_use, renumbered
 from aeclust.errors import InputError
 from aeclust.recipe import AUTO_K
-
-if TYPE_CHECKING:
-    from aeclust.clusters.chain import Clustering
 
 
 def _no_pairs() -> Ints:

@@ -85,7 +85,7 @@ class AutoencoderClusterer(
         int64, 0 to n_clusters_ - 1, by falling cluster size; -1 of outliers, which clusterer
         ``hdbscan`` leaves in no cluster.
     confidence_ : ndarray of shape (n,)
-        float32 in [0, 1], see :class:`aeclust.clusters.chain.Clustering`.
+        float32 in [0, 1], see :class:`aeclust.clusters.clustering.Clustering`.
     n_clusters_ : int
         Clusters that have an image.
     names_ : dict of int to str

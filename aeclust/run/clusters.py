@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.clusterers import check_count
+from aeclust.clusters.clustering import Clustering, Views
 from aeclust.clusters.doubts import doubts
 from aeclust.clusters.evidence import EstimatedK
 from aeclust.clusters.known import check_classes, numbers_around, with_numbers, without_empty

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.clustering import Views
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
 from aeclust.clusters.neighbours import label_others, references

@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from support import far_groups, numbered_by_size, refused
 
-from aeclust.clusters import chain, clusterers, reduction
-from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters import chain, clusterers, clustering, reduction
+from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.clusterers import cluster
+from aeclust.clusters.clustering import Views
 from aeclust.clusters.consensus import Consensus, agree
 from aeclust.clusters.heads import LostClusterError
 from aeclust.clusters.mixtures import settle
@@ -105,7 +106,7 @@ def test_one_clusterer_is_as_sure_as_the_references_nearby(monkeypatch: pytest.M
 
 def test_who_wants_only_labels_waits_for_no_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     votes = mock.Mock(wraps=votes_of_others)
-    monkeypatch.setattr(chain, "votes_of_others", votes)
+    monkeypatch.setattr(clustering, "votes_of_others", votes)
     points, _ = far_groups((14, 24, 18))
     result = cluster_latents(points, recipe_of(clusterer="kmeans", reduction="none", k=3), seed=0)
     assert (result.k, len(result.labels), votes.call_count) == (3, 56, 0)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aeclust.clusters import doubts as module
-from aeclust.clusters.chain import Clustering
+from aeclust.clusters.clustering import Clustering
 from aeclust.clusters.consensus import Member
 from aeclust.clusters.doubts import colour_share, doubts
 from aeclust.clusters.mixtures import temper

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from aeclust import seeds
 from aeclust.clusters import chain, heads
-from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.clustering import Clustering, Views
 from aeclust.clusters.heads import Heads, LostClusterError, pooled, train_heads
 from aeclust.clusters.neighbours import neighbours, references
 from aeclust.clusters.scores import score

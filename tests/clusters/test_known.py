@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support import far_groups, refused
 
 from aeclust.clusters.ask import worth_asking
-from aeclust.clusters.chain import Clustering, cluster_latents
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.clustering import Clustering
 from aeclust.clusters.known import Known, without_empty
 from aeclust.recipe import named
 

@@ -15,8 +15,9 @@ from support import BACK, BY_COLOUR, RECIPE, TWO_PHASES, Cli, Data, check_error
 
 from aeclust import artifact as artifacts
 from aeclust.clusters import clusterers, reduction
-from aeclust.clusters.chain import ENSEMBLES, Clustering, Views, cluster_latents
+from aeclust.clusters.chain import ENSEMBLES, cluster_latents
 from aeclust.clusters.clusterers import cluster
+from aeclust.clusters.clustering import Clustering, Views
 from aeclust.clusters.consensus import Member
 from aeclust.clusters.evidence import estimate_k
 from aeclust.clusters.reduction import reduce

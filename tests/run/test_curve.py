@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from support import refused, tiny
 
 from aeclust.clusters import chain
-from aeclust.clusters.chain import Views, cluster_latents
+from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.clusterers import cluster
+from aeclust.clusters.clustering import Views
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
 from aeclust.clusters.neighbours import neighbour_vote, references

@@ -21,7 +21,8 @@ import aeclust
 from aeclust import AutoencoderClusterer
 from aeclust import recipe as recipes
 from aeclust.clusters import neighbours
-from aeclust.clusters.chain import Clustering, Views, cluster_latents
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.clustering import Clustering, Views
 from aeclust.clusters.evidence import estimate_k
 from aeclust.clusters.indicators import indicate
 from aeclust.clusters.reduction import limited, reduce
