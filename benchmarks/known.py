@@ -126,7 +126,7 @@ def clustered(data: Set, recipe: str, run: Path) -> Clustering:
 def asked(found: Clustering, classes: Labels, count: int, draw: int, known: Labels) -> Labels:
     """Rows that are asked for next, by clusters that what is known has steered."""
     if len(known):
-        found = steered(found, told(classes, known), 0)
+        found = steered(found, known_of(classes, known), 0)
     # a fifth is never asked for: or else the draws would hardly differ
     barred = (classes < 0) | (np.random.default_rng(100 + draw).random(len(classes)) < 0.2)
     barred[known] = True
@@ -134,7 +134,7 @@ def asked(found: Clustering, classes: Labels, count: int, draw: int, known: Labe
     return worth_asking(found.latents, found.labels, shares, count=count, seed=draw, known=barred)
 
 
-def told(classes: Labels, rows: Labels) -> Known:
+def known_of(classes: Labels, rows: Labels) -> Known:
     """What is known if these rows are."""
     known = np.full(len(classes), -1)
     known[rows] = np.unique(classes[rows], return_inverse=True)[1]
@@ -142,7 +142,7 @@ def told(classes: Labels, rows: Labels) -> Known:
 
 
 def follow(found: Clustering, classes: Labels, rows: Labels) -> Labels:
-    return steered(found, told(classes, rows), 0).labels
+    return steered(found, known_of(classes, rows), 0).labels
 
 
 def others(

@@ -36,6 +36,19 @@ def _alone() -> Iterator[None]:
         yield
 
 
+def spread_of(latents: Array) -> tuple[Floats, Floats]:
+    """Mean (d,) and standard deviation (d,) of every value of latents (n, d)."""
+    centre = np.asarray(latents.mean(0, dtype=np.float64), np.float32)
+    return centre, np.maximum(np.asarray(latents.std(0, dtype=np.float64), np.float32), 1e-6)
+
+
+def scaled(latents: Array, centre: Floats, scale: Floats) -> Floats:
+    """Latents (n, d) with values of one spread, and then vectors of one length."""
+    values = (np.asarray(latents, np.float32) - centre) / scale
+    norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return np.asarray(values * (values.shape[1] ** 0.5 / norms), np.float32)
+
+
 class LostClusterError(Exception):
     """No head has an image in every cluster."""
 
@@ -60,9 +73,7 @@ class Heads:
         """What the heads see of latents (n, d)."""
         import torch
 
-        values = (np.asarray(latents, np.float32) - self.centre) / self.scale
-        norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-        return torch.from_numpy(values * (values.shape[1] ** 0.5 / norms))
+        return torch.from_numpy(scaled(latents, self.centre, self.scale))
 
     @_alone()
     def probabilities(self, latents: Array) -> Floats:
@@ -102,8 +113,7 @@ def train_heads(
     import torch
 
     n, d = latents.shape
-    centre = np.asarray(latents.mean(0, dtype=np.float64), np.float32)
-    scale = np.maximum(np.asarray(latents.std(0, dtype=np.float64), np.float32), 1e-6)
+    centre, scale = spread_of(latents)
     draw = seeds.stream(seed, "heads")
     start = draw.normal(0, d**-0.5, (count, d, k)).astype(np.float32)
     values = [torch.from_numpy(start), torch.zeros(count, 1, k, dtype=torch.float32)]

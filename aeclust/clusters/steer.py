@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 
 import numpy as np
 
 from aeclust import seeds
 from aeclust.clusters import Array, Doubles, Floats, Ints
+from aeclust.clusters.heads import scaled, spread_of
 from aeclust.clusters.known import Known
 from aeclust.clusters.neighbours import NEIGHBOURS, neighbour_vote, places
 
@@ -51,12 +53,12 @@ def follow(
         int64, the likeliest clusters that known labels and pairs allow.
     """
     start = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
-    inputs, told = standardised(latents), known.classes
-    answer = _answered(inputs, start, told, seed)
+    inputs, given = standardised(latents), known.classes
+    answer = _answered(inputs, start, given, seed)
     if len(known.same) or len(known.different):
-        told = _allowed(answer, known)
-        answer = _answered(inputs, start, told, seed)
-    _clamp(answer, told)
+        given = _allowed(answer, known)
+        answer = _answered(inputs, start, given, seed)
+    _clamp(answer, given)
     base, k = answer[rows].astype(np.float32), answer.shape[1]
     itself, count = places(len(points), rows), _voters(start[rows].argmax(1), k)
     _, votes = neighbour_vote(
@@ -75,23 +77,20 @@ def _voters(clusters: Ints, k: int) -> int:
 
 
 def standardised(latents: Array) -> Floats:
-    """Latents (n, d) with values of one spread and vectors of one length."""
-    values = np.asarray(latents, np.float32) - latents.mean(0, dtype=np.float64).astype(np.float32)
-    values /= np.maximum(values.std(0, dtype=np.float64), 1e-6).astype(np.float32)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values * (values.shape[1] ** 0.5 / np.maximum(norms, 1e-12)), np.float32)
+    """Latents (n, d) with values of one spread and vectors of one length, as heads see them."""
+    return scaled(latents, *spread_of(latents))
 
 
-def _clamp(answer: Doubles, told: Ints) -> None:
-    """Make probabilities (n, k) sure of what is told (n,), -1 of nothing."""
-    sure = told >= 0
-    answer[sure] = np.eye(answer.shape[1])[told[sure]]
+def _clamp(answer: Doubles, given: Ints) -> None:
+    """Make probabilities (n, k) sure of what is given (n,), -1 of nothing."""
+    sure = given >= 0
+    answer[sure] = np.eye(answer.shape[1])[given[sure]]
 
 
-def _answered(inputs: Floats, start: Doubles, told: Ints, seed: int) -> Doubles:
-    """Probabilities (n, k) by a regression on what is told of some images (n,)."""
-    rows = np.flatnonzero(told >= 0)
-    seen, before, classes = inputs[rows].astype(np.float64), start[rows], told[rows]
+def _answered(inputs: Floats, start: Doubles, given: Ints, seed: int) -> Doubles:
+    """Probabilities (n, k) by a regression on what is given of some images (n,)."""
+    rows = np.flatnonzero(given >= 0)
+    seen, before, classes = inputs[rows].astype(np.float64), start[rows], given[rows]
     strength = _USUAL
     if len(rows) >= _FEW:
         fold = seeds.stream(seed, "known").permutation(len(rows)) % _FOLDS
@@ -133,8 +132,8 @@ def _fitted(inputs: Doubles, start: Doubles, classes: Ints, strength: float) -> 
         return float(value), (design.T @ (np.exp(logs) - wanted) + prior * weights).ravel()
 
     options = {"maxiter": _STEPS}
-    found = minimize(loss, np.zeros((d + 1) * k), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(found.x, np.float64).reshape(d + 1, k)
+    best = minimize(loss, np.zeros((d + 1) * k), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(best.x, np.float64).reshape(d + 1, k)
 
 
 def _log_softmax(logits: Doubles) -> Doubles:
@@ -149,10 +148,10 @@ def _allowed(answer: Doubles, known: Known) -> Ints:
     then whoever is different from one that has decided; where nothing is left that all pairs allow,
     the likeliest cluster is taken all the same.
     """
-    told = known.classes.copy()
+    given = known.classes.copy()
     paired = np.unique(np.concatenate([known.same.ravel(), known.different.ravel()]))
     if not len(paired):
-        return told
+        return given
     part = known.parts[paired]
     logs = np.log(np.maximum(answer[paired], _LEAST))
     groups, of = np.unique(part, return_inverse=True)
@@ -165,19 +164,21 @@ def _allowed(answer: Doubles, known: Known) -> Ints:
         apart[a].add(b)
         apart[b].add(a)
     margins = np.diff(np.sort(total, axis=1)[:, -2:], axis=1)[:, 0]
-    surest = np.argsort(-margins, kind="stable").tolist()
-    waiting = [*np.flatnonzero(chosen >= 0).tolist()]
-    while True:
-        reached = [b for a in waiting for b in sorted(apart[a]) if chosen[b] < 0]
-        undecided = reached or [g for g in surest if chosen[g] < 0]
-        if not undecided:
-            break
-        group = max(undecided, key=lambda g: margins[g])
+    # those that are different from a decided one, the surest first, and behind them all others
+    waiting = [(1, -margin, group) for group, margin in enumerate(margins.tolist())]
+    waiting += [(0, -margins[b], b) for a in np.flatnonzero(chosen >= 0).tolist() for b in apart[a]]
+    heapq.heapify(waiting)
+    while waiting:
+        group = heapq.heappop(waiting)[2]
+        if chosen[group] >= 0:
+            continue
         taken = [int(chosen[b]) for b in apart[group] if chosen[b] >= 0]
         free = total[group].copy()
         if len(set(taken)) < len(free):
             free[taken] = -np.inf
         chosen[group] = int(free.argmax())
-        waiting.append(group)
-    told[paired] = chosen[of]
-    return told
+        for b in apart[group]:
+            if chosen[b] < 0:
+                heapq.heappush(waiting, (0, -margins[b], b))
+    given[paired] = chosen[of]
+    return given
