@@ -30,11 +30,13 @@ class Output:
     log_variance : Tensor of shape (n, d) or None
         Of a variational code.
     reconstruction : Tensor of shape (n or fewer, c, s, s)
-        In [-1, 1], of the first images.
+        In [-1, 1].
     projection : Tensor of shape (n, p) or None
         What the contrastive term compares.
     logits : Tensor of shape (n, k) or None
         Of the clusters, if the recipe labels itself.
+    crop_projection : Tensor of shape (m, p) or None
+        Of small crops, if there are any.
     """
 
     latent: Tensor
@@ -42,6 +44,7 @@ class Output:
     reconstruction: Tensor
     projection: Tensor | None
     logits: Tensor | None = None
+    crop_projection: Tensor | None = None
 
 
 class Autoencoder(nn.Module):
@@ -146,25 +149,37 @@ class Autoencoder(nn.Module):
         assigned: Tensor = self.head(latents).softmax(1)
         return assigned
 
-    def forward(self, images: Tensor, noise: Tensor | None = None) -> Output:
+    def forward(
+        self,
+        images: Tensor,
+        noise: Tensor | None = None,
+        crops: Tensor | None = None,
+        drawn: slice = slice(None),
+    ) -> Output:
         """One training pass.
 
         Parameters
         ----------
         images : Tensor of shape (n, c, s, s)
-            In [-1, 1]; if :attr:`views` is 2, first views, which are decoded, then second ones.
+            In [-1, 1]; if :attr:`views` is 2, first views, then second ones.
         noise : Tensor of shape (n, d), optional
             Standard normal, for a variational code; without it the mean is decoded.
+        crops : Tensor of shape (m, c, t, t), optional
+            Small crops, of which only projections are wanted.
+        drawn : slice
+            Which of the images, or first views, are decoded.
         """
         latent, log_variance = self._codes(images)
         code = latent
         if log_variance is not None and noise is not None:
             code = latent + torch.exp(0.5 * log_variance) * noise.to(latent.dtype)
-        reconstruction = self.decode(code[: -(-len(code) // self.views)])
+        reconstruction = self.decode(code[: -(-len(code) // self.views)][drawn])
         if self.projector is None:
             return Output(latent, log_variance, reconstruction, None)
         logits = None if self.head is None else self.head(latent)
-        return Output(latent, log_variance, reconstruction, self.projector(latent), logits)
+        projection = self.projector(latent)
+        parts = None if crops is None else self.projector(self.encode(crops))
+        return Output(latent, log_variance, reconstruction, projection, logits, parts)
 
     def _codes(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.frozen:

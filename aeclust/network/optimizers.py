@@ -21,6 +21,7 @@ from aeclust.recipe import Recipe
 
 # Adam's learning rate as a share of Muon's, for what Muon does not train.
 _ADAM_SHARE = 0.02
+_ITERATIONS = 3
 _MOMENTUM, _ADAM = ("momentum_buffer",), ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -113,7 +114,7 @@ def adamw_step(
     value.sub_(lr * mean / (square.sqrt() + 1e-8))
 
 
-def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     """A matrix with the singular vectors of `matrix` and singular values of about 1.
 
     Newton-Schulz iteration with the quintic polynomial of Jordan et al. (2024), whose steep start

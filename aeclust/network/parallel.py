@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import accumulate
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -73,11 +74,21 @@ class Team:
         first = sum(self.sizes(total)[: self.rank])
         return slice(first, first + self.sizes(total)[self.rank])
 
-    def gather(self, part: Tensor, total: int) -> Tensor:
-        """All rows (total, ...) in every process, from its share (m, ...); gradients flow back."""
+    def strided(self, total: int, every: int) -> list[slice]:
+        """Which rows of each process's share are every so-manieth of all rows."""
+        starts = accumulate(self.sizes(total)[:-1], initial=0)
+        return [slice(-start % every, None, every) for start in starts]
+
+    def gather(self, part: Tensor, total: int, every: int = 1) -> Tensor:
+        """All rows (total, ...) in every process, from its share (m, ...); gradients flow back.
+
+        Or every so-manieth row of all, from those of its share.
+        """
         if self.size == 1:
             return part
-        whole: Tensor = _Gather.apply(part, self, total)  # type: ignore[no-untyped-call]
+        shares = zip(self.sizes(total), self.strided(total, every), strict=True)
+        sizes = [len(range(size)[rows]) for size, rows in shares]
+        whole: Tensor = _Gather.apply(part, sizes, self.rank)  # type: ignore[no-untyped-call]
         return whole
 
     def shared(self, work: Callable[[NDArray[Any]], Tensor], rows: NDArray[Any]) -> Tensor:
@@ -119,9 +130,9 @@ class Team:
         """
         return network if self.size == 1 else _Parallel(network, self)
 
-    def check_batch(self, n: int) -> None:
-        """Refuse batches of `n` images, if that leaves a process without any."""
-        if n < self.size:
+    def check_batch(self, n: int, every: int = 1) -> None:
+        """Refuse batches of `n` images, if that leaves a process without any (to decode)."""
+        if n < self.size * every:
             raise InputError(
                 f"a batch of {n} images cannot be shared by {self.size} processes",
                 expected="an image for each of them in every batch",
@@ -291,29 +302,40 @@ class _Parallel(nn.Module):
         self.network, self.team = nn.parallel.DistributedDataParallel(network), team
         self.views = network.views
 
-    def forward(self, images: Tensor, noise: Tensor | None = None) -> Output:
-        n = len(images) // self.views
-        rows = self.team.rows(n)
+    def forward(
+        self,
+        images: Tensor,
+        noise: Tensor | None = None,
+        crops: Tensor | None = None,
+        drawn: slice = slice(None),
+    ) -> Output:
+        n, every = len(images) // self.views, drawn.step or 1
+        rows, here = self.team.rows(n), self.team.strided(n, every)[self.team.rank]
 
-        def share(whole: Tensor) -> Tensor:
-            return torch.cat([view[rows] for view in whole.chunk(self.views)])
+        def share(whole: Tensor | None) -> Tensor | None:
+            if whole is None:
+                return None
+            return torch.cat([view[rows] for view in whole.chunk(len(whole) // n)])
 
-        def gathered(part: Tensor | None) -> Tensor | None:
+        def gathered(name: str, part: Tensor | None) -> Tensor | None:
             if part is None:
                 return None
+            if name == "reconstruction":
+                return self.team.gather(part.float(), n, every)
             views = part.float().chunk(len(part) // (rows.stop - rows.start))
             return torch.cat([self.team.gather(view, n) for view in views])
 
-        output = self.network(share(images), None if noise is None else share(noise))
-        return Output(**{name: gathered(part) for name, part in vars(output).items()})  # type: ignore[arg-type]
+        output = self.network(share(images), share(noise), share(crops), here)
+        return Output(**{name: gathered(name, part) for name, part in vars(output).items()})  # type: ignore[arg-type]
 
 
 class _Gather(torch.autograd.Function):
     """All processes' rows. What a row is used for anywhere comes back to where it was made."""
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor, team: Team, total: int) -> Tensor:
-        ctx.rows, sizes = team.rows(total), team.sizes(total)
+    def forward(ctx: Any, part: Tensor, sizes: list[int], rank: int) -> Tensor:
+        first = sum(sizes[:rank])
+        ctx.rows = slice(first, first + sizes[rank])
         # every process has to pass the same shape
         padded = part.new_zeros((max(sizes), *part.shape[1:]))
         padded[: len(part)] = part

@@ -29,7 +29,7 @@ from aeclust.network.optimizers import (
 )
 from aeclust.network.parallel import ALONE, Team
 from aeclust.network.selflabel import self_label
-from aeclust.network.views import random_view
+from aeclust.network.views import decoded_of, shown
 from aeclust.recipe import Recipe
 
 # Peak learning rate of self-labelling, as a share of the first phase's.
@@ -178,19 +178,18 @@ def train(
         for rows in batches(epoch=state.epoch)[state.step :]:
             source = generator(device, seed, "augmentation", state.epoch, state.step)
             images, noise = to_input(pixels[rows], network.drawn_size, device), None
-            if recipe.contrast:
-                images = torch.cat([random_view(images, source), random_view(images, source)])
+            batch = shown(images, recipe, source, whole=state.targets is not None)
             if recipe.variational:
-                shape = (len(images), recipe.latent_size)
+                shape = (len(batch.images), recipe.latent_size)
                 noise = torch.randn(shape, generator=source, device=device, dtype=torch.float32)
             # within a caller's autocast, a cache of weights would outlive the step
-            seen = images if features is None else torch.from_numpy(features[rows]).to(device)
+            seen = batch.images if features is None else torch.from_numpy(features[rows]).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                output = parallel(seen, noise)
+                output = parallel(seen, noise, batch.crops, slice(0, None, batch.every))
             targets = None
             if state.targets is not None:
                 targets = torch.from_numpy(state.targets[rows]).to(device)
-            loss = objective(output, images, recipe, targets)
+            loss = objective(output, batch.drawn, recipe, targets)
             values = loss.values()
             if not np.isfinite(values).all():
                 raise _diverged("the loss", state.epoch, state.step, recipe)
@@ -290,7 +289,8 @@ def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:
             expected="2 or more, because this recipe normalises or compares batches",
             mend="add images or use `recipe` baseline",
         )
-    team.check_batch(min(map(len, epoch_batches(n, recipe.batch_of(n), seed=0, epoch=0))))
+    for size in sorted(set(map(len, epoch_batches(n, recipe.batch_of(n), seed=0, epoch=0)))):
+        team.check_batch(size, decoded_of(size, recipe))
 
 
 def precision_of(recipe: Recipe, device: torch.device) -> Literal["float32", "bfloat16"]:

@@ -1,12 +1,15 @@
-"""Random views of a batch: one geometric and one colour transform for each image, on tensors."""
+"""Random views of images, on tensors, and what a training step shows of a batch."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
+
+from aeclust.recipe import Recipe
 
 # Grey value of an RGB colour (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
@@ -14,6 +17,60 @@ _LUMA = (0.299, 0.587, 0.114)
 # Least share of the area that a view shows. Grey images are often glyphs or single objects that
 # fill the picture, of which a quarter is something else.
 _AREA = {1: 0.5, 3: 0.25}
+# Share of the area that a small crop shows.
+_PART = {1: (0.2, 0.6), 3: (0.1, 0.4)}
+_FEW = 32  # images of which all are decoded, so that every process of a team has some
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step shows of n images.
+
+    Attributes
+    ----------
+    images : Tensor of shape (v n, c, s, s)
+        What the encoder takes: the images, or of every one a first view, then second ones.
+    crops : Tensor of shape (m n, c, t, t) or None
+        Small crops: one of every image, then another one of every image, and so on.
+    every : int
+        The decoder draws one in so many of the images or first views, beginning with the first.
+    drawn : Tensor of shape (d, c, r, r)
+        These, as large as the decoder draws them.
+    """
+
+    images: Tensor
+    crops: Tensor | None
+    every: int
+    drawn: Tensor
+
+
+def shown(images: Tensor, recipe: Recipe, source: Generator, *, whole: bool = False) -> Batch:
+    """What a training step of a recipe shows of images (n, c, s, s).
+
+    With a contrastive term these are random views. They are made smaller for the encoder, unless
+    they are to be seen `whole`: what counts can be seen in fewer pixels, in far less time.
+    """
+    every = decoded_of(len(images), recipe)
+    if not recipe.contrast:
+        return Batch(images, None, every, images[::every])
+    views = torch.cat([random_view(images, source), random_view(images, source)])
+    drawn = views[: len(images) : every]
+    side = images.shape[2] if whole else _scaled(recipe.view_scale, images)
+    if side != images.shape[2]:
+        views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
+    part = _scaled(recipe.crop_scale, images)
+    crops = [small_crop(images, source, part) for _ in range(recipe.crops)]
+    return Batch(views, torch.cat(crops) if crops else None, every, drawn)
+
+
+def decoded_of(n: int, recipe: Recipe) -> int:
+    """The decoder draws one in so many of n images of a batch."""
+    return recipe.decoded if n >= _FEW else 1
+
+
+def _scaled(share: float, images: Tensor) -> int:
+    """A share of the images' side, as an even number of pixels, which the encoder's stem needs."""
+    return max(2, 2 * round(share * images.shape[2] / 2))
 
 
 def random_view(images: Tensor, source: Generator) -> Tensor:
@@ -32,9 +89,17 @@ def random_view(images: Tensor, source: Generator) -> Tensor:
     Tensor of shape (n, c, s, s)
         In [-1, 1].
     """
+    return _view(images, source, (_AREA[images.shape[1]], 1.0), images.shape[2])
+
+
+def small_crop(images: Tensor, source: Generator, side: int) -> Tensor:
+    """A random view of a small part of every image, `side` pixels a side."""
+    return _view(images, source, _PART[images.shape[1]], side)
+
+
+def _view(images: Tensor, source: Generator, area: tuple[float, float], side: int) -> Tensor:
     rgb = images.shape[1] == 3
-    area = (_AREA[images.shape[1]], 1.0)
-    cropped = random_crop(images, source, flip=rgb, area=area)
+    cropped = random_crop(images, source, flip=rgb, area=area, side=side)
     return random_colour(cropped, source) if rgb else random_brightness(cropped, source)
 
 
@@ -44,9 +109,14 @@ def mild_view(images: Tensor, source: Generator) -> Tensor:
 
 
 def random_crop(
-    images: Tensor, source: Generator, *, flip: bool, area: tuple[float, float] = (0.25, 1.0)
+    images: Tensor,
+    source: Generator,
+    *,
+    flip: bool,
+    area: tuple[float, float] = (0.25, 1.0),
+    side: int | None = None,
 ) -> Tensor:
-    """A random part of each image, resized to the old size (bilinear), with the shape of `images`.
+    """A random part of each image, resized (bilinear).
 
     Parameters
     ----------
@@ -56,8 +126,11 @@ def random_crop(
         Mirror half of the images, left to right.
     area : (float, float)
         Range of the part's share of the area; its aspect ratio is between 3/4 and 4/3.
+    side : int, optional
+        Pixels a side of the result; those of the images, if it is not given.
     """
-    n = len(images)
+    n, channels, size, _ = images.shape
+    side = side or size
     share = _uniform(source, (n,), *area)
     ratio = torch.exp(_uniform(source, (n,), math.log(3 / 4), math.log(4 / 3)))
     width, height = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
@@ -67,7 +140,7 @@ def random_crop(
         width = torch.where(_uniform(source, (n,), 0, 1) < 0.5, -width, width)
     zero = torch.zeros_like(x)
     affine = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
-    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
+    grid = F.affine_grid(affine, [n, channels, side, side], align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 

@@ -43,6 +43,8 @@ class _Bound(NamedTuple):
 _POSITIVE = _Bound(lambda value: value > 0, "a number above 0")
 _FROM_0 = _Bound(lambda value: value >= 0, "0 or more")
 _FROM_1 = _Bound(lambda value: value >= 1, "1 or more")
+_TO_1 = _Bound(lambda value: value <= 1, "1 or less")
+_FEW = _Bound(lambda value: value <= 64, "64 or less")
 _BELOW_1 = _Bound(lambda value: value < 1, "less than 1")
 _FLOAT32 = _Bound(lambda value: value <= 1e30, "1e30 or less")  # PyTorch refuses steps beyond it
 _COUNTED = _Bound(lambda value: value < 10**9, "less than 1e9")  # files are named by the epoch
@@ -107,7 +109,13 @@ class Recipe:
     beta: Annotated[float, "weight of the KL term of the bound", _FROM_0] = 1.0
     contrast: Annotated[float, "weight of the contrastive term; 0 trains without", _FROM_0] = 0.0
     temperature: Annotated[float, "of the contrastive term", _POSITIVE] = 0.5
+    view_scale: Annotated[
+        float, "side of the views that it compares, as a share of image_size", _POSITIVE, _TO_1
+    ] = 1.0
+    crops: Annotated[int, "small crops of each image that must find its views", _FROM_0, _FEW] = 0
+    crop_scale: Annotated[float, "side of these, as a share of image_size", _POSITIVE, _TO_1] = 0.5
     reconstruction: Annotated[float, "weight of the reconstruction loss", _FROM_0] = 1.0
+    decoded: Annotated[int, "the decoder draws one in so many images of a batch", _FROM_1] = 1
     optimizer: Annotated[Optimizer, ""] = "adam"
     lr: Annotated[float, "learning rate, at its peak", _POSITIVE, _FLOAT32] = 1e-5
     weight_decay: Annotated[float, "", _FROM_0, _FLOAT32] = 1e-5
@@ -256,6 +264,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     # self-labelling needs augmented views
     ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
+    ("crops", lambda r: r.crops == 0 or r.contrast > 0, "0 where contrast is 0"),
     (
         "encoder",
         lambda r: r.network != "frozen" or bool(r.encoder),
@@ -298,6 +307,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
 LATER = (
     *("encoder", "encoder_input", "enlarge", "encoder_sha256", "drawn_size"),
     "min_cluster_size",
+    *("view_scale", "crops", "crop_scale", "decoded"),
 )
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)
