@@ -118,7 +118,8 @@ def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     """A matrix with the singular vectors of `matrix` and singular values of about 1.
 
     Newton-Schulz iteration with the quintic polynomial of Jordan et al. (2024), whose steep start
-    leaves the values between about 0.7 and 1.2.
+    brings the values to between about 0.7 and 1.2 in five iterations. Three leave those below a
+    tenth of the whole too small, and cost no accuracy.
 
     Parameters
     ----------

@@ -264,7 +264,6 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     # self-labelling needs augmented views
     ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
-    ("crops", lambda r: r.crops == 0 or r.contrast > 0, "0 where contrast is 0"),
     (
         "encoder",
         lambda r: r.network != "frozen" or bool(r.encoder),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from aeclust.network.losses import gaussian_kl, nt_xent, objective
+from aeclust.network.losses import crop_contrast, gaussian_kl, nt_xent, objective
 from aeclust.network.model import Output
 from aeclust.recipe import Recipe, named
 
@@ -127,21 +127,6 @@ def test_the_contrastive_term_is_added_by_its_weight(weight: float) -> None:
     assert loss.values() == pytest.approx((total, error, 0, contrast, 0))
 
 
-# -- fewer reconstructions than images ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loss", ["mse", "elbo"])
-def test_reconstructions_are_compared_with_the_first_images(loss: str) -> None:
-    """Of two views the first is decoded; the second has no say."""
-    parts = {"latent": MEAN, "log_variance": LOG_VARIANCE}
-    twice = {name: value.repeat(2, 1) for name, value in parts.items()}
-    views = torch.cat([IMAGES, torch.full_like(IMAGES, 9.0)])
-    both = objective(output_of(RECONSTRUCTION, **twice), views, recipe(loss=loss))
-    alone = objective(output_of(RECONSTRUCTION, **parts), IMAGES, recipe(loss=loss))
-    assert both.values() == pytest.approx(alone.values())
-    assert alone.reconstruction.item() > 0
-
-
 # -- labels ---------------------------------------------------------------------------------------
 
 
@@ -158,14 +143,14 @@ def plain_cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.float64
 @pytest.mark.parametrize(("m", "k"), [(1, 2), (3, 2), (4, 7)])
 def test_labels_against_a_plain_cross_entropy(m: int, k: int) -> None:
     logits, targets = normal(2 * m, k, seed=1), normal(m, k, seed=2).softmax(1)
-    reconstruction, images = normal(m, 1, 2, 2, seed=3), normal(2 * m, 1, 2, 2, seed=4)
+    reconstruction, images = normal(m, 1, 2, 2, seed=3), normal(m, 1, 2, 2, seed=4)
     projection = normal(2 * m, 5, seed=5)
     output = output_of(reconstruction, projection=projection, logits=logits)
     chosen = named("hybrid").override({"reconstruction": 3, "contrast": 0.5, "temperature": 0.4})
     loss = objective(output, images, chosen, targets)
     labels = plain_cross_entropy(logits.double().numpy(), targets.double().numpy())
     contrast = looped_nt_xent(projection.double().numpy(), 0.4)
-    error = (reconstruction - images[:m]).square().mean().item()
+    error = (reconstruction - images).square().mean().item()
     total = 3 * error + contrast / 2 + labels
     assert loss.values() == pytest.approx((total, error, 0, contrast, labels), rel=1e-5)
 
@@ -175,16 +160,16 @@ def test_labels_cost_the_entropy_of_their_targets_at_least() -> None:
     output = output_of(
         normal(6, 1, 1, 1), projection=normal(12, 3), logits=targets.log().repeat(2, 1) + 5
     )
-    loss = objective(output, normal(12, 1, 1, 1), named("hybrid"), targets)
+    loss = objective(output, normal(6, 1, 1, 1), named("hybrid"), targets)
     entropy = -(targets * targets.log()).sum(1).mean().item()
     assert loss.labels.item() == pytest.approx(entropy, rel=1e-5)
     worse = output_of(normal(6, 1, 1, 1), projection=normal(12, 3), logits=normal(12, 4, seed=7))
-    assert objective(worse, normal(12, 1, 1, 1), named("hybrid"), targets).labels.item() > entropy
+    assert objective(worse, normal(6, 1, 1, 1), named("hybrid"), targets).labels.item() > entropy
 
 
 def test_without_targets_or_logits_there_are_no_labels() -> None:
     projection, logits = normal(4, 3), normal(4, 2)
-    images, targets = IMAGES.repeat(2, 1, 1, 1), torch.eye(2)
+    images, targets = IMAGES, torch.eye(2)
     headless = output_of(RECONSTRUCTION, projection=projection)
     labelled = output_of(RECONSTRUCTION, projection=projection, logits=logits)
     plain, aimed, aimless = (
@@ -201,7 +186,7 @@ def test_the_gradient_of_the_labels_is_what_is_missing() -> None:
     logits = normal(4, 3, seed=1).requires_grad_()
     targets = normal(2, 3, seed=2).softmax(1)
     output = output_of(RECONSTRUCTION, projection=normal(4, 3), logits=logits)
-    total = objective(output, IMAGES.repeat(2, 1, 1, 1), named("hybrid"), targets).total
+    total = objective(output, IMAGES, named("hybrid"), targets).total
     (slope,) = torch.autograd.grad(total, logits)
     torch.testing.assert_close(slope, (logits.softmax(1) - targets.repeat(2, 1)).detach() / 4)
 
@@ -242,6 +227,28 @@ def test_nt_xent_against_a_plain_loop(pairs: int, temperature: float) -> None:
 def test_nt_xent_of_equal_projections(pairs: int) -> None:
     loss = nt_xent(torch.ones(2 * pairs, 3), 0.5).item()
     assert loss == pytest.approx(math.log(2 * pairs - 1), rel=1e-5, abs=1e-6)
+
+
+def test_crops_find_the_mean_of_the_views_by_hand() -> None:
+    """Two images, whose mean directions are (1, 0) and (0, 1); temperature 1/2."""
+    views = torch.tensor([[3.0, 3.0], [-1.0, 1.0], [1.0, -1.0], [2.0, 2.0]])
+    exact = torch.tensor([[5.0, 0.0], [0.0, 0.1]])
+    wrong, between = exact.flip(0), torch.tensor([[1.0, 1.0], [2.0, 2.0]])
+    right = math.log(1 + math.exp(-2))
+    assert crop_contrast(exact, views, 0.5).item() == pytest.approx(right)
+    assert crop_contrast(wrong, views, 0.5).item() == pytest.approx(right + 2)
+    assert crop_contrast(between, views, 0.5).item() == pytest.approx(math.log(2))
+    several = crop_contrast(torch.cat([exact, wrong, between]), views, 0.5).item()
+    assert several == pytest.approx((2 * right + 2 + math.log(2)) / 3)
+
+
+def test_crops_join_the_contrast_of_views() -> None:
+    projection, crops = normal(6, 4), normal(9, 4, seed=1)
+    parts = {"projection": projection, "crop_projection": crops, "latent": torch.zeros(6, 2)}
+    whole = objective(output_of(RECONSTRUCTION, **parts), IMAGES, named("hybrid"))
+    expected = nt_xent(projection, 0.35) + crop_contrast(crops, projection, 0.35)
+    assert whole.contrast.item() == pytest.approx(expected.item())
+    assert whole.total.item() == pytest.approx(10 * 5.25 / 4 + expected.item(), rel=1e-5)
 
 
 def test_nt_xent_by_hand() -> None:

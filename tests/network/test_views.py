@@ -12,7 +12,16 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from aeclust.network import views
-from aeclust.network.views import random_brightness, random_colour, random_crop, random_view
+from aeclust.network.views import (
+    decoded_of,
+    random_brightness,
+    random_colour,
+    random_crop,
+    random_view,
+    shown,
+    small_crop,
+)
+from aeclust.recipe import named
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 KEEP = 1.0  # a factor that changes nothing
@@ -334,3 +343,43 @@ def test_an_rgb_view_is_a_flipping_crop_recoloured() -> None:
     given, stream = images(), source()
     expected = random_colour(random_crop(given, stream, flip=True), stream)
     assert torch.equal(random_view(given, source()), expected)
+
+
+# -- what a step shows ----------------------------------------------------------------------------
+
+
+def test_a_step_shows_two_smaller_views_and_small_crops() -> None:
+    given = images(40, size=32)
+    batch = shown(given, named("hybrid"), source(3))
+    again = source(3)
+    views = torch.cat([random_view(given, again), random_view(given, again)])
+    smaller = F.interpolate(views, (24, 24), mode="bilinear", antialias=True)
+    crops = [small_crop(given, again, 16) for _ in range(4)]
+    assert torch.equal(batch.images, smaller)
+    assert batch.crops is not None
+    assert torch.equal(batch.crops, torch.cat(crops))
+    assert torch.equal(batch.drawn, views[:40:4])
+    whole = shown(given, named("hybrid"), source(3), whole=True)
+    assert torch.equal(whole.images, views)
+
+
+def test_a_step_without_a_contrast_shows_the_images_themselves() -> None:
+    given = images(3)
+    batch = shown(given, named("baseline"), source())
+    assert batch.images is given
+    assert batch.crops is None
+    assert torch.equal(batch.drawn, given)
+
+
+def test_of_few_images_all_are_decoded() -> None:
+    assert [decoded_of(n, named("hybrid")) for n in (2, 31, 32, 256)] == [1, 1, 4, 4]
+
+
+def test_a_small_crop_shows_a_tenth_to_two_fifths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the smallest, in the middle, neighbouring pixels lie as far apart as the share says."""
+    give(monkeypatch, 0.1, 0.0, 0.0, 0.0, 0.9)
+    along = ramp(1, 3, 32)
+    crop = random_crop(along, source(), flip=True, area=views._PART[3], side=16)
+    steps = crop[0, 0, 8, 1:] - crop[0, 0, 8, :-1]
+    expected = (1.8 / 31) * 32 * math.sqrt(0.1) / 16
+    torch.testing.assert_close(steps, torch.full((15,), expected), rtol=1e-3, atol=0)
