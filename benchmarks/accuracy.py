@@ -36,14 +36,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from measures import right_of
 from methods import METHODS, settings_of
 from numpy.typing import NDArray
-from rows import Row, append_row, read_rows
+from rows import Row, append_row, processor, read_rows
 from sets import SETS, Set
 
-from aeclust.clusters.scores import best_names, score
+from aeclust.clusters.scores import score
 from aeclust.errors import InputError
-from aeclust.run import doctor
 
 COMPARED = (
     "hybrid",
@@ -114,11 +114,6 @@ def known(data: str, method: str, seed: int, *, here: bool = False) -> bool:
     return any(row["processor"] == processor() for row in rows) if here else bool(rows)
 
 
-def processor() -> str:
-    """The name of this machine's processor."""
-    return doctor.examine(Path()).devices[0].name
-
-
 def measure(name: str, data: Set, method: str, seed: int) -> None:
     """Run one row and append it."""
     started = time.monotonic()
@@ -152,8 +147,7 @@ def reliability(
     labels: NDArray[np.int64], confidence: NDArray[np.float32], classes: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Accuracy of the more confident half, and confidence against accuracy in tenths."""
-    names = best_names(labels, classes, int(max(labels.max(), classes.max())) + 1)
-    right = (names[labels] == classes)[np.argsort(-confidence, kind="stable")]
+    right = right_of(labels, classes)[np.argsort(-confidence, kind="stable")]
     sure = np.sort(confidence)[::-1]
     tenths = zip(np.array_split(sure, 10), np.array_split(right, 10), strict=True)
     return {
