@@ -27,7 +27,7 @@ import tomllib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -124,19 +124,12 @@ def missing(asked: argparse.Namespace) -> Iterator[Job]:
     done = {identity(row) for row in read_rows("research")}
     place = processor(torch.device(asked.device).type)
     code = code_of("aeclust.network.training", "aeclust.network.inference")
-    ready = []
-    for data in asked.sets:
-        try:
-            loaded(data)
-            ready.append(data)
-        except FileNotFoundError as error:
-            print(f"{data} is left out: {error.filename} is absent", file=sys.stderr)
     for seed in asked.seeds:
         for name, fields in candidates(asked).items():
             settings = settings_of(recipe(DEFAULT_RECIPE, **fields)) or {}
             if "k" not in fields:  # then it is the set's
                 del settings["k"]
-            for data in ready:
+            for data in asked.sets:
                 job = Job(name, settings, data, seed, place, code, fields, asked.device)
                 if identity(job.to_row()) not in done:
                     done.add(identity(job.to_row()))
@@ -163,6 +156,8 @@ def measure(jobs: list[Job], processes: int, threads: int, deadline: float) -> b
                 job = running.pop(future)
                 try:
                     append_row("research", future.result(), hidden=("settings", "right"))
+                except FileNotFoundError as error:
+                    print(f"{job.data} is left out: {error.filename} is absent", file=sys.stderr)
                 except Exception as error:  # the others go on
                     failed = True
                     print(f"{job}: {type(error).__name__}: {error}", file=sys.stderr)
@@ -171,7 +166,7 @@ def measure(jobs: list[Job], processes: int, threads: int, deadline: float) -> b
     return failed
 
 
-@lru_cache(maxsize=2)
+@cache
 def loaded(name: str) -> Set:
     return SETS[name]()
 
