@@ -6,10 +6,11 @@
     python benchmarks/research.py --print --half b
 
 A candidate is the default recipe with some fields changed, here or in a TOML or JSON file with a
-table of fields for each; ``base`` is the recipe as it is. Rows are kept in
-``results/research.jsonl``; one with the same settings, set, seed, kind of processor and code is not
-measured again. Runs begin in the order of the seeds, then of the candidates, then of the sets. They
-share the machine, and so their minutes say little: those of ``accuracy.py`` are true.
+table of fields for each; ``base`` is the recipe as it is, and the others are compared with it where
+its rows are there. Rows are kept in ``results/research.jsonl``; one with the same settings, set,
+seed, kind of processor and code is not measured again. Runs begin in the order of the seeds, then
+of the candidates, then of the sets. They share the machine, and so their minutes say little: those
+of ``accuracy.py`` are true.
 
 What is measured is the program, ``train`` and ``cluster`` without their files. Labels are read
 afterwards, to score. Half of a set's labelled images can choose among candidates (``--half a``),
@@ -26,6 +27,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from multiprocessing import get_context
@@ -158,6 +160,9 @@ def measure(jobs: list[Job], processes: int, threads: int, deadline: float) -> b
                     append_row("research", future.result(), hidden=("settings", "right"))
                 except FileNotFoundError as error:
                     print(f"{job.data} is left out: {error.filename} is absent", file=sys.stderr)
+                except BrokenProcessPool as error:  # killed, perhaps for memory
+                    print(f"{job}: {error}; begin again", file=sys.stderr)
+                    return True
                 except Exception as error:  # the others go on
                     failed = True
                     print(f"{job}: {type(error).__name__}: {error}", file=sys.stderr)
