@@ -55,7 +55,7 @@ def shown(images: Tensor, recipe: Recipe, source: Generator, *, whole: bool = Fa
         return Batch(images, None, every, images[::every])
     views = torch.cat([random_view(images, source), random_view(images, source)])
     drawn = views[: len(images) : every]
-    side = images.shape[2] if whole else _scaled(recipe.view_scale, images)
+    side = images.shape[2] if whole else _scaled(recipe.view_scale or 1.0, images)
     if side != images.shape[2]:
         views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
     part = _scaled(recipe.crop_scale, images)
@@ -65,7 +65,7 @@ def shown(images: Tensor, recipe: Recipe, source: Generator, *, whole: bool = Fa
 
 def decoded_of(n: int, recipe: Recipe) -> int:
     """The decoder draws one in so many of n images of a batch."""
-    return recipe.decoded if n >= _FEW else 1
+    return max(1, recipe.decoded) if n >= _FEW else 1
 
 
 def _scaled(share: float, images: Tensor) -> int:

@@ -110,12 +110,17 @@ class Recipe:
     contrast: Annotated[float, "weight of the contrastive term; 0 trains without", _FROM_0] = 0.0
     temperature: Annotated[float, "of the contrastive term", _POSITIVE] = 0.5
     view_scale: Annotated[
-        float, "side of the views that it compares, as a share of image_size", _POSITIVE, _TO_1
-    ] = 1.0
+        float,
+        "side of the views that it compares, as a share of image_size; 0 shows them whole",
+        _FROM_0,
+        _TO_1,
+    ] = 0.0
     crops: Annotated[int, "small crops of each image that must find its views", _FROM_0, _FEW] = 0
-    crop_scale: Annotated[float, "side of these, as a share of image_size", _POSITIVE, _TO_1] = 0.5
+    crop_scale: Annotated[float, "side of these, as a share of image_size", _FROM_0, _TO_1] = 0.0
     reconstruction: Annotated[float, "weight of the reconstruction loss", _FROM_0] = 1.0
-    decoded: Annotated[int, "the decoder draws one in so many images of a batch", _FROM_1] = 1
+    decoded: Annotated[
+        int, "the decoder draws one in so many images of a batch; 0 draws all", _FROM_0
+    ] = 0
     optimizer: Annotated[Optimizer, ""] = "adam"
     lr: Annotated[float, "learning rate, at its peak", _POSITIVE, _FLOAT32] = 1e-5
     weight_decay: Annotated[float, "", _FROM_0, _FLOAT32] = 1e-5
@@ -263,6 +268,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ("latent_size", lambda r: r.latent_size > 0 or not r.variational, "1 or more if variational"),
     # self-labelling needs augmented views
     ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
+    ("crop_scale", lambda r: r.crops == 0 or r.crop_scale > 0, "above 0 with crops"),
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
     (
         "encoder",

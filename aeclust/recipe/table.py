@@ -34,6 +34,7 @@ RECIPES: dict[str, Recipe] = {
         temperature=0.35,
         view_scale=0.75,
         crops=4,
+        crop_scale=0.5,
         reconstruction=10.0,
         decoded=4,
         optimizer="muon",
