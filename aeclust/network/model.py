@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from aeclust.errors import InputError
 from aeclust.network.batches import generator
+from aeclust.network.convolution import Conv2d, ConvTranspose2d
 from aeclust.network.isolation import isolated
 from aeclust.recipe import Recipe
 
@@ -302,7 +303,7 @@ class _Residual(nn.Module):
 
 def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
     return [
-        nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+        Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(after),
     ]
 
@@ -327,9 +328,9 @@ def _shuffled_decoder(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
     for stage in range(len(widths) - 1, 1, -1):
         before, after = widths[stage], widths[stage - 1]
-        layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+        layers.append(ConvTranspose2d(before, after, 4, stride=2, padding=1))
         layers += [nn.BatchNorm2d(after), nn.ReLU()]
-    layers += [nn.Conv2d(first, 4 * image, 3, padding=1), nn.PixelShuffle(2)]
+    layers += [Conv2d(first, 4 * image, 3, padding=1), nn.PixelShuffle(2)]
     return nn.Sequential(*layers, nn.Tanh())
 
 
