@@ -29,8 +29,7 @@ class Conv2d(nn.Conv2d):
         if not _gains(self, input):
             return super().forward(input)
         output = F.conv2d(input, self.weight.detach(), None, self.stride, 1)
-        learnt: Tensor = _Learnt.apply(output, input, self.weight, self.bias, self.stride[0], False)
-        return learnt
+        return _learnt(self, input, output, transposed=False)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -41,8 +40,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if not _gains(self, input):
             return super().forward(input, output_size)
         output = F.conv_transpose2d(input, self.weight.detach(), None, 2, 1)
-        learnt: Tensor = _Learnt.apply(output, input, self.weight, self.bias, 2, True)
-        return learnt
+        return _learnt(self, input, output, transposed=True)
 
 
 def _gains(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor) -> bool:
@@ -57,6 +55,14 @@ def _gains(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor) -> bool:
 @cache
 def _has_amx() -> bool:
     return torch.cpu._is_amx_tile_supported()
+
+
+def _learnt(
+    layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, output: Tensor, *, transposed: bool
+) -> Tensor:
+    weight, bias, stride = layer.weight, layer.bias, layer.stride[0]
+    learnt: Tensor = _Learnt.apply(output, input, weight, bias, stride, transposed)  # type: ignore[no-untyped-call]
+    return learnt
 
 
 class _Learnt(torch.autograd.Function):
@@ -132,11 +138,9 @@ def _side_by_side(maps: Tensor, columns: int, slot: int) -> Tensor:
     """
     n, c, h, w = maps.shape
     whole, rest = divmod(n, columns)
-    wide = maps.new_empty(-(-n // columns), h, columns, slot, c)
-    wide[:, :, :, w:] = 0
-    wide[whole:, :, rest:] = 0
+    wide = maps.new_zeros(-(-n // columns), h, columns, slot, c)
     maps = maps.permute(0, 2, 3, 1)
-    rows = maps[: n - rest].unflatten(0, (whole, columns))
+    rows = maps[: n - rest].view(whole, columns, h, w, c)
     wide[:whole, :, :, :w] = rows.transpose(1, 2)
     wide[whole:, :, :rest, :w] = maps[n - rest :].transpose(0, 1)
     return wide.flatten(2, 3).permute(0, 3, 1, 2)

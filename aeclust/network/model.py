@@ -186,7 +186,9 @@ class Autoencoder(nn.Module):
         if self.frozen:
             return (self.features(images) - self.centre) / self.scale, None
         features = self.encoder(images)
-        features = features.mean((2, 3)) if self.residual else features.flatten(1)
+        if self.residual:  # unlike mean((2, 3)), this leaves gradients in the layout of images
+            features = F.avg_pool2d(features, features.shape[2:])
+        features = features.flatten(1)
         latent = features if self.mean is None else self.mean(features)
         if self.residual:
             # only directions count for the contrastive term, so the latent keeps nothing else
