@@ -28,7 +28,8 @@ class Conv2d(nn.Conv2d):
         """As any convolution does."""
         if not _gains(self, input):
             return super().forward(input)
-        output = F.conv2d(input, self.weight.detach(), None, self.stride, 1)
+        weight, bias = _fixed(self)
+        output = F.conv2d(input, weight, bias, self.stride, 1)
         return _learnt(self, input, output, transposed=False)
 
 
@@ -39,7 +40,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         """As any transposed convolution does."""
         if not _gains(self, input):
             return super().forward(input, output_size)
-        output = F.conv_transpose2d(input, self.weight.detach(), None, 2, 1)
+        weight, bias = _fixed(self)
+        output = F.conv_transpose2d(input, weight, bias, 2, 1)
         return _learnt(self, input, output, transposed=True)
 
 
@@ -57,6 +59,11 @@ def _has_amx() -> bool:
     return torch.cpu._is_amx_tile_supported()
 
 
+def _fixed(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor | None]:
+    """Its parameters, of which PyTorch takes no gradients."""
+    return layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+
+
 def _learnt(
     layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, output: Tensor, *, transposed: bool
 ) -> Tensor:
@@ -66,7 +73,7 @@ def _learnt(
 
 
 class _Learnt(torch.autograd.Function):
-    """What a convolution without its parameters has made, as one that learns them.
+    """What a convolution with fixed parameters has made, as one that learns them.
 
     The gradient of the input is left to PyTorch.
     """
@@ -83,8 +90,6 @@ class _Learnt(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(input.to(output.dtype))
         ctx.shape, ctx.stride, ctx.transposed = weight.shape, stride, transposed
-        if bias is not None:
-            return output + bias.to(output.dtype)[:, None, None]
         return output.view_as(output)
 
     @staticmethod
