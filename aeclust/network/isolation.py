@@ -28,5 +28,6 @@ def isolated(*, gradients: bool = False) -> Iterator[None]:
         for kind in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        stack.enter_context(torch.device("cpu"))
+        if torch.get_default_device().type != "cpu":  # every call would pass through it
+            stack.enter_context(torch.device("cpu"))
         yield

@@ -72,10 +72,10 @@ class Muon:
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(kernel)
             average = state["momentum_buffer"].mul_(kernels["momentum"]).add_(kernel.grad)
-            ahead = kernel.grad + kernels["momentum"] * average
+            ahead = torch.add(kernel.grad, average, alpha=kernels["momentum"])
             turn = orthogonalised(ahead.flatten(1)).view_as(kernel)
             kernel.mul_(len(kernel) ** 0.5 / kernel.norm().clamp(min=1e-12))
-            kernel.sub_(kernels["lr"] * turn)
+            kernel.sub_(turn, alpha=kernels["lr"])
         for value in others["params"]:
             if value.grad is not None:
                 lr, decay = others["lr"], others["weight_decay"]
@@ -106,12 +106,14 @@ def adamw_step(
         state["step"] = torch.zeros((), dtype=torch.float32)
         state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(value), torch.zeros_like(value)
     state["step"] += 1
-    mean = state["exp_avg"].lerp_(slope, 0.1)
-    square = state["exp_avg_sq"].lerp_(slope.square(), 0.001)
     steps = float(state["step"])
-    mean, square = mean / (1 - 0.9**steps), square / (1 - 0.999**steps)
+    mean = state["exp_avg"].lerp_(slope, 0.1)
+    square = state["exp_avg_sq"].mul_(0.999).addcmul_(slope, slope, value=0.001)
+    # few passes over memory, which cost most: both corrections are numbers
+    correction = (1 - 0.999**steps) ** 0.5
+    spread = square.sqrt().add_(1e-8 * correction)
     value.mul_(1 - lr * weight_decay)
-    value.sub_(lr * mean / (square.sqrt() + 1e-8))
+    value.addcdiv_(mean, spread, value=-lr * correction / (1 - 0.9**steps))
 
 
 def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
@@ -135,7 +137,8 @@ def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     x = (x / (x.norm() + 1e-7)).bfloat16()
     for _ in range(iterations):
         gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        power = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        x = torch.addmm(x, power, x, beta=3.4445)
     result: Tensor = x.float()
     return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
