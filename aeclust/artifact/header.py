@@ -100,6 +100,8 @@ def _is_a(kind: str, value: Json) -> bool:
     match kind.rstrip("?"):
         case "count":
             return type(value) is int and value >= 0  # True is no number
+        case "flag":
+            return type(value) is bool
         case "share":
             return type(value) in (int, float) and 0 <= value <= 1 + _ROUNDING
         case "shares":
@@ -137,6 +139,7 @@ _DETAILS = {
     "agreement": "share?",
     "view_agreement": "share?",
     "members": "shares",
+    "by_network": "flag",
     "warnings": "texts",
     "substitutions": "texts",
     "estimated": "count",

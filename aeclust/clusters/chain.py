@@ -138,7 +138,7 @@ def steered(result: Clustering, known: Known, seed: int) -> Clustering:
             others = answer[kept, labels[kept]]
             answer[kept, labels[kept]] = answer[kept, number]
             answer[kept, number], labels[kept] = others, number
-    return replace(result, labels=labels, posteriors=answer, shares=answer)
+    return replace(result, labels=labels, posteriors=answer, shares=answer, by_network=False)
 
 
 def _reduced(
@@ -257,6 +257,7 @@ def _result(
         shares=temper(probabilities, max(trust, 1 / k)),
         agreement=agreed.agreement,
         members=agreed.members,
+        by_network=assignments is not None,
         view_agreement=seen,
     )
 

@@ -54,6 +54,8 @@ class Clustering:
     agreement : float or None
         Of the members of a consensus, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
+    by_network : bool
+        Whether they are the clusters that the network learnt.
     view_agreement : float or None
         Share of the views that fall into the cluster of their image; None without views.
     substitutions : tuple of str
@@ -73,6 +75,7 @@ class Clustering:
     strengths: Floats | None = None
     agreement: float | None = None
     members: list[Member] = field(default_factory=list)
+    by_network: bool = False
     view_agreement: float | None = None
     substitutions: tuple[str, ...] = ()
     estimate: EstimatedK | None = None

@@ -97,26 +97,30 @@ def _fitted(points: Doubles, shares: Doubles, floor: float, kind: str) -> Gaussi
         return mixture.fit(points)
 
 
-def temper(shares: Floats, confidence: float) -> Floats:
+def temper(shares: Floats, confidence: float, *, rows: Ints | None = None) -> Floats:
     """Probabilities made less sure, until the largest of a row is `confidence` on average.
 
     Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
     takes that back (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2,
     where labels choose it); which cluster is the likeliest does not change, but for ties.
-    Probabilities (n, k) that are no surer than a confidence of 1 / k or more are left alone.
+    Probabilities (n, k) that are no surer than a confidence of 1 / k or more are left alone. The
+    average is that of all, or of some `rows` (m,).
     """
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
     logs -= logs.max(1, keepdims=True)
-
-    def at(temperature: float) -> Doubles:
-        heated: Doubles = np.exp(logs / temperature)
-        heated /= heated.sum(1, keepdims=True)
-        return heated
-
-    if at(1.0).max(1).mean() <= confidence:
+    measured = logs if rows is None else logs[rows]
+    if _heated(measured, 1.0).max(1).mean() <= confidence:
         return shares
     low, high = 1.0, _HOTTEST
     for _ in range(50):
         middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if at(middle).max(1).mean() > confidence else (low, middle)
-    return at(high).astype(np.float32)
+        surer = _heated(measured, middle).max(1).mean() > confidence
+        low, high = (middle, high) if surer else (low, middle)
+    return _heated(logs, high).astype(np.float32)
+
+
+def _heated(logs: Doubles, temperature: float) -> Doubles:
+    """Probabilities (n, k) at a temperature, from logarithms of which the largest is 0."""
+    heated: Doubles = np.exp(logs / temperature)
+    heated /= heated.sum(1, keepdims=True)
+    return heated

@@ -33,7 +33,7 @@ from aeclust.recipe import AUTO_K, DEFAULT_RECIPE, Recipe
 from aeclust.run import model as models
 from aeclust.run.curve import SAMPLE
 from aeclust.run.manifest import Manifest
-from aeclust.run.predict import label_by_neighbours
+from aeclust.run.predict import label_by_run
 
 _SCORE_SEED = 0  # the same views of the images for every model
 _LOCATION = "the array given to fit"
@@ -197,10 +197,13 @@ class AutoencoderClusterer(
 
     @argument_errors()
     def predict(self, X: NDArray[Any]) -> NDArray[np.int64]:
-        """Labels (n,) of images, as in training or by the vote of the nearest training latents."""
+        """Labels (n,) of images, as in training or by the clusters found there."""
         check_is_fitted(self)
         pixels, model = self._pixels(X), self._model
-        return label_by_neighbours(pixels, self._embed(pixels), model.latents, model.labels)[0]
+        latents, assigned = self._embed(pixels), None
+        if self.network_ is not None and "assignments" in model.latents.arrays:
+            assigned = inference.assign(self.network_, latents)
+        return label_by_run(pixels, latents, assigned, model.latents, model.labels)[0]
 
     @argument_errors()
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:

@@ -93,10 +93,10 @@ def of_run(context: Context, manifest: Manifest, labels: Artifact) -> Clustered:
 
 
 def _of_run(context: Context, labels: Artifact, prediction: Prediction) -> Clustered:
-    """Images by the run's labels, or by the vote of their neighbours among its images."""
+    """Images by the run's labels, or by its clusters."""
     recipe, names, added = recipe_of(labels), current_names(context, labels), added_to(labels)
     if not (prediction.present.rows >= 0).any():
-        way = "labelled by the vote of training neighbours"
+        way = "labelled by the run's clusters"
         return Clustered(prediction, names, f"t-SNE of the latents; {way}", None, way, added)
     steps, points = " > ".join(recipe.reduction), labels.arrays.get("embedding")
     note = f"{steps}, as clustered"
@@ -119,7 +119,7 @@ def _by_themselves(
     recipe = request.recipe
     describe_images(context, images, recipe)
     epoch = epoch_for(context.folder, manifest, request)
-    latents = embed_alike(context, manifest, images, epoch)
+    latents, _ = embed_alike(context, manifest, images, epoch)
     seed = request.seed if seed is None else seed
     with at(images.source.location):
         result = cluster_latents(latents, recipe, seed=seed, progress=context.step)

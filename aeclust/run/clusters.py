@@ -332,6 +332,7 @@ def labels_of(
             "k": result.k,
             "agreement": result.agreement,
             "view_agreement": result.view_agreement,
+            **({"by_network": True} if result.by_network else {}),
             "members": {member.name: member.agreement for member in result.members},
             "warnings": warnings,
             **({"substitutions": list(result.substitutions)} if result.substitutions else {}),

@@ -17,7 +17,8 @@ from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.clustering import Views
 from aeclust.clusters.curve import Curve, Point, summarise
 from aeclust.clusters.indicators import INDICATORS, Indicators, indicate
-from aeclust.clusters.neighbours import label_others, references
+from aeclust.clusters.neighbours import references
+from aeclust.clusters.newcomers import label_new
 from aeclust.clusters.scores import score
 from aeclust.errors import BusyError, InputError, WriteError, at
 from aeclust.images import Source, truth
@@ -216,7 +217,9 @@ def checkpoint_curve(
             known: dict[str, Any] = {}
             if not recipe.transductive:
                 labelled = epoch > recipe.epochs
-                known["assignments"] = inference.assign(network, latents) if labelled else None
+                if labelled:
+                    known["assignments"] = inference.assign(network, latents)
+                    known["assigned"] = inference.assign(network, others)
                 if recipe.contrast or network.frozen:
                     known["views"] = Views(
                         *inference.random_views(network, pixels, seed=seed, labelled=labelled)
@@ -236,13 +239,14 @@ def cluster_validation(
     *,
     seed: int,
     assignments: NDArray[np.float32] | None = None,
+    assigned: NDArray[np.float32] | None = None,
     views: Views | None = None,
 ) -> NDArray[np.int64]:
     """Clusters (m,) of images that were not trained on.
 
     A chain with t-SNE cannot place new points, so the others are clustered by themselves (the
-    protocol of the report); any other chain clusters the training images and lets their
-    neighbours vote.
+    protocol of the report); any other chain clusters the training images, whose clusters label
+    the others.
 
     Parameters
     ----------
@@ -254,6 +258,8 @@ def cluster_validation(
     seed : int
     assignments : ndarray of shape (n, k), optional
         The network's own probabilities for the training images, if it labelled itself.
+    assigned : ndarray of shape (m, k), optional
+        The same for the others.
     views : Views, optional
         Of some of these, by the same network.
     """
@@ -262,4 +268,8 @@ def cluster_validation(
             return cluster_latents(others, recipe, seed=seed).labels
     with at("training images"):
         known = cluster_latents(training, recipe, seed=seed, assignments=assignments, views=views)
-    return label_others(others, training, known.labels, known.references, known.k, known.shares)[0]
+    own = None
+    if known.by_network and assigned is not None and assignments is not None:
+        own = assigned, assignments
+    base = training, known.labels, known.references, known.k, known.shares
+    return label_new(others, *base, own=own)[0]

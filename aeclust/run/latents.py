@@ -364,16 +364,23 @@ def _completed(
         yield latents
 
 
-def embed_alike(context: Context, manifest: Manifest, images: Images, epoch: int) -> NDArray[Any]:
-    """Latents (n, d) of other images, by the network that a run had after an epoch."""
+def embed_alike(
+    context: Context, manifest: Manifest, images: Images, epoch: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Latents (n, d) of other images, by the network that a run had after an epoch.
+
+    And its own probabilities (n, k) of the clusters that it had learnt by then, or None.
+    """
     from aeclust.network import inference
 
     check_alike(images, manifest)
     if manifest.vectors:
-        return images.pixels.astype(np.float32)
+        return images.pixels.astype(np.float32), None
     network, _ = load_network(context, manifest, epoch)
-    return inference.embed(
+    latents = inference.embed(
         network,
         images.pixels,
         progress=lambda done: context.progress("embed", done, len(images)),
     )
+    labelled = epoch > manifest.recipe.epochs
+    return latents, inference.assign(network, latents) if labelled else None

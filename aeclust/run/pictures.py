@@ -168,7 +168,7 @@ def checkpoint_curve(
     validated, note = 0, ""
     if validation is not None:
         validated, alone = len(validation.classes), manifest.recipe.transductive
-        way = "clustered by themselves" if alone else "labelled by their neighbours"
+        way = "clustered by themselves" if alone else "labelled by the run's clusters"
         note = f"{validated} validation images, {way}"
     disk.write_bytes(table, _curve_csv(curve))
     title = f"{manifest.recipe.name}, {manifest.shape[0]} images"

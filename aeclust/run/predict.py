@@ -1,4 +1,4 @@
-"""Labels to print: of the run's images, or of others by the vote of the nearest of them."""
+"""Labels to print: of the run's images, or of others by the run's clusters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.clusters.neighbours import copies, label_others
+from aeclust.clusters.neighbours import copies
+from aeclust.clusters.newcomers import label_new
 from aeclust.clusters.numbers import OUTLIER, renumbered
 from aeclust.clusters.scores import best_names, names_by
 from aeclust.clusters.support import doubtful_names, support_of
@@ -41,8 +42,9 @@ class Prediction:
     labels : ndarray of shape (n,)
         int64, 0 to k - 1, or -1 of outliers, which are in no cluster.
     confidence : ndarray of shape (n,)
-        float32 in [0, 1]: that of the clustering; for other images the share of their neighbours'
-        votes, and for an exact duplicate of a training image the confidence of that image.
+        float32 in [0, 1]: that of the clustering; for other images see
+        :func:`aeclust.clusters.newcomers.label_new`, and for an exact duplicate of a training
+        image the confidence of that image.
     latents : ndarray of shape (m, d) or None
         Of those that are none of the run's.
     made_of : str
@@ -86,7 +88,7 @@ def predict(
     val_labels: str | None = None,
     min_confidence: float | None = None,
 ) -> Prediction:
-    """Labels of the run's images, or of others by the vote of their nearest training latents.
+    """Labels of the run's images, or of others by the run's clusters.
 
     Parameters
     ----------
@@ -217,9 +219,9 @@ def _names_by(
 def label_images(
     context: Context, manifest: Manifest, labels: Artifact, source: Source | None
 ) -> Prediction:
-    """Cluster numbers by the run's current labels, or of other images by their neighbours' vote.
+    """Cluster numbers by the run's current labels, or of other images by the run's clusters.
 
-    The run's images are those that are there now: what is new has the vote of its neighbours.
+    The run's images are those that are there now, new ones among them.
     """
     if source is None or as_in_run(manifest, source) == manifest.source:
         return label_present(context, manifest, labels)
@@ -231,8 +233,8 @@ def label_images(
         return Prediction(present, known["labels"], known["confidence"], made_of=made_of)
     check_alike(images, manifest)
     describe_images(context, images, manifest.recipe)
-    latents, votes = _vote(context, manifest, labels, images)
-    return Prediction(others(images), *votes, latents, labels.parents["latents"])
+    latents, found = _label(context, manifest, labels, images)
+    return Prediction(others(images), *found, latents, labels.parents["latents"])
 
 
 def label_present(context: Context, manifest: Manifest, labels: Artifact) -> Prediction:
@@ -244,18 +246,18 @@ def label_present(context: Context, manifest: Manifest, labels: Artifact) -> Pre
     # a row of -1 takes what stands last, until it is overwritten
     result, confidence, latents = known["labels"][rows], known["confidence"][rows], None
     if present.new is not None:
-        latents, votes = _vote(context, manifest, labels, present.new)
-        result[rows < 0], confidence[rows < 0] = votes
+        latents, found = _label(context, manifest, labels, present.new)
+        result[rows < 0], confidence[rows < 0] = found
     return Prediction(present, result, confidence, latents, made_of)
 
 
-def _vote(
+def _label(
     context: Context, manifest: Manifest, labels: Artifact, images: Images
 ) -> tuple[NDArray[np.float32], tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Latents of images that are none of the run's, and their labels and confidences."""
-    new = embed_alike(context, manifest, images, int(labels.details["epoch"]))
+    new, assigned = embed_alike(context, manifest, images, int(labels.details["epoch"]))
     latents = latents_behind(context, labels.parents["latents"])
-    return new, label_by_neighbours(images.pixels, new, latents, labels)
+    return new, label_by_run(images.pixels, new, assigned, latents, labels)
 
 
 def latents_behind(context: Context, digest: str) -> Artifact:
@@ -277,10 +279,14 @@ def latents_behind(context: Context, digest: str) -> Artifact:
     return latents
 
 
-def label_by_neighbours(
-    pixels: NDArray[Any], new: NDArray[np.float32], latents: Artifact, labels: Artifact
+def label_by_run(
+    pixels: NDArray[Any],
+    new: NDArray[np.float32],
+    assigned: NDArray[np.float32] | None,
+    latents: Artifact,
+    labels: Artifact,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels and confidence (m,) of other images, by the run's images whose latents are near.
+    """Labels and confidence (m,) of other images, by the clusters of the run's images.
 
     An exact duplicate of one of the run's images has the label and confidence of that image.
 
@@ -289,20 +295,35 @@ def label_by_neighbours(
     pixels : ndarray of shape (m, h, w, c)
     new : ndarray of shape (m, d)
         Their latents.
+    assigned : ndarray of shape (m, k) or None
+        The network's own probabilities of its clusters, if it has learnt any.
     latents, labels : Artifact
         Of the run.
     """
-    known = labels.arrays
-    result, confidence = label_others(
+    known, own = labels.arrays, None
+    # what people changed counts where they did: for what is near
+    if labels.details.get("by_network") and not added_to(labels):
+        own = _own(assigned, latents.arrays.get("assignments"), cluster_count(labels))
+    result, confidence = label_new(
         new,
         latents.arrays["latents"],
         known["labels"],
         known["references"],
         cluster_count(labels),
         known.get("shares"),
+        own=own,
     )
     rows = copies(fingerprints(pixels), latents.arrays["fingerprints"])
     copied = rows >= 0
     result[copied] = known["labels"][rows[copied]]
     confidence[copied] = known["confidence"][rows[copied]]
     return result, confidence
+
+
+def _own(
+    theirs: NDArray[np.float32] | None, ours: NDArray[np.float32] | None, k: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """What a network says of other images and of its own, if it is of k clusters."""
+    if theirs is None or ours is None or not theirs.shape[1] == ours.shape[1] == k:
+        return None
+    return theirs, ours

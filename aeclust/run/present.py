@@ -324,17 +324,17 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     gone = [name for name in present.gone if name not in edited]
     added = [] if present.new is None else present.new.ids.tolist()
     new = [str(name) for name in added if str(name) not in edited]
-    lines = []
+    lines, way = [], "labelled by the run's clusters"
     if gone:
         are = "is" if len(gone) == 1 else "are"
         lines.append(f"{len(gone):,} of {n:,} images {are} gone ({_first(gone)}) and left out")
     if new:
-        lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}): labelled by neighbours")
+        lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}): {way}")
     if edited:
         have = "has" if len(edited) == 1 else "have"
         lines.append(
             f"{len(edited):,} image{'s' * (len(edited) != 1)} {have} other content"
-            f" ({_first(present.edited)}): labelled by neighbours"
+            f" ({_first(present.edited)}): {way}"
         )
     if present.renamed:
         name = "name" if present.ids.dtype.kind == "U" else "row number"

@@ -82,7 +82,7 @@ def test_other_images_have_a_gallery_of_their_own(
 ) -> None:
     shown = json.loads(cli("plot", data.val_images, "--gallery", "-o", "v.png", "--json").out)
     assert sum(one["size"] for one in shown["clusters"]) == 24
-    assert hung["note"].startswith("labelled by the vote of training neighbours; typical")
+    assert hung["note"].startswith("labelled by the run's clusters; typical")
     truth, images = np.load(data.val_labels), np.load(data.val_images) / np.float32(255)
     predicted = json.loads(cli("predict", data.val_images, "--json").out)
     for one in shown["clusters"]:

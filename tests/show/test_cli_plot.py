@@ -208,7 +208,7 @@ def test_other_images_are_labelled_by_their_neighbours(
     )
     assert answer["accuracy"] == 1.0
     assert len(drawn["points"]) == 24
-    assert drawn["note"] == ("t-SNE of the latents; labelled by the vote of training neighbours")
+    assert drawn["note"] == ("t-SNE of the latents; labelled by the run's clusters")
     assert files_of(full_run.path) == before
 
 

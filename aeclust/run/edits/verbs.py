@@ -277,7 +277,7 @@ class Session:
         return rows
 
     def _tell_new(self, names: list[str], *, some: bool) -> None:
-        """What has come since the labels were made is labelled by its neighbours."""
+        """What has come since the labels were made has no row in them."""
         if not names:
             return
         what = f"{_first(names)} new since the clusters were made"

@@ -191,7 +191,8 @@ def _other(of: Found, image: str) -> tuple[NDArray[Any], tuple[Present, int]]:
     if row >= 0:  # the same image: the same latent, whatever rounding does in a batch
         return of.latents[[row]], (of.clustered.prediction.present, row)
     epoch = int(of.labels.details["epoch"])
-    return embed_alike(context, manifest, images, epoch), (others(images), 0)
+    latents, _ = embed_alike(context, manifest, images, epoch)
+    return latents, (others(images), 0)
 
 
 def factors(of: Found) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
