@@ -95,12 +95,12 @@ def measure(name: str, seed: int) -> Row:
 
 def table(rows: list[Row]) -> str:
     """Accuracy along; and, with its standard error, how far new images are from it."""
-    lines = ["set              seed images  along" + "".join(f"{way:>16}" for way in WAYS[1:])]
+    lines = ["set              seed images  along" + "".join(f"{way:>18}" for way in WAYS[1:])]
     for row in rows:
-        gaps = [f"{row[w] - row['along']:+9.4f} ({row[f'{w} error']:.4f})"[-16:] for w in WAYS[1:]]
+        gaps = [f"{row[w] - row['along']:+9.4f} ({row[f'{w} error']:.4f})" for w in WAYS[1:]]
         lines.append(
             f"{row['set']:16} {row['seed']:4} {row['images']:6} {row['along']:6.4f}"
-            + "".join(f"{gap:>16}" for gap in gaps)
+            + "".join(f" {gap:>17}" for gap in gaps)
         )
     return "\n".join(lines)
 
