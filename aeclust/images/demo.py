@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 # A field broadcasts to (FINE, FINE); a colour is (3, 1, 1), an image (3, FINE, FINE), about 0..1.
 Array = NDArray[np.floating[Any]]
 
-_SCENES = {"scenes": (3000, 0), "scenes-val": (500, 1)}  # how many, and the seed
+_SCENES = {"scenes": (2000, 0), "scenes-val": (500, 1)}  # how many, and the seed
 NAMES: tuple[str, ...] = (*_SCENES, "digits")
 
 SIDE = 32

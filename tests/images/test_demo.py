@@ -36,7 +36,7 @@ def layout(demo: DemoSet) -> NDArray[Any]:
     return np.concatenate(parts, 1)
 
 
-@pytest.mark.parametrize(("name", "n"), [("scenes", 3000), ("scenes-val", 500)])
+@pytest.mark.parametrize(("name", "n"), [("scenes", 2000), ("scenes-val", 500)])
 def test_scenes_have_the_promised_form(name: str, n: int, request: pytest.FixtureRequest) -> None:
     demo: DemoSet = request.getfixturevalue({"scenes": "train", "scenes-val": "val"}[name])
     assert demo.pixels.shape == (n, 32, 32, 3)

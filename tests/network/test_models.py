@@ -97,6 +97,7 @@ def test_the_recipes_networks_are_those_of_the_design(
         "reconstruction": (1, 3, 32, 32),
         "projection": (1, 128) if hybrid else None,
         "logits": (1, 2) if hybrid else None,
+        "crop_projection": None,
     }
 
 
