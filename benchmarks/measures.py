@@ -41,7 +41,8 @@ def right_of(labels: Labels, classes: Labels) -> Right:
     """Which labels (m,) are right, under the best matching of clusters and classes (m,)."""
     inside = labels >= 0
     k = int(max(labels.max(), classes.max())) + 1
-    return inside & (best_names(labels[inside], classes[inside], k)[labels] == classes)
+    names = best_names(labels[inside], classes[inside], k)
+    return np.asarray(inside & (names[labels] == classes))
 
 
 def probe(points: Points, classes: Labels) -> Right:

@@ -42,7 +42,8 @@ def latents(of: Found, images: list[Image.Image]) -> NDArray[np.float32]:
             small = image.convert("RGB").resize((SMALL, SMALL), Image.Resampling.BOX)
             small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(f"{folder}/{i:04d}.png")
         read = load_images(of.context, as_in_run(of.manifest, Source(location=folder)))
-    return embed_alike(of.context, of.manifest, read, int(of.labels.details["epoch"]))
+    made, _ = embed_alike(of.context, of.manifest, read, int(of.labels.details["epoch"]))
+    return made
 
 
 def main() -> None:
