@@ -77,7 +77,7 @@ def test_classes_are_the_labels_of_the_set(train: DemoSet, val: DemoSet) -> None
 
 def test_no_image_occurs_twice(train: DemoSet, val: DemoSet) -> None:
     images = {image.tobytes() for demo in (train, val) for image in demo.pixels}
-    assert len(images) == 3500
+    assert len(images) == 2500
 
 
 def test_no_image_is_blank(train: DemoSet) -> None:
