@@ -92,7 +92,7 @@ HYBRID = BASELINE | {
     "view_scale": 0.75,
     "crops": 4,
     "crop_scale": 0.5,
-    "decoded": 4,
+    "decoded": 2,
     "reconstruction": 10.0,
     "optimizer": "muon",
     "lr": 0.15,

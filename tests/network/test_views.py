@@ -358,7 +358,7 @@ def test_a_step_shows_two_smaller_views_and_small_crops() -> None:
     assert torch.equal(batch.images, smaller)
     assert batch.crops is not None
     assert torch.equal(batch.crops, torch.cat(crops))
-    assert torch.equal(batch.drawn, views[:40:4])
+    assert torch.equal(batch.drawn, views[:40:2])
     whole = shown(given, named("hybrid"), source(3), whole=True)
     assert torch.equal(whole.images, views)
 
@@ -372,7 +372,7 @@ def test_a_step_without_a_contrast_shows_the_images_themselves() -> None:
 
 
 def test_of_few_images_all_are_decoded() -> None:
-    assert [decoded_of(n, named("hybrid")) for n in (2, 31, 32, 256)] == [1, 1, 4, 4]
+    assert [decoded_of(n, named("hybrid")) for n in (2, 31, 32, 256)] == [1, 1, 2, 2]
 
 
 def test_a_small_crop_shows_a_tenth_to_two_fifths(monkeypatch: pytest.MonkeyPatch) -> None:
