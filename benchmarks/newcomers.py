@@ -7,8 +7,8 @@ A set is cut into two halves, and a network is trained on each: every image is o
 that are clustered (*along*), and once new to the network of the other half. There it is labelled by
 ``aeclust predict`` (*predict*), by the vote of its 15 nearest references (*vote*), and
 clustered together with the half that the network learnt from (*update*).
-Clusters are named by the classes of the half that was trained on. A training of a half takes as
-long as its share of images. Each row is appended to ``benchmarks/results/newcomers.jsonl``.
+Clusters are named by the classes of the half that was trained on. Each row is appended to
+ ``benchmarks/results/newcomers.jsonl``.
 """
 
 from __future__ import annotations

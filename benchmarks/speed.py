@@ -54,7 +54,7 @@ from aeclust.network.losses import objective
 from aeclust.network.model import Autoencoder, build
 from aeclust.network.optimizers import build_optimizer
 from aeclust.network.training import train
-from aeclust.network.views import random_view
+from aeclust.network.views import Batch, shown
 from aeclust.recipe import named
 
 DATA = Path(os.environ.get("AECLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -108,17 +108,17 @@ def flops(work: Callable[[], object]) -> int:
 def step() -> Row:
     network, pixels = build(HYBRID, 3, seed=0).train(), landscape()[:BATCH]
     optimizer = build_optimizer(network, HYBRID)
-    two = torch.cat([to_input(pixels, 32, CPU)] * 2)
 
-    def augment() -> Tensor:
+    def augment() -> Batch:
         source = generator(CPU, 0, "augmentation", 0, 0)
-        images = to_input(pixels, 32, CPU)
-        return torch.cat([random_view(images, source), random_view(images, source)])
+        return shown(to_input(pixels, 32, CPU), HYBRID, source)
+
+    batch = augment()
 
     def learn() -> None:
         with torch.autocast("cpu", torch.bfloat16):
-            output = network(two)
-        loss = objective(output, two, HYBRID).total
+            output = network(batch.images, None, batch.crops, slice(0, None, batch.every))
+        loss = objective(output, batch.drawn, HYBRID).total
         network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
 
@@ -195,7 +195,7 @@ def plain_epoch(network: Autoencoder, pixels: NDArray[np.uint8]) -> None:
     network.train()
     for first, second in loader:
         images = torch.cat([first, second])
-        loss = objective(network(images), images, HYBRID).total
+        loss = objective(network(images), first, HYBRID).total
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -55,7 +55,7 @@ class Clustering:
         Of the members of a consensus, refined among neighbours, with the labels; in [0, 1].
     members : list of Member
     by_network : bool
-        Whether they are the clusters that the network learnt.
+        Whether they are the clusters that the network learnt, but for what mixtures moved.
     view_agreement : float or None
         Share of the views that fall into the cluster of their image; None without views.
     substitutions : tuple of str

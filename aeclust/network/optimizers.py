@@ -116,7 +116,7 @@ def adamw_step(
     value.addcdiv_(mean, spread, value=-lr * correction / (1 - 0.9**steps))
 
 
-def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
+def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the singular vectors of `matrix` and singular values of about 1.
 
     Newton-Schulz iteration with the quintic polynomial of Jordan et al. (2024), whose steep start
@@ -126,7 +126,6 @@ def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     Parameters
     ----------
     matrix : Tensor of shape (m, n)
-    iterations : int
 
     Returns
     -------
@@ -135,7 +134,7 @@ def orthogonalised(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     """
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = (x / (x.norm() + 1e-7)).bfloat16()
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         gram = x @ x.T
         power = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
         x = torch.addmm(x, power, x, beta=3.4445)

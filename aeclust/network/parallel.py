@@ -75,14 +75,14 @@ class Team:
         return slice(first, first + self.sizes(total)[self.rank])
 
     def strided(self, total: int, every: int) -> list[slice]:
-        """Which rows of each process's share are every so-manieth of all rows."""
+        """Slices of each process's share that together are rows 0, `every`, 2 `every`, ..."""
         starts = accumulate(self.sizes(total)[:-1], initial=0)
         return [slice(-start % every, None, every) for start in starts]
 
     def gather(self, part: Tensor, total: int, every: int = 1) -> Tensor:
         """All rows (total, ...) in every process, from its share (m, ...); gradients flow back.
 
-        Or every so-manieth row of all, from those of its share.
+        With `every`, of rows 0, `every`, 2 `every`, ... alone.
         """
         if self.size == 1:
             return part
@@ -131,11 +131,13 @@ class Team:
         return network if self.size == 1 else _Parallel(network, self)
 
     def check_batch(self, n: int, every: int = 1) -> None:
-        """Refuse batches of `n` images, if that leaves a process without any (to decode)."""
+        """Refuse batches of `n` images, if a process would get fewer than `every`."""
         if n < self.size * every:
             raise InputError(
                 f"a batch of {n} images cannot be shared by {self.size} processes",
-                expected="an image for each of them in every batch",
+                expected="an image for each of them in every batch"
+                if every == 1
+                else f"{every} images for each of them, of which one is decoded",
                 mend="change `batch_size`, or start fewer processes",
             )
 

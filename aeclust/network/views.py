@@ -19,7 +19,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _AREA = {1: 0.5, 3: 0.25}
 # Share of the area that a small crop shows.
 _PART = {1: (0.2, 0.6), 3: (0.1, 0.4)}
-_FEW = 32  # images of which all are decoded, so that every process of a team has some
+_DRAWN = 16  # images of a batch are decoded at least, if there are as many
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,30 @@ def shown(images: Tensor, recipe: Recipe, source: Generator, *, whole: bool = Fa
     """What a training step of a recipe shows of images (n, c, s, s).
 
     With a contrastive term these are random views. They are made smaller for the encoder, unless
-    they are to be seen `whole`: what counts can be seen in fewer pixels, in far less time.
+    they are to be seen `whole`: what counts can be seen in fewer pixels, in far less time. The
+    plain network takes nothing but whole images, so it gets neither smaller views nor crops.
     """
     every = decoded_of(len(images), recipe)
     if not recipe.contrast:
         return Batch(images, None, every, images[::every])
     views = torch.cat([random_view(images, source), random_view(images, source)])
     drawn = views[: len(images) : every]
+    whole = whole or recipe.network == "plain"
     side = images.shape[2] if whole else _scaled(recipe.view_scale or 1.0, images)
     if side != images.shape[2]:
         views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
     part = _scaled(recipe.crop_scale, images)
-    crops = [small_crop(images, source, part) for _ in range(recipe.crops)]
+    count = 0 if recipe.network == "plain" else recipe.crops
+    crops = [small_crop(images, source, part) for _ in range(count)]
     return Batch(views, torch.cat(crops) if crops else None, every, drawn)
 
 
 def decoded_of(n: int, recipe: Recipe) -> int:
-    """The decoder draws one in so many of n images of a batch."""
-    return max(1, recipe.decoded) if n >= _FEW else 1
+    """The decoder draws one in so many of n images of a batch.
+
+    Without a contrastive term all: an image that is not drawn would teach nothing.
+    """
+    return max(1, min(recipe.decoded, n // _DRAWN)) if recipe.contrast else 1
 
 
 def _scaled(share: float, images: Tensor) -> int:

@@ -119,7 +119,7 @@ class Recipe:
     crop_scale: Annotated[float, "side of these, as a share of image_size", _FROM_0, _TO_1] = 0.0
     reconstruction: Annotated[float, "weight of the reconstruction loss", _FROM_0] = 1.0
     decoded: Annotated[
-        int, "the decoder draws one in so many images of a batch; 0 draws all", _FROM_0
+        int, "with contrast the decoder draws one in so many images; 0 draws all", _FROM_0
     ] = 0
     optimizer: Annotated[Optimizer, ""] = "adam"
     lr: Annotated[float, "learning rate, at its peak", _POSITIVE, _FLOAT32] = 1e-5

@@ -98,14 +98,14 @@ def test_orthogonalised_keeps_the_vectors_and_levels_the_values(data: st.DataObj
     least = min(rows, columns)
     values = data.draw(st.lists(st.floats(0.02, 1), min_size=least, max_size=least))
     matrix = of_values(values, rows, columns, data.draw(st.integers(0, 10**6)))
-    result = orthogonalised(matrix, 5)
+    result = orthogonalised(matrix)
     assert result.shape == matrix.shape
     assert result.dtype == torch.float32
     left, _, right = np.linalg.svd(matrix.double().numpy(), full_matrices=False)
     inner = left.T @ result.double().numpy() @ right.T
     levels = np.diag(inner)
     assert np.abs(inner - np.diag(levels)).max() < BFLOAT16, "the vectors are the matrix's"
-    assert levels.min() > 0.6
+    assert levels.min() > 0.2, "of at least a 160th of the whole"
     assert levels.max() < 1.3
 
 

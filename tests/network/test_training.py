@@ -196,16 +196,35 @@ def test_one_step_by_hand(optimizer: str, decay: float) -> None:
 
 
 def test_the_contrastive_term_sees_two_views_of_the_batch() -> None:
-    with recorded_steps() as steps:
+    seen: list[tuple[torch.Tensor, torch.Tensor | None, slice]] = []
+    forward = Autoencoder.forward
+
+    def note(
+        self: Autoencoder,
+        images: torch.Tensor,
+        noise: torch.Tensor | None,
+        crops: torch.Tensor | None,
+        drawn: slice,
+    ) -> Output:
+        seen.append((images, crops, drawn))
+        return forward(self, images, noise, crops, drawn)
+
+    with recorded_steps() as steps, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Autoencoder, "forward", note)
         fit(RECIPES["hybrid"])
-    for number, recorded in enumerate(steps):
+    for number, (recorded, (given, crops, drawn)) in enumerate(zip(steps, seen, strict=True)):
         epoch, step = divmod(number, 4)
         rows = epoch_batches(N, 6, seed=3, epoch=epoch)[step]
         images = to_input(pixels()[rows], 8, CPU)
         source = generator(CPU, 3, "augmentation", epoch, step)
         batch = shown(images, RECIPES["hybrid"], source, whole=epoch >= RECIPES["hybrid"].epochs)
         assert torch.equal(recorded.images, batch.drawn)
-        assert batch.images.shape[2] == (6 if epoch < RECIPES["hybrid"].epochs else 8)
+        assert torch.equal(given, batch.images)
+        assert crops is not None
+        assert batch.crops is not None
+        assert torch.equal(crops, batch.crops)
+        assert drawn.step == batch.every
+        assert given.shape[2] == (6 if epoch < RECIPES["hybrid"].epochs else 8)
 
 
 def test_steps_take_their_noise_and_rows_from_seed_epoch_and_step() -> None:

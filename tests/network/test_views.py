@@ -373,6 +373,16 @@ def test_a_step_without_a_contrast_shows_the_images_themselves() -> None:
 
 def test_of_few_images_all_are_decoded() -> None:
     assert [decoded_of(n, named("hybrid")) for n in (2, 31, 32, 256)] == [1, 1, 2, 2]
+    rare = named("hybrid").override({"decoded": 64})
+    assert [decoded_of(n, rare) for n in (2, 40, 256)] == [1, 2, 16]
+    assert decoded_of(256, named("hybrid").override({"contrast": 0, "label_epochs": 0})) == 1
+
+
+def test_a_plain_network_is_shown_whole_views() -> None:
+    plain = named("hybrid").override({"network": "plain"})
+    batch = shown(images(4, size=32), plain, source())
+    assert batch.crops is None
+    assert batch.images.shape == (8, 3, 32, 32)
 
 
 def test_a_small_crop_shows_a_tenth_to_two_fifths(monkeypatch: pytest.MonkeyPatch) -> None:
