@@ -80,15 +80,12 @@ class Team:
         return [slice(-start % every, None, every) for start in starts]
 
     def gather(self, part: Tensor, total: int, every: int = 1) -> Tensor:
-        """All rows (total, ...) in every process, from its share (m, ...); gradients flow back.
-
-        With `every`, of rows 0, `every`, 2 `every`, ... alone.
-        """
+        """Rows 0, `every`, ... of all, in every process, from those of its share; differentiable."""
         if self.size == 1:
             return part
         shares = zip(self.sizes(total), self.strided(total, every), strict=True)
-        sizes = [len(range(size)[rows]) for size, rows in shares]
-        whole: Tensor = _Gather.apply(part, sizes, self.rank)  # type: ignore[no-untyped-call]
+        counts = [len(range(size)[rows]) for size, rows in shares]
+        whole: Tensor = _Gather.apply(part, counts, self.rank)  # type: ignore[no-untyped-call]
         return whole
 
     def shared(self, work: Callable[[NDArray[Any]], Tensor], rows: NDArray[Any]) -> Tensor:
@@ -135,9 +132,7 @@ class Team:
         if n < self.size * every:
             raise InputError(
                 f"a batch of {n} images cannot be shared by {self.size} processes",
-                expected="an image for each of them in every batch"
-                if every == 1
-                else f"{every} images for each of them, of which one is decoded",
+                expected=f"at least {self.size * every} images in every batch",
                 mend="change `batch_size`, or start fewer processes",
             )
 

@@ -1,7 +1,7 @@
 """Recipes: everything that decides a result, in one frozen dataclass for each method."""
 
+from aeclust.recipe.bounds import AUTO_K
 from aeclust.recipe.fields import (
-    AUTO_K,
     FIELDS,
     HDBSCAN,
     LATER,

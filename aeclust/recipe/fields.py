@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from aeclust.errors import InputError, did_you_mean
+from aeclust.recipe.bounds import (
+    A_GROUP,
+    AUTO_K,
+    BELOW_1,
+    CLUSTERS,
+    COUNTED,
+    FEW,
+    FLOAT32,
+    FROM_0,
+    FROM_1,
+    POSITIVE,
+    PRINTABLE,
+    SHA256,
+    STAGES,
+    TO_1,
+)  # fmt: skip
 
 Optimizer = Literal["adam", "adamw", "sgd", "muon"]
 Loss = Literal["mse", "elbo"]
@@ -28,37 +43,8 @@ Clusterer = Literal[
 ]
 REDUCTIONS = ("pca", "kpca", "tsne")
 SPHERE = "sphere"
-AUTO_K = 0
 HDBSCAN = "hdbscan"  # the clusterer that finds its own number of clusters
 _SMALLEST_BATCH = 32
-
-
-class _Bound(NamedTuple):
-    """What the value of a field must be, and how to say so."""
-
-    holds: Callable[[Any], bool]
-    words: str
-
-
-_POSITIVE = _Bound(lambda value: value > 0, "a number above 0")
-_FROM_0 = _Bound(lambda value: value >= 0, "0 or more")
-_FROM_1 = _Bound(lambda value: value >= 1, "1 or more")
-_TO_1 = _Bound(lambda value: value <= 1, "1 or less")
-_FEW = _Bound(lambda value: value <= 64, "64 or less")
-_BELOW_1 = _Bound(lambda value: value < 1, "less than 1")
-_FLOAT32 = _Bound(lambda value: value <= 1e30, "1e30 or less")  # PyTorch refuses steps beyond it
-_COUNTED = _Bound(lambda value: value < 10**9, "less than 1e9")  # files are named by the epoch
-_CLUSTERS = _Bound(lambda k: k >= 2 or k == AUTO_K, "2 clusters or more, or auto")
-_A_GROUP = _Bound(lambda size: size >= 2 or size == 0, "2 or more, or 0")
-_PRINTABLE = _Bound(str.isprintable, "printable characters")
-_SHA256 = _Bound(
-    lambda text: text == "" or re.fullmatch("[0-9a-f]{64}", text) is not None,
-    "64 hexadecimal digits",
-)
-_STAGES = _Bound(
-    lambda channels: 0 < len(channels) <= 16 and min(channels) > 0,
-    "one positive number for each of 1 to 16 encoder stages",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,65 +68,62 @@ class Recipe:
     encoder: Annotated[
         str,
         "that somebody else trained, frozen: efficientnet-lite0, timm:NAME or FILE.onnx",
-        _PRINTABLE,
+        PRINTABLE,
     ] = ""
     encoder_input: Annotated[
-        str, "what was stated of the images that the frozen encoder takes", _PRINTABLE
+        str, "what was stated of the images that the frozen encoder takes", PRINTABLE
     ] = ""
     enlarge: Annotated[
         float,
         "times that small images are enlarged at most for a frozen encoder; 0 has no end",
-        _FROM_0,
+        FROM_0,
     ] = 0.0
-    encoder_sha256: Annotated[
-        str, "of the frozen encoder's weights; train fills it in", _SHA256
-    ] = ""
+    encoder_sha256: Annotated[str, "of the frozen encoder's weights; train fills it in", SHA256] = (
+        ""
+    )
     image_size: Annotated[int, "pixels a side of the images that the encoder takes"] = 32
     drawn_size: Annotated[
-        int, "pixels a side that the decoder of a frozen encoder draws", _FROM_0
+        int, "pixels a side that the decoder of a frozen encoder draws", FROM_0
     ] = 0
     channels: Annotated[
-        tuple[int, ...], "after each encoder stage; every stage halves the image", _STAGES
+        tuple[int, ...], "after each encoder stage; every stage halves the image", STAGES
     ] = (64, 128, 256)
     batch_norm: Annotated[bool, "batch normalisation after every convolution but the last"] = False
-    latent_size: Annotated[int, "values in a latent; 0 takes the last feature map", _FROM_0] = 0
+    latent_size: Annotated[int, "values in a latent; 0 takes the last feature map", FROM_0] = 0
     variational: Annotated[bool, "mean and log-variance heads; the latent is the mean"] = False
     loss: Annotated[Loss, "squared error, or the negative evidence lower bound"] = "mse"
-    beta: Annotated[float, "weight of the KL term of the bound", _FROM_0] = 1.0
-    contrast: Annotated[float, "weight of the contrastive term; 0 trains without", _FROM_0] = 0.0
-    temperature: Annotated[float, "of the contrastive term", _POSITIVE] = 0.5
+    beta: Annotated[float, "weight of the KL term of the bound", FROM_0] = 1.0
+    contrast: Annotated[float, "weight of the contrastive term; 0 trains without", FROM_0] = 0.0
+    temperature: Annotated[float, "of the contrastive term", POSITIVE] = 0.5
     view_scale: Annotated[
-        float,
-        "side of the views that it compares, as a share of image_size; 0 shows them whole",
-        _FROM_0,
-        _TO_1,
+        float, "side of its views, as a share of image_size; 0 shows them whole", FROM_0, TO_1
     ] = 0.0
-    crops: Annotated[int, "small crops of each image that must find its views", _FROM_0, _FEW] = 0
-    crop_scale: Annotated[float, "side of these, as a share of image_size", _FROM_0, _TO_1] = 0.0
-    reconstruction: Annotated[float, "weight of the reconstruction loss", _FROM_0] = 1.0
+    crops: Annotated[int, "small crops of each image that must find its views", FROM_0, FEW] = 0
+    crop_scale: Annotated[float, "side of these, as a share of image_size", FROM_0, TO_1] = 0.0
+    reconstruction: Annotated[float, "weight of the reconstruction loss", FROM_0] = 1.0
     decoded: Annotated[
-        int, "with contrast the decoder draws one in so many images; 0 draws all", _FROM_0
+        int, "with contrast the decoder draws one in so many images; 0 draws all", FROM_0
     ] = 0
     optimizer: Annotated[Optimizer, ""] = "adam"
-    lr: Annotated[float, "learning rate, at its peak", _POSITIVE, _FLOAT32] = 1e-5
-    weight_decay: Annotated[float, "", _FROM_0, _FLOAT32] = 1e-5
-    momentum: Annotated[float, "of sgd and muon", _FROM_0, _BELOW_1] = 0.0
+    lr: Annotated[float, "learning rate, at its peak", POSITIVE, FLOAT32] = 1e-5
+    weight_decay: Annotated[float, "", FROM_0, FLOAT32] = 1e-5
+    momentum: Annotated[float, "of sgd and muon", FROM_0, BELOW_1] = 0.0
     schedule: Annotated[
         Literal["constant", "one-cycle"], "one-cycle rises to lr and falls to zero in the end"
     ] = "constant"
-    batch_size: Annotated[int, "images in a step", _FROM_1] = 64
-    steps: Annotated[int, "least number in an epoch; 0 keeps batch_size", _FROM_0] = 0
-    epochs: Annotated[int, "of training that knows no k", _FROM_1, _COUNTED] = 100
-    label_epochs: Annotated[int, "of self-labelling after it", _FROM_0, _COUNTED] = 0
+    batch_size: Annotated[int, "images in a step", FROM_1] = 64
+    steps: Annotated[int, "least number in an epoch; 0 keeps batch_size", FROM_0] = 0
+    epochs: Annotated[int, "of training that knows no k", FROM_1, COUNTED] = 100
+    label_epochs: Annotated[int, "of self-labelling after it", FROM_0, COUNTED] = 0
     precision: Annotated[Precision, "auto takes bfloat16 where the hardware has it"] = "float32"
-    k: Annotated[int, 'number of clusters, or "auto"', _CLUSTERS] = 2
+    k: Annotated[int, 'number of clusters, or "auto"', CLUSTERS] = 2
     reduction: Annotated[
         tuple[str, ...], "steps before clustering: sphere, and pca, kpca, tsne with sizes"
     ] = ("kpca:200", "tsne:2")
-    perplexity: Annotated[float, "of t-SNE", _POSITIVE] = 30.0
+    perplexity: Annotated[float, "of t-SNE", POSITIVE] = 30.0
     clusterer: Annotated[Clusterer, ""] = "minibatch-kmeans"
     min_cluster_size: Annotated[
-        int, "images in a cluster of hdbscan; 0 takes a hundredth of all, at least 5", _A_GROUP
+        int, "images in a cluster of hdbscan; 0 takes a hundredth of all, at least 5", A_GROUP
     ] = 0
 
     def __post_init__(self) -> None:
@@ -367,7 +350,7 @@ def _parse(name: str, value: object) -> Any:
     """A field's value from a command line or TOML; what does not fit is left for the check."""
     kind = FIELDS[name]
     if name == "k":  # nobody who asks for 0 clusters means auto
-        _require(str(value).strip() != str(AUTO_K), name, AUTO_K, _CLUSTERS.words)
+        _require(str(value).strip() != str(AUTO_K), name, AUTO_K, CLUSTERS.words)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return _number(value, float)
     if isinstance(value, list):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aeclust.errors import InputError, near_file, reason
-from aeclust.recipe.fields import ANNOTATIONS, AUTO_K, FIELDS, Recipe, choices
+from aeclust.recipe.bounds import AUTO_K
+from aeclust.recipe.fields import ANNOTATIONS, FIELDS, Recipe, choices
 
 
 def read_toml(file: Path) -> dict[str, Any]:

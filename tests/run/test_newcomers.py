@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from aeclust.artifact import Artifact
 from aeclust.clusters.newcomers import label_new
+from aeclust.images import fingerprints
+from aeclust.run.predict import label_by_run
 
 LATENTS = np.array([[0.0], [1.0], [10.0], [11.0], [99.0]])
 LABELS, REFERENCES = np.array([1, 1, 0, 0, 0]), np.arange(4)
@@ -34,3 +39,25 @@ def test_without_its_own_clusters_the_nearest_vote() -> None:
     np.testing.assert_allclose(confidence, [0.5, 0.5])
     labels, _ = label_new(OTHERS, LATENTS, LABELS, REFERENCES[:3], 2, shares(0.9))
     assert labels.tolist() == [1, 1]
+
+
+def test_a_run_asks_its_network_until_somebody_changes_the_clusters() -> None:
+    pixels = np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1)
+    latents = Artifact(
+        "latents",
+        {"latents": LATENTS, "assignments": OURS, "fingerprints": fingerprints(pixels[:5])},
+        {}, 0, {}, {},
+    )  # fmt: skip
+    arrays = {
+        "labels": LABELS, "references": REFERENCES, "shares": shares(0.9), "confidence": OURS[:, 0],
+    }  # fmt: skip
+
+    def labelled(**details: Any) -> Any:
+        labels = Artifact("labels", arrays, {}, 0, {}, details)
+        return label_by_run(pixels[5:], OTHERS, THEIRS, latents, labels)[0].tolist()
+
+    assert labelled(by_network=True) == [0, 1]
+    # two neighbours of each cluster: the lower number
+    for changed in ({"by_network": False}, {}, {"by_network": True, "edits": 1}):
+        assert labelled(**changed) == [0, 0]
+    assert labelled(by_network=True, known={"labels": 2}) == [0, 0]
