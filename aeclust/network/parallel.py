@@ -80,7 +80,7 @@ class Team:
         return [slice(-start % every, None, every) for start in starts]
 
     def gather(self, part: Tensor, total: int, every: int = 1) -> Tensor:
-        """Rows 0, `every`, ... of all, in every process, from those of its share; differentiable."""
+        """Rows 0, `every`, ... of all in every process, from those of its share; differentiable."""
         if self.size == 1:
             return part
         shares = zip(self.sizes(total), self.strided(total, every), strict=True)
