@@ -43,7 +43,7 @@ RECIPE += ["--epochs", "11", "--batch-size", "16"]
 
 # the default recipe: 2 epochs that know no k and 2 of self-labelling, four steps each, all kept
 TWO_PHASES = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16"]
-TWO_PHASES += ["--set", "epochs=2", "--set", "label_epochs=2"]
+TWO_PHASES += ["--set", "epochs=2", "--set", "label_epochs=2", "--set", "crops=1"]
 
 # three checkpoints, and the state to resume after every step
 SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]
@@ -158,6 +158,8 @@ def tiny(name: str = "hybrid", /, **changes: object) -> Recipe:
     """A recipe's network for 8 x 8 pixels, with latents of 6 values if it has a bottleneck."""
     latent = 6 if named(name).latent_size else 0
     fields = {"image_size": 8, "channels": (4, 8), "latent_size": latent}
+    if named(name).crops:
+        fields["crops"] = 1
     return named(name).override(fields | changes)
 
 

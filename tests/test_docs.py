@@ -21,7 +21,7 @@ from aeclust.images import demo
 from aeclust.images.truth import load
 
 # networks that take a second: what is shown is that the commands work
-QUICK = ["--set", "channels=4,8", "--batch-size", "16", "--epochs", "2"]
+QUICK = ["--set", "channels=4,8", "--set", "crops=1", "--batch-size", "16", "--epochs", "2"]
 
 NARROW = ["--set", "channels=8,8,16"]
 
@@ -105,7 +105,7 @@ def test_howto_leaves_what_it_promises(reader: Path) -> None:
 # -- the examples of --help ----------------------------------------------------------------------
 
 EXAMPLES = lines_of("docs/cli.md")
-SMALL = ["--set", "channels=8,64", "--batch-size", "16"]
+SMALL = ["--set", "channels=8,64", "--set", "crops=1", "--batch-size", "16"]
 
 
 @pytest.fixture(scope="module")

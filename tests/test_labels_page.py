@@ -20,6 +20,7 @@ KINDS = {
     "bedroom": (170, 60, 120),
 }
 QUICK = ["--set", "channels=4,8", "--size", "8", "--batch-size", "16", "--epochs", "2"]
+QUICK += ["--set", "crops=1"]
 
 
 def take_photos(folder: str, n: int, seed: int) -> dict[str, str]:

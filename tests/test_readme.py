@@ -19,6 +19,7 @@ from aeclust.images import demo
 
 FEW = (700, 150)  # scenes to learn from, and others
 SHORTER = ["--epochs", "5", "--set", "label_epochs=1", "--set", "channels=16,32,64"]
+SHORTER += ["--set", "crops=1"]
 
 
 @pytest.fixture(

@@ -13,7 +13,8 @@ from aeclust import AutoencoderClusterer, artifact
 from aeclust.errors import BusyError, WriteError
 from aeclust.run.folder import RunFolder
 
-SMALL = {"channels": (4, 8), "image_size": 8, "batch_size": 16, "epochs": 2, "label_epochs": 2}
+SMALL = {"channels": (4, 8), "image_size": 8, "batch_size": 16, "crops": 1}
+SMALL |= {"epochs": 2, "label_epochs": 2}
 GONE = "the array given to fit is gone; what was made from it is used as it stands\n"
 
 
