@@ -96,7 +96,7 @@ class Autoencoder(nn.Module):
             self.expand, self.views = nn.Linear(latent, features), 1
             return
         self.encoder, self.decoder = (
-            (_residual_encoder(widths), _shuffled_decoder(widths))
+            (_residual_encoder(widths, 1 + recipe.extra_layers), _shuffled_decoder(widths))
             if self.residual
             else (
                 _pooling_encoder(widths, recipe.batch_norm),
@@ -291,7 +291,7 @@ def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> n
     return nn.Sequential(*layers, nn.Tanh())
 
 
-# -- the hybrid's network: a pixel-unshuffled stem, and one residual layer a stage -----------------
+# -- the hybrid's network: a pixel-unshuffled stem, and residual layers ---------------------------
 
 
 class _Residual(nn.Module):
@@ -310,17 +310,18 @@ def _conv_norm(before: int, after: int, stride: int = 1) -> list[nn.Module]:
     ]
 
 
-def _residual_encoder(widths: tuple[int, ...]) -> nn.Sequential:
-    """Stages that halve the image, the first by moving 2 x 2 pixels into channels.
+def _residual_encoder(widths: tuple[int, ...], depth: int) -> nn.Sequential:
+    """Stages that halve the image, then have so many residual layers.
 
-    So no convolution runs at full size, where it would cost most and have too few channels to be
-    fast.
+    The first halves it by moving 2 x 2 pixels into channels. So no convolution runs at full size,
+    where it would cost most and have too few channels to be fast.
     """
     image, first, *_ = widths
     layers: list[nn.Module] = [nn.PixelUnshuffle(2), *_conv_norm(4 * image, first), nn.ReLU()]
-    layers.append(_Residual(first))
+    layers += [_Residual(first) for _ in range(depth)]
     for before, after in pairwise(widths[1:]):
-        layers += [*_conv_norm(before, after, stride=2), nn.ReLU(), _Residual(after)]
+        layers += [*_conv_norm(before, after, stride=2), nn.ReLU()]
+        layers += [_Residual(after) for _ in range(depth)]
     return nn.Sequential(*layers)
 
 

@@ -88,6 +88,7 @@ class Recipe:
     channels: Annotated[
         tuple[int, ...], "after each encoder stage; every stage halves the image", STAGES
     ] = (64, 128, 256)
+    extra_layers: Annotated[int, "residual layers of a stage beyond the first", FROM_0, FEW] = 0
     batch_norm: Annotated[bool, "batch normalisation after every convolution but the last"] = False
     latent_size: Annotated[int, "values in a latent; 0 takes the last feature map", FROM_0] = 0
     variational: Annotated[bool, "mean and log-variance heads; the latent is the mean"] = False
@@ -251,6 +252,11 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
     ("latent_size", lambda r: r.latent_size > 0 or not r.variational, "1 or more if variational"),
     # self-labelling needs augmented views
     ("label_epochs", lambda r: r.label_epochs == 0 or r.contrast > 0, "0 where contrast is 0"),
+    (
+        "extra_layers",
+        lambda r: not r.extra_layers or r.network == "residual",
+        "0 without network residual",
+    ),
     ("crop_scale", lambda r: r.crops == 0 or r.crop_scale > 0, "above 0 with crops"),
     ("reconstruction", lambda r: r.contrast + r.reconstruction > 0, "above 0 where contrast is 0"),
     (
@@ -258,11 +264,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
         lambda r: r.network != "frozen" or bool(r.encoder),
         "the name of one or its file, because the network has a frozen encoder",
     ),
-    (
-        "encoder",
-        lambda r: r.network == "frozen" or not r.encoder,
-        "none, or `recipe` pretrained",
-    ),
+    ("encoder", lambda r: r.network == "frozen" or not r.encoder, "none, or `recipe` pretrained"),
     *(
         (name, lambda r, name=name: r.network == "frozen" or not getattr(r, name), _NONE)
         for name in ("encoder_input", "enlarge", "encoder_sha256", "drawn_size")
@@ -295,7 +297,7 @@ _RELATIONS: tuple[tuple[str, Callable[[Recipe], bool], str], ...] = (
 LATER = (
     *("encoder", "encoder_input", "enlarge", "encoder_sha256", "drawn_size"),
     "min_cluster_size",
-    *("view_scale", "crops", "crop_scale", "decoded"),
+    *("view_scale", "crops", "crop_scale", "decoded", "extra_layers"),
 )
 FIELDS: dict[str, Any] = typing.get_type_hints(Recipe)
 ANNOTATIONS: dict[str, Any] = typing.get_type_hints(Recipe, include_extras=True)

@@ -128,17 +128,20 @@ def test_every_encoder_stage_is_convolved_and_activated() -> None:
     assert hybrid == ["PixelUnshuffle", *["Conv2d", "BatchNorm2d", "ReLU", "_Residual"] * 2]
 
 
-@pytest.mark.parametrize("channels", [(4,), (4, 8), (4, 8, 8)])
-def test_no_residual_convolution_runs_at_full_size(channels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("channels", "extra"), [((4,), 0), ((4, 8), 0), ((4, 8, 8), 0), ((4, 8), 2)]
+)
+def test_no_residual_convolution_runs_at_full_size(channels: tuple[int, ...], extra: int) -> None:
     """The sides of what every convolution of a pass gives, for images of 16 pixels."""
-    network = build(tiny("hybrid", channels=channels, image_size=16), 3, seed=0).eval()
+    recipe = tiny("hybrid", channels=channels, image_size=16, extra_layers=extra)
+    network = build(recipe, 3, seed=0).eval()
     sides: list[int] = []
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.register_forward_hook(lambda _, __, output: sides.append(output.shape[3]))
     output = network(images(2, size=16))
     halves = [16 >> stage for stage in range(1, len(channels) + 1)]
-    down = [side for side in halves for _ in range(2)]
+    down = [side for side in halves for _ in range(2 + extra)]
     up = [*reversed(halves[:-1]), 8]
     assert sides == [*down, *up]
     assert output.reconstruction.shape == (1, 3, 16, 16)
