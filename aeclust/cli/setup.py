@@ -78,6 +78,7 @@ def surroundings(
             assemble=assemble,
             log=log,
             observe=terminal.observe,
+            expect=terminal.expect,
             progress=terminal.progress,
             signal=signals.noted,
             rest=signals.rest,

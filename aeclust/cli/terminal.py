@@ -46,6 +46,10 @@ class Terminal:
         else:
             self._lines.log(line)
 
+    def expect(self, epochs: int) -> None:
+        """So many epochs are to come, if that was not known."""
+        self._tracker.epochs = self._lines.tracker.epochs = epochs
+
     def observe(self, moment: Moment) -> None:
         """Follow training: epoch, loss, images per second, time left."""
         if self._watched():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,7 @@ from aeclust.cli.values import absolute, exclusive
 from aeclust.errors import InputError, at
 
 if TYPE_CHECKING:
+    from aeclust.run.budget import Budget
     from aeclust.run.manifest import Manifest
 
 _training = grouped(TRAINING, show_default="the recipe's")
@@ -44,6 +46,12 @@ class Training:
         "Passes over the images in all. The recipe says how its phases share them, 14 to 4 in"
         " hybrid; --set label_epochs=N fixes the second, and one epoch or -k auto has none.",
         "N",
+    )
+    minutes: float | None = _training(
+        "Train for so long: a few steps are timed, and the network's size and the epochs chosen for"
+        " this machine and these images. The recipe that it stores makes a run repeatable.",
+        "M",
+        show_default="by epochs",
     )
     image_size: int | None = _training(
         "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
@@ -81,6 +89,8 @@ class Training:
         The recipe of a run that has `begun` is where to start from, unless another one is named.
         """
         values = {} if self.config is None else recipes.read_toml(self.config)
+        if self.minutes is not None and begun is not None:  # they decide, not the file
+            values = {n: v for n, v in values.items() if n not in ("epochs", "label_epochs")}
         configured = values.pop("recipe", None)
         name = self.recipe or (None if configured is None else str(configured))
         if name is None and self.encoder is not None:
@@ -89,7 +99,32 @@ class Training:
             base = recipes.named(name or recipes.DEFAULT_RECIPE)
         if begun is not None and name in (None, begun.name):
             base = begun
-        fixed = False
+        settings = self._settings()
+        values |= settings
+        given = given_fields(self)
+        total = given.pop("epochs", None)
+        fixed = "label_epochs" in settings
+        # all at once, because fields are checked together
+        with at(self.config or "the recipe"):
+            recipe = base.override(values | given)
+            return recipe if total is None else recipe.lasting(total, fixed=fixed)
+
+    def budget(self, begun: Manifest | None) -> Budget | None:
+        """What training may take, if that was given; what else was given stays as it is."""
+        if self.minutes is None:
+            return None
+        settings = self._settings()
+        if self.epochs is not None or "epochs" in settings:
+            raise exclusive("`minutes`, `epochs`")
+        from aeclust.run.budget import Budget
+
+        configured = {} if self.config is None else recipes.read_toml(self.config)
+        stated = {*configured, *given_fields(self)} - {"label_epochs"} | {*settings}
+        return Budget(self.minutes, stated, partial(self.kept, begun=begun))
+
+    def _settings(self) -> dict[str, str]:
+        """The fields of --set."""
+        values = {}
         for setting in self.set_ or []:
             name, equals, value = setting.partition("=")
             if not equals:
@@ -98,13 +133,7 @@ class Training:
                     mend="for example --set momentum=0.9",
                 )  # fmt: skip
             values[name.strip()] = value
-            fixed |= name.strip() == "label_epochs"
-        given = given_fields(self)
-        total = given.pop("epochs", None)
-        # all at once, because fields are checked together
-        with at(self.config or "the recipe"):
-            recipe = base.override(values | given)
-            return recipe if total is None else recipe.lasting(total, fixed=fixed)
+        return values
 
     @property
     def encoder_file(self) -> str | None:

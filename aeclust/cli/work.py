@@ -47,11 +47,14 @@ def train(
     if begun is not None:
         begun.check_network()
     recipe = training.chosen(None if begun is None else begun.recipe)
-    if begun is not None and continue_ and not begun.former and training.epochs is None:
+    budget = training.budget(begun)
+    by_itself = training.epochs is None and budget is None
+    if begun is not None and continue_ and not begun.former and by_itself:
         from aeclust.run.checkpoints import further
 
         recipe = further(recipe)
-    if training.write_config:
+    settled = budget is None or (resume and begun is not None)
+    if training.write_config and settled:
         shown = training.with_path(recipe, None if begun is None else begun.encoder_file)
         setup.reply(answers.recipe_answer(shown), common.as_json)
         return
@@ -77,6 +80,15 @@ def train(
         from aeclust.run.train import train as train_run
 
         log_unused_k(context, recipe, training.k)
+        if training.write_config and budget is not None:
+            from aeclust.run.start import begin
+
+            start = begin(context, begun, source, recipe, encoder_file, learn_on=continue_)
+            planned = start.planned(context, budget, seed or 0)
+            if context.team.leads:
+                shown = training.with_path(planned, None if begun is None else begun.encoder_file)
+                setup.reply(answers.recipe_answer(shown), common.as_json)
+            return
         trained = train_run(
             context,
             source,
@@ -86,6 +98,7 @@ def train(
             val_images=val_images,
             val_labels=val_labels,
             kept=kept,
+            budget=budget,
             known=known or (),
             resume=resume,
             learn_on=continue_,

@@ -74,6 +74,9 @@ class AutoencoderClusterer(
     epochs : int, optional
         Of training in all, shared among its phases as by :meth:`aeclust.recipe.Recipe.lasting`;
         ``settings`` sets those of each phase by themselves.
+    minutes : float, optional
+        That training may take instead, see :func:`aeclust.recipe.budget.affordable`; embedding
+        and clustering come after it. ``recipe_`` is what was chosen.
     verbose : int
         Above 0, print a line after each epoch, and one a minute during other work.
     device : str or torch.device
@@ -133,6 +136,7 @@ class AutoencoderClusterer(
         value_range: tuple[float, float] | None = None,
         random_state: int | np.random.RandomState | None = None,
         epochs: int | None = None,
+        minutes: float | None = None,
         verbose: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -143,6 +147,7 @@ class AutoencoderClusterer(
         self.value_range = value_range
         self.random_state = random_state
         self.epochs = epochs
+        self.minutes = minutes
         self.verbose = verbose
         self.device = device
 
@@ -171,12 +176,16 @@ class AutoencoderClusterer(
         """
         remarks: list[str] = []
         pixels = self._pixels(X, reset=True, least=2, log=remarks.append)
+        budget = models.budget_of(self.minutes, self.epochs, self.settings)
         recipe, weights = models.asked(self.recipe, self.settings, self.n_clusters, self.epochs)
         models.check_kind(pixels, recipe)
         with at("X"):
             check_enough(pixels, recipe.k)
         device = torch.device(self.device)
         recipe, sight = models.sighted(recipe, weights, pixels.shape, device)
+        seed, write = models.seed_of(self.random_state), print if self.verbose else None
+        if budget is not None:
+            recipe = models.planned(budget, pixels, recipe, seed, device, sight, write)
         stated, vectors = models.stated_range(self.value_range), recipe.network == "none"
         source = Source(location=_LOCATION, range=stated, features=vectors)
         images = Images(pixels, np.arange(len(pixels)), source)
@@ -185,13 +194,13 @@ class AutoencoderClusterer(
             data_digest=images.digest(),
             shape=pixels.shape,
             recipe=recipe,
-            seed=models.seed_of(self.random_state),
+            seed=seed,
             flattened=self.image_shape is not None,
             encoder_file=None if sight is None else sight.file,
+            minutes=None if budget is None else budget.minutes,
         )
         n, data, said = len(pixels), manifest.data_digest, list[str]()
         steering = steering_in(y, known, n, data, recipe.k, said.append)
-        write = print if self.verbose else None
         made = models.fit(images, manifest, device, sight=sight, steering=steering, write=write)
         return self._take(made, remarks, said)
 
@@ -363,7 +372,7 @@ class AutoencoderClusterer(
         """Images (n, h, w, c), or vectors, as the stages take them; with `reset`, the first."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.recipe == models.FEATURES:
-            settings = ("image_shape", "value_range", "epochs")
+            settings = ("image_shape", "value_range", "epochs", "minutes")
             models.refuse_of_images({name: getattr(self, name) for name in settings})
             with at("X"):
                 return from_features(validate_data(self, X, reset=reset, **rules))

@@ -39,6 +39,8 @@ class Context:
         Takes one line for the user.
     observe : callable
         Takes every :class:`~aeclust.network.training.Moment` of training.
+    expect : callable
+        Takes the number of epochs of a training, once it is known.
     progress : callable
         Takes (what, done, total) of other long work; a total of 0 is not known.
     signal : callable
@@ -59,6 +61,7 @@ class Context:
     assemble: Callable[[], Team] = alone
     log: Callable[[str], None] = lambda line: None
     observe: Callable[[Moment], None] = lambda moment: None
+    expect: Callable[[int], None] = lambda epochs: None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     signal: Callable[[], int | None] = lambda: None
     rest: Callable[[str | None], None] = lambda what: None

@@ -59,6 +59,8 @@ class Manifest:
         Known labels that training and clusters follow, said of the images that it learnt from.
     encoder_file : str or None
         The path of the file with the frozen encoder or its weights, if they are in one.
+    minutes : float or None
+        For which the recipe was chosen, see :class:`aeclust.run.budget.Budget`.
     """
 
     source: Source
@@ -77,6 +79,7 @@ class Manifest:
     pictures: Source | None = None
     encoder_file: str | None = None
     steering: Steering | None = None
+    minutes: float | None = None
 
     @property
     def vectors(self) -> bool:
@@ -136,6 +139,7 @@ class Manifest:
             **({"trained_on": self.trained_on} if self.trained_on else {}),
             **({"former": list(self.former)} if self.former else {}),
             **({} if self.threads is None else {"threads": self.threads}),
+            **({} if self.minutes is None else {"minutes": self.minutes}),
             **({} if self.pictures is None else {"pictures": self.pictures.to_json()}),
             **({} if self.encoder_file is None else {"encoder": {"file": self.encoder_file}}),
             **({} if self.steering is None else {"known": self.steering.to_json()}),
@@ -175,6 +179,9 @@ class Manifest:
         threads = values.get("threads")
         if threads is not None and not (type(threads) is int and 1 <= threads <= _MAX_THREADS):
             raise ValueError("threads is no number of threads")
+        minutes = values.get("minutes")
+        if minutes is not None and not (type(minutes) in (int, float) and minutes > 0):
+            raise ValueError("minutes is no number above 0")
         if not {*map(type, validation.values())} <= {str, type(None)}:
             raise TypeError("validation is no text")
         steering = Steering.from_json(values["known"]) if "known" in values else None
@@ -197,6 +204,7 @@ class Manifest:
             pictures=_source_of(values["pictures"]) if "pictures" in values else None,
             encoder_file=encoder_file,
             steering=steering,
+            minutes=minutes,
         )
 
 
@@ -223,6 +231,8 @@ def refuse_other(old: Manifest, new: Manifest, folder: Path) -> None:
         for name in FIELDS
         if getattr(old.recipe, name) != getattr(new.recipe, name)
     ]
+    if old.minutes != new.minutes:
+        changes.append(f"minutes was {_or_none(old.minutes)} and is {_or_none(new.minutes)}")
     if old.seed != new.seed:
         changes.append(f"seed was {old.seed} and is {new.seed}")
     if old.data_digest != new.data_digest:
@@ -241,6 +251,10 @@ def refuse_other(old: Manifest, new: Manifest, folder: Path) -> None:
             expected="the flags of its start",
             mend="repeat those, or replace the run with `force`",
         )
+
+
+def _or_none(minutes: float | None) -> str:
+    return "none" if minutes is None else f"{minutes:g}"
 
 
 def _source_of(values: Any) -> Source:

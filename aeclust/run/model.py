@@ -29,6 +29,7 @@ from aeclust.network.model import Autoencoder, state_arrays
 from aeclust.network.parallel import Team
 from aeclust.network.training import Moment
 from aeclust.recipe import Recipe, named
+from aeclust.run.budget import Budget
 from aeclust.run.clusters import labels_of
 from aeclust.run.context import Context
 from aeclust.run.edits.applied import correction, followed
@@ -302,6 +303,35 @@ def asked(
     if epochs is not None:
         recipe = recipe.lasting(plain(epochs), fixed="label_epochs" in values)
     return recipe, None if weights is None else str(os.fspath(weights))
+
+
+def budget_of(minutes: Any, epochs: object, settings: Mapping[str, object] | None) -> Budget | None:
+    """What training may take by an estimator's parameters; None where epochs decide."""
+    if minutes is None:
+        return None
+    if epochs is not None or "epochs" in (settings or {}):
+        raise InputError("they exclude each other", where="minutes, epochs", expected="one of them")
+    return Budget(minutes.item() if isinstance(minutes, np.generic) else minutes, settings or ())
+
+
+def planned(
+    budget: Budget,
+    pixels: NDArray[Any],
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    sight: Sight | None,
+    write: Callable[[str], None] | None,
+) -> Recipe:
+    """The recipe for a budget; `write` takes the line that says what was chosen."""
+    return budget.planned(
+        pixels,
+        recipe,
+        seed=seed,
+        team=Team(device=device),
+        see=sight,
+        log=write or (lambda line: None),
+    )
 
 
 def seed_of(random_state: Any) -> int:

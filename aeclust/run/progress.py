@@ -93,14 +93,14 @@ class Tracker:
     """
 
     def __init__(self, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._epochs, self._clock = epochs, clock
+        self.epochs, self._clock = epochs, clock
         self._steps, self._images, self._other = Pace(), Pace(), Pace()
         self._seen = 0
         self._last = ("", 0)
 
     def observe(self, moment: Moment) -> State:
         """Training after a step."""
-        now, total = self._clock(), self._epochs * moment.steps
+        now, total = self._clock(), self.epochs * moment.steps
         done = moment.epoch * moment.steps + moment.step
         self._seen += moment.images
         if moment.images:  # the first step, which warms up, only starts the clock
@@ -111,10 +111,10 @@ class Tracker:
             measured = f"  loss {moment.metrics.get('loss', moment.loss):.4f}"
         if self._images.speed:
             measured += f"  {self._images.speed:.0f} images/s"
-        bar = f"epoch {min(moment.epoch + 1, self._epochs)}/{self._epochs}"
-        line = f"epoch {moment.epoch}/{self._epochs}"
+        bar = f"epoch {min(moment.epoch + 1, self.epochs)}/{self.epochs}"
+        line = f"epoch {moment.epoch}/{self.epochs}"
         if moment.step or not moment.images:
-            line = f"epoch {moment.epoch + 1}/{self._epochs}  step {moment.step}/{moment.steps}"
+            line = f"epoch {moment.epoch + 1}/{self.epochs}  step {moment.step}/{moment.steps}"
         whole = moment.step == 0 and moment.images > 0
         left = self._steps.left(total - done)
         return State(bar + measured, line + measured, done, total, left, whole)
@@ -149,7 +149,7 @@ class Lines:
         self, write: Callable[[str], None] | None, *, epochs: int = 0, silence: float = _SILENCE
     ) -> None:
         self._write, self._silence = write, silence
-        self._tracker = Tracker(epochs)
+        self.tracker = Tracker(epochs)
         self._lock, self._over = threading.Lock(), threading.Event()
         self._state: State | None = None
         self._spoke = time.monotonic()
@@ -163,12 +163,12 @@ class Lines:
     def observe(self, moment: Moment) -> None:
         """Follow training."""
         if self._write is not None:
-            self._follow(self._tracker.observe(moment))
+            self._follow(self.tracker.observe(moment))
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Follow other long work; a total of 0 is not known."""
         if self._write is not None:
-            self._follow(self._tracker.progress(what, done, total))
+            self._follow(self.tracker.progress(what, done, total))
 
     def close(self) -> None:
         """Say no more."""

@@ -21,6 +21,7 @@ from aeclust.network import training
 from aeclust.network.training import Moment, Snapshot
 from aeclust.recipe import Recipe, named
 from aeclust.run import encoders
+from aeclust.run.budget import Budget
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.images import (
@@ -29,14 +30,10 @@ from aeclust.run.images import (
     describe_images,
     keep_images,
     kept_images,
-    load_images,
-    run_images,
 )
 from aeclust.run.manifest import Manifest, check_trains, refuse_other, some_of
-from aeclust.run.present import present_images
-from aeclust.run.previews import as_images
+from aeclust.run.start import begin
 from aeclust.run.steering import steering_at_start
-from aeclust.run.update import moved_to, shared
 from aeclust.run.weights import (
     check_disk,
     read_snapshot,
@@ -70,6 +67,7 @@ def train(
     val_images: str | None = None,
     val_labels: str | None = None,
     kept: tuple[int, ...] | None = None,
+    budget: Budget | None = None,
     known: Sequence[str] = (),
     resume: bool = False,
     learn_on: bool = False,
@@ -84,6 +82,10 @@ def train(
         With the frozen encoder that the recipe names, or its weights.
     val_images, val_labels : str, optional
         Labelled images for reporting and naming.
+    kept : tuple of int, optional
+        The epochs that keep a checkpoint, if not the usual ones.
+    budget : Budget, optional
+        What training may take: the recipe for it is chosen, unless the run is there already.
     known : sequence of str
         Where known labels are, that training and clusters are to follow.
     resume : bool
@@ -109,25 +111,16 @@ def train(
     check_trains(recipe)
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
-    recipe, encoder_file = encoders.separated(recipe, encoder_file)
-    encoder = encoders.begun(recipe, encoder_file, context.device) if recipe.encoder else None
-    if encoder is not None:
-        context.encoders[encoder.sha256] = encoder
-        if encoder.image_size and is_files(source.location):
-            source = dataclasses.replace(source, size=encoder.image_size)
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
     if team.leads and folder.exists() and not (resume or learn_on or force):
         raise _run_is_here(folder)
-    if former is None:
-        images = load_images(context, source, preview=True)
-    elif learn_on:
-        images = _images_now(context, former, source)
-    else:
-        former, images = _images_of_run(context, former, source)
-    if encoder is not None:
-        in_files = is_files(source.location)
-        recipe = encoders.completed(recipe, encoder, images.pixels.shape, in_files=in_files)
-        recipe = encoders.named_as_in(former, recipe)
+    given = begin(context, former, source, recipe, encoder_file, learn_on=learn_on)
+    former, images, source = given.former, given.images, given.source
+    recipe, encoder_file = given.recipe, given.encoder_file
+    if budget is not None and (former is None or learn_on):
+        recipe = given.planned(context, budget, seed)
+        kept = budget.keep(recipe)
+    context.expect(recipe.total_epochs)
     describe_images(context, images, recipe)
     if former is None and (advice := encoders.advice(recipe, images)):
         context.log(advice)
@@ -143,6 +136,7 @@ def train(
         encoder_file=encoder_file,
         kept=kept,
         threads=context.threads,
+        minutes=None if budget is None else budget.minutes,
     )
     if former is not None and learn_on:
         ancestors = (*former.former, former.identity)
@@ -154,6 +148,7 @@ def train(
             former=former.former,
             flattened=former.flattened,
             threads=former.threads,
+            minutes=former.minutes if budget is None else budget.minutes,
         )
     steering = steering_at_start(context, manifest, images, known, former, learn_on=learn_on)
     manifest = dataclasses.replace(manifest, steering=steering)
@@ -177,24 +172,6 @@ def train(
             _train_and_save(context, images, manifest, start)
         metrics = [{}, *folder.metrics()][-1]
         return Trained(manifest, folder.checkpoints(), not start.finished, metrics)
-
-
-def _images_of_run(context: Context, manifest: Manifest, source: Source) -> tuple[Manifest, Images]:
-    """The manifest of the run at hand, whose images may have moved, and these."""
-    here = source.way == manifest.source.way and shared(context, manifest, source)
-    if not 2 * here >= manifest.shape[0]:  # other pixels, and so another request
-        return manifest, load_images(context, source, preview=True)
-    moved = moved_to(context, manifest, source)
-    present_images(context, moved)
-    return moved, run_images(context, moved)
-
-
-def _images_now(context: Context, manifest: Manifest, source: Source) -> Images:
-    """The images of a run as they are now, or others."""
-    if source.way != manifest.source.way:
-        return load_images(context, source, preview=True)
-    moved = moved_to(context, manifest, source)
-    return as_images(context, moved, present_images(context, moved, taking=True))
 
 
 def _check_apart(folder: RunFolder, source: Source) -> None:
