@@ -38,9 +38,13 @@ def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
     """
     # floats in float32 before they reach a device: not every one has float64
     kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
-    batch = torch.from_numpy(np.array(pixels, kind, order="C")).to(device)
-    scale = 127.5 if batch.dtype == torch.uint8 else 0.5
-    batch = batch.permute(0, 3, 1, 2).to(torch.float32) / scale - 1.0
+    return as_input(torch.from_numpy(np.array(pixels, kind, order="C")).to(device), size)
+
+
+def as_input(pixels: Tensor, size: int) -> Tensor:
+    """The same of a tensor (n, h, w, c), uint8 or float32, on its device."""
+    scale = 127.5 if pixels.dtype == torch.uint8 else 0.5
+    batch = pixels.permute(0, 3, 1, 2).to(torch.float32) / scale - 1.0
     if batch.shape[2:] != (size, size):
         batch = F.interpolate(batch, (size, size), mode="bilinear", antialias=True)
     return batch
@@ -135,6 +139,16 @@ def windowed_order(
 def generator(
     device: torch.device, seed: int, purpose: seeds.Purpose, *place: int
 ) -> torch.Generator:
-    """The stream of a purpose for tensors of a device, see :func:`aeclust.seeds.sequence`."""
+    """The stream of a purpose for tensors of a device, see :func:`aeclust.seeds.sequence`.
+
+    Each kind of device makes other numbers of a seed.
+    """
+    return reseeded(torch.Generator(device), seed, purpose, *place)
+
+
+def reseeded(
+    source: torch.Generator, seed: int, purpose: seeds.Purpose, *place: int
+) -> torch.Generator:
+    """A generator that is there already, as the stream of a purpose."""
     state = seeds.sequence(seed, purpose, *place).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) >> 1)
+    return source.manual_seed(int(state) >> 1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,10 +24,9 @@ class Loss:
     contrast: Tensor
     labels: Tensor
 
-    def values(self) -> NDArray[np.float64]:
-        """The numbers (5,), in the order of :data:`TERMS`."""
-        terms = torch.stack(list(vars(self).values())).detach()  # one wait for a GPU
-        return np.asarray(terms.cpu().double().numpy())
+    def values(self) -> Tensor:
+        """The numbers (5,), in the order of :data:`TERMS`, where they were computed."""
+        return torch.stack(list(vars(self).values())).detach()
 
 
 def objective(output: Output, drawn: Tensor, recipe: Recipe, targets: Tensor | None = None) -> Loss:

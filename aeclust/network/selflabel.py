@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -84,8 +83,8 @@ def fit_head(
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     head.requires_grad_(True)
-    values, states = list(head.parameters()), defaultdict[Tensor, dict[str, Tensor]](dict)
+    values = list(head.parameters())
+    states: list[dict[str, Tensor]] = [{} for _ in values]
     for _ in range(_HEAD_STEPS):
         slopes = torch.autograd.grad(F.cross_entropy(head(codes), wanted), values)
-        for value, slope in zip(values, slopes, strict=True):
-            adamw_step(value, slope, states[value], lr=_HEAD_LR, weight_decay=_HEAD_DECAY)
+        adamw_step(values, list(slopes), states, lr=_HEAD_LR, weight_decay=_HEAD_DECAY)

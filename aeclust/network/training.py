@@ -12,15 +12,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from aeclust.clusters.known import Known
 from aeclust.errors import DivergedError, InputError, at
-from aeclust.network.batches import epoch_batches, generator, shrunk, to_input
+from aeclust.network.batches import as_input, epoch_batches, reseeded, shrunk
+from aeclust.network.feed import Feed
 from aeclust.network.isolation import isolated
 from aeclust.network.losses import TERMS, objective
 from aeclust.network.model import Autoencoder, build, load_state, state_arrays
 from aeclust.network.optimizers import (
+    Muon,
     Optimizer,
     build_optimizer,
     load_optimizer,
@@ -28,10 +30,13 @@ from aeclust.network.optimizers import (
     set_rate,
 )
 from aeclust.network.parallel import ALONE, Team
+from aeclust.network.replay import Replayed
 from aeclust.network.selflabel import self_label
 from aeclust.network.views import decoded_of, shown
 from aeclust.recipe import Recipe
 
+# Seconds after which the losses of a GPU are read, if nothing else asks for them.
+_UNREAD = 1.0
 # Peak learning rate of self-labelling, as a share of the first phase's.
 _LABEL_RATE = 1 / 3
 
@@ -74,22 +79,27 @@ class Moment:
         end of an epoch ``step`` is 0.
     images : int
         In the last batch; 0 before the first.
-    loss : float
-        Objective of the last batch; NaN before the first.
     metrics : dict of str to float
         At the end of an epoch, means over its images (:data:`~aeclust.network.losses.TERMS`),
         seconds and images per second; otherwise empty.
     snapshot : callable
         Copies the present state.
+    terms : Tensor of shape (5,) or None
+        Of the last batch, on the device (:data:`~aeclust.network.losses.TERMS`); None before it.
     """
 
     epoch: int
     step: int
     steps: int
     images: int
-    loss: float
     metrics: dict[str, float]
     snapshot: Callable[[], Snapshot]
+    terms: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def loss(self) -> float:
+        """Objective of the last batch, for which a GPU is waited for; NaN before the first."""
+        return math.nan if self.terms is None else float(self.terms[0])
 
 
 @isolated(gradients=True)
@@ -105,6 +115,7 @@ def train(
     known: Known | None = None,
     team: Team = ALONE,
     observe: Callable[[Moment], None] = lambda moment: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Autoencoder:
     """Train the network of a recipe on images.
 
@@ -112,7 +123,8 @@ def train(
     its own latents apart (:mod:`aeclust.network.selflabel`), at a third of the learning rate.
 
     Order, noise and views of a step depend on (seed, epoch, step) alone: a run that goes on from
-    a snapshot ends with the same weights as one that never stopped.
+    a snapshot ends with the same weights as one that never stopped. Each kind of device draws
+    other numbers of a seed; GPUs add in no fixed order, so there "the same" is but for rounding.
 
     Parameters
     ----------
@@ -135,6 +147,8 @@ def train(
         become those of one process but for rounding.
     observe : callable
         Takes a :class:`Moment` after each step; what it raises ends training.
+    log : callable
+        Takes a line for the user.
 
     Returns
     -------
@@ -164,40 +178,45 @@ def train(
     optimizer = build_optimizer(network, recipe)
     state = _State(network, optimizer, recipe, len(pixels), steps)
     if resume is None:
-        observe(Moment(0, 0, steps, 0, math.nan, {}, state.snapshot))
+        observe(Moment(0, 0, steps, 0, {}, state.snapshot))
     else:
         state.resume(resume)
-    parallel = state.parallel(team)
+    parallel, source = state.parallel(team), torch.Generator(device)
     half = precision_of(recipe, device) == "bfloat16"
+
+    def learn(images: Tensor, features: Tensor | None, targets: Tensor | None) -> Tensor:
+        """One step; the terms of its loss, which stay on the device."""
+        images, noise = as_input(images, network.drawn_size), None
+        batch = shown(images, recipe, source, whole=targets is not None)
+        if recipe.variational:
+            shape = (len(batch.images), recipe.latent_size)
+            noise = torch.randn(shape, generator=source, device=device, dtype=torch.float32)
+        seen = batch.images if features is None else features
+        # within a caller's autocast, a cache of weights would outlive the step
+        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            output = parallel(seen, noise, batch.crops, slice(0, None, batch.every))
+        loss = objective(output, batch.drawn, recipe, targets)
+        network.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss.values()
+
+    step: Callable[..., Tensor] = learn
+    if device.type == "cuda" and team.size == 1 and isinstance(optimizer, Muon):
+        step = Replayed(learn, source, log)
+    feed = Feed([pixels, features, state.targets], device)
     while state.epoch < recipe.total_epochs:
         if state.epoch >= recipe.epochs and state.targets is None:
             state.targets = self_label(network, pixels, recipe, seed=seed, known=known, team=team)
             parallel = state.parallel(team)
+            feed = Feed([pixels, features, state.targets], device)
         network.train()
-        state.started, state.seen = time.monotonic(), 0
-        for rows in batches(epoch=state.epoch)[state.step :]:
-            source = generator(device, seed, "augmentation", state.epoch, state.step)
-            images, noise = to_input(pixels[rows], network.drawn_size, device), None
-            batch = shown(images, recipe, source, whole=state.targets is not None)
-            if recipe.variational:
-                shape = (len(batch.images), recipe.latent_size)
-                noise = torch.randn(shape, generator=source, device=device, dtype=torch.float32)
-            # within a caller's autocast, a cache of weights would outlive the step
-            seen = batch.images if features is None else torch.from_numpy(features[rows]).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                output = parallel(seen, noise, batch.crops, slice(0, None, batch.every))
-            targets = None
-            if state.targets is not None:
-                targets = torch.from_numpy(state.targets[rows]).to(device)
-            loss = objective(output, batch.drawn, recipe, targets)
-            values = loss.values()
-            if not np.isfinite(values).all():
-                raise _diverged("the loss", state.epoch, state.step, recipe)
+        rows, losses = batches(epoch=state.epoch)[state.step :], state.begin()
+        for here, batch, terms in zip(rows, feed.batches(rows), losses, strict=True):
+            reseeded(source, seed, "augmentation", state.epoch, state.step)
             set_rate(optimizer, _schedule(recipe, state.epoch + state.step / steps))
-            network.zero_grad()
-            loss.total.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            observe(state.advance(len(rows), values))
+            terms.copy_(step(*batch))
+            observe(state.advance(len(here), terms))
     state.finite_weights()
     return network.eval()
 
@@ -217,6 +236,8 @@ class _State:
     targets: NDArray[np.float32] | None = None
     started: float = 0.0  # when the epoch was begun or resumed
     seen: int = 0  # images since
+    unread: list[tuple[int, Tensor]] = field(default_factory=list)  # steps that `totals` lacks
+    read_at: float = 0.0
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, if it is of this run."""
@@ -242,7 +263,8 @@ class _State:
         self.targets = None if targets is None else targets.copy()
 
     def snapshot(self) -> Snapshot:
-        """A copy of all of it; refused if a weight is not finite."""
+        """A copy of all of it; refused if a loss or a weight is not finite."""
+        self.read()
         return Snapshot(
             self.finite_weights(),
             optimizer_arrays(self.optimizer),
@@ -266,19 +288,40 @@ class _State:
             self.network.head.requires_grad_(self.targets is not None)
         return team.parallel(self.network)
 
-    def advance(self, images: int, values: NDArray[np.float64]) -> Moment:
+    def begin(self) -> Tensor:
+        """An epoch, or the rest of one, begins now: the place of its losses on the device."""
+        self.started = self.read_at = time.monotonic()
+        self.seen = 0
+        return torch.zeros((self.steps - self.step, len(TERMS)), device=self.network.device)
+
+    def advance(self, images: int, terms: Tensor) -> Moment:
         """Count a step, and the epoch that it may end."""
-        self.totals += images * values
+        self.unread.append((images, terms))
         self.step += 1
         self.seen += images
         metrics: dict[str, float] = {}
-        if self.step == self.steps:
+        ends, free = self.step == self.steps, terms.device.type == "cpu"
+        if ends or free or time.monotonic() - self.read_at > _UNREAD:
+            self.read()
+        if ends:
             seconds = max(time.monotonic() - self.started, 1e-6)  # a coarse clock may stand still
             metrics = dict(zip(TERMS, (self.totals / self.n).tolist(), strict=True))
             metrics |= {"seconds": seconds, "images_per_second": self.seen / seconds}
             self.epoch, self.step, self.totals = self.epoch + 1, 0, np.zeros(len(TERMS))
-        loss = float(values[0])
-        return Moment(self.epoch, self.step, self.steps, images, loss, metrics, self.snapshot)
+        return Moment(self.epoch, self.step, self.steps, images, metrics, self.snapshot, terms)
+
+    def read(self) -> None:
+        """Bring `totals` up to date, for which a GPU is waited for."""
+        self.read_at = time.monotonic()
+        if not self.unread:
+            return
+        values = torch.stack([terms for _, terms in self.unread]).cpu().double().numpy()
+        for before, ((images, _), terms) in enumerate(zip(self.unread, values, strict=True)):
+            if not np.isfinite(terms).all():
+                step = self.step - len(self.unread) + before
+                raise _diverged("the loss", self.epoch, step, self.recipe)
+            self.totals = self.totals + images * terms
+        self.unread = []
 
 
 def check_batches(n: int, recipe: Recipe, team: Team = ALONE) -> None:

@@ -181,19 +181,20 @@ def random_colour(
         In [-1, 1].
     """
     n, device = len(images), images.device
-    luma = torch.tensor(_LUMA, dtype=torch.float32, device=device)
+    # made on the device: a copy from here would be waited for
+    red, green, blue = (torch.full((3,), w, dtype=torch.float32, device=device) for w in _LUMA)
+    to_grey = torch.stack([red, green, blue], 1)
     eye = torch.eye(3, dtype=torch.float32, device=device)
-    to_grey = luma.expand(3, 3)
     low, high = 1 - strength, 1 + strength
     brightness, contrast, saturation = (_uniform(source, (n, 1, 1), low, high) for _ in range(3))
     angle = _uniform(source, (n, 1, 1), -hue, hue) * 2 * math.pi
     # a turn about the grey axis (Rodrigues): K is the cross product with (1, 1, 1) / sqrt(3)
-    k = luma.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    k = (eye.roll(1, 0) - eye.roll(-1, 0)) / math.sqrt(3)
     turn = eye + torch.sin(angle) * k + (1 - torch.cos(angle)) * (k @ k)
     saturate = saturation * eye + (1 - saturation) * to_grey
     matrix = brightness * contrast * (saturate @ turn)
     # contrast turns about the mean grey value, brightness scales from black, which is -1
-    mean = (images.mean((2, 3)) @ luma)[:, None, None]
+    mean = (images.mean((2, 3)) @ to_grey[0])[:, None, None]
     offset = brightness * (1 + (1 - contrast) * mean) - 1
     changed = _uniform(source, (n, 1, 1), 0, 1) < jitter
     matrix, offset = torch.where(changed, matrix, eye), torch.where(changed, offset, 0 * offset)

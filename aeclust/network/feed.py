@@ -1,0 +1,99 @@
+"""What a step learns from, brought to its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_BLOCK = 2**26  # bytes that are brought to a device at a time
+_AHEAD = 2  # batches that wait in memory for a device
+
+Batch = tuple[Tensor | None, ...]
+
+
+class Feed:
+    """Rows of arrays as tensors of a device.
+
+    A GPU keeps whole arrays, if they fill no more than half of its free memory: then a batch is
+    gathered there. Otherwise another thread reads the next batches while the GPU computes, into
+    memory that it copies from by itself.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray of shape (n, ...) or None
+        uint8, or what float32 can hold. None stays None.
+    device : torch.device
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[Any] | None], device: torch.device) -> None:
+        self._arrays, self._device = arrays, device
+        size = sum(_kept_bytes(array) for array in arrays if array is not None)
+        self.resident = 0 < size <= room(device)
+        self._there: Batch = ()
+        if self.resident:
+            self._there = tuple(a if a is None else _whole(a, device) for a in arrays)
+
+    def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+        """The tensors of each batch, of which these are the rows."""
+        if self.resident:
+            order = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows]))
+            for here in order.to(self._device).split([len(batch) for batch in rows]):
+                yield tuple(a if a is None else a.index_select(0, here) for a in self._there)
+        elif self._device.type == "cpu":
+            yield from map(self._read, rows)
+        else:
+            yield from self._read_ahead(rows)
+
+    def _read(self, rows: NDArray[np.int64]) -> Batch:
+        pinned = self._device.type == "cuda"
+        near = [a if a is None else _near(a[rows]) for a in self._arrays]
+        return tuple(x.pin_memory() if pinned and x is not None else x for x in near)
+
+    def _read_ahead(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as reader:
+            coming = [reader.submit(self._read, batch) for batch in rows[:_AHEAD]]
+            try:
+                for number in range(len(rows)):
+                    near = coming.pop(0).result()
+                    if number + _AHEAD < len(rows):
+                        coming.append(reader.submit(self._read, rows[number + _AHEAD]))
+                    yield tuple(
+                        x if x is None else x.to(self._device, non_blocking=True) for x in near
+                    )
+            finally:
+                reader.shutdown(cancel_futures=True)
+
+
+def room(device: torch.device) -> int:
+    """Bytes of arrays that a device can keep beside what it computes; a CPU needs no copy."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    if device.type == "mps":
+        return (torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) // 2
+    return 0
+
+
+def _kept_bytes(array: NDArray[Any]) -> int:
+    return array.size * (1 if array.dtype == np.uint8 else 4)
+
+
+def _near(values: NDArray[Any]) -> Tensor:
+    """As a tensor of the CPU; floats in float32, because not every device has float64."""
+    kind = np.uint8 if values.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.array(values, kind, order="C"))
+
+
+def _whole(array: NDArray[Any], device: torch.device) -> Tensor:
+    """All of an array on a device, without a second copy of it in memory."""
+    kind = torch.uint8 if array.dtype == np.uint8 else torch.float32
+    there = torch.empty(array.shape, dtype=kind, device=device)
+    step = max(1, _BLOCK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        there[start : start + step].copy_(_near(array[start : start + step]))
+    return there

@@ -1,0 +1,96 @@
+"""Steps that a GPU is sent once and then repeats by itself.
+
+A step of a small network is a thousand operations of a few microseconds each, and a GPU would
+mostly wait for Python to ask for the next. A CUDA graph records a step and asks for all of it at
+once. ``torch.compile`` would merge operations too, but needs a compiler on the user's machine and
+a minute for each shape of batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aeclust.network.feed import Batch
+
+# Steps of a kind that are done as they are: libraries choose their ways and optimisers begin.
+WARM_UP = 3
+
+Step = Callable[..., Tensor]
+
+
+class Replayed:
+    """A step on a GPU, recorded when it comes for the fourth time and repeated from then on.
+
+    A step is of one kind with another if their batches have the same shapes. Recording copies
+    nothing that changes: weights, optimiser and learning rate lie where they did.
+
+    Parameters
+    ----------
+    step : callable
+        Takes the tensors of a batch and gives one. It reads nothing back from the device, and
+        what else it depends on lies in tensors that stay where they are.
+    source : Generator
+        That it draws from; it may be seeded anew before every step.
+    log : callable
+        Takes a line, if the GPU records nothing. Then steps are done as they are.
+    """
+
+    def __init__(self, step: Step, source: torch.Generator, log: Callable[[str], None]) -> None:
+        self._step, self._source, self._log = step, source, log
+        self._seen = Counter[Any]()
+        self._records: dict[Any, _Record] = {}
+        self._pool: Any = None
+        self._refused = False
+
+    def __call__(self, *batch: Tensor | None) -> Tensor:
+        """One step; what it gives is overwritten by the next."""
+        kind = tuple(None if x is None else (x.shape, x.dtype) for x in batch)
+        self._seen[kind] += 1
+        if kind not in self._records and self._seen[kind] > WARM_UP and not self._refused:
+            self._record(kind, batch)
+        if kind in self._records:
+            return self._records[kind].replay(batch)
+        return self._step(*batch) if self._refused else beside(self._step, batch)
+
+    def _record(self, kind: Any, batch: Batch) -> None:
+        try:
+            # graphs that never run at a time can share their memory
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            self._records[kind] = _Record(self._step, batch, self._source, self._pool)
+        except RuntimeError as error:
+            self._refused = True
+            reason = str(error).partition("\n")[0]
+            self._log(f"the GPU records no steps ({reason}), so training is slower")
+
+
+class _Record:
+    """A recorded step, and the places of its batch and its result."""
+
+    def __init__(self, step: Step, batch: Batch, source: torch.Generator, pool: Any) -> None:
+        self._batch = tuple(x if x is None else x.clone() for x in batch)
+        self._graph = torch.cuda.CUDAGraph()
+        self._graph.register_generator_state(source)
+        with torch.cuda.graph(self._graph, pool=pool):
+            self._result = step(*self._batch)
+
+    def replay(self, batch: Batch) -> Tensor:
+        for place, values in zip(self._batch, batch, strict=True):
+            if place is not None and values is not None:
+                place.copy_(values)
+        self._graph.replay()
+        return self._result
+
+
+def beside(step: Step, batch: Batch) -> Tensor:
+    """A step as it is, on a stream of its own: what it leaves behind can be recorded after it."""
+    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(before)
+    with torch.cuda.stream(aside):
+        result = step(*batch)
+    before.wait_stream(aside)
+    return result
