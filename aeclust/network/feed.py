@@ -43,7 +43,7 @@ class Feed:
         """The tensors of each batch, of which these are the rows."""
         if self.resident:
             order = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows]))
-            for here in order.to(self._device).split([len(batch) for batch in rows]):
+            for here in torch.split(order.to(self._device), [len(batch) for batch in rows]):
                 yield tuple(a if a is None else a.index_select(0, here) for a in self._there)
         elif self._device.type == "cpu":
             yield from map(self._read, rows)

@@ -24,6 +24,7 @@ from aeclust.network.parallel import ALONE, Team
 from aeclust.network.views import mild_view, random_view
 
 BATCH = 256
+_PIXELS = 2**21  # of images that a GPU takes at a time: Python asks for each batch and waits for it
 
 
 def embed(
@@ -63,16 +64,24 @@ def embed(
 def embed_blocks(
     network: Autoencoder, pixels: NDArray[Any], *, team: Team = ALONE
 ) -> Iterator[NDArray[np.float32]]:
-    """The rows of :func:`embed`, 256 of each process at a time: only these are in memory."""
+    """The rows of :func:`embed`, a batch of each process at a time: only these are in memory."""
     network.eval()
+    step = at_once(network) * team.size
 
     def encode(images: NDArray[Any]) -> Tensor:
         return network.encode(_seen(network, images))
 
-    for start in range(0, len(pixels), BATCH * team.size):
+    for start in range(0, len(pixels), step):
         with isolated():  # not for whoever takes the block
-            block = team.shared(encode, pixels[start : start + BATCH * team.size])
+            block = team.shared(encode, pixels[start : start + step])
         yield _array(block)
+
+
+def at_once(network: Autoencoder) -> int:
+    """Images in a batch where a network works."""
+    if network.device.type == "cpu":
+        return BATCH
+    return max(BATCH, _PIXELS // network.image_size**2)
 
 
 def encode_frozen(
@@ -209,8 +218,9 @@ def _batches(
     size: int = 0,
 ) -> Iterator[Tensor]:
     network.eval()
-    for start in range(0, len(pixels if rows is None else rows), BATCH):
-        batch = slice(start, start + BATCH)
+    step = at_once(network)
+    for start in range(0, len(pixels if rows is None else rows), step):
+        batch = slice(start, start + step)
         images = pixels[batch if rows is None else rows[batch]]
         yield to_input(images, size or network.image_size, network.device)
 
@@ -224,8 +234,9 @@ def _seen(network: Autoencoder, images: NDArray[Any]) -> Tensor:
 
 def _blocks(network: Autoencoder, latents: NDArray[Any]) -> Iterator[Tensor]:
     network.eval()
-    for start in range(0, len(latents), BATCH):
-        block = np.asarray(latents[start : start + BATCH], np.float32)
+    step = at_once(network)
+    for start in range(0, len(latents), step):
+        block = np.asarray(latents[start : start + step], np.float32)
         yield torch.from_numpy(block).to(network.device)
 
 

@@ -1,7 +1,7 @@
 """Several processes that train one network, each at work on its share of every batch.
 
-``torchrun`` starts them and gives each its rank; gloo (CPU) or NCCL (CUDA) carries what they
-exchange. Everything here does nothing in a process that is alone.
+``torchrun`` starts them and gives each its rank; gloo carries what they exchange on CPUs, and NCCL
+what lies on GPUs. Everything here does nothing in a process that is alone.
 
 Gradients: every process computes the loss of the whole batch from the gathered outputs. On the way
 back :class:`_Gather` adds up what all processes derive for a row, which is the row's gradient once
@@ -98,7 +98,7 @@ class Team:
             return value
         box: list[Any] = [value if self.leads else None]
         # others wait here for minutes, while the leader clusters
-        _abandonable(lambda: dist.broadcast_object_list(box, src=0, device=self.device))
+        _abandonable(lambda: dist.broadcast_object_list(box, src=0, device=torch.device("cpu")))
         sent: T = box[0]
         return sent
 
@@ -106,7 +106,7 @@ class Team:
         """The largest number that a process passes."""
         if self.size == 1:
             return number
-        value = torch.tensor(number, device=self.device)
+        value = torch.tensor(number)  # no GPU is waited for
         dist.all_reduce(value, dist.ReduceOp.MAX)
         return int(value)
 
@@ -171,7 +171,7 @@ def joined(
     Interrupted
         If another process of the team is lost.
     """
-    backend = {"cpu": "gloo", "cuda": "nccl"}.get(device.type)
+    backend = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}.get(device.type)
     if backend is None:
         raise InputError(
             f"{place.size} processes cannot work together on {device.type}",
@@ -348,9 +348,9 @@ class _Gather(torch.autograd.Function):
 
 
 class _SharedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by the mean and variance of the batches of all processes.
+    """Batch normalisation by the mean and variance of the batches of all processes, on CPUs.
 
-    PyTorch's ``SyncBatchNorm`` does it on GPUs alone. Means and variances of parts make those of
+    PyTorch's ``SyncBatchNorm`` is for GPUs alone. Means and variances of parts make those of
     the whole (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
     sample variances", 1979).
     """
@@ -391,7 +391,8 @@ def _share_statistics(network: nn.Module, team: Team) -> None:
     for module in list(network.modules()):
         for name, norm in module.named_children():
             if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-                shared = _SharedBatchNorm(norm.num_features, norm.eps, norm.momentum)
+                kind = nn.SyncBatchNorm if team.device.type == "cuda" else _SharedBatchNorm
+                shared = kind(norm.num_features, norm.eps, norm.momentum)
                 shared.team = team
                 shared.weight, shared.bias = norm.weight, norm.bias
                 for buffer, value in norm.named_buffers():

@@ -88,7 +88,7 @@ class _Record:
 
 def beside(step: Step, batch: Batch) -> Tensor:
     """A step as it is, on a stream of its own: what it leaves behind can be recorded after it."""
-    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(before)
     with torch.cuda.stream(aside):
         result = step(*batch)

@@ -83,7 +83,7 @@ def fit_head(
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     head.requires_grad_(True)
-    values = list(head.parameters())
+    values: list[Tensor] = list(head.parameters())
     states: list[dict[str, Tensor]] = [{} for _ in values]
     for _ in range(_HEAD_STEPS):
         slopes = torch.autograd.grad(F.cross_entropy(head(codes), wanted), values)

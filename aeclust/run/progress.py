@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MEMORY = 60.0  # seconds after which a speed is half forgotten and more
 _SILENCE = 60.0  # seconds without a line, at most
+_GLANCE = 0.5  # seconds between two looks at a loss, at least: a GPU is waited for
 
 
 class Pace:
@@ -97,6 +98,7 @@ class Tracker:
         self._steps, self._images, self._other = Pace(), Pace(), Pace()
         self._seen = 0
         self._last = ("", 0)
+        self._loss, self._glanced = math.nan, -math.inf
 
     def observe(self, moment: Moment) -> State:
         """Training after a step."""
@@ -108,7 +110,9 @@ class Tracker:
             self._images.reach(self._seen, now)
         measured = ""
         if moment.images:
-            measured = f"  loss {moment.metrics.get('loss', moment.loss):.4f}"
+            if now - self._glanced >= _GLANCE:
+                self._loss, self._glanced = moment.loss, now
+            measured = f"  loss {moment.metrics.get('loss', self._loss):.4f}"
         if self._images.speed:
             measured += f"  {self._images.speed:.0f} images/s"
         bar = f"epoch {min(moment.epoch + 1, self.epochs)}/{self.epochs}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 
 import pytest
+import torch
 
 from aeclust.cli.terminal import Terminal, Terminated, deferred_signals, terminable, write_line
 from aeclust.errors import Interrupted
@@ -51,7 +52,7 @@ def snapshot() -> Snapshot:
 
 
 def moment(epoch: int, step: int, *, images: int = 64, loss: float = 0.25) -> Moment:
-    return Moment(epoch, step, 10, images, loss, {}, snapshot)
+    return Moment(epoch, step, 10, images, {}, snapshot, torch.tensor([loss]))
 
 
 def work(terminal: Terminal) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support import within
@@ -21,7 +22,8 @@ STEPS = 10
 
 def moment(epoch: int, step: int, *, images: int = 8, loss: float = 0.5) -> Moment:
     metrics = {"loss": loss + 1} if images and not step else {}
-    return Moment(epoch, step, STEPS, images, loss, metrics, lambda: Snapshot({}, {}, 0, 0, ()))
+    empty = Snapshot({}, {}, 0, 0, ())
+    return Moment(epoch, step, STEPS, images, metrics, lambda: empty, torch.tensor([loss]))
 
 
 # -- pace --------------------------------------------------------------------------------------

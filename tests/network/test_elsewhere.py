@@ -1,0 +1,318 @@
+"""On a GPU that is not there: the same numbers as on the CPU, and nothing read back on the way."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from elsewhere import Elsewhere, Far
+from numpy.typing import NDArray
+from support import noise_images, tiny
+from torch import Tensor
+
+from aeclust import AutoencoderClusterer
+from aeclust.network import feed, inference, replay
+from aeclust.network.feed import Feed
+from aeclust.network.model import Autoencoder, build, state_arrays
+from aeclust.network.training import Moment, Snapshot, train
+from aeclust.recipe import Recipe
+
+CPU = torch.device("cpu")
+N, K = 26, 2
+STEPS = 4  # of an epoch: 8, 8, 8 and 2 images
+MPS_LACKS = (torch.float64, torch.complex128)
+KINDS = {"cuda": (), "mps": MPS_LACKS}
+
+
+def recipe_of(name: str, /, **changes: object) -> Recipe:
+    fields: dict[str, object] = {"batch_size": 8, "epochs": 2, "precision": "float32"}
+    if name == "hybrid":
+        fields |= {"label_epochs": 2, "k": K, "clusterer": "kmeans", "extra_layers": 1}
+        fields["reduction"] = "sphere,pca:4"
+    return tiny(name, **fields | changes)
+
+
+RECIPES = {
+    "hybrid": recipe_of("hybrid"),
+    "bfloat16": recipe_of("hybrid", precision="bfloat16"),
+    "adam, with a bound": recipe_of("vae", lr=1e-3, loss="elbo"),
+    "sgd, normalised": recipe_of("deep", lr=0.01, momentum=0.9),
+    "frozen": recipe_of(
+        "pretrained", encoder="a.onnx", latent_size=5, drawn_size=8, label_epochs=0
+    ),
+}
+pixels = functools.partial(noise_images, N)
+
+
+@contextmanager
+def elsewhere(kind: str, *, room: int = 2**30) -> Iterator[Elsewhere]:
+    """A device of a kind with so many free bytes, which records no steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "room", lambda device: room)
+        patch.setattr(Tensor, "pin_memory", lambda self: self)
+        patch.setattr(replay, "beside", lambda step, batch: step(*batch))
+        patch.setattr(replay, "WARM_UP", 10**9)
+        for asked in ("is_available", "is_bf16_supported"):  # by autocast
+            patch.setattr(torch.cuda, asked, lambda *_, **__: True)
+        with Elsewhere(kind, KINDS[kind]) as device:
+            yield device
+
+
+def fit(recipe: Recipe, device: torch.device = CPU, **options: Any) -> Autoencoder:
+    features = None
+    if recipe.network == "frozen":
+        features = np.random.default_rng(0).standard_normal((N, recipe.latent_size), np.float32)
+    return train(pixels(), recipe, seed=3, device=device, features=features, **options)
+
+
+@functools.cache
+def trained(name: str) -> dict[str, NDArray[Any]]:
+    return state_arrays(fit(RECIPES[name]))
+
+
+def check_equal(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        np.testing.assert_array_equal(other[key], value, err_msg=key)
+
+
+# -- the device itself ----------------------------------------------------------------------------
+
+
+def test_the_device_refuses_what_a_gpu_refuses_and_counts_what_crosses() -> None:
+    with Elsewhere("mps", MPS_LACKS) as mode:
+        there, here = torch.ones(3, device=mode.device), torch.ones(3)
+        assert (there.device.type, here.device.type) == ("mps", "cpu")
+        with pytest.raises(AssertionError, match=r"aten.add.Tensor takes tensors of the CPU and"):
+            there + here
+        with pytest.raises(AssertionError, match=r"makes torch.float64, which mps:0 lacks"):
+            there.double()
+        assert (mode.reads, mode.sent) == ([], [])
+        total = there + here.to(mode.device)
+        assert (mode.reads, len(mode.sent)) == ([], 1)
+        assert total.sum().item() == 6
+        assert there.cpu().tolist() == [1, 1, 1]
+        assert len(mode.reads) == 2
+    assert torch.ones(3).device.type == "cpu"
+
+
+# -- training -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("cuda", name) for name in RECIPES if name != "bfloat16"]
+    + [("mps", "hybrid"), ("mps", "frozen")],
+)
+def test_training_elsewhere_gives_the_same_weights(kind: str, name: str) -> None:
+    with elsewhere(kind) as mode:
+        network = fit(RECIPES[name], mode.device)
+        assert all(isinstance(value, Far) for value in network.state_dict().values())
+        check_equal(state_arrays(network), trained(name))
+
+
+@pytest.mark.parametrize("name", ["hybrid", "bfloat16", "frozen"])
+def test_a_step_reads_nothing_back_and_sends_nothing(name: str) -> None:
+    """Losses are read at the end of an epoch, and clusters looked for between the phases."""
+    crossed: list[tuple[int, int, int]] = []
+    with elsewhere("cuda") as mode:
+
+        def observe(moment: Moment) -> None:
+            crossed.append((moment.step, len(mode.reads), len(mode.sent)))
+
+        fit(RECIPES[name], mode.device, observe=observe)
+    for (_, reads, sent), (step, reads_after, sent_after) in itertools.pairwise(crossed):
+        assert reads_after - reads == (0 if step else 1) or (step == 1 and reads_after > reads)
+        if step > 1:
+            assert (reads_after, sent_after) == (reads, sent)
+    assert len(crossed) == 1 + STEPS * RECIPES[name].total_epochs
+
+
+@pytest.mark.parametrize("after", [2, 9])
+def test_a_run_resumed_elsewhere_ends_with_the_same_weights(after: int) -> None:
+    """In either phase; the state is that of a run there, and lies in memory."""
+
+    class Stop(Exception):  # noqa: N818 - nothing went wrong
+        pass
+
+    states: list[Snapshot] = []
+
+    def observe(moment: Moment) -> None:
+        if STEPS * moment.epoch + moment.step == after:
+            states.append(moment.snapshot())
+            raise Stop
+
+    with elsewhere("cuda") as mode:
+        with pytest.raises(Stop):
+            fit(RECIPES["hybrid"], mode.device, observe=observe)
+        assert not any(isinstance(x, Far) for x in states[0].optimizer.values())
+        check_equal(
+            state_arrays(fit(RECIPES["hybrid"], mode.device, resume=states[0])), trained("hybrid")
+        )
+
+
+# -- what a step learns from ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "room"), [("cuda", 2**30), ("cuda", 0), ("mps", 0)])
+def test_batches_are_the_rows_wherever_the_images_lie(kind: str, room: int) -> None:
+    images, floats = pixels(), np.linspace(0, 1, 2 * N).reshape(N, 2)
+    rows = [np.array([3, 1, 3]), np.array([25]), np.array([0, 2, 4, 6]), np.array([5, 7])]
+    with elsewhere(kind, room=room) as mode:
+        given = Feed([images, None, floats], mode.device)
+        assert given.resident == (room > 0)
+        batches = list(given.batches(rows))
+        for here, (some, nothing, other) in zip(rows, batches, strict=True):
+            assert isinstance(some, Far)
+            assert isinstance(other, Far)
+            assert nothing is None
+            assert (some.dtype, other.dtype) == (torch.uint8, torch.float32)
+            np.testing.assert_array_equal(some.cpu().numpy(), images[here])
+            np.testing.assert_array_equal(other.cpu().numpy(), floats[here].astype(np.float32))
+        assert list(given.batches([])) == []
+
+
+def test_training_on_images_that_do_not_fit_gives_the_same_weights() -> None:
+    with elsewhere("cuda", room=0) as mode:
+        check_equal(state_arrays(fit(RECIPES["hybrid"], mode.device)), trained("hybrid"))
+
+
+def test_half_of_a_gpus_free_memory_is_room_for_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10_000, 80_000))
+    assert feed.room(torch.device("cuda", 1)) == 5_000
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 9_000)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 1_000)
+    assert feed.room(torch.device("mps")) == 4_000
+    assert feed.room(CPU) == 0, "which takes them from where they are"
+    assert not Feed([pixels()], CPU).resident
+
+
+# -- recorded steps -------------------------------------------------------------------------------
+
+
+class Graph:
+    """Records what is done while it is entered, as far as a test can: the call to do it again."""
+
+    made: list[Graph]
+    refuses = False
+
+    def __init__(self) -> None:
+        self.sources: list[torch.Generator] = []
+        self.again: Callable[[], None] | None = None
+        self.replays = 0
+        Graph.made.append(self)
+
+    def register_generator_state(self, source: torch.Generator) -> None:
+        self.sources.append(source)
+
+    def replay(self) -> None:
+        assert self.again is not None
+        self.again()
+        self.replays += 1
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+    """CUDA graphs that record by doing nothing and replay by doing the step."""
+    Graph.made = []
+
+    @contextmanager
+    def recording(graph: Graph, pool: object) -> Iterator[None]:
+        if Graph.refuses:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+        yield
+
+    def record(self: Any, step: Any, batch: Any, source: Any, pool: Any) -> None:
+        places = tuple(x if x is None else x.clone() for x in batch)
+        self._batch, self._graph = places, torch.cuda.CUDAGraph()
+        self._graph.register_generator_state(source)
+        with torch.cuda.graph(self._graph, pool=pool):
+            self._result = torch.full((5,), torch.nan, device=source.device)
+        self._graph.again = lambda: self._result.copy_(step(*places))
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+    monkeypatch.setattr(replay._Record, "__init__", record)
+    monkeypatch.setattr(Graph, "refuses", False)
+    return Graph.made
+
+
+def test_recorded_steps_give_the_same_weights(
+    graphs: list[Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with elsewhere("cuda") as mode:
+        monkeypatch.setattr(replay, "WARM_UP", 1)
+        network = fit(RECIPES["hybrid"], mode.device)
+        check_equal(state_arrays(network), trained("hybrid"))
+    # of each phase a kind for whole batches and one for the last; two of 8 come once as they are
+    assert [graph.replays for graph in graphs] == [5, 1, 5, 1]
+    assert len({id(source) for graph in graphs for source in graph.sources}) == 1
+
+
+def test_a_gpu_that_records_nothing_is_told_of_once(
+    graphs: list[Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(Graph, "refuses", True)
+    with elsewhere("cuda") as mode:
+        monkeypatch.setattr(replay, "WARM_UP", 1)
+        network = fit(RECIPES["hybrid"], mode.device, log=lines.append)
+        check_equal(state_arrays(network), trained("hybrid"))
+    reason = "operation not permitted when stream is capturing"
+    assert lines == [f"the GPU records no steps ({reason}), so training is slower"]
+
+
+# -- a trained network at work --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_elsewhere_gives_the_same_latents_and_pictures(kind: str) -> None:
+    recipe = recipe_of("hybrid")
+
+    def work(device: torch.device) -> list[NDArray[Any]]:
+        network = build(recipe, 3, seed=0).to(device)
+        latents = inference.embed(network, pixels())
+        views = inference.embed_views(network, pixels(), seed=1)
+        parts = inference.reconstruct(network, pixels())
+        drawn = inference.decode(network, latents, size=(12, 20))
+        error = inference.mean_squared_error(network, pixels(), latents)
+        shares = inference.assign(network, latents)
+        return [latents, views, *parts, drawn, np.array(error), shares]
+
+    expected = work(CPU)
+    with elsewhere(kind) as mode:
+        for one, other in zip(work(mode.device), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_gpu_takes_more_images_at_a_time() -> None:
+    network = build(recipe_of("hybrid"), 3, seed=0)
+    assert inference.at_once(network) == inference.BATCH == 256
+    for side, expected in ((32, 2048), (64, 512), (192, 256)):
+        with elsewhere("cuda") as mode:
+            there = build(recipe_of("hybrid", image_size=side), 3, seed=0).to(mode.device)
+            assert inference.at_once(there) == expected
+
+
+def test_the_estimator_elsewhere_gives_the_same_clusters() -> None:
+    settings = recipe_of("hybrid").to_json()
+    changed = {n: settings[n] for n in ("channels", "image_size", "batch_size", "precision")}
+    changed |= {"steps": 0, "reduction": [], "clusterer": "kmeans"}
+
+    def clustered(device: torch.device) -> tuple[NDArray[Any], NDArray[Any]]:
+        model = AutoencoderClusterer(K, settings=changed, epochs=2, random_state=0, device=device)
+        labels = model.fit_predict(pixels())
+        return labels, model.transform(pixels())
+
+    labels, latents = clustered(CPU)
+    with elsewhere("cuda") as mode:
+        others, elsewhere_latents = clustered(mode.device)
+    np.testing.assert_array_equal(others, labels)
+    np.testing.assert_array_equal(elsewhere_latents, latents)
