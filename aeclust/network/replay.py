@@ -9,7 +9,8 @@ a minute for each shape of batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -75,7 +76,7 @@ class _Record:
         self._batch = tuple(x if x is None else x.clone() for x in batch)
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(source)
-        with torch.cuda.graph(self._graph, pool=pool):
+        with _tried_ways(), torch.cuda.graph(self._graph, pool=pool):
             self._result = step(*self._batch)
 
     def replay(self, batch: Batch) -> Tensor:
@@ -90,7 +91,18 @@ def beside(step: Step, batch: Batch) -> Tensor:
     """A step as it is, on a stream of its own: what it leaves behind can be recorded after it."""
     before, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(before)
-    with torch.cuda.stream(aside):
+    with _tried_ways(), torch.cuda.stream(aside):
         result = step(*batch)
     before.wait_stream(aside)
     return result
+
+
+@contextmanager
+def _tried_ways() -> Iterator[None]:
+    """CuDNN tries its ways to convolve the first time and keeps the fastest for these shapes."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

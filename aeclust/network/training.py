@@ -58,6 +58,8 @@ class Snapshot:
         :data:`~aeclust.network.losses.TERMS`.
     targets : ndarray of shape (n, k) or None
         What self-labelling learns, float32; None before it begins.
+    device : str
+        The kind of device that it is of: each draws other numbers of a seed.
     """
 
     weights: dict[str, NDArray[Any]]
@@ -66,6 +68,7 @@ class Snapshot:
     step: int
     totals: tuple[float, ...]
     targets: NDArray[np.float32] | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,11 @@ def train(
         observe(Moment(0, 0, steps, 0, {}, state.snapshot))
     else:
         state.resume(resume)
+        if resume.device != device.type:
+            log(
+                f"the run was begun on {resume.device}; on {device.type} the same seed draws other"
+                " numbers, so it ends with other weights than there"
+            )
     parallel, source = state.parallel(team), torch.Generator(device)
     half = precision_of(recipe, device) == "bfloat16"
 
@@ -272,6 +280,7 @@ class _State:
             self.step,
             tuple(self.totals.tolist()),
             None if self.targets is None else self.targets.copy(),
+            self.network.device.type,
         )
 
     def finite_weights(self) -> dict[str, NDArray[Any]]:

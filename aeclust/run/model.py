@@ -120,6 +120,7 @@ def fit(
                 features=features,
                 known=known,
                 observe=observe,
+                log=lines.log,
             )
             network.see = sight
             latents, blocks = describe(

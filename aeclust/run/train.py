@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aeclust import disk
 from aeclust.errors import InputError, Interrupted, at
 from aeclust.images import Images, Source, check_enough, is_files, load, truth
 from aeclust.network import training
-from aeclust.network.training import Moment, Snapshot
+from aeclust.network.training import Snapshot
 from aeclust.recipe import Recipe, named
 from aeclust.run import encoders
 from aeclust.run.budget import Budget
@@ -31,6 +28,7 @@ from aeclust.run.images import (
     keep_images,
     kept_images,
 )
+from aeclust.run.keeper import Keeper
 from aeclust.run.manifest import Manifest, check_trains, refuse_other, some_of
 from aeclust.run.start import begin
 from aeclust.run.steering import steering_at_start
@@ -39,11 +37,8 @@ from aeclust.run.weights import (
     read_snapshot,
     read_start,
     weights_to_begin_with,
-    write_snapshot,
-    write_weights,
 )
 
-_RESUME_EVERY = 30.0  # seconds between two saves of the state
 _UNCHANGED = "interrupted before training began; nothing was changed"
 
 
@@ -285,57 +280,6 @@ def _run_is_here(folder: RunFolder) -> InputError:
     )
 
 
-class _Keeper:
-    """Watches training: keeps metrics, checkpoints and the state to resume, and obeys signals.
-
-    Every process of a team has one; the leader's writes.
-    """
-
-    def __init__(self, context: Context, manifest: Manifest, start: Snapshot | None) -> None:
-        self.context, self.manifest, self.folder = context, manifest, context.folder
-        self.recipe, self.total = manifest.recipe, manifest.recipe.total_epochs
-        self.kept = set(manifest.checkpoints)
-        done = start.epoch if start else 0
-        self.lines = [x for x in self.folder.metrics() if x["epoch"] <= done] if done else []
-        self.saved_at = time.monotonic()
-        if start is not None and self.between(start.epoch, start.step):
-            context.rest(self.interrupted(start.epoch))
-
-    def __call__(self, moment: Moment) -> None:
-        context, leads = self.context, self.context.team.leads
-        context.rest(None)
-        if leads and moment.metrics:
-            self.lines.append({"epoch": moment.epoch, **moment.metrics})
-            text = "".join(f"{json.dumps(line)}\n" for line in self.lines)
-            disk.write_bytes(self.folder.metrics_file, text.encode())
-        if leads and moment.step == 0 and moment.epoch in self.kept:
-            write_weights(self.folder, self.manifest, moment.epoch, moment.snapshot().weights)
-        # a signal to any of the processes ends all after the same step
-        stop = context.team.maximum(context.signal() or 0)
-        between = self.between(moment.epoch, moment.step)
-        due = between or time.monotonic() - self.saved_at > _RESUME_EVERY
-        if leads and (stop or due) and moment.epoch < self.total:
-            write_snapshot(self.folder, self.manifest, moment.snapshot())
-            self.saved_at = time.monotonic()
-        context.observe(moment)
-        if stop and moment.epoch < self.total:
-            raise Interrupted(stop, self.interrupted(moment.epoch))
-        if between:
-            context.progress(f"looking for {self.recipe.k} clusters to learn", 0, 0)
-            context.rest(self.interrupted(moment.epoch))
-
-    def between(self, epoch: int, step: int) -> bool:
-        """Whether the second phase begins, which looks for its clusters first: that takes long."""
-        return (epoch, step) == (self.recipe.epochs, 0) and epoch < self.total
-
-    def interrupted(self, epoch: int) -> str:
-        """What a user reads who interrupts an epoch."""
-        return (
-            f"interrupted in epoch {epoch + 1} of {self.total}; the state is saved;"
-            f" continue with {self.folder.command('train --resume')}"
-        )
-
-
 def _train_and_save(context: Context, images: Images, manifest: Manifest, start: _Start) -> None:
     recipe, snapshot = manifest.recipe, start.snapshot
     if recipe.total_epochs < recipe.epochs + recipe.label_epochs:
@@ -350,18 +294,20 @@ def _train_and_save(context: Context, images: Images, manifest: Manifest, start:
         features = encoders.run_features(context, manifest, images)
         context.rest(None)
     known = None if manifest.steering is None else manifest.steering.known(len(images))[0]
-    training.train(
-        images.pixels,
-        recipe,
-        features=features,
-        known=known,
-        seed=manifest.seed,
-        device=context.device,
-        resume=snapshot,
-        initial=start.weights,
-        team=context.team,
-        observe=_Keeper(context, manifest, snapshot),
-    )
+    with contextlib.closing(Keeper(context, manifest, snapshot)) as keeper:
+        training.train(
+            images.pixels,
+            recipe,
+            features=features,
+            known=known,
+            seed=manifest.seed,
+            device=context.device,
+            resume=snapshot,
+            initial=start.weights,
+            team=context.team,
+            observe=keeper,
+            log=context.log,
+        )
     if context.team.leads:
         for file in (context.folder.resume_file, context.folder.start_file):
             file.unlink(missing_ok=True)

@@ -56,7 +56,8 @@ def write_snapshot(folder: RunFolder, manifest: Manifest, snapshot: Snapshot) ->
     if snapshot.targets is not None:
         arrays["targets"] = snapshot.targets
     arrays["progress"] = np.array([snapshot.epoch, snapshot.step, *snapshot.totals], np.float64)
-    artifact.write(folder.resume_file, _artifact("resume", arrays, manifest, {}))
+    details = {"device": snapshot.device}
+    artifact.write(folder.resume_file, _artifact("resume", arrays, manifest, details))
 
 
 def read_snapshot(folder: RunFolder, manifest: Manifest) -> Snapshot | None:
@@ -80,6 +81,7 @@ def read_snapshot(folder: RunFolder, manifest: Manifest) -> Snapshot | None:
         int(step),
         tuple(totals),
         state.arrays.get("targets"),
+        str(state.details.get("device", "cpu")),
     )
 
 

@@ -150,7 +150,7 @@ SOME_DEATHS = pytest.mark.parametrize(
 def saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
-    monkeypatch.setattr(importlib.import_module("aeclust.run.train"), "_RESUME_EVERY", -1.0)
+    monkeypatch.setattr(importlib.import_module("aeclust.run.keeper"), "_RESUME_EVERY", -1.0)
 
 
 @SOME_DEATHS

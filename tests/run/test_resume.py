@@ -180,7 +180,7 @@ def test_resume_starts_where_nothing_had_been_saved(
 def test_the_state_is_never_older_than_a_minute(
     cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
-    module = import_module("aeclust.run.train")
+    module = import_module("aeclust.run.keeper")
     now, saves = [0], [0]
 
     def observe(terminal: Terminal, moment: Moment) -> None:  # every step takes so long
