@@ -11,8 +11,9 @@ that PyTorch asks for no driver either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -80,6 +81,78 @@ class _Source(torch.Generator):
         return self.claimed
 
 
+class Graph:
+    """What stands for ``torch.cuda.CUDAGraph``: the operations of a recording, to be done again.
+
+    As on a GPU, recording leaves every tensor as it was, and a replay does the same operations on
+    the same memory. So what a step takes from Python stays what it was when it was recorded.
+    """
+
+    made: ClassVar[list[Graph]] = []  # in the order of their making
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Any, Any, Any, Any]] = []
+        self._before: list[tuple[Tensor, Tensor]] = []
+        self._states: list[Tensor] = []
+        self.sources: list[torch.Generator] = []
+        self.replays = 0
+        Graph.made.append(self)
+
+    def register_generator_state(self, source: torch.Generator) -> None:
+        """Sources that are not registered would give the same numbers in every replay."""
+        self.sources.append(source)
+        self._states.append(source.get_state())
+
+    def record(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Do an operation, and note how to undo and to repeat it."""
+        drawn = kwargs.get("generator")
+        if drawn is not None and drawn._cdata not in [source._cdata for source in self.sources]:  # type: ignore[attr-defined]
+            raise AssertionError(f"{func} draws from a source that is not registered")
+        for argument, value in zip(func._schema.arguments, args, strict=False):
+            declared = argument.alias_info is not None and argument.alias_info.is_write
+            # which batch normalisation changes without a word
+            if value is not None and (declared or argument.name.startswith("running_")):
+                self._before += [(x, x.clone()) for x in tree_flatten(value)[0]]
+        result = func(*args, **kwargs)
+        self._calls.append((func, args, kwargs, result))
+        return result
+
+    def end(self) -> None:
+        """Undo everything."""
+        for value, before in reversed(self._before):
+            value.copy_(before)
+        for source, state in zip(self.sources, self._states, strict=True):
+            source.set_state(state)
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Do everything once more."""
+        self.replays += 1
+        for func, args, kwargs, result in self._calls:
+            pairs = zip(
+                tree_flatten(result)[0], tree_flatten(func(*args, **kwargs))[0], strict=True
+            )
+            for place, value in pairs:
+                if isinstance(place, Tensor) and place.data_ptr() != value.data_ptr():
+                    place.copy_(value)
+
+
+@contextmanager
+def recording(graph: Graph, pool: object, capture_error_mode: str) -> Iterator[None]:
+    """What stands for ``torch.cuda.graph``."""
+    assert capture_error_mode == "thread_local", "other threads prepare batches meanwhile"
+    mode = Elsewhere.inside
+    assert mode is not None
+    crossed = len(mode.reads), len(mode.sent)
+    mode.graph = graph
+    try:
+        yield
+    finally:
+        mode.graph = None
+        graph.end()
+    assert crossed == (len(mode.reads), len(mode.sent)), "a recording can wait for nothing"
+
+
 class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it there is a device of a kind.
 
@@ -99,6 +172,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         Those that brought something there.
     """
 
+    inside: ClassVar[Elsewhere | None] = None
     _mode_key = torch._C._TorchDispatchModeKey.FAKE
 
     def __init__(self, kind: str, lacks: Sequence[torch.dtype] = ()) -> None:
@@ -106,6 +180,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.device, self.lacks = torch.device(kind, 0), tuple(lacks)
         self.reads: list[str] = []
         self.sent: list[str] = []
+        self.graph: Graph | None = None
 
     def __enter__(self) -> Elsewhere:
         self._before = (
@@ -116,10 +191,12 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         torch.Generator = _Source  # type: ignore[misc, assignment]
         torch._C._set_only_lift_cpu_tensors(True)
         torch.__future__.set_overwrite_module_params_on_conversion(True)
+        Elsewhere.inside = self
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *raised: Any) -> None:
+        Elsewhere.inside = None
         generator, lifted, overwritten = self._before
         torch.Generator = generator  # type: ignore[misc]
         torch._C._set_only_lift_cpu_tensors(lifted)
@@ -146,7 +223,10 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if near and there and any(x.ndim for x in near):
             self.sent.append(str(func))
         args, kwargs = tree_map_only(Far, lambda x: x.near, (tuple(args), kwargs))
-        result = func(*args, **kwargs)
+        if self.graph is not None:
+            result = self.graph.record(func, args, kwargs)
+        else:
+            result = func(*args, **kwargs)
         if not there:
             return result
         known = {

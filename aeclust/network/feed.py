@@ -32,12 +32,18 @@ class Feed:
     """
 
     def __init__(self, arrays: Sequence[NDArray[Any] | None], device: torch.device) -> None:
-        self._arrays, self._device = arrays, device
+        self._arrays, self._device = tuple(arrays), device
         size = sum(_kept_bytes(array) for array in arrays if array is not None)
         self.resident = 0 < size <= room(device)
         self._there: Batch = ()
         if self.resident:
             self._there = tuple(a if a is None else _whole(a, device) for a in arrays)
+
+    def add(self, array: NDArray[Any]) -> None:
+        """Rows of another array (n, ...) come last in every batch from now on."""
+        self._arrays += (array,)
+        if self.resident:
+            self._there += (_whole(array, self._device),)
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
         """The tensors of each batch, of which these are the rows."""

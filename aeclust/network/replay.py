@@ -76,7 +76,9 @@ class _Record:
         self._batch = tuple(x if x is None else x.clone() for x in batch)
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(source)
-        with _tried_ways(), torch.cuda.graph(self._graph, pool=pool):
+        # another thread may prepare the next batch meanwhile
+        record = torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local")
+        with _tried_ways(), record:
             self._result = step(*self._batch)
 
     def replay(self, batch: Batch) -> Tensor:

@@ -192,7 +192,7 @@ def train(
     parallel, source = state.parallel(team), torch.Generator(device)
     half = precision_of(recipe, device) == "bfloat16"
 
-    def learn(images: Tensor, features: Tensor | None, targets: Tensor | None) -> Tensor:
+    def learn(images: Tensor, features: Tensor | None, targets: Tensor | None = None) -> Tensor:
         """One step; the terms of its loss, which stay on the device."""
         images, noise = as_input(images, network.drawn_size), None
         batch = shown(images, recipe, source, whole=targets is not None)
@@ -212,12 +212,14 @@ def train(
     step: Callable[..., Tensor] = learn
     if device.type == "cuda" and team.size == 1 and isinstance(optimizer, Muon):
         step = Replayed(learn, source, log)
-    feed = Feed([pixels, features, state.targets], device)
+    feed = Feed([pixels, features], device)
+    if state.targets is not None:
+        feed.add(state.targets)
     while state.epoch < recipe.total_epochs:
         if state.epoch >= recipe.epochs and state.targets is None:
             state.targets = self_label(network, pixels, recipe, seed=seed, known=known, team=team)
             parallel = state.parallel(team)
-            feed = Feed([pixels, features, state.targets], device)
+            feed.add(state.targets)
         network.train()
         rows, losses = batches(epoch=state.epoch)[state.step :], state.begin()
         for here, batch, terms in zip(rows, feed.batches(rows), losses, strict=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from elsewhere import Elsewhere, Far
+from elsewhere import Elsewhere, Far, Graph, recording
 from numpy.typing import NDArray
 from support import noise_images, tiny
 from torch import Tensor
@@ -165,7 +165,8 @@ def test_batches_are_the_rows_wherever_the_images_lie(kind: str, room: int) -> N
     images, floats = pixels(), np.linspace(0, 1, 2 * N).reshape(N, 2)
     rows = [np.array([3, 1, 3]), np.array([25]), np.array([0, 2, 4, 6]), np.array([5, 7])]
     with elsewhere(kind, room=room) as mode:
-        given = Feed([images, None, floats], mode.device)
+        given = Feed([images, None], mode.device)
+        given.add(floats)
         assert given.resident == (room > 0)
         batches = list(given.batches(rows))
         for here, (some, nothing, other) in zip(rows, batches, strict=True):
@@ -196,51 +197,12 @@ def test_half_of_a_gpus_free_memory_is_room_for_images(monkeypatch: pytest.Monke
 # -- recorded steps -------------------------------------------------------------------------------
 
 
-class Graph:
-    """Records what is done while it is entered, as far as a test can: the call to do it again."""
-
-    made: list[Graph]
-    refuses = False
-
-    def __init__(self) -> None:
-        self.sources: list[torch.Generator] = []
-        self.again: Callable[[], None] | None = None
-        self.replays = 0
-        Graph.made.append(self)
-
-    def register_generator_state(self, source: torch.Generator) -> None:
-        self.sources.append(source)
-
-    def replay(self) -> None:
-        assert self.again is not None
-        self.again()
-        self.replays += 1
-
-
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
-    """CUDA graphs that record by doing nothing and replay by doing the step."""
-    Graph.made = []
-
-    @contextmanager
-    def recording(graph: Graph, pool: object) -> Iterator[None]:
-        if Graph.refuses:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
-        yield
-
-    def record(self: Any, step: Any, batch: Any, source: Any, pool: Any) -> None:
-        places = tuple(x if x is None else x.clone() for x in batch)
-        self._batch, self._graph = places, torch.cuda.CUDAGraph()
-        self._graph.register_generator_state(source)
-        with torch.cuda.graph(self._graph, pool=pool):
-            self._result = torch.full((5,), torch.nan, device=source.device)
-        self._graph.again = lambda: self._result.copy_(step(*places))
-
+    monkeypatch.setattr(Graph, "made", [])
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", recording)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
-    monkeypatch.setattr(replay._Record, "__init__", record)
-    monkeypatch.setattr(Graph, "refuses", False)
     return Graph.made
 
 
@@ -251,7 +213,7 @@ def test_recorded_steps_give_the_same_weights(
         monkeypatch.setattr(replay, "WARM_UP", 1)
         network = fit(RECIPES["hybrid"], mode.device)
         check_equal(state_arrays(network), trained("hybrid"))
-    # of each phase a kind for whole batches and one for the last; two of 8 come once as they are
+    # of each phase whole batches, and the last ones: the first of a kind is done as it is
     assert [graph.replays for graph in graphs] == [5, 1, 5, 1]
     assert len({id(source) for graph in graphs for source in graph.sources}) == 1
 
@@ -260,7 +222,13 @@ def test_a_gpu_that_records_nothing_is_told_of_once(
     graphs: list[Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(Graph, "refuses", True)
+
+    @contextmanager
+    def refusing(*_: object, **__: object) -> Iterator[None]:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "graph", refusing)
     with elsewhere("cuda") as mode:
         monkeypatch.setattr(replay, "WARM_UP", 1)
         network = fit(RECIPES["hybrid"], mode.device, log=lines.append)
