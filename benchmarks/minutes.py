@@ -43,7 +43,7 @@ PACES: dict[tuple[tuple[int, ...], int], Pace] = {
     ((64, 128, 256), 0): Pace(0.183, 0.226, 8.5),
     ((128, 256, 512), 0): Pace(0.598, 0.740, 13.0),
     ((128, 256, 512), 1): Pace(0.850, 1.050, 17.0),
-    ((256, 512, 1024), 1): Pace(3.1, 3.9, 45.0),
+    ((192, 384, 768), 1): Pace(1.9, 2.3, 28.0),
 }
 _START, _SPENT = 10.0, 0.96  # seconds of loading and measuring, and the share of the rest
 

@@ -54,7 +54,7 @@ def test_self_labelling_needs_a_number_of_clusters_here_too() -> None:
     assert plan(40, left_open, stated=("channels",)).recipe.epochs == 10
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seconds=st.floats(5, 1e5),
     more=st.floats(1, 10),

@@ -42,7 +42,7 @@ LADDER = (
     Rung({}, 300),
     Rung({"channels": (128, 256, 512)}, 3_000),
     Rung({"channels": (128, 256, 512), "extra_layers": 1}, 12_000),
-    Rung({"channels": (256, 512, 1024), "extra_layers": 1}, 24_000),
+    Rung({"channels": (192, 384, 768), "extra_layers": 1}, 20_000),
 )
 MOST = 1000  # epochs: nobody has seen a gain beyond
 

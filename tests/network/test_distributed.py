@@ -35,6 +35,7 @@ from aeclust.network.parallel import ALONE, Team, joined
 from aeclust.network.place import Place
 from aeclust.network.training import Moment, train
 from aeclust.recipe import Recipe, named
+from aeclust.run.budget import Budget
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.latents import embed
@@ -505,6 +506,24 @@ def test_processes_with_other_images_are_refused(data: Data, tmp_path: Path) -> 
     said += "start all with the same files and flags"
     assert together(work) == [f"{data.images}: {said}", f"{data.other}: {said}"]
     assert not (tmp_path / "run").exists(), "refused before anything is written"
+
+
+def test_processes_agree_on_what_their_minutes_buy(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aeclust.run.budget._LONGEST", 0.0)  # a step of each phase is enough here
+    pixels = np.load(data.images)
+
+    def work(team: Team) -> Any:
+        if not team.leads:
+            time.sleep(0.3)  # whose clock is another
+        budget, lines = Budget(2, ("channels",)), list[str]()
+        recipe = tiny("hybrid", batch_size=16)
+        return budget.planned(pixels, recipe, seed=0, team=team, log=lines.append), lines
+
+    (first, said), second = together(work)
+    assert (first, said) == second
+    assert f"{first.epochs} + {first.label_epochs} epochs of channels 4,8" in said[0]
 
 
 def test_the_leader_alone_has_features_that_are_kept(data: Data, tmp_path: Path) -> None:

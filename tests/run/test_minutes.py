@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from encoders import colour_encoder
 from support import Cli, Data, bytes_of, make_images, tiny
 
 from aeclust import AutoencoderClusterer
 from aeclust.errors import ArgumentError
 from aeclust.network import pace, training
 from aeclust.network.parallel import Team
-from aeclust.recipe import Recipe
+from aeclust.recipe import RECIPES, Recipe
 from aeclust.recipe.budget import Pace
 
 TINY = ["--set", "channels=4,8", "--set", "image_size=8", "--batch-size", "16", "--set", "crops=1"]
@@ -100,6 +101,17 @@ def test_a_pace_is_measured_once_for_a_network(monkeypatch: pytest.MonkeyPatch) 
     assert paces(tiny("baseline"))[1:] == (0, 0)
     assert len(trained) == 3
     np.testing.assert_array_equal(pixels, before)
+
+
+def test_without_a_ladder_there_are_no_more_epochs_than_the_recipes_own(
+    cli: Cli, data: Data, tmp_path: Path
+) -> None:
+    flags = ["--recipe", "pretrained", "--encoder", colour_encoder(tmp_path / "colours.onnx")]
+    flags += [word for name in ("image_size", "drawn_size") for word in ("--set", f"{name}=8")]
+    flags += ["--set", "channels=4,8", "--batch-size", 32]
+    result = cli("train", data.images, *flags, "--minutes", 0.5)
+    assert (result.code, "more would gain nothing" in result.err) == (0, True)
+    assert run_json()["recipe"]["epochs"] == RECIPES["pretrained"].epochs
 
 
 def test_an_estimator_takes_minutes(slow: None) -> None:
