@@ -1,8 +1,9 @@
-"""The nearest of many points, exactly, and how alone each point stands among its nearest."""
+"""The nearest of many points, and how alone each point stands among its nearest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,10 @@ _GROUP = 32  # points of which the nearest one stands for all until the nearest 
 _HELD = 1 << 25  # numbers that are held at a time
 _LEAST_WIDTH = 0.25  # of logarithms: so beyond is less than half, or more than twice
 _SPARE = 8  # more than are asked for: single precision may take near ones in another order
+# Many queries among more points than this look only at the cells near to each, of so many points in
+# all: the time then grows with their number and not with its square.
+_ALL, _FEW, _LOOKED_AT, _CELL = 1 << 15, 1 << 12, 1 << 14, 1 << 9
+_SAMPLE, _TURNS = 1_000, 5  # points and steps that say in which direction a cell is widest
 
 
 def nearest(
@@ -29,10 +34,12 @@ def nearest(
     exclude: Ints | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Ints, Doubles]:
-    """The nearest points (Euclidean) of others, in blocks; none is missed.
+    """The nearest points (Euclidean) of others, in blocks.
 
-    Distances are found in single precision from the mean of all points, and those of the nearest
-    and a few more are then worked out in double precision.
+    None is missed, unless more than 4,096 queries are asked of more than 32,768 points. Then each
+    looks at 16,384 of them, in the cells whose means are nearest: docs/benchmarks.md has the share
+    that is found. Distances are found in single precision from the mean of all points, and those
+    of the nearest and a few more are then worked out in double precision.
 
     Parameters
     ----------
@@ -51,11 +58,37 @@ def nearest(
         int64, the nearest first; of equally near ones, in ascending order.
     distances : ndarray of shape (m, count)
     """
-    import torch
-
     n, d = base.shape
     count = max(0, min(count, n - (exclude is not None)))
     wanted = min(n, count + _SPARE)
+    by_cells = n > _ALL and len(queries) > _FEW
+    found, exact = np.empty((len(queries), count), np.int64), np.empty((len(queries), count))
+    step = max(16, _HELD // (4 * wanted * d))
+    done = 0
+    for which, near in (_in_cells if by_cells else _among_all)(queries, base, wanted):
+        for start in range(0, len(which), step):
+            some, rows = which[start : start + step], near[start : start + step]
+            itself = None if exclude is None else exclude[some]
+            asked = np.asarray(queries[some], np.float64)
+            found[some], exact[some] = _in_order(asked, base, rows, count, itself)
+        done += len(which)
+        progress(done, len(queries))
+    return found, exact
+
+
+def _centred(points: Array, mean: Doubles) -> Tensor:
+    """Points in single precision and, in a last column, one for the squared lengths of others."""
+    import torch
+
+    moved = torch.from_numpy((np.asarray(points, np.float64) - mean).astype(np.float32))
+    return torch.cat([moved, torch.ones(len(moved), 1)], 1)
+
+
+def _among_all(queries: Array, base: Array, wanted: int) -> Iterator[tuple[Ints, Ints]]:
+    """Blocks of queries, each with rows (m, wanted) of the points that are nearest to them."""
+    import torch
+
+    n, d = base.shape
     mean = base.mean(0, dtype=np.float64)
     padded = -(-n // _TILE) * _TILE
     points = torch.zeros(padded, d + 1)  # a last column adds their squared lengths
@@ -64,36 +97,110 @@ def nearest(
         points[start : start + len(tile), :d] = -2 * tile
         points[start : start + len(tile), d] = tile.square().sum(1)
     points[n:, d] = torch.inf  # which are none
-    rows = max(16, min(_ROWS, _HELD // padded, _HELD // (4 * wanted * d)))
+    rows = max(16, min(_ROWS, _HELD // padded))
     distances = torch.empty(rows, padded)
     lowest = torch.empty(rows, padded // _GROUP)
-    found, exact = np.empty((len(queries), count), np.int64), np.empty((len(queries), count))
     for start in range(0, len(queries), rows):
-        some = np.asarray(queries[start : start + rows], np.float64)
-        block = torch.from_numpy((some - mean).astype(np.float32))
-        block = torch.cat([block, torch.ones(len(block), 1)], 1)
+        block = _centred(queries[start : start + rows], mean)
         held, low = distances[: len(block)], lowest[: len(block)]
         for left in range(0, padded, _TILE):
             tile = held[:, left : left + _TILE]
             torch.mm(block, points[left : left + _TILE].T, out=tile)
             each = low[:, left // _GROUP : (left + _TILE) // _GROUP]
             torch.amin(tile.view(len(block), -1, _GROUP), 2, out=each)
-        near = _smallest(held, low, wanted)
-        itself = None if exclude is None else exclude[start : start + rows]
-        block_rows, block_exact = _in_order(some, base, near, count, itself)
-        found[start : start + rows], exact[start : start + rows] = block_rows, block_exact
-        progress(start + len(some), len(queries))
-    return found, exact
+        yield np.arange(start, start + len(block)), _smallest(held, low, wanted).numpy()
 
 
-def _smallest(held: Tensor, low: Tensor, wanted: int) -> Ints:
+def _in_cells(queries: Array, base: Array, wanted: int) -> Iterator[tuple[Ints, Ints]]:
+    """The same among the points of the cells near to each query, queries of a cell together."""
+    import torch
+
+    mean = base.mean(0, dtype=np.float64)
+    rows, points, means = _cells(base, mean)
+    cells, size = rows.shape
+    count = min(cells, _LOOKED_AT // size)
+    homes = [
+        (_centred(queries[start : start + _TILE], mean) @ means.T).argmin(1)
+        for start in range(0, len(queries), _TILE)
+    ]
+    order = torch.cat(homes).argsort(stable=True).numpy()
+    step = _HELD // (2 * count * size)
+    for start in range(0, len(order), step):
+        which = order[start : start + step]
+        block = _centred(queries[which], mean)
+        near = (block @ means.T).topk(count, largest=False).indices
+        places = near.flatten().argsort(stable=True)  # by cell, so those who look at it together
+        ends = near.flatten().bincount(minlength=cells).cumsum(0).tolist()
+        held = torch.empty(len(block) * count, size)
+        for cell, (first, last) in enumerate(pairwise([0, *ends])):
+            if first < last:
+                some = places[first:last]
+                held[some] = block[some // count] @ points[cell].T
+        held = held.view(len(block), -1)
+        columns = _smallest(held, held.view(len(block), -1, _GROUP).amin(2), wanted)
+        yield which, rows[near.gather(1, columns // size), columns % size].numpy()
+
+
+def _cells(base: Array, mean: Doubles) -> tuple[Tensor, Tensor, Tensor]:
+    """Points in cells, none in two, that lie close together.
+
+    Returns
+    -------
+    rows : tensor of shape (c, s)
+        Those of each cell, and zeros behind them.
+    points : tensor of shape (c, s, d + 1)
+        These, so that a product gives their distances; infinitely far those that are none.
+    means : tensor of shape (c, d + 1)
+        Of the cells, likewise.
+    """
+    import torch
+
+    moved = torch.cat([_centred(base[i : i + _TILE], mean) for i in range(0, len(base), _TILE)])
+    parts = halved(moved[:, :-1], _CELL)
+    size = -(-max(map(len, parts)) // _GROUP) * _GROUP
+    rows = torch.zeros(len(parts), size, dtype=torch.int64)
+    points = torch.zeros(len(parts), size, moved.shape[1])
+    points[:, :, -1] = torch.inf
+    means = torch.empty(len(parts), moved.shape[1])
+    for i, part in enumerate(parts):
+        some = moved[part, :-1]
+        rows[i, : len(part)], points[i, : len(part), :-1] = part, -2 * some
+        points[i, : len(part), -1] = some.square().sum(1)
+        means[i, :-1], means[i, -1] = -2 * some.mean(0), some.mean(0).square().sum()
+    return rows, points, means
+
+
+def halved(points: Tensor, most: int) -> list[Tensor]:
+    """Rows of points (n, d) in parts of `most` at most, and of equal size but for one.
+
+    Each part was cut in two at the median along the direction in which it is widest, or nearly.
+    """
+    import torch
+
+    parts = [torch.arange(len(points))]
+    while len(parts[0]) > most:
+        halves = []
+        for part in parts:
+            some = points[part[:: max(1, len(part) // _SAMPLE)]]
+            some = some - some.mean(0)
+            way = some[some.square().sum(1).argmax()]
+            for _ in range(_TURNS):  # power iterations
+                way = some.T @ (some @ way)
+                way = way / way.norm().clamp(min=1e-30)
+            ordered = part[(points[part] @ way).argsort(stable=True)]
+            middle = (len(part) + 1) // 2
+            halves += [ordered[:middle], ordered[middle:]]
+        parts = halves
+    return parts
+
+
+def _smallest(held: Tensor, low: Tensor, wanted: int) -> Tensor:
     """Columns of the smallest numbers of each row: they lie in the groups of the smallest ones."""
     groups = low.topk(min(wanted, low.shape[1]), largest=False).indices
     places = groups[:, :, None].expand(-1, -1, _GROUP)
     among = held.view(len(held), -1, _GROUP).gather(1, places).flatten(1)
     best = among.topk(wanted, largest=False).indices
-    columns = groups.gather(1, best // _GROUP) * _GROUP + best % _GROUP
-    return np.asarray(columns.numpy(), np.int64)
+    return groups.gather(1, best // _GROUP) * _GROUP + best % _GROUP
 
 
 def _in_order(

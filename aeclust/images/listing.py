@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +38,11 @@ class Listing:
     marks: NDArray[np.uint64]
     notes: tuple[str, ...] = ()
     chosen: bool = False
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each name, by which it need not be looked for among all."""
+        return {name: i for i, name in enumerate(self.names)}
 
     def where(self, name: str) -> str:
         """What an error about one of the files is about."""

@@ -13,11 +13,15 @@ from aeclust.images import Listing, look, of_files
 from aeclust.run.context import Context
 from aeclust.run.images import images_there, kept_images, run_images
 from aeclust.run.manifest import Manifest
-from aeclust.run.present import Ids, Present, numbers_of_new
+from aeclust.run.present import Ids, Present
 
 
 def pixels_at(
-    context: Context, manifest: Manifest, present: Present, which: NDArray[np.int64]
+    context: Context,
+    manifest: Manifest,
+    present: Present,
+    which: NDArray[np.int64],
+    listing: Listing | None = None,
 ) -> NDArray[Any]:
     """Pixels (m, h, w, c) of some of the images, as the network gets them.
 
@@ -26,6 +30,8 @@ def pixels_at(
     context, manifest, present
     which : ndarray of shape (m,)
         Their numbers among those that are present.
+    listing : Listing, optional
+        The files that they lie in, if these have been listed already.
     """
     rows = present.rows[which]
     if present.new is not None and not (present.rows >= 0).any():
@@ -33,18 +39,18 @@ def pixels_at(
     if manifest.vectors or present.ids.dtype.kind != "U":  # the array as it is now
         return images_there(context, manifest).pixels[which]
     if kept_images(context, manifest) is None:
-        listing = look(manifest.source.location, manifest.source.files)
+        listing = listing or look(manifest.source.location, manifest.source.files)
         if listing is not None:
             return _read_again(manifest, listing, present.ids[which])
     pixels = run_images(context, manifest).pixels[rows]
     if present.new is not None and (rows < 0).any():
-        pixels[rows < 0] = present.new.pixels[numbers_of_new(present)[which[rows < 0]]]
+        pixels[rows < 0] = present.new.pixels[present.numbers[which[rows < 0]]]
     return pixels
 
 
 def _read_again(manifest: Manifest, listing: Listing, names: Ids) -> NDArray[Any]:
     """Pixels of images by their names from their files, where the run's own copies are lost."""
-    number = {name: i for i, name in enumerate(listing.names)}
+    number = listing.numbers
     wanted = sorted({number[name] for name in names.tolist() if name in number})
     channels = manifest.shape[3]
     images = of_files(manifest.source, listing, wanted, channels=channels, may_be_none=True)

@@ -9,7 +9,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,11 @@ class Present:
     def whole(self) -> bool:
         """Whether all is as it was."""
         return self.new is None and not (self.gone or self.renamed)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """Of every image that is new (m,), its number among the new ones."""
+        return np.cumsum(self.rows < 0) - 1
 
     @property
     def former(self) -> Mapping[str, str]:
@@ -359,8 +364,3 @@ def _s(names: list[str]) -> str:
 
 def _first(names: tuple[str, ...] | list[str]) -> str:
     return f"the first is {printable(names[0])}" if len(names) > 1 else printable(names[0])
-
-
-def numbers_of_new(present: Present) -> NDArray[np.int64]:
-    """Of every image that is new (n,), its number among the new ones."""
-    return np.cumsum(present.rows < 0) - 1

@@ -16,7 +16,7 @@ from aeclust.run.context import Context
 from aeclust.run.images import images_there, is_there, load_images
 from aeclust.run.manifest import Manifest
 from aeclust.run.pixels import pixels_at
-from aeclust.run.present import Present, numbers_of_new
+from aeclust.run.present import Present
 
 _BLOCK = 64  # images in memory at a time
 _TYPICAL = 100  # images that say which shape is typical
@@ -53,7 +53,7 @@ def pictures_at(
         pixels: Iterator[NDArray[Any]] = iter(())
         if not all(coded):
             bare = some[[not data for data in coded]]
-            pixels = iter(pixels_at(context, manifest, present, bare))
+            pixels = iter(pixels_at(context, manifest, present, bare, listing))
         for data in coded:
             with at(context.folder.previews_file):
                 picture = from_preview(data) if data else next(pixels)
@@ -113,7 +113,7 @@ def _read(
     if listing is None:
         return coded
     wanted = {name for name, data in zip(names, coded, strict=True) if not data}
-    numbers = [i for i, name in enumerate(listing.names) if name in wanted]
+    numbers = sorted(listing.numbers[name] for name in wanted if name in listing.numbers)
     return _filled(coded, names, of_files(source, listing, numbers, **_BARE))
 
 
@@ -167,7 +167,7 @@ def _coded(present: Present, kept: _Kept | None, which: NDArray[np.int64]) -> li
         for i in np.flatnonzero(rows >= 0).tolist():
             coded[i] = kept[0][kept[1][rows[i]] : kept[1][rows[i] + 1]].tobytes()
     if present.new is not None and present.new.previews:
-        numbers = numbers_of_new(present)[which]
+        numbers = present.numbers[which]
         for i in np.flatnonzero(rows < 0).tolist():
             coded[i] = present.new.previews[numbers[i]]
     return coded
@@ -183,7 +183,7 @@ def _completed(
     """Previews of some images, the missing ones made of files that are as they were."""
     if listing is None or not len(present.marks):
         return coded
-    there = {name: i for i, name in enumerate(listing.names)}
+    there = listing.numbers
     names = present.ids[which].tolist()
     wanted = [
         there[name]

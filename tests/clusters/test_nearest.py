@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from aeclust.clusters.nearest import far_out, nearest, odd_looks, outlier_factors
+from aeclust.clusters.nearest import far_out, halved, nearest, odd_looks, outlier_factors
 
 
 @pytest.mark.parametrize(("n", "count"), [(5, 3), (5, 9), (2_100, 12)])
@@ -25,6 +26,35 @@ def test_none_is_missed_wherever_the_points_lie(n: int, count: int, away: float)
         assert distance == pytest.approx(apart[row], abs=1e-12)
     assert (rows[1, 0], rows[3, 0]) == (3, 1)  # the copy, at no distance
     assert (distances[1, 0], distances[3, 0]) == (0, 0)
+
+
+def test_many_points_are_looked_for_in_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    base = (rng.normal(size=(3_000, 5)) @ rng.normal(size=(5, 24)) + 9).astype(np.float32)
+    base[2_000:2_200] = base[7]  # so many equal ones fill cells of their own
+    base[5] = base[2_999]
+    own = np.arange(3_000)
+    rows, distances = nearest(base, base, 10, exclude=own)
+    for name, size in {"_ALL": 1_000, "_FEW": 100, "_LOOKED_AT": 640, "_CELL": 64}.items():
+        monkeypatch.setattr(f"aeclust.clusters.nearest.{name}", size)
+    done: list[tuple[int, int]] = []
+    near, far = nearest(base, base, 10, exclude=own, progress=lambda *each: done.append(each))
+    assert done[-1] == (3_000, 3_000)
+    assert (near != own[:, np.newaxis]).all()
+    assert (near[5, 0], near[2_999, 0]) == (2_999, 5)
+    assert (far >= distances).all()  # all true distances
+    assert far == pytest.approx(np.linalg.norm(base[near] - base[:, np.newaxis], axis=2), abs=1e-3)
+    assert (far == distances).mean() > 0.9
+    assert all(len(set(found)) == 10 for found in near.tolist())
+    few, _ = nearest(base[:50], base, 10, exclude=own[:50])  # none is missed
+    assert (few == rows[:50]).all()
+
+
+def test_halves_are_equal_and_apart() -> None:
+    points = torch.tensor([[0.0, 0], [90, 1], [1, 0], [91, 0], [2, 1], [95, 1], [96, 0]])
+    parts = [sorted(part.tolist()) for part in halved(points, 4)]
+    assert sorted(parts) in ([[0, 2, 4], [1, 3, 5, 6]], [[0, 1, 2, 4], [3, 5, 6]])
+    assert [len(part) for part in halved(torch.zeros(10, 2), 3)] == [3, 2, 3, 2]
 
 
 def test_outlier_factors_are_of_what_is_usual_in_a_cluster() -> None:

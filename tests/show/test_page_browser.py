@@ -120,12 +120,11 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
     assert asked[0].startswith("file:///")
 
 
-def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
+def place_of(opened: Browser, row: int) -> tuple[float, float]:
+    """Where a point of the map stands, in the window."""
     there = "document.getElementById('canvas')"
     opened.value(there + ".scrollIntoView({block: 'center'})")
     box = opened.value(there + ".getBoundingClientRect().toJSON()")
-    # the point farthest to the left, at the edge that the map keeps
-    row = int(MADE.points[:, 0].argmin())
     low, high = MADE.points.min(axis=0), MADE.points.max(axis=0)
     spread, edge = float((high - low).max()), 22
     width, height = (high - low) / spread
@@ -134,14 +133,56 @@ def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
     place = (MADE.points[row] - [low[0], high[1]]) * [1, -1] / spread * scale
     x = box["x"] + 1 + (inner - width * scale) / 2 + place[0]
     y = box["y"] + 1 + (tall - height * scale) / 2 + place[1]
+    return x, y
+
+
+def test_the_pointer_shows_the_image_under_it(opened: Browser) -> None:
+    row = int(MADE.points[:, 0].argmin())  # at the edge that the map keeps
+    x, y = place_of(opened, row)
     opened.point(x, y)
     assert opened.value("document.getElementById('card-id').textContent") == f"{EVIL_SEEN}{row}"
     colour = opened.value(
         "[...document.getElementById('thumb').getContext('2d').getImageData(56, 56, 1, 1).data]"
     )
     assert np.abs(np.array(colour[:3]) - MADE.mapped.pictures[row][8, 8].astype(int)).max() <= 8
-    opened.point(x, box["y"] - 20)
+    opened.point(
+        x, opened.value("document.getElementById('canvas').getBoundingClientRect().y") - 20
+    )
     assert opened.value("document.getElementById('card').hidden") is True
+
+
+def test_the_map_grows_and_moves_under_the_pointer(opened: Browser) -> None:
+    row = int(MADE.points[:, 0].argmin())
+    x, y = place_of(opened, row)
+
+    def wheel(by: float, *, ctrl: bool = False) -> None:
+        where: dict[str, float] = {"x": x, "y": y, "deltaX": 0, "deltaY": by}
+        opened("Input.dispatchMouseEvent", type="mouseWheel", modifiers=2 * ctrl, **where)
+        opened.value(FRAME)
+
+    def shown(x: float, y: float) -> bool:
+        opened.point(x, y)
+        seen: bool = opened.value("document.getElementById('card-id').textContent") == (
+            f"{EVIL_SEEN}{row}"
+        )
+        return seen and not opened.value("document.getElementById('card').hidden")
+
+    whole = "document.getElementById('zoom-whole')"
+    assert opened.value(f"{whole}.disabled")
+    for _ in range(4):
+        wheel(-100, ctrl=True)
+    assert shown(x, y)  # what is under it stays there
+    page = opened.value("scrollY")
+    wheel(60)
+    assert shown(x, y - 60)
+    assert not shown(x, y + 60)
+    assert opened.value("scrollY") == page
+    opened.value(f"{whole}.click()")
+    assert opened.value(f"{whole}.disabled")
+    assert shown(x, y)
+    wheel(60)  # which moves the page, as anywhere else
+    opened.value(FRAME)
+    assert opened.value("scrollY") > page
 
 
 def test_every_control_has_a_name(opened: Browser) -> None:

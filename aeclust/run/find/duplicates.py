@@ -16,7 +16,6 @@ from aeclust.images import Listing, size_of
 from aeclust.run.context import Context
 from aeclust.run.find.found import Found, Id, draw, found, sheet_file
 from aeclust.run.predict import Prediction
-from aeclust.run.present import numbers_of_new
 from aeclust.show.lots import Lot, room_for
 
 _GREY = 0.01  # mean distance of the channels, up to which there are no colours to speak of
@@ -148,9 +147,8 @@ def by_worth(of: Found, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         pictures = of.pictures(rows)
         coloured[:] = [bool(np.ptp(picture, axis=2).mean() > _GREY) for picture in pictures]
     listing = of.listing if of.ids.dtype.kind == "U" else None
-    there = set(listing.names) if listing else set()
     for i, name in enumerate(of.ids[rows].tolist()):
-        if listing and name in there:
+        if listing and name in listing.numbers:
             pixels[i], size[i] = _size(listing, name)
     return np.asarray(rows[np.lexsort((rows, -size, -coloured, -pixels))])
 
@@ -183,7 +181,7 @@ def _only(prediction: Prediction, which: NDArray[np.int64]) -> Prediction:
     """Some of the images, by their numbers, ascending."""
     present, latents = prediction.present, prediction.latents
     new = present.new
-    numbers = numbers_of_new(present)[which][present.rows[which] < 0]
+    numbers = present.numbers[which][present.rows[which] < 0]
     if new is not None:
         new = dataclasses.replace(
             new,

@@ -163,7 +163,7 @@ def _row(of: Found, image: str) -> int:
 def _is_its_file(of: Found, name: str) -> bool:
     """Whether the file of this name is that of the run's image."""
     listing = of.listing
-    path = None if listing is None or name not in listing.names else listing.path(name)
+    path = None if listing is None or name not in listing.numbers else listing.path(name)
     return path is not None and os.path.exists(path) and os.path.samefile(path, name)
 
 

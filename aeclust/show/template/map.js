@@ -7,24 +7,42 @@ function drawMap(data, look) {
   let labels = look.labels;
   const widest = Math.max(...data.x, 1), tallest = Math.max(...data.y, 1);
   const across = new Float64Array(count), down = new Float64Array(count);
+  const inSight = (i) => across[i] > -9 && down[i] > -9 && across[i] < width + 9 && down[i] < height + 9;
+  // all points, drawn anew only where something about them changes
+  const ground = document.createElement("canvas"), zoom = makeZoom(canvas, moved);
   const shown = new Uint8Array(count).fill(1);
   const tell = { open() {}, pick() {}, lasso() {} };
-  let current = -1, ratio = 1, waiting = false, picked = new Set(), loop = null;
+  let width = 0, height = 0, ratio = 1, current = -1, waiting = false, stale = true, picked = new Set(), loop = null;
 
   // -- what is where ---------------------------------------------------------------------------
 
   function place() {
-    const width = canvas.clientWidth, height = canvas.clientHeight, edge = 22;
+    [width, height] = [canvas.clientWidth, canvas.clientHeight];
     ratio = window.devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    const scale = Math.min((width - 2 * edge) / widest, (height - 2 * edge) / tallest);
-    for (let i = 0; i < count; i++) {
-      across[i] = (width - widest * scale) / 2 + data.x[i] * scale;
-      down[i] = (height - tallest * scale) / 2 + data.y[i] * scale;
-    }
+    ground.width = canvas.width = Math.round(width * ratio);
+    ground.height = canvas.height = Math.round(height * ratio);
+    zoom.move(0, 0);  // what is enlarged may not fit any more
+    put();
     draw();  // at once: a canvas of a new size is empty
     if (current >= 0) showCard();
+  }
+
+  function put() {
+    const edge = 22;
+    const scale = Math.min((width - 2 * edge) / widest, (height - 2 * edge) / tallest);
+    for (let i = 0; i < count; i++) {
+      across[i] = zoom.x((width - widest * scale) / 2 + data.x[i] * scale);
+      down[i] = zoom.y((height - tallest * scale) / 2 + data.y[i] * scale);
+    }
+    stale = true;
+  }
+
+  // Another part of the map is in sight.
+  function moved() {
+    put();
+    if (current >= 0 && !inSight(current)) choose(-1, false);
+    else if (current >= 0) showCard();
+    redraw();
   }
 
   function nearest(x, y, reach) {
@@ -63,36 +81,55 @@ function drawMap(data, look) {
     return look.of(labels[i]).path;
   }
 
+  const colourOf = (each) => getComputedStyle(each.mark).color;
+
+  function radiusNow() {
+    const whole = width / 5 / Math.sqrt(count);
+    return Math.min(6, Math.max(1.8, whole) * Math.sqrt(zoom.times));
+  }
+
+  // A cluster's mark once, which is then copied to each of its points: that is fast.
+  function stamp(each, radius, ink) {
+    const made = document.createElement("canvas"), brush = made.getContext("2d");
+    made.width = made.height = 2 * Math.ceil(1.5 * radius * ratio);
+    brush.setTransform(radius * ratio, 0, 0, radius * ratio, made.width / 2, made.height / 2);
+    brush.fillStyle = colourOf(each);
+    brush.strokeStyle = ink;
+    brush.lineWidth = 0.5 / radius;
+    brush.globalAlpha = 0.85;
+    brush.fill(each.path);
+    brush.globalAlpha = 0.3;
+    brush.stroke(each.path);
+    return made;
+  }
+
+  function drawGround(radius, ink) {
+    const brush = ground.getContext("2d");
+    const stamps = new Map(look.all().map((each) => [each, stamp(each, radius, ink)]));
+    brush.clearRect(0, 0, ground.width, ground.height);
+    for (let i = 0; i < count; i++) {
+      if (!shown[i] || !inSight(i)) continue;
+      const made = stamps.get(look.of(labels[i])), half = made.width / 2;
+      brush.drawImage(made, Math.round(across[i] * ratio - half), Math.round(down[i] * ratio - half));
+    }
+    stale = false;
+  }
+
   function draw() {
     waiting = false;
-    const colours = new Map();
-    for (const each of look.all()) colours.set(each, getComputedStyle(each.mark).color);
-    const colour = (i) => colours.get(look.of(labels[i]));
-    const ink = getComputedStyle(canvas).color;
-    const radius = Math.min(6, Math.max(1.8, canvas.clientWidth / 5 / Math.sqrt(count)));
+    const { color: ink, backgroundColor: paper } = getComputedStyle(canvas), radius = radiusNow();
+    if (stale) drawGround(radius, ink);
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
-    pen.strokeStyle = ink;
-    pen.lineWidth = 0.5 / radius;
-    for (let i = 0; i < count; i++) {
-      if (!shown[i]) continue;
-      const shape = trace(i, radius);
-      pen.fillStyle = colour(i);
-      pen.globalAlpha = 0.85;
-      pen.fill(shape);
-      pen.globalAlpha = 0.3;
-      pen.stroke(shape);
-    }
-    pen.globalAlpha = 1;
-    const ground = getComputedStyle(canvas).backgroundColor;
-    for (const i of picked) if (shown[i]) emphasise(i, radius, 3, [[ground, 4], [ink, 1.5]]);
-    if (current >= 0) emphasise(current, radius, 6, [[ground, 5], [ink, 2]]);
+    pen.drawImage(ground, 0, 0);
+    for (const i of picked) if (shown[i]) emphasise(i, radius, 3, [[paper, 4], [ink, 1.5]]);
+    if (current >= 0) emphasise(current, radius, 6, [[paper, 5], [ink, 2]]);
     if (loop) drawLoop(ink);
 
     // a ring that no colour hides: ink on a halo of ground
     function emphasise(i, radius, gap, rings) {
       const shape = trace(i, radius + 1.5);
-      pen.fillStyle = colour(i);
+      pen.fillStyle = colourOf(look.of(labels[i]));
       pen.fill(shape);
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.beginPath();
@@ -131,7 +168,6 @@ function drawMap(data, look) {
     card.hidden = false;
     const gap = 16, x = across[current], y = down[current];
     const { offsetWidth: wide, offsetHeight: tall } = card;
-    const { clientWidth: width, clientHeight: height } = canvas;
     const within = (place, most) => Math.min(Math.max(0, place), Math.max(0, most));
     let left = x + gap, top = within(y - tall / 2, height - tall);
     if (left + wide > width) left = x - gap - wide;
@@ -177,6 +213,7 @@ function drawMap(data, look) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = at(event);
+    if (zoom.pinching) begin = loop = null;
     if (begin && !loop && Math.hypot(x - begin[0], y - begin[1]) > 6) {
       loop = [begin];
       canvas.setPointerCapture(event.pointerId);
@@ -236,9 +273,11 @@ function drawMap(data, look) {
     const way = ways[event.key];
     if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const middle = () => nearest(canvas.clientWidth / 2, canvas.clientHeight / 2, Infinity);
+    const middle = () => nearest(width / 2, height / 2, Infinity);
     const found = current < 0 ? middle() : next(...way);
-    if (found >= 0) choose(found, true);
+    if (found < 0) return;
+    zoom.show(across[found], down[found], 22);
+    choose(found, true);
   });
 
   // -- which images ----------------------------------------------------------------------------
@@ -254,6 +293,7 @@ function drawMap(data, look) {
       kept += shown[i];
     }
     if (current >= 0 && !shown[current]) choose(-1, false);
+    stale = true;
     find("count").textContent = `${kept.toLocaleString("en")} of ${count.toLocaleString("en")} points shown`;
     redraw();
   }
@@ -282,7 +322,11 @@ function drawMap(data, look) {
   place();
   filter();
   return {
-    tell, choose, redraw,
+    tell, choose,
+    repaint() {
+      stale = true;
+      redraw();
+    },
     current: () => current,
     relabel(now) {
       labels = now;

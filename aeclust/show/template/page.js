@@ -1,5 +1,6 @@
 "use strict";
 {% include "look.js" %}
+{% include "zoom.js" %}
 {% include "map.js" %}
 {% include "edit.js" %}
 {% include "select.js" %}
@@ -21,7 +22,7 @@
 
   function showTheme() {
     button.textContent = dark() ? "Light theme" : "Dark theme";
-    map.redraw();
+    map.repaint();
   }
 
   button.addEventListener("click", () => {
