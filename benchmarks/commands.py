@@ -1,6 +1,9 @@
 """Every command on generated photographs, as an array and as JPEG files, in processes of their own.
 
-``benchmarks/scale.py commands`` runs it. What is in the rows already is not measured again.
+``benchmarks/scale.py commands`` runs it, on one thread. What is in the rows already is not measured
+again.
+
+    python benchmarks/commands.py       # the table of what is measured
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from rows import Row, append_row, read_rows
 
 from aeclust.images import demo
 
-SIZES, KINDS = (10_000, 100_000), ("array", "files")
+SIZES: tuple[int, ...] = (10_000, 100_000)
+KINDS: tuple[str, ...] = ("array", "files")
 _AT_ONCE = 10_000
 # Arithmetic of a network is in proportion to the images: a small one leaves room for the rest.
 _SMALL = ("--epochs", "2", "--set", "label_epochs=1", "--set", "channels=8,16,32", "-k", "10")
@@ -195,27 +199,17 @@ class _Run:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: seconds of processors and gigabytes of every command, by kind and size."""
-    latest = {(r["kind"], r["step"], r["n"]): r for r in rows}
-    sizes = sorted({r["n"] for r in rows})
-    lines = []
-    for kind in KINDS:
-        heads = [f"{n:,}" for n in sizes]
-        lines += [f"| {kind} | {' | '.join(heads)} | times |", "| --- " * (len(sizes) + 2) + "|"]
-        for step in dict.fromkeys(r["step"] for r in rows if r["kind"] == kind):
-            found = [latest.get((kind, step, n)) for n in sizes]
-            cells = [f"{r['cpu']} s, {r['peak_gb']} GB" if r else "" for r in found]
-            ends = [r["cpu"] for r in found if r]
-            grown = f"{ends[-1] / max(0.1, ends[0]):.1f}" if len(ends) > 1 else ""
-            lines.append(f"| `{step}` | {' | '.join(cells)} | {grown} |")
-        lines.append("")
+    """Markdown: seconds of a processor and gigabytes of every command, by kind and size."""
+    found = {(r["kind"], r["n"], r["step"]): r for r in rows}
+    columns = [(kind, n) for kind in KINDS for n in SIZES]
+    heads = [f"{n:,} {'photographs' if kind == 'array' else 'JPEG files'}" for kind, n in columns]
+    lines = [f"| command | {' | '.join(heads)} |", "| --- " * (len(columns) + 1) + "|"]
+    for step in dict.fromkeys(row["step"] for row in rows):
+        each = [found.get((*column, step)) for column in columns]
+        cells = [f"{r['cpu']} s, {r['peak_gb']} GB" if r else "" for r in each]
+        lines.append(f"| {step} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    if "--table" in sys.argv:
-        print(table(read_rows("commands")))
-    else:
-        SIZES = tuple(map(int, sys.argv[3:])) or SIZES
-        KINDS = (sys.argv[2],)
-        commands(Path(sys.argv[1]))
+    print(table(read_rows("commands")))

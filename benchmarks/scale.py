@@ -2,6 +2,8 @@
 
     python benchmarks/scale.py cluster         # 10,000 to 1,000,000 latents, about 10 minutes
     python benchmarks/scale.py million         # all stages on a 3 GB file, about 15 minutes
+    python benchmarks/scale.py vectors         # all stages on 100,000 and a million vectors
+    python benchmarks/scale.py commands        # every command on 10,000 and 100,000 photographs
     python benchmarks/scale.py processes       # one process against two, about 2 minutes
     python benchmarks/scale.py --table
 
@@ -15,15 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from commands import commands, measured
 from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 
@@ -41,35 +41,6 @@ latents = np.load(sys.argv[1], mmap_mode="r")
 found = cluster_latents(latents, named("hybrid").override({"k": 10}), seed=0)
 print(np.bincount(found.labels).tolist())
 """
-
-
-def measured(arguments: list[str], *, threads: int | None = None) -> Row:
-    """Seconds and gigabytes (largest resident set) of a process and its children."""
-    environment = dict(os.environ)
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, resident(process.pid))
-        time.sleep(0.02)
-    spent = time.perf_counter() - started
-    assert process.stderr is not None
-    if process.returncode:
-        sys.exit(f"{' '.join(arguments)}\n{process.stderr.read()}")
-    return {"seconds": round(spent, 1), "peak_gb": round(peak / 1e6, 2)}
-
-
-def resident(pid: int) -> float:
-    """Kilobytes of the largest resident set so far, by Linux; 0 where it does not tell."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((float(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def make_latents(n: int) -> NDArray[np.float32]:
@@ -117,6 +88,38 @@ def million(folder: Path) -> None:
         keep("million", {"n": MILLION, "stage": arguments[0], **measured(command)})
 
 
+def vectors(folder: Path) -> None:
+    """A run of vectors: all that comes after a network."""
+    have = {(row.get("n"), row.get("stage")) for row in read_rows("scale")}
+    for n in SIZES[1:]:
+        file, run, table = folder / f"{n}.npy", folder / f"vectors-{n}", folder / "all.csv"
+        if not file.exists():
+            np.save(file, make_latents(n))
+        begin = ["embed", "--features", str(file), "--force"]
+        for stage, arguments in {
+            "embed --features": begin,
+            "cluster -k 10": ["cluster", "-k", "10"],
+            "predict of vectors": ["predict", "-o", str(table)],
+            "plot": ["plot"],
+            "report": ["report"],
+            "find similar": ["find", "similar", "5"],
+            "find duplicates": ["find", "duplicates"],
+            "find outliers": ["find", "outliers"],
+            "ask": ["ask", "--force"],
+            "info": ["info"],
+            "update": ["update"],
+        }.items():
+            if (n, stage) in have:
+                continue
+            if stage == "update":  # one in a hundred is gone, and as many have come
+                some = np.load(file)
+                some[: n // 100] = make_latents(n // 100) + 1
+                np.save(file, some)
+            place = [str(run)] if stage == "info" else ["--run", str(run), "-q"]
+            command = [sys.executable, "-m", "aeclust", *arguments, *place]
+            keep("vectors", {"n": n, "stage": stage, **measured(command, threads=1)})
+
+
 def processes(folder: Path) -> None:
     """The same training by one process on two threads and by two processes on one each."""
     images = folder / "few.npy"
@@ -137,7 +140,10 @@ def keep(part: str, row: Row) -> None:
     append_row("scale", {"part": part, **row, "torch": torch.__version__})
 
 
-PARTS = {"cluster": cluster, "million": million, "processes": processes}
+PARTS = {
+    "cluster": cluster, "million": million, "vectors": vectors, "commands": commands,
+    "processes": processes,
+}  # fmt: skip
 
 
 def main() -> None:
