@@ -15,11 +15,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
+from aeclust.network import feed, replay, shared_norm
+
+MPS_LACKS = (torch.float64, torch.complex128)
 _aten = torch.ops.aten
 # May take tensors of two devices: the first two are how anything crosses.
 _COPIES = (_aten._to_copy.default, _aten.copy_.default, _aten.to.dtype_layout)
@@ -243,3 +247,19 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if near.dtype in self.lacks:
             raise AssertionError(f"{func} makes {near.dtype}, which {self.device} lacks")
         return Far(near, self.device)
+
+
+@contextmanager
+def gpu(kind: str, *, room: int = 2**30) -> Iterator[Elsewhere]:
+    """A device of a kind with so many bytes for images, on which the program records no steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "room", lambda device: room)
+        patch.setattr(Tensor, "pin_memory", lambda self: self)
+        patch.setattr(replay, "beside", lambda step, batch: step(*batch))
+        patch.setattr(replay, "WARM_UP", 10**9)
+        for asked in ("is_available", "is_bf16_supported"):  # by autocast
+            patch.setattr(torch.cuda, asked, lambda *_, **__: True)
+        # it needs kernels that GPUs alone have, and takes the mean that ours takes
+        patch.setattr(nn, "SyncBatchNorm", shared_norm.SharedBatchNorm)
+        with Elsewhere(kind, MPS_LACKS if kind == "mps" else ()) as device:
+            yield device

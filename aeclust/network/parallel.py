@@ -36,6 +36,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from aeclust.errors import InputError, Interrupted
 from aeclust.network.model import Autoencoder, Output
 from aeclust.network.place import Place
+from aeclust.network.shared_norm import share_statistics
 
 T = TypeVar("T")
 
@@ -295,7 +296,7 @@ class _Parallel(nn.Module):
 
     def __init__(self, network: Autoencoder, team: Team) -> None:
         super().__init__()
-        _share_statistics(network, team)
+        share_statistics(network, team)
         self.network, self.team = nn.parallel.DistributedDataParallel(network), team
         self.views = network.views
 
@@ -345,56 +346,3 @@ class _Gather(torch.autograd.Function):
         whole = gradient.clone(memory_format=torch.contiguous_format)  # others may hold it too
         dist.all_reduce(whole)
         return whole[ctx.rows], None, None
-
-
-class _SharedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by the mean and variance of the batches of all processes, on CPUs.
-
-    PyTorch's ``SyncBatchNorm`` is for GPUs alone. Means and variances of parts make those of
-    the whole (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
-    sample variances", 1979).
-    """
-
-    team = ALONE
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes is right: a norm of the same kind was here before."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(input)
-        values = input.float()
-        axes = [axis for axis in range(values.ndim) if axis != 1]
-        here = torch.stack(torch.var_mean(values, axes, correction=0))
-        count = torch.full_like(here[:1], values.numel() / values.shape[1])
-        parts = self.team.gather(torch.cat([here, count])[None], self.team.size)
-        variances, means, counts = parts.unbind(1)
-        shares = counts / counts.sum(0)
-        mean = (shares * means).sum(0)
-        variance = (shares * (variances + (means - mean).square())).sum(0)
-        n = counts.sum(0)
-        with torch.no_grad():
-            running = (self.running_mean, mean), (self.running_var, variance * n / (n - 1))
-            for kept, new in running:
-                if kept is not None and self.momentum is not None:
-                    kept.lerp_(new, self.momentum)
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        offset = self.bias - mean * scale
-        shape = [-1 if axis == 1 else 1 for axis in range(values.ndim)]
-        return torch.addcmul(offset.view(shape), values, scale.view(shape)).to(input.dtype)
-
-
-def _share_statistics(network: nn.Module, team: Team) -> None:
-    """Let every batch normalisation of a network see whole batches; names and values stay."""
-    for module in list(network.modules()):
-        for name, norm in module.named_children():
-            if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-                kind = nn.SyncBatchNorm if team.device.type == "cuda" else _SharedBatchNorm
-                shared = kind(norm.num_features, norm.eps, norm.momentum)
-                shared.team = team
-                shared.weight, shared.bias = norm.weight, norm.bias
-                for buffer, value in norm.named_buffers():
-                    setattr(shared, buffer, value)
-                setattr(module, name, shared)

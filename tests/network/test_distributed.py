@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from elsewhere import gpu
 from encoders import SETTINGS, colour_encoder, counted
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,9 +32,10 @@ from aeclust.errors import InputError, Interrupted
 from aeclust.images import Source
 from aeclust.network import inference, parallel
 from aeclust.network.losses import objective
-from aeclust.network.model import Autoencoder, build
+from aeclust.network.model import Autoencoder, build, state_arrays
 from aeclust.network.parallel import ALONE, Team, joined
 from aeclust.network.place import Place
+from aeclust.network.shared_norm import share_statistics
 from aeclust.network.training import Moment, train
 from aeclust.recipe import Recipe, named
 from aeclust.run.budget import Budget
@@ -155,7 +158,7 @@ def test_output_gradients_and_statistics_are_those_of_the_whole_batch(name: str)
         outputs = {n: x.detach().numpy() for n, x in vars(output).items() if x is not None}
         state = {name: value.numpy() for name, value in network.state_dict().items()}
         latents = network.eval().encode(images).detach().numpy()
-        return loss.values(), outputs, gradients, state, latents
+        return loss.values().numpy(), outputs, gradients, state, latents
 
     alone = work(ALONE)
     assert len(alone[2]) > 10
@@ -258,6 +261,40 @@ def test_two_processes_train_as_one_does(name: str) -> None:
         for key, value in network.state_dict().items():
             np.testing.assert_allclose(state[key], value, rtol=1e-2, atol=1e-4, err_msg=key)
         np.testing.assert_allclose(shared_latents, latents, rtol=1e-2, atol=1e-3)
+
+
+def test_two_processes_with_gpus_train_as_two_without() -> None:
+    """With tensors that say that they lie there, see tests/elsewhere.py."""
+    recipe, images = (
+        tiny(batch_size=8, epochs=1, label_epochs=1, clusterer="kmeans"),
+        normal(16, 8, 8, 3),
+    )
+    recipe = recipe.override({"reduction": "sphere,pca:4", "precision": "float32"})
+
+    def work(team: Team) -> Any:
+        return state_arrays(
+            train(images.sigmoid().numpy(), recipe, seed=0, device=team.device, team=team)
+        )
+
+    def there(team: Team) -> Any:
+        with gpu("cuda") as mode:
+            return work(dataclasses.replace(team, device=mode.device))
+
+    (expected, _), both = together(work), together(there)
+    for name, value in expected.items():
+        for weights in both:
+            np.testing.assert_array_equal(weights[name], value, err_msg=name)
+
+
+def test_gpus_share_statistics_by_torchs_own_norm() -> None:
+    network, plain = (build(tiny("deep"), 3, seed=0).eval() for _ in range(2))
+    for _ in range(2):  # as before each phase
+        share_statistics(network, Team(0, 2, torch.device("cuda")))
+    kinds = {type(module) for module in network.modules() if "running_mean" in dir(module)}
+    assert kinds == {torch.nn.SyncBatchNorm}
+    states = zip(network.state_dict().items(), plain.state_dict().items(), strict=True)
+    assert all(name == other and torch.equal(v, w) for (name, v), (other, w) in states)
+    assert torch.equal(network.encode(normal(2, 3, 8, 8)), plain.encode(normal(2, 3, 8, 8)))
 
 
 def test_a_batch_with_fewer_images_than_processes_is_refused() -> None:
