@@ -75,6 +75,10 @@ class ArgumentError(InputError, ValueError):
     """What a call was given is wrong: an InputError for those who catch ValueErrors."""
 
 
+class DeviceMemoryError(InputError):
+    """A network and its images do not fit into the memory of a GPU."""
+
+
 class DivergedError(AeclustError):
     """Training left the finite numbers."""
 

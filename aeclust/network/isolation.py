@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from aeclust.errors import DeviceMemoryError
+
 
 @contextmanager
 def isolated(*, gradients: bool = False) -> Iterator[None]:
@@ -20,6 +22,11 @@ def isolated(*, gradients: bool = False) -> Iterator[None]:
     ----------
     gradients : bool
         Record what the work inside needs for gradients; otherwise it is in inference mode.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If a GPU has too little memory for the work.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(not gradients))
@@ -31,4 +38,14 @@ def isolated(*, gradients: bool = False) -> Iterator[None]:
         # every call would pass through it; PyTorch before 2.8 knows no other way to ask
         if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if "out of memory" not in str(error):  # as those of CUDA and MPS say
+                raise
+            raise DeviceMemoryError(
+                f"the GPU has too little memory: {str(error).partition('. ')[0]}",
+                where="`device`",
+                expected="room for the network and a batch of images",
+                mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",
+            ) from error

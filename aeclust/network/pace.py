@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeclust.errors import DeviceMemoryError
 from aeclust.network import inference
 from aeclust.network.model import build, load_state
 from aeclust.network.parallel import ALONE, Team
@@ -61,6 +63,14 @@ class Paces:
         return self._known[recipe]
 
     def _measured(self, recipe: Recipe, seconds: float) -> Pace:
+        try:
+            return self._found(recipe, seconds)
+        except DeviceMemoryError:
+            if self.team.size > 1:  # the others would wait
+                raise
+            return Pace(math.inf, math.inf, math.inf)  # no time is enough
+
+    def _found(self, recipe: Recipe, seconds: float) -> Pace:
         first, state = self._timed(recipe, seconds)
         if recipe.total_epochs == recipe.epochs:
             return self.team.broadcast(Pace(first))

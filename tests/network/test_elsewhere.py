@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +14,15 @@ import pytest
 import torch
 from elsewhere import MPS_LACKS, Elsewhere, Far, Graph, gpu, recording
 from numpy.typing import NDArray
-from support import noise_images, tiny
+from support import noise_images, refused, tiny
 
 from aeclust import AutoencoderClusterer
+from aeclust.errors import DeviceMemoryError
 from aeclust.network import feed, inference, replay
 from aeclust.network.feed import Feed
 from aeclust.network.model import Autoencoder, build, state_arrays
+from aeclust.network.pace import Paces
+from aeclust.network.parallel import Team
 from aeclust.network.training import Moment, Snapshot, train
 from aeclust.recipe import Recipe
 
@@ -218,6 +222,31 @@ def test_a_gpu_that_records_nothing_is_told_of_once(
         check_equal(state_arrays(network), trained("hybrid"))
     reason = "operation not permitted when stream is capturing"
     assert lines == [f"the GPU records no steps ({reason}), so training is slower"]
+
+
+# -- a GPU that is too small ----------------------------------------------------------------------
+
+
+def test_a_gpu_without_room_is_said_in_one_line_and_no_time_is_enough_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ..."
+        raise torch.OutOfMemoryError(text)
+
+    with gpu("cuda") as mode:
+        network = build(RECIPES["hybrid"], 3, seed=0).to(mode.device)
+        monkeypatch.setattr(Autoencoder, "_codes", full)
+        with refused(
+            DeviceMemoryError,
+            what="the GPU has too little memory: CUDA out of memory",
+            where="`device`",
+            mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",
+        ):
+            inference.embed(network, pixels())
+        paces = Paces(pixels(), seed=0, seconds=1, team=Team(device=mode.device))
+        assert paces(RECIPES["hybrid"]) == (math.inf,) * 3
+    assert torch.is_grad_enabled()
 
 
 # -- a trained network at work --------------------------------------------------------------------
