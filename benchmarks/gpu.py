@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from shutil import which
 from typing import Any
 from unittest import mock
 
@@ -346,9 +347,10 @@ class Busy:
 
     def __init__(self, place: Place) -> None:
         self.far, self._seen = place.far, list[float]()
+        self._watch: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Busy:
-        if self.far:
+        if self.far and which("nvidia-smi"):
             command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
             self._watch = subprocess.Popen(
                 [*command, "-lms", "100"], stdout=subprocess.PIPE, text=True
@@ -357,12 +359,13 @@ class Busy:
         return self
 
     def _read(self) -> None:
+        assert self._watch is not None
         for line in self._watch.stdout or ():
             if line.strip().isdigit():
                 self._seen.append(float(line) / 100)
 
     def __exit__(self, *raised: object) -> None:
-        if self.far:
+        if self._watch is not None:
             self._watch.terminate()
 
     @property

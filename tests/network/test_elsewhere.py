@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,3 +298,13 @@ def test_the_estimator_elsewhere_gives_the_same_clusters() -> None:
         others, elsewhere_latents = clustered(mode.device)
     np.testing.assert_array_equal(others, labels)
     np.testing.assert_array_equal(elsewhere_latents, latents)
+
+
+def test_the_benchmark_of_gpus_says_that_none_is_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu.py"])
+    importlib.import_module("gpu").main()
+    assert capsys.readouterr().out.startswith("no GPU is here, so nothing was measured")
