@@ -147,7 +147,17 @@ def random_crop(
     zero = torch.zeros_like(x)
     affine = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1)
     grid = F.affine_grid(affine, [n, channels, side, side], align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return sampled(images, grid)
+
+
+def sampled(images: Tensor, grid: Tensor) -> Tensor:
+    """Values of images (n, c, h, w) at the places (n, s, t, 2), those of the border beyond it."""
+    if images.device.type != "mps":
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    # which knows no border before PyTorch 2.13; the outermost pixels have their centres here
+    x, y = (1 - 1 / side for side in (images.shape[3], images.shape[2]))
+    inside = torch.stack([grid[..., 0].clamp(-x, x), grid[..., 1].clamp(-y, y)], -1)
+    return F.grid_sample(images, inside, padding_mode="zeros", align_corners=False)
 
 
 def random_colour(

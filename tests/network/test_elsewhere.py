@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 import torch
 from elsewhere import MPS_LACKS, Elsewhere, Far, Graph, gpu, recording
 from numpy.typing import NDArray
-from support import noise_images, refused, tiny
+from support import noise_images, normal, refused, tiny
+from torch import Tensor
+from torch.nn import functional as F
 
 from aeclust import AutoencoderClusterer
 from aeclust.errors import DeviceMemoryError
@@ -26,6 +29,7 @@ from aeclust.network.model import Autoencoder, build, state_arrays
 from aeclust.network.pace import Paces
 from aeclust.network.parallel import Team
 from aeclust.network.training import Moment, Snapshot, train
+from aeclust.network.views import sampled
 from aeclust.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -144,6 +148,28 @@ def test_a_run_resumed_elsewhere_ends_with_the_same_weights(after: int) -> None:
         check_equal(
             state_arrays(fit(RECIPES["hybrid"], mode.device, resume=states[0])), trained("hybrid")
         )
+
+
+def test_mps_takes_the_border_too_though_it_knows_none() -> None:
+    """Places within the image, on its edge and beyond it, to both sides."""
+    values = normal(2, 3, 5, 7)
+    grid = normal(2, 9, 6, 2, seed=1)
+    grid[0, 0] = torch.tensor([[1, 1], [-1, 1], [4, 0], [0, -4], [1 - 1 / 7, 0.8], [0.3, -0.2]])
+    assert (grid.abs() > 1).any()
+    expected = F.grid_sample(values, grid, padding_mode="border", align_corners=False)
+    modes: list[str] = []
+
+    def note(*arguments: Any, padding_mode: str, align_corners: bool) -> Tensor:
+        modes.append(padding_mode)
+        options: dict[str, Any] = {"padding_mode": padding_mode, "align_corners": align_corners}
+        return torch.nn.functional.grid_sample(*arguments, **options)
+
+    with gpu("mps") as mode, pytest.MonkeyPatch.context() as patch:
+        there = [x.to(mode.device) for x in (values, grid)]
+        patch.setattr("aeclust.network.views.F", SimpleNamespace(grid_sample=note))
+        found = sampled(*there).cpu()
+    assert modes == ["zeros"]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 # -- what a step learns from ----------------------------------------------------------------------
