@@ -11,7 +11,7 @@ that PyTorch asks for no driver either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -19,7 +19,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
 
 from aeclust.network import feed, replay, shared_norm
 
@@ -33,6 +32,24 @@ _READS = (
     *(_aten._local_scalar_dense.default, _aten.equal.default, _aten.is_nonzero.default),
     *(_aten.nonzero.default, _aten.masked_select.default, _aten._unique2.default),
 )
+
+
+def tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Tensors among values and in lists and tuples of them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from tensors(value)
+
+
+def mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """A value with every tensor in it changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)([mapped(change, each) for each in value])
+    return value
 
 
 class Far(Tensor):
@@ -116,7 +133,7 @@ class Graph:
             declared = argument.alias_info is not None and argument.alias_info.is_write
             # which batch normalisation changes without a word
             if value is not None and (declared or argument.name.startswith("running_")):
-                self._before += [(x, x.clone()) for x in tree_flatten(value)[0]]
+                self._before += [(x, x.clone()) for x in tensors((value,))]
         result = func(*args, **kwargs)
         self._calls.append((func, args, kwargs, result))
         return result
@@ -133,11 +150,9 @@ class Graph:
         """Do everything once more."""
         self.replays += 1
         for func, args, kwargs, result in self._calls:
-            pairs = zip(
-                tree_flatten(result)[0], tree_flatten(func(*args, **kwargs))[0], strict=True
-            )
-            for place, value in pairs:
-                if isinstance(place, Tensor) and place.data_ptr() != value.data_ptr():
+            again = tensors((func(*args, **kwargs),))
+            for place, value in zip(tensors((result,)), again, strict=True):
+                if place.data_ptr() != value.data_ptr():
                     place.copy_(value)
 
 
@@ -211,7 +226,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        given = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor)]
+        given = list(tensors((*args, *kwargs.values())))
         far, near = ([x for x in given if isinstance(x, Far) == there] for there in (True, False))
         if far and any(x.ndim for x in near) and func not in _COPIES + _INDEXING:
             raise AssertionError(f"{func} takes tensors of the CPU and of {self.device}")
@@ -226,7 +241,8 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.reads.append(str(func))
         if near and there and any(x.ndim for x in near):
             self.sent.append(str(func))
-        args, kwargs = tree_map_only(Far, lambda x: x.near, (tuple(args), kwargs))
+        args = mapped(lambda x: getattr(x, "near", x), tuple(args))
+        kwargs = {name: mapped(lambda x: getattr(x, "near", x), v) for name, v in kwargs.items()}
         if self.graph is not None:
             result = self.graph.record(func, args, kwargs)
         else:
@@ -240,7 +256,7 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def claimed(x: Tensor) -> Far:
             return known[id(x)] if id(x) in known else self.far(x, func)
 
-        return tree_map_only(Tensor, claimed, result)
+        return mapped(claimed, result)
 
     def far(self, near: Tensor, func: Any = None) -> Far:
         """A tensor of the device with these values."""
