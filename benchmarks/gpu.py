@@ -16,6 +16,8 @@ off goes on where it was. Without a GPU it says so and ends well.
               step, images a second, share of the matrix rate, how busy the card is, memory; and of
               the default network with steps done one by one, and with ``torch.compile``
 ``embed``     latents of these images
+``chain``     how long the clustering takes beside it, which stays on the CPU, and what its search of
+              neighbours would take here: whether it would pay to move it
 ``train``     ``--minutes`` (3) of CIFAR-10's test images: what was chosen, and what came of it
 ``long``      the same for 8 minutes
 
@@ -44,6 +46,8 @@ from rows import Row, append_row, read_rows
 from sets import SETS
 from torch.utils.flop_counter import FlopCounterMode
 
+from aeclust.clusters.chain import cluster_latents
+from aeclust.clusters.neighbours import neighbour_vote
 from aeclust.estimator import AutoencoderClusterer
 from aeclust.network import inference, replay
 from aeclust.network.batches import generator, to_input
@@ -56,7 +60,7 @@ from aeclust.recipe.budget import ladder
 
 SET, HYBRID = "cifar10", named("hybrid").override({"k": 10})
 WARM, TIMED = 40, 200  # steps on a GPU
-USUAL = ("matrix", "right", "step", "embed", "train")
+USUAL = ("matrix", "right", "step", "embed", "chain", "train")
 
 
 @dataclass(frozen=True)
@@ -386,6 +390,36 @@ def embed(place: Place) -> Work:
     yield sizes(HYBRID), measured
 
 
+def chain(place: Place) -> Work:
+    for n in (place.n, 10 * place.n):
+        yield f"{n:,} latents", lambda n=n: clustered(place, n)  # type: ignore[misc]
+
+
+def clustered(place: Place, n: int) -> Row:
+    """Seconds of the default chain; of the votes of the 15 nearest of 10,000, here and there."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(10, 256)).astype(np.float32)
+    latents = centres[random.integers(0, 10, n)] + random.standard_normal((n, 256), np.float32)
+    base = latents[: min(n, 10_000)]
+    started = time.perf_counter()
+    cluster_latents(latents, HYBRID, seed=0)
+    whole = time.perf_counter() - started
+    started = time.perf_counter()
+    neighbour_vote(latents, base, np.zeros(len(base), np.int64), 10)
+    votes = time.perf_counter() - started
+    queries, others = (torch.from_numpy(x).to(place.device) for x in (latents, base))
+
+    def search() -> None:
+        for block in torch.split(queries, 8192):
+            torch.cdist(block, others).topk(15, largest=False)
+
+    return {
+        "seconds": round(whole, 1),
+        "votes_seconds": round(votes, 2),
+        "search_seconds_there": round(timed(place, search, 3), 3),
+    }
+
+
 # -- what comes of it -----------------------------------------------------------------------------
 
 
@@ -432,6 +466,7 @@ PARTS: dict[str, Callable[[Place], Work]] = {
     "right": right,
     "step": step,
     "embed": embed,
+    "chain": chain,
     "train": budgeted,
     "long": long,
 }
