@@ -16,7 +16,7 @@ off goes on where it was. Without a GPU it says so and ends well.
               step, images a second, share of the matrix rate, how busy the card is, memory; and of
               the default network with steps done one by one, and with ``torch.compile``
 ``embed``     latents of these images
-``chain``     how long the clustering takes beside it, which stays on the CPU, and what its search of
+``chain``     how long clustering takes beside it, which stays on the CPU, and what its search of
               neighbours would take here: whether it would pay to move it
 ``train``     ``--minutes`` (3) of CIFAR-10's test images: what was chosen, and what came of it
 ``long``      the same for 8 minutes
