@@ -31,17 +31,17 @@ import argparse
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from shutil import which
-from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
+from gpu_right import HYBRID, SET, Place, Work, images, one_by_one, right
 from measures import code_of, labelled, nearest, probe, right_of
-from numpy.typing import NDArray
 from rows import Row, append_row, read_rows
 from sets import SETS
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,37 +49,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from aeclust.clusters.chain import cluster_latents
 from aeclust.clusters.neighbours import neighbour_vote
 from aeclust.estimator import AutoencoderClusterer
-from aeclust.network import inference, replay
-from aeclust.network.batches import generator, to_input
-from aeclust.network.losses import objective
-from aeclust.network.model import Autoencoder, build, state_arrays
-from aeclust.network.training import Moment, Snapshot, precision_of, train
-from aeclust.network.views import shown
-from aeclust.recipe import Recipe, named
+from aeclust.network import inference
+from aeclust.network.model import Autoencoder, build
+from aeclust.network.training import Moment, precision_of, train
+from aeclust.recipe import Recipe
 from aeclust.recipe.budget import ladder
 
-SET, HYBRID = "cifar10", named("hybrid").override({"k": 10})
-WARM, TIMED = 40, 200  # steps on a GPU
+WARM, TIMED = 40, 100  # steps on a GPU: before the clock starts, and between two looks at it
+LEAST = 3.0  # seconds that are timed
 USUAL = ("matrix", "right", "step", "embed", "chain", "train")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where to measure, and how much."""
-
-    device: torch.device
-    card: str
-    minutes: float
-    n: int  # images
-    timed: int  # steps
-
-    @property
-    def far(self) -> bool:
-        return self.device.type == "cuda"
-
-    def wait(self) -> None:
-        if self.far:
-            torch.cuda.synchronize(self.device)
 
 
 def main() -> None:
@@ -98,11 +76,14 @@ def main() -> None:
         print("no GPU is here, so nothing was measured; --device cpu tries the script")
         return
     card = torch.cuda.get_device_name() if asked.device == "cuda" else "cpu"
-    place = Place(torch.device(asked.device), card, asked.minutes, asked.images, asked.steps)
+    least = LEAST if asked.device == "cuda" else 0.0
+    device = torch.device(asked.device)
+    place = Place(device, card, asked.minutes, asked.images, asked.steps, least)
     code = code_of("aeclust.estimator", "aeclust.network.training")
     done = {
         (row["part"], row["what"], row["card"], row["torch"], row["code"])
         for row in read_rows("gpu")
+        if "failed" not in row
     }
     for part in asked.parts or USUAL:
         for what, measure in PARTS[part](place):
@@ -113,24 +94,9 @@ def main() -> None:
             row = dict(zip(("part", "what", "card", "torch", "code"), key, strict=True))
             try:
                 row |= measure()
-            except (RuntimeError, OSError) as error:  # the other parts are worth their time
-                row["failed"] = str(error).partition("\n")[0]
+            except Exception as error:  # the other parts are worth their time
+                row["failed"] = f"{type(error).__name__}: {error}".partition("\n")[0]
             append_row("gpu", {**row, "took": round(time.monotonic() - started, 1)})
-
-
-Work = Iterator[tuple[str, Callable[[], Row]]]
-
-
-def images(place: Place) -> NDArray[np.uint8]:
-    """The first ones of CIFAR-10's test images; noise where these are absent."""
-    try:
-        pixels = SETS[SET]().pixels[: place.n]
-    except FileNotFoundError:
-        pixels = np.empty((0, 32, 32, 3), np.uint8)
-    if len(pixels) < place.n:
-        more = place.n - len(pixels), 32, 32, 3
-        pixels = np.concatenate([pixels, np.random.default_rng(0).integers(0, 256, more, np.uint8)])
-    return pixels
 
 
 # -- the roof -------------------------------------------------------------------------------------
@@ -166,100 +132,6 @@ def timed(place: Place, work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - started) / repeats
 
 
-# -- whether it is right --------------------------------------------------------------------------
-
-SMALL = HYBRID.override(
-    {"epochs": 3, "label_epochs": 2, "batch_size": 64, "steps": 0, "precision": "float32"}
-)
-
-
-def right(place: Place) -> Work:
-    yield "a step against the CPU", lambda: against_the_cpu(place)
-    yield "recorded against one by one", lambda: recorded_or_not(place)
-    yield "resumed against whole", lambda: resumed_or_not(place)
-
-
-def against_the_cpu(place: Place) -> Row:
-    """Largest differences of loss terms and gradients, as shares of the largest value."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    pixels, cpu = images(replace(place, n=64)), torch.device("cpu")
-    network = build(SMALL, 3, seed=0).train()
-    batch = shown(to_input(pixels, 32, cpu), SMALL, generator(cpu, 0, "augmentation", 0, 0))
-
-    def measured(device: torch.device) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        network.to(device)
-        crops = None if batch.crops is None else batch.crops.to(device)
-        output = network(batch.images.to(device), None, crops, slice(0, None, batch.every))
-        loss = objective(output, batch.drawn.to(device), SMALL)
-        values = [p for p in network.parameters() if p.requires_grad]
-        slopes = torch.autograd.grad(loss.total, values, allow_unused=True)
-        return loss.values().cpu(), [slope.cpu() for slope in slopes if slope is not None]
-
-    (terms, slopes), (others, other_slopes) = measured(cpu), measured(place.device)
-    torch.backends.cudnn.allow_tf32 = before
-    pairs = zip(slopes, other_slopes, strict=True)
-    return {
-        "terms": share(terms, others),
-        "gradients": max(share(one, other) for one, other in pairs),
-    }
-
-
-def share(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
-
-
-def recorded_or_not(place: Place) -> Row:
-    """Two runs of the same steps; a third, done one by one again, says what chance does."""
-    with one_by_one():
-        plain, again = (weights(place) for _ in range(2))
-    lines: list[str] = []
-    return {
-        "recorded": difference(plain, weights(place, log=lines.append)),
-        "by chance": difference(plain, again),
-        "said": lines,
-    }
-
-
-def resumed_or_not(place: Place) -> Row:
-    """A run that stops in each phase and goes on, against one that never stopped."""
-    kept: list[Snapshot] = []
-    row: Row = {}
-    whole = weights(place)
-    for name, epoch in (("first phase", 1), ("second phase", 4)):
-
-        def observe(moment: Moment, epoch: int = epoch) -> None:
-            if (moment.epoch, moment.step) == (epoch, 3):
-                kept.append(moment.snapshot())
-
-        weights(place, observe=observe)
-        row[name] = difference(whole, weights(place, resume=kept[-1]))
-    return row
-
-
-def weights(place: Place, **options: Any) -> dict[str, NDArray[Any]]:
-    network = train(images(replace(place, n=600)), SMALL, seed=0, device=place.device, **options)
-    return state_arrays(network)
-
-
-def difference(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> float:
-    """Largest distance of a tensor from the other's, as a share of its length."""
-    floats = [name for name, value in one.items() if value.dtype.kind == "f"]
-    lengths = {name: max(float(np.linalg.norm(one[name])), 1e-12) for name in floats}
-    return max(float(np.linalg.norm(one[name] - other[name])) / lengths[name] for name in floats)
-
-
-@contextmanager
-def one_by_one() -> Iterator[None]:
-    """Within it nothing is recorded."""
-    before = replay.WARM_UP
-    replay.WARM_UP = 10**9
-    try:
-        yield
-    finally:
-        replay.WARM_UP = before
-
-
 # -- how fast it is -------------------------------------------------------------------------------
 
 
@@ -282,40 +154,50 @@ class _Enough(Exception):  # noqa: N818 - no error
     pass
 
 
+class Clock:
+    """Watches training: steps that warm up, then some seconds of steps."""
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.busy = place, Busy(place)
+        self.left = WARM if place.far else 2
+        self.steps, self.seconds, self.began = 0, 0.0, 0.0
+
+    def __call__(self, moment: Moment) -> None:
+        if self.left > 0:
+            self.left -= bool(moment.images)
+            if self.left == 0:
+                self.place.wait()
+                self.began = time.perf_counter()
+                self.busy.begin()
+            return
+        self.steps += 1
+        if self.steps % self.place.timed == 0:
+            self.place.wait()
+            self.seconds = (time.perf_counter() - self.began) / self.steps
+            if self.seconds * self.steps >= self.place.least:
+                self.busy.end()
+                raise _Enough
+
+
 def pace(place: Place, recipe: Recipe) -> Row:
-    """Steps of the first phase, after some that warm up."""
-    pixels = images(place)
-    recipe, count = replace(recipe, epochs=10_000), 0
-    warm = WARM if place.far else 2
-    started = seconds = 0.0
-    if place.far:
-        torch.cuda.reset_peak_memory_stats()
-
-    def observe(moment: Moment) -> None:
-        nonlocal count, started, seconds
-        count += bool(moment.images)
-        if count == warm:
-            place.wait()
-            started = time.perf_counter()
-        elif count == warm + place.timed:
-            place.wait()
-            seconds = (time.perf_counter() - started) / place.timed
-            raise _Enough
-
-    with Busy(place) as busy, suppress(_Enough):
-        train(pixels, recipe, seed=0, device=place.device, observe=observe)
-    work = flops_of(place, recipe)
-    batch = recipe.batch_of(len(pixels))
+    """Steps of whole batches of the first phase."""
+    batch, work = recipe.batch_of(place.n), flops_of(place, recipe)
+    pixels = images(place)[: place.n // batch * batch]
+    whole = replace(recipe, epochs=10_000, steps=0, batch_size=batch)
+    place.forget()
+    clock = Clock(place)
+    with suppress(_Enough):
+        train(pixels, whole, seed=0, device=place.device, observe=clock)
     known = [r for r in read_rows("gpu") if r["part"] == "matrix" and r["card"] == place.card]
     peak = known[-1].get("bfloat16", 0) * 1e12 if known else 0
     return {
-        "ms": round(1e3 * seconds, 3),
-        "images_per_second": round(batch / seconds),
+        "ms": round(1e3 * clock.seconds, 3),
+        "images_per_second": round(batch / clock.seconds),
         "gflop": round(work / 1e9, 1),
-        "tflop_s": round(work / seconds / 1e12, 2),
-        "share": round(work / seconds / peak, 3) if peak else None,
-        "busy": busy.share,
-        "gb": round(torch.cuda.max_memory_reserved() / 1e9, 2) if place.far else None,
+        "tflop_s": round(work / clock.seconds / 1e12, 2),
+        "share": round(work / clock.seconds / peak, 3) if peak else None,
+        "busy": clock.busy.share,
+        "gb": place.reserved(),
         "precision": precision_of(recipe, place.device),
     }
 
@@ -327,6 +209,7 @@ def slow_pace(place: Place) -> Row:
 
 def compiled_pace(place: Place) -> Row:
     """The encoder compiled, inside of recorded steps."""
+    flops_of(place, HYBRID)  # which is counted without
 
     def compiled(recipe: Recipe, channels: int, *, seed: int) -> Autoencoder:
         network = build(recipe, channels, seed=seed)
@@ -337,6 +220,7 @@ def compiled_pace(place: Place) -> Row:
         return pace(place, HYBRID)
 
 
+@cache
 def flops_of(place: Place, recipe: Recipe) -> int:
     """Of the products of a step; two for a multiplication and addition."""
     size = recipe.batch_of(place.n)
@@ -350,31 +234,32 @@ class Busy:
     """The share of the time in which a GPU computes anything, by its driver."""
 
     def __init__(self, place: Place) -> None:
-        self.far, self._seen = place.far, list[float]()
+        self._place, self._seen = place, list[float]()
         self._watch: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Busy:
-        if self.far and which("nvidia-smi"):
-            command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    def begin(self) -> None:
+        if self._place.far and which("nvidia-smi"):
+            unit = f"GPU-{torch.cuda.get_device_properties(self._place.device).uuid}"
+            command = ["nvidia-smi", "-i", unit, "--query-gpu=utilization.gpu"]
             self._watch = subprocess.Popen(
-                [*command, "-lms", "100"], stdout=subprocess.PIPE, text=True
+                [*command, "--format=csv,noheader,nounits", "-lms", "100"],
+                stdout=subprocess.PIPE,
+                text=True,
             )
-            threading.Thread(target=self._read, daemon=True).start()
-        return self
+            threading.Thread(target=self._read, args=[self._watch], daemon=True).start()
 
-    def _read(self) -> None:
-        assert self._watch is not None
-        for line in self._watch.stdout or ():
+    def _read(self, watch: subprocess.Popen[str]) -> None:
+        for line in watch.stdout or ():
             if line.strip().isdigit():
                 self._seen.append(float(line) / 100)
 
-    def __exit__(self, *raised: object) -> None:
+    def end(self) -> None:
         if self._watch is not None:
             self._watch.terminate()
 
     @property
     def share(self) -> float | None:
-        """The median of the later half, when nothing is prepared any more."""
+        """The median of the later half: the driver looks back for up to a second."""
         late = self._seen[len(self._seen) // 2 :]
         return round(float(np.median(late)), 2) if late else None
 
@@ -437,10 +322,14 @@ def trained(place: Place, minutes: float) -> Row:
     model = AutoencoderClusterer(
         data.k, minutes=minutes, random_state=0, device=place.device, verbose=1
     )
+    place.forget()
+    busy = Busy(place)
+    busy.begin()
     started = time.perf_counter()
-    with Busy(place) as busy:
-        labels = model.fit_predict(data.pixels)
+    labels = model.fit_predict(data.pixels)
     seconds = time.perf_counter() - started
+    busy.end()
+    memory = place.reserved()
     rows = labelled(data.classes)
     points, classes = model.transform(data.pixels)[rows], data.classes[rows]
     return {
@@ -451,7 +340,7 @@ def trained(place: Place, minutes: float) -> Row:
         "accuracy": round(float(right_of(labels, data.classes)[rows].mean()), 4),
         "probe": round(float(probe(points, classes).mean()), 4),
         "nearest": round(float(nearest(points, classes).mean()), 4),
-        "gb": round(torch.cuda.max_memory_reserved() / 1e9, 2) if place.far else None,
+        "gb": memory,
     }
 
 

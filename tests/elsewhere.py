@@ -12,7 +12,7 @@ that PyTorch asks for no driver either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import pytest
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aeclust.network import feed, replay, shared_norm
+from aeclust.network import feed, shared_norm, training
 
 MPS_LACKS = (torch.float64, torch.complex128)
 _aten = torch.ops.aten
@@ -76,9 +76,6 @@ class Far(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Far({self.near!r}, device={self.device})"
-
-    def pin_memory(self) -> Tensor:  # type: ignore[override]
-        raise AssertionError("only memory of the CPU can be pinned")
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -156,8 +153,40 @@ class Graph:
                     place.copy_(value)
 
 
+class Stream:
+    """What stands for a stream of a GPU: it notes what waits for what.
+
+    Work is done at once here, so what a test can see is whether the waits are asked for.
+    """
+
+    current: ClassVar[Stream]
+    log: ClassVar[list[str]]
+
+    def __init__(self, device: object = None, name: str = "another") -> None:
+        self.device, self.name = device, name
+
+    def wait_stream(self, other: Stream) -> None:
+        Stream.log.append(f"{self.name} waits for {other.name}")
+
+    def record_event(self) -> Stream:
+        return self
+
+    def synchronize(self) -> None:
+        Stream.log.append(f"the program waits for {self.name}")
+
+
 @contextmanager
-def recording(graph: Graph, pool: object, capture_error_mode: str) -> Iterator[None]:
+def on_stream(stream: Stream) -> Iterator[None]:
+    """What stands for ``torch.cuda.stream``."""
+    before, Stream.current = Stream.current, stream
+    yield
+    Stream.current = before
+
+
+@contextmanager
+def recording(
+    graph: Graph, pool: object, stream: Stream, capture_error_mode: str
+) -> Iterator[None]:
     """What stands for ``torch.cuda.graph``."""
     assert capture_error_mode == "thread_local", "other threads prepare batches meanwhile"
     mode = Elsewhere.inside
@@ -165,7 +194,8 @@ def recording(graph: Graph, pool: object, capture_error_mode: str) -> Iterator[N
     crossed = len(mode.reads), len(mode.sent)
     mode.graph = graph
     try:
-        yield
+        with on_stream(stream):
+            yield
     finally:
         mode.graph = None
         graph.end()
@@ -266,16 +296,28 @@ class Elsewhere(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def gpu(kind: str, *, room: int = 2**30) -> Iterator[Elsewhere]:
-    """A device of a kind with so many bytes for images, on which the program records no steps."""
+def gpu(
+    kind: str, *, room: int = 2**30, replayed: Callable[..., Any] = lambda step, source, log: step
+) -> Iterator[Elsewhere]:
+    """A device with so many bytes for images, whose steps are done as they are, or `replayed`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "room", lambda device: room)
+        patch.setattr(Stream, "current", Stream(name="the first"), raising=False)
+        patch.setattr(Stream, "log", [], raising=False)
+        patch.setattr(Graph, "made", [])
+        stands_for: dict[str, Any] = {
+            # by these names autocast asks
+            **{"is_available": lambda: True, "is_bf16_supported": lambda **_: True},
+            **{"Stream": Stream, "stream": on_stream, "current_stream": lambda *_: Stream.current},
+            **{"CUDAGraph": Graph, "graph": recording, "graph_pool_handle": lambda: "pool"},
+            "device": nullcontext,
+        }
+        for name, value in stands_for.items():
+            patch.setattr(torch.cuda, name, value)
         patch.setattr(Tensor, "pin_memory", lambda self: self)
-        patch.setattr(replay, "beside", lambda step, batch: step(*batch))
-        patch.setattr(replay, "WARM_UP", 10**9)
-        for asked in ("is_available", "is_bf16_supported"):  # by autocast
-            patch.setattr(torch.cuda, asked, lambda *_, **__: True)
+        patch.setattr(Tensor, "record_stream", lambda self, stream: None)
         # it needs kernels that GPUs alone have, and takes the mean that ours takes
         patch.setattr(nn, "SyncBatchNorm", shared_norm.SharedBatchNorm)
+        patch.setattr(training, "Replayed", replayed)
         with Elsewhere(kind, MPS_LACKS if kind == "mps" else ()) as device:
             yield device

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BLOCK = 2**26  # bytes that are brought to a device at a time
-_AHEAD = 2  # batches that wait in memory for a device
+_AHEAD = 2  # batches that are read before a device asks, and as many on their way there
+_LARGEST_ON_MPS = 2**31 - 1  # beyond so many values it gathers rows of zeros, without a word
 
 Batch = tuple[Tensor | None, ...]
 
@@ -33,7 +34,7 @@ class Feed:
 
     def __init__(self, arrays: Sequence[NDArray[Any] | None], device: torch.device) -> None:
         self._arrays, self._device = tuple(arrays), device
-        size = sum(_kept_bytes(array) for array in arrays if array is not None)
+        size = sum(size_of(array) for array in arrays if array is not None)
         self.resident = 0 < size <= room(device)
         self._there: Batch = ()
         if self.resident:
@@ -62,6 +63,7 @@ class Feed:
         return tuple(x.pin_memory() if pinned and x is not None else x for x in near)
 
     def _read_ahead(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+        send = _Sender(self._device) if self._device.type == "cuda" else self._sent
         with ThreadPoolExecutor(1) as reader:
             coming = [reader.submit(self._read, batch) for batch in rows[:_AHEAD]]
             try:
@@ -69,23 +71,51 @@ class Feed:
                     near = coming.pop(0).result()
                     if number + _AHEAD < len(rows):
                         coming.append(reader.submit(self._read, rows[number + _AHEAD]))
-                    yield tuple(
-                        x if x is None else x.to(self._device, non_blocking=True) for x in near
-                    )
+                    yield send(near)
             finally:
                 reader.shutdown(cancel_futures=True)
+
+    def _sent(self, near: Batch) -> Batch:
+        """To a device that copies at once: what is left of the batch here may go."""
+        return tuple(x if x is None else x.to(self._device) for x in near)
+
+
+class _Sender:
+    """Copies batches to a GPU while it computes, and holds them until they are there."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._flying: list[tuple[Any, Batch]] = []
+
+    def __call__(self, near: Batch) -> Batch:
+        if len(self._flying) == _AHEAD:
+            self._flying.pop(0)[0].synchronize()
+        user = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._stream):
+            there = tuple(x if x is None else x.to(self._device, non_blocking=True) for x in near)
+            self._flying.append((self._stream.record_event(), near))
+        user.wait_stream(self._stream)
+        for x in there:
+            if x is not None:
+                x.record_stream(user)
+        return there
 
 
 def room(device: torch.device) -> int:
     """Bytes of arrays that a device can keep beside what it computes; a CPU needs no copy."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
+        # what PyTorch holds and does not use is free, too
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + held) // 2
     if device.type == "mps":
-        return (torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) // 2
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return min(free // 2, _LARGEST_ON_MPS)
     return 0
 
 
-def _kept_bytes(array: NDArray[Any]) -> int:
+def size_of(array: NDArray[Any]) -> int:
+    """Bytes that an array takes on a device."""
     return array.size * (1 if array.dtype == np.uint8 else 4)
 
 

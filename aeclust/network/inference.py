@@ -7,6 +7,7 @@ frozen encoder, its features (n, d) may be given instead of images to :func:`emb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,11 +78,11 @@ def embed_blocks(
         yield _array(block)
 
 
-def at_once(network: Autoencoder) -> int:
-    """Images in a batch where a network works."""
+def at_once(network: Autoencoder, pixels: int = 0) -> int:
+    """Images in a batch where a network works; of drawn ones, each may have so many pixels."""
     if network.device.type == "cpu":
         return BATCH
-    return max(BATCH, _PIXELS // network.image_size**2)
+    return max(BATCH, _PIXELS // max(network.image_size**2, pixels))
 
 
 def encode_frozen(
@@ -203,7 +204,7 @@ def decode(
     """Images (n, h, w, c) in [0, 1] that the network draws for latents (n, d), in another size."""
     images = []
     with isolated():
-        for block in _blocks(network, latents):
+        for block in _blocks(network, latents, 0 if size is None else math.prod(size)):
             batch = network.decode(block)
             if size is not None and size != batch.shape[2:]:
                 batch = F.interpolate(batch, list(size), mode="bilinear", antialias=True)
@@ -232,9 +233,9 @@ def _seen(network: Autoencoder, images: NDArray[Any]) -> Tensor:
     return to_input(images, network.image_size, network.device)
 
 
-def _blocks(network: Autoencoder, latents: NDArray[Any]) -> Iterator[Tensor]:
+def _blocks(network: Autoencoder, latents: NDArray[Any], pixels: int = 0) -> Iterator[Tensor]:
     network.eval()
-    step = at_once(network)
+    step = at_once(network, pixels)
     for start in range(0, len(latents), step):
         block = np.asarray(latents[start : start + step], np.float32)
         yield torch.from_numpy(block).to(network.device)

@@ -9,6 +9,9 @@ import torch
 
 from aeclust.errors import DeviceMemoryError
 
+# What CUDA, MPS, cuDNN and cuBLAS say when a GPU's memory is full.
+_FULL = ("out of memory", "STATUS_ALLOC_FAILED")
+
 
 @contextmanager
 def isolated(*, gradients: bool = False) -> Iterator[None]:
@@ -41,10 +44,11 @@ def isolated(*, gradients: bool = False) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if "out of memory" not in str(error):  # as those of CUDA and MPS say
+            if not any(text in str(error) for text in _FULL):
                 raise
+            line = str(error).strip().splitlines()[0]
             raise DeviceMemoryError(
-                f"the GPU has too little memory: {str(error).partition('. ')[0]}",
+                f"the GPU has too little memory: {line.partition('. ')[0]}",
                 where="`device`",
                 expected="room for the network and a batch of images",
                 mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",

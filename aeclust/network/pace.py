@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust.errors import DeviceMemoryError
-from aeclust.network import inference
+from aeclust.network import feed, inference
 from aeclust.network.model import build, load_state
 from aeclust.network.parallel import ALONE, Team
 from aeclust.network.selflabel import soft_targets
@@ -21,6 +21,7 @@ from aeclust.recipe.budget import Pace
 
 # Steps that tell nothing: what is compiled, captured or set up, and a GPU that is not warm yet.
 _WARM_CPU, _WARM = 1, 30
+_SOME = 2**14  # images that are enough where they need not be read
 _EMBEDDED = 512  # images
 _CLUSTERED = 1000  # latents, and at least so many of each cluster
 _OF_EACH = 10
@@ -48,8 +49,12 @@ class Paces:
         features: NDArray[np.float32] | None = None,
         team: Team = ALONE,
     ) -> None:
-        self.pixels, self.seed, self.team = pixels, seed, team
-        self.features, self.seconds = features, seconds
+        self.n, self.seed, self.team, self.seconds = len(pixels), seed, team, seconds
+        # where all would lie on the device, so may some of them, which are sooner there
+        some = _SOME if 0 < feed.size_of(pixels) <= feed.room(team.device) else self.n
+        self.pixels, self.features = pixels[:some], features
+        if features is not None:
+            self.features = features[:some]
         self._known: dict[Recipe, Pace] = {}
         self._clustering: float | None = None
 
@@ -68,7 +73,7 @@ class Paces:
         except DeviceMemoryError:
             if self.team.size > 1:  # the others would wait
                 raise
-            return Pace(math.inf, math.inf, math.inf)  # no time is enough
+            return Pace(math.inf)  # no time is enough
 
     def _found(self, recipe: Recipe, seconds: float) -> Pace:
         first, state = self._timed(recipe, seconds)
@@ -102,7 +107,7 @@ class Paces:
 
     def _between(self, recipe: Recipe, state: Snapshot) -> float:
         """Seconds of embedding all images and clustering them."""
-        n, k = len(self.pixels), recipe.k
+        n, k = self.n, recipe.k
         network = build(recipe, self.pixels.shape[3], seed=self.seed).to(self.team.device)
         load_state(network, state.weights)
         sample = self.pixels[: max(_CLUSTERED, _OF_EACH * k)]
@@ -131,14 +136,15 @@ class _Clock:
     """Watches training for some seconds.
 
     Reading a loss waits for a device that works behind the program, which costs time: so it is read
-    after 1, 2, 4, 8 ... steps there.
+    after 1, 2, 4, 8 ... steps there. The later half of the steps counts, since in the earlier one
+    steps may be recorded.
     """
 
     def __init__(self, team: Team, seconds: float) -> None:
         self.team, self.seconds = team, seconds
         self.behind = team.device.type != "cpu"
         self.steps = -(_WARM if self.behind else _WARM_CPU)
-        self.began = 0.0
+        self.began = self.half = 0.0
 
     def __call__(self, moment: Moment) -> None:
         if not moment.images:  # before the first step
@@ -151,4 +157,8 @@ class _Clock:
         if self.steps == 0:
             self.began = now
         elif self.team.maximum(int(now - self.began >= self.seconds)):
-            raise _Enough((now - self.began) / self.steps, moment.snapshot())
+            since, steps = (
+                (self.half, (self.steps + 1) // 2) if self.behind else (self.began, self.steps)
+            )
+            raise _Enough((now - since) / steps, moment.snapshot())
+        self.half = now

@@ -27,8 +27,8 @@ Step = Callable[..., Tensor]
 class Replayed:
     """A step on a GPU, recorded when it comes for the fourth time and repeated from then on.
 
-    A step is of one kind with another if their batches have the same shapes. Recording copies
-    nothing that changes: weights, optimiser and learning rate lie where they did.
+    A step is of one kind with another if their batches have the same shapes. Recording changes
+    nothing: weights, optimiser and learning rate lie where they did.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ class Replayed:
 
     def __init__(self, step: Step, source: torch.Generator, log: Callable[[str], None]) -> None:
         self._step, self._source, self._log = step, source, log
+        # all on one stream: what libraries and the allocator keep for it serves every kind
+        self._stream = torch.cuda.Stream(source.device)  # type: ignore[no-untyped-call]
         self._seen = Counter[Any]()
         self._records: dict[Any, _Record] = {}
         self._pool: Any = None
@@ -52,19 +54,33 @@ class Replayed:
         """One step; what it gives is overwritten by the next."""
         kind = tuple(None if x is None else (x.shape, x.dtype) for x in batch)
         self._seen[kind] += 1
-        if kind not in self._records and self._seen[kind] > WARM_UP and not self._refused:
-            self._record(kind, batch)
-        if kind in self._records:
-            return self._records[kind].replay(batch)
-        return self._step(*batch) if self._refused else beside(self._step, batch)
+        with torch.cuda.device(self._source.device):
+            if self._seen[kind] > WARM_UP and kind not in self._records and not self._refused:
+                self._record(kind, batch)
+            if kind in self._records:
+                return self._records[kind].replay(batch)
+            if self._refused:
+                return self._step(*batch)
+            return self._aside(batch)
+
+    def _aside(self, batch: Batch) -> Tensor:
+        """A step as it is, on the stream where it will be recorded."""
+        before = torch.cuda.current_stream()
+        self._stream.wait_stream(before)
+        with _tried_ways(), torch.cuda.stream(self._stream):
+            result = self._step(*batch)
+        before.wait_stream(self._stream)
+        return result
 
     def _record(self, kind: Any, batch: Batch) -> None:
+        before = torch.cuda.current_stream()
         try:
             # graphs that never run at a time can share their memory
             self._pool = self._pool or torch.cuda.graph_pool_handle()
-            self._records[kind] = _Record(self._step, batch, self._source, self._pool)
+            self._records[kind] = _Record(self._step, batch, self._source, self._pool, self._stream)
         except RuntimeError as error:
             self._refused = True
+            _recover(before, self._source)
             reason = str(error).partition("\n")[0]
             self._log(f"the GPU records no steps ({reason}), so training is slower")
 
@@ -72,12 +88,16 @@ class Replayed:
 class _Record:
     """A recorded step, and the places of its batch and its result."""
 
-    def __init__(self, step: Step, batch: Batch, source: torch.Generator, pool: Any) -> None:
+    def __init__(
+        self, step: Step, batch: Batch, source: torch.Generator, pool: Any, stream: Any
+    ) -> None:
         self._batch = tuple(x if x is None else x.clone() for x in batch)
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(source)
         # another thread may prepare the next batch meanwhile
-        record = torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local")
+        record = torch.cuda.graph(
+            self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"
+        )
         with _tried_ways(), record:
             self._result = step(*self._batch)
 
@@ -89,19 +109,18 @@ class _Record:
         return self._result
 
 
-def beside(step: Step, batch: Batch) -> Tensor:
-    """A step as it is, on a stream of its own: what it leaves behind can be recorded after it."""
-    before, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    aside.wait_stream(before)
-    with _tried_ways(), torch.cuda.stream(aside):
-        result = step(*batch)
-    before.wait_stream(aside)
-    return result
+def _recover(before: Any, source: torch.Generator) -> None:
+    """Go on after a recording that failed, which leaves its stream and generators as they were."""
+    torch.cuda.set_stream(before)
+    usual = torch.cuda.default_generators[torch.cuda.current_device()]
+    for stuck in (source, usual):
+        fresh = torch.Generator(stuck.device).manual_seed(stuck.initial_seed())
+        stuck.graphsafe_set_state(fresh.graphsafe_get_state())
 
 
 @contextmanager
 def _tried_ways() -> Iterator[None]:
-    """CuDNN tries its ways to convolve the first time and keeps the fastest for these shapes."""
+    """Let cuDNN try its ways to convolve the first time, and keep the fastest for a shape."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:

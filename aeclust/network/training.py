@@ -35,8 +35,9 @@ from aeclust.network.selflabel import self_label
 from aeclust.network.views import decoded_of, shown
 from aeclust.recipe import Recipe
 
-# Seconds after which the losses of a GPU are read, if nothing else asks for them.
-_UNREAD = 1.0
+# The losses of a GPU are read after so many seconds, if nothing else asks for them, and after so
+# many steps on MPS, which keeps all that steps under way need.
+_UNREAD, _READ_EVERY = 1.0, {"cuda": 10**9, "mps": 8}
 # Peak learning rate of self-labelling, as a share of the first phase's.
 _LABEL_RATE = 1 / 3
 
@@ -97,7 +98,7 @@ class Moment:
     images: int
     metrics: dict[str, float]
     snapshot: Callable[[], Snapshot]
-    terms: Tensor | None = field(default=None, repr=False)
+    terms: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
     def loss(self) -> float:
@@ -180,6 +181,8 @@ def train(
         pixels = shrunk(pixels, network.drawn_size, device)
     optimizer = build_optimizer(network, recipe)
     state = _State(network, optimizer, recipe, len(pixels), steps)
+    if team.size == 1:  # several notice what diverges after the same step
+        state.read_every = _READ_EVERY.get(device.type, 1)
     if resume is None:
         observe(Moment(0, 0, steps, 0, {}, state.snapshot))
     else:
@@ -228,6 +231,7 @@ def train(
             terms.copy_(step(*batch))
             observe(state.advance(len(here), terms))
     state.finite_weights()
+    network.zero_grad()  # recorded steps share memory with them
     return network.eval()
 
 
@@ -248,6 +252,7 @@ class _State:
     seen: int = 0  # images since
     unread: list[tuple[int, Tensor]] = field(default_factory=list)  # steps that `totals` lacks
     read_at: float = 0.0
+    read_every: int = 1
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, if it is of this run."""
@@ -303,7 +308,8 @@ class _State:
         """An epoch, or the rest of one, begins now: the place of its losses on the device."""
         self.started = self.read_at = time.monotonic()
         self.seen = 0
-        return torch.zeros((self.steps - self.step, len(TERMS)), device=self.network.device)
+        shape, device = (self.steps - self.step, len(TERMS)), self.network.device
+        return torch.zeros(shape, dtype=torch.float32, device=device)
 
     def advance(self, images: int, terms: Tensor) -> Moment:
         """Count a step, and the epoch that it may end."""
@@ -311,8 +317,8 @@ class _State:
         self.step += 1
         self.seen += images
         metrics: dict[str, float] = {}
-        ends, free = self.step == self.steps, terms.device.type == "cpu"
-        if ends or free or time.monotonic() - self.read_at > _UNREAD:
+        ends = self.step == self.steps
+        if ends or self.step % self.read_every == 0 or time.monotonic() - self.read_at > _UNREAD:
             self.read()
         if ends:
             seconds = max(time.monotonic() - self.started, 1e-6)  # a coarse clock may stand still

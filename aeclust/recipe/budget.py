@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from aeclust.errors import InputError
+from aeclust.errors import DeviceMemoryError, InputError
 from aeclust.recipe.bounds import AUTO_K
 from aeclust.recipe.fields import Recipe
 
@@ -18,7 +19,8 @@ class Pace(NamedTuple):
     Attributes
     ----------
     first, second : float
-        A step of either phase; a recipe of one phase has no second.
+        A step of either phase; a recipe of one phase has no second. A first one of infinity has no
+        room in the memory of the device.
     between : float
         The look for clusters between the phases.
     """
@@ -100,6 +102,8 @@ def affordable(
     ------
     InputError
         If not even the least training of the cheapest rung fits.
+    DeviceMemoryError
+        If none has room.
     """
     fixed = "label_epochs" in stated and recipe.k != AUTO_K
     rungs, at = ladder(recipe, stated)
@@ -115,6 +119,13 @@ def affordable(
     while at and not enough(plan, at):
         at -= 1
         plan = filled(at)
+    if plan is None and pace(rungs[at][0]).first == math.inf:
+        raise DeviceMemoryError(
+            "not even the smallest network fits into the memory of the GPU",
+            where="`device`",
+            expected="room for it and a batch of images",
+            mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",
+        )
     if plan is None:
         raise _too_short(rungs[at][0], n, left(), pace(rungs[at][0]), fixed=fixed)
     while at + 1 < len(rungs) and left() / plan.pace.first >= rungs[at + 1][1]:
@@ -154,8 +165,8 @@ def seconds_of(recipe: Recipe, n: int, pace: Pace) -> float:
     165.0
     """
     steps, second = -(-n // recipe.batch_of(n)), recipe.total_epochs - recipe.epochs
-    time = steps * (recipe.epochs * pace.first + second * pace.second)
-    return time + (pace.between if second else 0.0)
+    time = steps * recipe.epochs * pace.first
+    return time + (steps * second * pace.second + pace.between if second else 0.0)
 
 
 def _filled(recipe: Recipe, n: int, seconds: float, pace: Pace, *, fixed: bool) -> Plan | None:
