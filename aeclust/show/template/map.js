@@ -105,11 +105,12 @@ function drawMap(data, look) {
 
   function drawGround(radius, ink) {
     const brush = ground.getContext("2d");
-    const stamps = new Map(look.all().map((each) => [each, stamp(each, radius, ink)]));
+    const looks = new Map(look.all().map((each) => [each, stamp(each, radius, ink)]));
+    const stamps = new Map([...new Set(labels)].map((label) => [label, looks.get(look.of(label))]));
     brush.clearRect(0, 0, ground.width, ground.height);
     for (let i = 0; i < count; i++) {
       if (!shown[i] || !inSight(i)) continue;
-      const made = stamps.get(look.of(labels[i])), half = made.width / 2;
+      const made = stamps.get(labels[i]), half = made.width / 2;
       brush.drawImage(made, Math.round(across[i] * ratio - half), Math.round(down[i] * ratio - half));
     }
     stale = false;
