@@ -94,8 +94,7 @@ def _chosen(folder: Path, files: Sequence[str]) -> Listing:
 
 def _folder(folder: Path) -> Listing:
     names, links, closed, odd = list[str](), list[str](), list[str](), list[str]()
-    for parent, name, is_link in _walk(folder, closed):
-        path = (parent / name).as_posix()
+    for path, is_link in _walk(folder, closed):
         (links if is_link else names if _is_utf8(path) else odd).append(path)
     notes = (
         *_counted(links, "linked folder"),
@@ -109,12 +108,13 @@ def _listing(folder: Path, names: Iterable[str]) -> Listing:
     inorder = sorted(names, key=os.fsencode)
     for name in inorder:
         check_utf8(name)
-    marks = np.fromiter((mark_of(folder / name) for name in inorder), np.uint64, len(inorder))
+    paths = (os.path.join(folder, name) for name in inorder)  # a Path takes as long as a look
+    marks = np.fromiter(map(mark_of, paths), np.uint64, len(inorder))
     return Listing(folder, tuple(inorder), marks)
 
 
-def _walk(folder: Path, closed: list[str]) -> Iterator[tuple[Path, str, bool]]:
-    """Folder, name, and whether it is a link to a folder, of everything visible below.
+def _walk(folder: Path, closed: list[str]) -> Iterator[tuple[str, bool]]:
+    """Relative path, and whether it is a link to a folder, of everything visible below.
 
     Folders that cannot be read are added to those that are `closed`, but for the first.
     """
@@ -132,13 +132,14 @@ def _walk(folder: Path, closed: list[str]) -> Iterator[tuple[Path, str, bool]]:
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
-        place = Path(parent).relative_to(folder)
+        place = Path(parent).relative_to(folder).as_posix()
+        start = "" if place == "." else f"{place}/"
         for name in folders:
             if os.path.islink(os.path.join(parent, name)):
-                yield place, name, True
+                yield start + name, True
         for name in names:
             if not name.startswith("."):
-                yield place, name, False
+                yield start + name, False
 
 
 def _is_run(parent: str, names: list[str]) -> bool:
