@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from aeclust.network.pace import Paces
 from aeclust.network.parallel import Team
 from aeclust.recipe import DEFAULT_RECIPE, Recipe, named
 from aeclust.recipe.budget import Pace, affordable, ladder
+from aeclust.show.palette import COLOURS, marker
 from aeclust.show.style import encoded, new_figure
 
 SIZES = ("channels", "extra_layers", "crops", "view_scale", "crop_scale")
@@ -45,7 +47,8 @@ PACES: dict[tuple[tuple[int, ...], int], Pace] = {
     ((128, 256, 512), 1): Pace(0.850, 1.050, 17.0),
     ((192, 384, 768), 1): Pace(1.9, 2.3, 28.0),
 }
-_START, _SPENT = 10.0, 0.96  # seconds of loading and measuring, and the share of the rest
+_START, _MEASURING, _LONGEST = 2.0, 0.05, 20.0  # seconds to start, and of measuring
+_SPENT = 0.96  # of the rest
 
 
 def main() -> None:
@@ -77,7 +80,7 @@ def bought(minutes: float, n: int, k: int) -> Recipe:
         share = recipe.batch_of(n) / 256
         return Pace(share * first, share * second, between * n / 10_000)
 
-    left = _SPENT * (60 * minutes - _START)
+    left = _SPENT * (60 * minutes - _START - min(_LONGEST, _MEASURING * 60 * minutes))
     return affordable(named(DEFAULT_RECIPE).override({"k": k}), n, lambda: left, pace).recipe
 
 
@@ -147,22 +150,29 @@ def table(rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], file: Path) -> None:
-    """Accuracy against minutes, a line for every set, mean of its seeds."""
+    """Accuracy and what a probe knows against minutes: two lines for every set, means of seeds."""
     with new_figure(3.6, 2.6) as figure:
         axes = figure.add_subplot()
-        markers = iter("osD^v")
         for data in SETS:
             own = [row for row in rows if row["data"] == data]
             minutes = sorted({row["minutes_asked"] for row in own})
-            if minutes:
+            if not minutes:
+                continue
+            group = len(axes.lines) // 2
+            look: Any = {"color": COLOURS[group], "marker": marker(group)}
+            for column, style, label in (("outcome", "-", data), ("probe", ":", "_")):
                 means = [
-                    np.mean([row["outcome"] for row in own if row["minutes_asked"] == each])
+                    np.mean([row[column] for row in own if row["minutes_asked"] == each])
                     for each in minutes
                 ]
-                axes.plot(minutes, means, marker=next(markers), markersize=4, label=data)
+                axes.plot(minutes, means, style, label=label, markersize=3, **look)
         axes.set_xscale("log")
-        axes.set(xlabel="minutes on two cores", ylabel="accuracy", ylim=(0.3, 1))
-        axes.set_xticks(MINUTES, [str(each) for each in MINUTES])
+        axes.set(
+            xlabel="minutes on two idle cores", ylabel="accuracy; dotted: probe", ylim=(0.3, 1)
+        )
+        last = max(row["minutes_asked"] for row in rows)
+        ticks = [each for each in (1, *MINUTES) if each <= last]
+        axes.set_xticks(ticks, [str(each) for each in ticks])
         axes.minorticks_off()
         axes.legend(frameon=False)
         file.write_bytes(encoded(figure, "png"))
