@@ -171,7 +171,8 @@ def draw(rows: list[Row], file: Path) -> None:
             xlabel="minutes on two idle cores", ylabel="accuracy; dotted: probe", ylim=(0.3, 1)
         )
         last = max(row["minutes_asked"] for row in rows)
-        ticks = [each for each in (1, *MINUTES) if each <= last]
+        first = min(row["minutes_asked"] for row in rows)
+        ticks = [each for each in (1, *MINUTES) if first <= each <= last]
         axes.set_xticks(ticks, [str(each) for each in ticks])
         axes.minorticks_off()
         axes.legend(frameon=False)
