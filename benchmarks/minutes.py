@@ -160,12 +160,24 @@ def draw(rows: list[Row], file: Path) -> None:
                 continue
             group = len(axes.lines) // 2
             look: Any = {"color": COLOURS[group], "marker": marker(group)}
-            for column, style, label in (("outcome", "-", data), ("probe", ":", "_")):
+            ends = []
+            for column, style in (("outcome", "-"), ("probe", ":")):
                 means = [
                     np.mean([row[column] for row in own if row["minutes_asked"] == each])
                     for each in minutes
                 ]
-                axes.plot(minutes, means, style, label=label, markersize=3, **look)
+                ends.append(means[-1])
+                axes.plot(minutes, means, style, markersize=3, **look)
+            ends_last = minutes[-1] == max(row["minutes_asked"] for row in rows)
+            axes.annotate(
+                data,
+                (minutes[-1], sum(ends) / 2),  # between its two lines
+                (0 if ends_last else 6, 0),
+                textcoords="offset points",
+                ha="right" if ends_last else "left",
+                va="center",
+                color=COLOURS[group],
+            )
         axes.set_xscale("log")
         axes.set(
             xlabel="minutes on two idle cores", ylabel="accuracy; dotted: probe", ylim=(0.3, 1)
@@ -175,7 +187,6 @@ def draw(rows: list[Row], file: Path) -> None:
         ticks = [each for each in (1, *MINUTES) if first <= each <= last]
         axes.set_xticks(ticks, [str(each) for each in ticks])
         axes.minorticks_off()
-        axes.legend(frameon=False)
         file.write_bytes(encoded(figure, "png"))
 
 
