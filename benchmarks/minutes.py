@@ -41,11 +41,11 @@ MINUTES = (2, 5, 10, 30)
 # Seconds of a step of 256 images of 32 x 32 pixels in either phase, and of looking for clusters
 # among 10,000: two idle cores of an Intel Xeon with AMX.
 PACES: dict[tuple[tuple[int, ...], int], Pace] = {
-    ((32, 64, 128), 0): Pace(0.083, 0.101, 7.5),
-    ((64, 128, 256), 0): Pace(0.183, 0.226, 8.5),
-    ((128, 256, 512), 0): Pace(0.598, 0.740, 13.0),
-    ((128, 256, 512), 1): Pace(0.850, 1.050, 17.0),
-    ((192, 384, 768), 1): Pace(1.9, 2.3, 28.0),
+    ((32, 64, 128), 0): Pace(0.150, 0.180, 5.6),
+    ((64, 128, 256), 0): Pace(0.341, 0.400, 7.9),
+    ((128, 256, 512), 0): Pace(1.06, 1.30, 16.7),
+    ((128, 256, 512), 1): Pace(1.63, 1.94, 24.5),
+    ((192, 384, 768), 1): Pace(4.02, 4.47, 46.7),
 }
 _START, _MEASURING, _LONGEST = 2.0, 0.05, 20.0  # seconds to start, and of measuring
 _SPENT = 0.96  # of the rest
