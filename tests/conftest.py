@@ -11,6 +11,7 @@ from typing import Any
 # Two processes test side by side, each on one core. Libraries read this when they are loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,10 @@ from encoders import FROZEN, colour_encoder  # noqa: E402
 from support import RECIPE, TWO_PHASES, Cli, Data, Result, make_images, run_main, run_quietly  # noqa: E402
 
 from aeclust.run.folder import RunFolder  # noqa: E402
+
+# Where a test says nothing else: twice as many find little more, and the suite lacks the time.
+hypothesis.settings.register_profile("suite", max_examples=50)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

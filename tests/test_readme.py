@@ -17,7 +17,7 @@ from support import shell
 from aeclust.clusters.scores import score
 from aeclust.images import demo
 
-FEW = (700, 150)  # scenes to learn from, and others
+FEW = (500, 120)  # scenes to learn from, and others
 SHORTER = ["--epochs", "5", "--set", "label_epochs=1", "--set", "channels=16,32,64"]
 SHORTER += ["--set", "crops=1"]
 

@@ -167,7 +167,7 @@ def test_points_that_are_all_the_same_have_indicators(n: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 25), st.integers(1, 4), st.integers(2, 6), st.integers(0, 2**20))
-def test_indicators_stay_within_their_bounds_and_ignore_a_shift(
+def test_indicators_stay_within_their_bounds_and_the_rank_ignores_a_shift(
     n: int, d: int, k: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -178,4 +178,12 @@ def test_indicators_stay_within_their_bounds_and_ignore_a_shift(
     assert result == indicate(latents, views, k, seed=seed)
     shifted = indicate(latents + 2, views + 2, k, seed=seed)
     assert shifted.rank == pytest.approx(result.rank)
+    # rounding may lead k-means elsewhere in noise, so its separation is compared among groups below
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shift_of_groups_changes_no_separation(seed: int) -> None:
+    latents = far_groups([9, 8, 7], seed=seed, d=3)[0].astype(np.float64)
+    result, shifted = (indicate(x, x, 3, seed=seed) for x in (latents, latents + 2))
+    assert result.separation > 0.5
     assert shifted.separation == pytest.approx(result.separation, abs=1e-9)
