@@ -36,9 +36,13 @@ def to_input(pixels: NDArray[Any], size: int, device: torch.device) -> Tensor:
     Tensor of shape (n, c, size, size)
         float32 in [-1, 1].
     """
-    # floats in float32 before they reach a device: not every one has float64
-    kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
-    return as_input(torch.from_numpy(np.array(pixels, kind, order="C")).to(device), size)
+    return as_input(in_memory(pixels).to(device), size)
+
+
+def in_memory(values: NDArray[Any]) -> Tensor:
+    """A copy as a tensor of the CPU; floats in float32, because not every device has float64."""
+    kind = np.uint8 if values.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.array(values, kind, order="C"))
 
 
 def as_input(pixels: Tensor, size: int) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aeclust.network.batches import in_memory
+
 _BLOCK = 2**26  # bytes that are brought to a device at a time
 _AHEAD = 2  # batches that are read before a device asks, and as many on their way there
 _LARGEST_ON_MPS = 2**31 - 1  # beyond so many values it gathers rows of zeros, without a word
@@ -59,7 +61,7 @@ class Feed:
 
     def _read(self, rows: NDArray[np.int64]) -> Batch:
         pinned = self._device.type == "cuda"
-        near = [a if a is None else _near(a[rows]) for a in self._arrays]
+        near = [a if a is None else in_memory(a[rows]) for a in self._arrays]
         return tuple(x.pin_memory() if pinned and x is not None else x for x in near)
 
     def _read_ahead(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
@@ -119,17 +121,11 @@ def size_of(array: NDArray[Any]) -> int:
     return array.size * (1 if array.dtype == np.uint8 else 4)
 
 
-def _near(values: NDArray[Any]) -> Tensor:
-    """As a tensor of the CPU; floats in float32, because not every device has float64."""
-    kind = np.uint8 if values.dtype == np.uint8 else np.float32
-    return torch.from_numpy(np.array(values, kind, order="C"))
-
-
 def _whole(array: NDArray[Any], device: torch.device) -> Tensor:
     """All of an array on a device, without a second copy of it in memory."""
     kind = torch.uint8 if array.dtype == np.uint8 else torch.float32
     there = torch.empty(array.shape, dtype=kind, device=device)
     step = max(1, _BLOCK // max(1, array[:1].nbytes))
     for start in range(0, len(array), step):
-        there[start : start + step].copy_(_near(array[start : start + step]))
+        there[start : start + step].copy_(in_memory(array[start : start + step]))
     return there

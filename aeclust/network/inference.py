@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aeclust.clusters.neighbours import viewed
-from aeclust.network.batches import generator, to_input, to_unit
+from aeclust.network.batches import generator, in_memory, to_input, to_unit
 from aeclust.network.isolation import isolated
 from aeclust.network.model import Autoencoder
 from aeclust.network.parallel import ALONE, Team
@@ -229,7 +229,7 @@ def _batches(
 def _seen(network: Autoencoder, images: NDArray[Any]) -> Tensor:
     """Images, or features of a frozen encoder, as a network takes them."""
     if images.ndim == 2:
-        return torch.from_numpy(np.array(images, np.float32)).to(network.device)
+        return in_memory(images).to(network.device)
     return to_input(images, network.image_size, network.device)
 
 

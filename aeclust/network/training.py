@@ -180,9 +180,9 @@ def train(
     if network.frozen:  # which alone has images larger than it draws
         pixels = shrunk(pixels, network.drawn_size, device)
     optimizer = build_optimizer(network, recipe)
-    state = _State(network, optimizer, recipe, len(pixels), steps)
-    if team.size == 1:  # several notice what diverges after the same step
-        state.read_every = _READ_EVERY.get(device.type, 1)
+    # several processes notice after the same step what diverges
+    read_every = _READ_EVERY.get(device.type, 1) if team.size == 1 else 1
+    state = _State(network, optimizer, recipe, len(pixels), steps, read_every)
     if resume is None:
         observe(Moment(0, 0, steps, 0, {}, state.snapshot))
     else:
@@ -237,13 +237,17 @@ def train(
 
 @dataclass
 class _State:
-    """What training changes, in a run of `n` images and so many steps an epoch."""
+    """What training changes, in a run of `n` images and so many steps an epoch.
+
+    The losses are read after every `read_every` steps, or sooner.
+    """
 
     network: Autoencoder
     optimizer: Optimizer
     recipe: Recipe
     n: int
     steps: int
+    read_every: int
     epoch: int = 0
     step: int = 0
     totals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(TERMS)))
@@ -252,7 +256,6 @@ class _State:
     seen: int = 0  # images since
     unread: list[tuple[int, Tensor]] = field(default_factory=list)  # steps that `totals` lacks
     read_at: float = 0.0
-    read_every: int = 1
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, if it is of this run."""

@@ -38,7 +38,7 @@ class Rung(NamedTuple):
 
 
 # Of recipes with a residual network and a contrastive term, from cheap to dear; `{}` is the recipe
-# as it stands. docs/performance.md says what was measured, and that the last two were not.
+# as it stands. docs/performance.md says what was measured: no accuracy of the last three.
 LADDER = (
     Rung({"channels": (32, 64, 128)}, 0),
     Rung({}, 300),
