@@ -5,6 +5,9 @@ Where rows are 2 to 8 pixels wide, the matrix unit of newer Intel processors (AM
 nothing to do at a time, and that gradient takes up to eight times as long as the convolution. So
 the maps of a batch are laid side by side here, with gaps of zeros, and make a few wide ones. The
 sums are the same. That of a bias, which oneDNN takes slowly too, is a plain one.
+
+In maps of a few pixels with very many channels, as in the `deep` recipe, the other products are
+slow too. There a convolution is one product of matrices: the kernels times the patches.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from torch.nn import functional as F
 
 # The widest map that gains, and how wide several become (docs/performance.md has the figures).
 _SMALL, _WIDE = 8, 96
+
+# The widest maps of which patches are made.
+_PATCHED, _PATCHED_TRANSPOSED = 4, 2
 
 
 class Conv2d(nn.Conv2d):
@@ -43,6 +49,34 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         weight, bias = _fixed(self)
         output = F.conv_transpose2d(input, weight, bias, 2, 1)
         return _learnt(self, input, output, transposed=True)
+
+
+class PatchConv2d(nn.Conv2d):
+    """A convolution with kernels of 3 x 3 and padding of 1 that turns small maps into patches."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As any convolution does."""
+        n, _, height, width = input.shape
+        if width > _PATCHED or not _gains(self, input):
+            return super().forward(input)
+        patches = F.unfold(input, 3, padding=1)
+        output = F.linear(patches.transpose(1, 2), self.weight.flatten(1), self.bias)
+        return output.transpose(1, 2).reshape(n, -1, height, width)
+
+
+class PatchConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution of stride 1 that turns small maps into overlapping patches."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As any transposed convolution does."""
+        (height, width), (rows, columns) = input.shape[2:], self.kernel_size
+        if width > _PATCHED_TRANSPOSED or not _gains(self, input):
+            return super().forward(input, output_size)
+        patches = input.flatten(2).transpose(1, 2) @ self.weight.flatten(1)
+        output = F.fold(
+            patches.transpose(1, 2), (height + rows - 1, width + columns - 1), self.kernel_size
+        )
+        return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]
 
 
 def _gains(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor) -> bool:

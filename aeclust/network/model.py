@@ -15,7 +15,12 @@ from torch.nn import functional as F
 
 from aeclust.errors import InputError
 from aeclust.network.batches import generator
-from aeclust.network.convolution import Conv2d, ConvTranspose2d
+from aeclust.network.convolution import (
+    Conv2d,
+    ConvTranspose2d,
+    PatchConv2d,
+    PatchConvTranspose2d,
+)
 from aeclust.network.isolation import isolated
 from aeclust.recipe import Recipe
 
@@ -273,7 +278,7 @@ def check_state(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ..
 def _pooling_encoder(widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Conv2d(before, after, 3, padding=1)]
+        layers += [PatchConv2d(before, after, 3, padding=1)]
         layers += [nn.BatchNorm2d(after)] if batch_norm else []
         layers += [nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers)
@@ -283,7 +288,7 @@ def _widening_decoder(widths: tuple[int, ...], side: int, batch_norm: bool) -> n
     """Transposed convolutions of stride 1: a kernel of side + 1 doubles the side."""
     layers: list[nn.Module] = []
     for stage in range(len(widths) - 1, 0, -1):
-        layers.append(nn.ConvTranspose2d(widths[stage], widths[stage - 1], side + 1))
+        layers.append(PatchConvTranspose2d(widths[stage], widths[stage - 1], side + 1))
         side *= 2
         if stage > 1:
             layers += [nn.BatchNorm2d(widths[stage - 1])] if batch_norm else []

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 from support import normal
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aeclust.network import convolution
-from aeclust.network.convolution import Conv2d, ConvTranspose2d
+from aeclust.network.convolution import (
+    Conv2d,
+    ConvTranspose2d,
+    PatchConv2d,
+    PatchConvTranspose2d,
+)
 
 
 def gradients(layer: nn.Module, images: Tensor) -> list[Tensor]:
@@ -43,6 +49,37 @@ def test_gradients_are_those_of_a_plain_convolution_in_float64(
     for found, right in zip(gradients(own, images), wanted, strict=True):
         # bfloat16 keeps 8 bits: the result is rounded once, and so are parts of long sums
         assert (found - right).norm() <= 0.01 * right.norm()
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "side"),
+    [("plain", 3, 1), ("plain", 3, 4), ("transposed", 2, 1), ("transposed", 3, 2)],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_patches_give_what_a_plain_convolution_gives_in_float64(
+    kind: str, kernel: int, side: int, bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "_has_amx", lambda: True)
+    if kind == "transposed":
+        patched: nn.Module = PatchConvTranspose2d(3, 2, kernel, bias=bias)
+        plain: nn.Module = nn.ConvTranspose2d(3, 2, kernel, bias=bias)
+    else:
+        patched = PatchConv2d(3, 2, kernel, padding=1, bias=bias)
+        plain = nn.Conv2d(3, 2, kernel, padding=1, bias=bias)
+    patched.load_state_dict({k: normal(*v.shape, seed=5) for k, v in patched.state_dict().items()})
+    patched.bfloat16()
+    plain.load_state_dict(patched.state_dict())
+    plain.double()
+    images = normal(7, 3, side, side).bfloat16()
+    monkeypatch.setattr(functional, "conv2d", None)  # neither may be asked
+    monkeypatch.setattr(functional, "conv_transpose2d", None)
+    output, slopes = patched(images), gradients(patched, images)
+    monkeypatch.undo()
+    pairs = [(output.double(), plain(images.double()))]
+    pairs += zip(slopes, gradients(plain, images.double()), strict=True)
+    for value, right in pairs:
+        assert value.shape == right.shape
+        assert (value - right).norm() <= 0.01 * right.norm()
 
 
 def test_a_plain_convolution_is_left_where_nothing_is_learnt(

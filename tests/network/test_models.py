@@ -115,13 +115,16 @@ def test_every_decoder_stage_but_the_last_is_activated(
 ) -> None:
     """Also where a stage has as many channels as the images."""
     network = build(tiny(name, channels=channels), 3, seed=0)
-    kinds = [type(layer).__name__ for layer in network.decoder]
+    kinds = [type(layer).__name__.removeprefix("Patch") for layer in network.decoder]
     assert kinds == [*first, "ConvTranspose2d", *norm, "ReLU", *last, "Tanh"]
 
 
 def test_every_encoder_stage_is_convolved_and_activated() -> None:
     deep, hybrid = (
-        [type(layer).__name__ for layer in build(tiny(name), 3, seed=0).encoder]
+        [
+            type(layer).__name__.removeprefix("Patch")
+            for layer in build(tiny(name), 3, seed=0).encoder
+        ]
         for name in ("deep", "hybrid")
     )
     assert deep == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
