@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from aeclust.clusters.evidence import Evidence
 from aeclust.clusters.tree import Tree
 from aeclust.show import style
-from aeclust.show.palette import COLOURS, marker
+from aeclust.show.palette import COLOURS, colour, marker
 from aeclust.show.style import LINES, NORMAL, SMALL, TEXT, FloatArray
 
 MOST_LEAVES = 48
@@ -127,11 +127,9 @@ def _draw_tree(
         axes.plot([x0, x, x, x1], [y0, y0, y1, y1], "-", color=TEXT, lw=0.9)
         ends[tuple(sorted(merge.left + merge.right))] = (x, (y0 + y1) / 2)
     _draw_numbers(axes, [merge.kept for merge in shown], _HEAD + row * len(groups))
-    ranks = {cluster: i for i, cluster in enumerate(tree.sizes)}
     for group, i in places.items():
-        y, rank = _HEAD + row * (i + 0.5), ranks[group[0]]
-        colour, shape = COLOURS[rank % len(COLOURS)], marker(rank)
-        axes.plot(_TREE + 0.08, y, marker=shape, color=colour, ms=4, mew=0)
+        y, first = _HEAD + row * (i + 0.5), group[0]
+        axes.plot(_TREE + 0.08, y, marker=marker(first), color=colour(first), ms=4, mew=0)
         _draw_leaf(axes, group, sum(tree.sizes[cluster] for cluster in group), leaves, y)
 
 

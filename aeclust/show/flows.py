@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from aeclust.show.palette import COLOURS
+from aeclust.show.palette import colour
 from aeclust.show.style import (
     LINES,
     NORMAL,
@@ -144,7 +144,7 @@ def _draw_ribbons(
 
 
 def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)] if number >= 0 else LINES
+    return colour(number) if number >= 0 else LINES
 
 
 def _draw_strip(axes: Axes, images: Sequence[tuple[FloatArray, str]], width: float) -> None:

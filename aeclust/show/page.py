@@ -26,6 +26,7 @@ from aeclust.show.palette import (
     OUTLIER_SHAPE,
     SHAPES,
     marker,
+    place,
 )
 from aeclust.show.picks import Picks
 from aeclust.show.report import Reconstructed, Report, Section, Shown
@@ -122,9 +123,9 @@ class _Group(NamedTuple):
 
 def _groups(report: Report) -> list[_Group]:
     groups = []
-    for i, pick in enumerate(shown(report.picks)):
+    for pick in shown(report.picks):
         name = editing.titled(pick.cluster, report.names)
-        look = (f"c{i % len(COLOURS)}", SHAPES[marker(i)])
+        look = (f"c{place(pick.cluster)}", SHAPES[marker(pick.cluster)])
         if pick.cluster == OUTLIER:
             look = (OUTLIERS, OUTLIER_SHAPE)
         groups.append(_Group(pick.cluster, name, pick.size, pick.confidence, *look))

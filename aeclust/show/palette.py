@@ -1,18 +1,25 @@
-"""Colours and markers that tell clusters apart, also for the colour-blind and on a dark ground."""
+"""The colour and marker of each cluster: the same in every picture, panel and page.
+
+Both follow from the number of the cluster alone, so that it looks alike wherever it is shown.
+"""
 
 from __future__ import annotations
 
-# Okabe-Ito; then darker and lighter relatives of the same hues.
+from aeclust.clusters.numbers import OUTLIER
+
+# The first six of Okabe and Ito and two dark ones, apart for the colour-blind too; then, one after
+# the other, what is farthest from all before it in OKLab, as seen with and without red, green or
+# blue. None is near white, black, or the grey of outliers.
 COLOURS = (
-    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442"),
-    *("#00395C", "#5C3F00", "#00553E", "#7A3500", "#7D3A60", "#22719E", "#777777", "#968C00"),
-    *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6B1030", "#3A2AA0"),
+    *("#3E570F", "#AB247E", "#40D872", "#906CF0", "#846661", "#B01003", "#2F3E52", "#EF89FE"),
+    *("#7B32AE", "#9B9648", "#EF9CAC", "#6889C6", "#7B3C62", "#6CB88C", "#5151CF", "#CF3452"),
 )
-# The same for a ground near black: what would drown in it is lighter, and black is white.
+# The same for a ground near black: what would drown in it is lighter.
 ON_DARK = (
-    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#FFFFFF", "#F0E442"),
-    *("#47708A", "#8C6205", "#2E7461", "#955D33", "#925A79", "#22719E", "#777777", "#968C00"),
-    *("#7FB8D9", "#F3CF80", "#80CEB9", "#EAAE80", "#E6BCD3", "#AEDCF5", "#BBBBBB", "#C9BE3A"),
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B04A62", "#C6BFFF"),
+    *("#55702A", "#B42E85", "#40D872", "#906CF0", "#846661", "#C32C1D", "#D5DDE8", "#EF89FE"),
+    *("#8B44C0", "#9B9648", "#EF9CAC", "#6889C6", "#925178", "#6CB88C", "#5C5BE0", "#E8566F"),
 )
 # As matplotlib calls them. For a grey print: groups differ in shape, and those of one shape, 7
 # apart, in lightness.
@@ -32,6 +39,24 @@ OUTLIER_COLOURS = ("#BBBBBB", "#777777")  # the second on a dark ground
 OUTLIER_SHAPE = "M-.5 0a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0z"
 
 
-def marker(group: int) -> str:
-    """The shape of a group's points, in pictures and on the page alike."""
-    return MARKERS[group % len(MARKERS)]
+def place(cluster: int) -> int:
+    """The place of a cluster's colour among :data:`COLOURS`.
+
+    >>> place(0), place(25)
+    (0, 1)
+    """
+    return cluster % len(COLOURS)
+
+
+def colour(cluster: int) -> str:
+    """The colour of a cluster, or of the outliers, on a light ground.
+
+    >>> colour(1), colour(-1)
+    ('#E69F00', '#BBBBBB')
+    """
+    return OUTLIER_COLOURS[0] if cluster == OUTLIER else COLOURS[place(cluster)]
+
+
+def marker(cluster: int) -> str:
+    """The shape of a cluster's points, in pictures and on the page alike."""
+    return MARKERS[cluster % len(MARKERS)]

@@ -21,14 +21,13 @@ function makeLooks(data) {
 
   // A toggle for a cluster that has none, because it is new.
   function add(cluster) {
-    const count = all.filter((each) => each.cluster !== null && each.cluster >= 0).length;
     const { colours, shapes, outlier } = data.looks;
-    const path = cluster < 0 ? outlier : shapes[count % shapes.length];
+    const path = cluster < 0 ? outlier : shapes[cluster % shapes.length];
     const label = all[0].label.cloneNode(true);
     const made = look(label, cluster, path);
     made.toggle.checked = true;
     made.toggle.dataset.group = `new-${cluster}`;
-    made.mark.setAttribute("class", `mark ${cluster < 0 ? "outliers" : `c${count % colours}`}`);
+    made.mark.setAttribute("class", `mark ${cluster < 0 ? "outliers" : `c${cluster % colours}`}`);
     made.mark.querySelector("path").setAttribute("d", path);
     made.name.dataset.title = cluster;
     const behind = cluster < 0 ? [null] : [null, -1];
