@@ -49,7 +49,7 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
         )
     if not sentences and clustering.shares is not None:
         sure = float(clustering.shares.max(1).mean())
-        if sure - 1 / k < LITTLE_SURER * (1 - 1 / k):
+        if little_better_than_guessing(sure, k):
             sentences.append(
                 f"only {sure:.0%} of the labels can be counted on, where guessing gets"
                 f" {1 / k:.0%} right: there may be no such groups"
@@ -80,6 +80,15 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
             " may follow colour, not content"
         )
     return sentences
+
+
+def little_better_than_guessing(share: float, k: int) -> bool:
+    """Whether a share of labels that should hold is nearer to that of guessing than to 1.
+
+    >>> little_better_than_guessing(0.7, 2), little_better_than_guessing(0.8, 2)
+    (True, False)
+    """
+    return share - 1 / k < LITTLE_SURER * (1 - 1 / k)
 
 
 @hushed()
