@@ -26,7 +26,7 @@ def nearest(colours: tuple[str, ...], eyes: list[list[float]] | None = None) -> 
     """The distance of the two most alike."""
     parts = np.array([to_rgb(each) for each in colours])
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    seen = oklab(linear if eyes is None else linear @ np.transpose(eyes)) 
+    seen = oklab(linear if eyes is None else linear @ np.transpose(eyes))
     apart = np.sqrt(np.square(seen[:, None] - seen).sum(-1))
     return float(apart[np.triu_indices(len(colours), 1)].min())
 
