@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -93,3 +94,26 @@ assert dict(matplotlib.rcParams) == settings
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_version_is_the_same_wherever_it_stands(project: dict[str, Any]) -> None:
+    version = project["project"]["version"]
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {version}" in cited
+    headings = re.findall("^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    released = next(line for line in cited if line.startswith("date-released: "))
+    assert headings[0] == f"{version} ({released.split()[1]})"
+
+
+def test_the_docker_image_is_made_of_all_that_pip_needs(project: dict[str, Any]) -> None:
+    copied = {
+        source
+        for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+        if line.startswith("COPY ")
+        for source in line.split()[1:-1]
+    }
+    needed = {"pyproject.toml", project["project"]["readme"], "aeclust"}
+    needed.update(project["project"]["license-files"])
+    assert copied == needed
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {line[1:] for line in allowed if line.startswith("!")} == needed
