@@ -4,6 +4,7 @@
     python benchmarks/accuracy.py --method hybrid --data landscape --seeds 0 1 2 3 4
     python benchmarks/accuracy.py --table                  # the rows measured so far
     python benchmarks/accuracy.py --table --method hybrid pretrained --data houses
+    python benchmarks/accuracy.py --overview               # accuracy alone: methods x sets
     python benchmarks/accuracy.py --compare                # a line for each set
     python benchmarks/accuracy.py --figure docs/img/reliability.png
 
@@ -61,11 +62,14 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--here", action="store_true", help="measure rows of other processors too")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--overview", action="store_true", help="accuracy alone: methods x sets")
     parser.add_argument("--compare", action="store_true", help="from scratch or pretrained")
     parser.add_argument("--figure", type=Path, metavar="PICTURE")
     asked = parser.parse_args()
     if asked.figure:
         draw_reliability(read(), asked.figure)
+    elif asked.overview:
+        print(overview(read()))
     elif asked.compare:
         print(comparison(read()))
     elif asked.table:
@@ -209,17 +213,31 @@ def table(found: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def overview(found: list[Row]) -> str:
+    """Markdown: the accuracy of every method on every set, by the processor with the most rows."""
+    sets = [name for name in SETS if chosen(found, data=[name])]
+    lines = [f"| method | {' | '.join(sets)} |", f"| --- {'| --- ' * len(sets)}|"]
+    for method in sorted({row["method"] for row in found}):
+        rows = [mostly(chosen(found, data=[name], method=[method])) for name in sets]
+        cells = [mean(group, "accuracy").replace(" ", "") for group in rows]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mostly(found: list[Row]) -> list[Row]:
+    """The rows of the processor that has the most of these."""
+    where = Counter(row["processor"] for row in found).most_common(1)
+    return [row for row in found if row["processor"] == where[0][0]]
+
+
 def comparison(found: list[Row]) -> str:
     """Markdown: what to choose between, for every set, by the processor with the most rows."""
     lines = [f"| data (k) | {' | '.join(COMPARED)} |", f"| --- {'| --- ' * len(COMPARED)}|"]
     for data in SETS:
         cells, k = [], 0
         for method in COMPARED:
-            own = [
-                row | mean_confidence(row) for row in chosen(found, data=[data], method=[method])
-            ]
-            where = Counter(row["processor"] for row in own).most_common(1)
-            own = [row for row in own if row["processor"] == where[0][0]]
+            own = mostly(chosen(found, data=[data], method=[method]))
+            own = [row | mean_confidence(row) for row in own]
             if not own:
                 cells.append("")
                 continue

@@ -1,7 +1,8 @@
 """What known labels are worth: by ``aeclust ask`` and by chance, beside other ways to use them.
 
     python benchmarks/known.py animals tiny10 --recipe hybrid --runs runs
-    python benchmarks/known.py --print
+    python benchmarks/known.py --print                       # every method, and what lost
+    python benchmarks/known.py --print --methods aeclust "logistic regression"
 
 Trains the run of a set where RUNS has none, clusters it without labels, then with 10 to 500 known
 ones in five draws: by chance, asked for all at once, and asked for in rounds of 10, 10, 30, 50 and
@@ -54,12 +55,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--print", action="store_true")
+    parser.add_argument("--methods", nargs="+", help="of the table that is printed")
     given = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     for name in given.sets:
         measure(name, given.recipe, given.runs / f"{name}-{given.recipe}", peers=given.peers)
     if given.print:
-        print_table()
+        print_table(given.methods)
         print_losses()
 
 
@@ -179,7 +181,7 @@ def accuracy_of(labels: Labels, classes: Labels, rows: Labels) -> float:
 # -- the table ---------------------------------------------------------------------------------
 
 
-def print_table() -> None:
+def print_table(methods: list[str] | None) -> None:
     cells = defaultdict[tuple[str, ...], dict[int, list[float]]](lambda: defaultdict(list))
     for row in read_rows("known"):
         key = row["data"], row["recipe"], row["method"], row["way"]
@@ -187,7 +189,7 @@ def print_table() -> None:
     print(f"| set | recipe | method, labels | none | {' | '.join(map(str, COUNTS))} |")
     print(f"| --- | --- | --- | --- |{' --- |' * len(COUNTS)}")
     for name, recipe, method, way in sorted(cells, key=lambda k: (k[:2], k[2] != OURS, k[2:])):
-        if way == "none":
+        if way == "none" or (methods and method not in methods):
             continue
         none = cells[name, recipe, OURS, "none"][0][0]
         means = [in_words(cells[name, recipe, method, way][n]) for n in COUNTS]
@@ -216,7 +218,7 @@ def in_words(values: list[float]) -> str:
         return ""
     if len(values) == 1:
         return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ±{np.std(values, ddof=1) / len(values) ** 0.5:.3f}"
+    return f"{np.mean(values):.3f}±{np.std(values, ddof=1) / len(values) ** 0.5:.3f}"
 
 
 if __name__ == "__main__":
