@@ -290,7 +290,10 @@ class AutoencoderClusterer(
         overwrite : bool
             Replace the run that may be there.
 
-        Errors are those of :func:`aeclust.run.model.save`.
+        Raises
+        ------
+        AeclustError
+            See :func:`aeclust.run.model.save`.
         """
         check_is_fitted(self)
         models.save(self._model, Path(folder), overwrite=overwrite)
@@ -303,7 +306,10 @@ class AutoencoderClusterer(
 
         Clusters have their numbers, not the names that ``predict --val-labels`` gives them.
 
-        Errors are those of :func:`aeclust.run.model.load`.
+        Raises
+        ------
+        AeclustError
+            See :func:`aeclust.run.model.load`.
         """
         model = models.load(Path(folder), torch.device(device))
         manifest = model.manifest

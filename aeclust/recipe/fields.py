@@ -178,6 +178,8 @@ class Recipe:
         first phase's, and so are all if self-labelling has no number of clusters. If its number of
         epochs is `fixed`, the first phase has the rest.
 
+        Examples
+        --------
         >>> [(r.epochs, r.label_epochs) for r in map(named("hybrid").lasting, (1, 2, 3, 9, 50))]
         [(1, 0), (1, 1), (2, 1), (7, 2), (39, 11)]
         """
