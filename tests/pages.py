@@ -39,6 +39,10 @@ def type_line(line: str, *, train: Sequence[str] = ()) -> str:
         for word in loop[2].split():
             type_line(loop[3].replace(f"${loop[1]}", word), train=train)
         return ""
+    if setting := re.match(r"(AECLUST_\w+)=(\S+) ", line):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(setting[1], setting[2])
+            return type_line(line[setting.end() :], train=train)
     command, _, target = line.partition(" > ")
     command, _, source = command.partition(" < ")
     stages = [shlex.split(stage) for stage in command.split(" | ")]

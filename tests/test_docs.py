@@ -23,7 +23,7 @@ from aeclust.images.truth import load
 # networks that take a second: what is shown is that the commands work
 QUICK = ["--set", "channels=4,8", "--set", "crops=1", "--batch-size", "16", "--epochs", "2"]
 
-NARROW = ["--set", "channels=8,8,16"]
+NARROW = ["--set", "channels=8,8,16", "--size", "32", "--epochs", "2"]  # of a frozen encoder
 
 
 def save_photos(folder: Path, n: int, seed: int) -> None:
@@ -46,7 +46,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with open("twenty.csv", "w", newline="") as file:
             rows = [("id", "label"), *((name, int(name < "town")) for name in ids[::3])]
             csv.writer(file).writerows(rows)
-        np.save("images.npy", make_images(210, seed=3)[0])  # for kernel PCA to 200
+        np.save("images.npy", make_images(60, seed=3)[0])
         new, kinds = make_images(20, seed=4)
         np.save("new.npy", new)
         with open("new-labels.csv", "w", newline="") as file:
@@ -172,7 +172,7 @@ def test_examples_of_the_help_run(
 # -- links ---------------------------------------------------------------------------------------
 
 PAGES = sorted(
-    p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 )
 
 
