@@ -19,8 +19,7 @@ KINDS = {
     "frontal": (60, 150, 70),
     "bedroom": (170, 60, 120),
 }
-QUICK = ["--set", "channels=4,8", "--size", "8", "--batch-size", "16", "--epochs", "2"]
-QUICK += ["--set", "crops=1"]
+QUICK = ["--set", "channels=8,8,16", "--size", "32", "--epochs", "2"]
 
 
 def take_photos(folder: str, n: int, seed: int) -> dict[str, str]:
