@@ -21,7 +21,7 @@ def test_every_block_of_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    have_few(monkeypatch, 200, 50)
+    have_few(monkeypatch, 120, 50)
     names: dict[str, object] = {}
     codes = blocks("docs/python.md", "python")
     assert len(codes) >= 6
