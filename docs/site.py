@@ -48,7 +48,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as the site has them."""
+    """Links as the site has them; the home needs no list of pages beside it."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]
     folder = posixpath.dirname(in_repository(page.file))
     here = posixpath.dirname(page.file.src_uri) or "."
 
