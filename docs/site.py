@@ -5,6 +5,7 @@ mkdocs.yml names this file among its hooks, and among the extensions that read d
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from pathlib import Path
@@ -18,7 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parent.parent
 HOME = "index.md"
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")  # up to the file's name
-ROLE = re.compile(r":(?:class|func|meth|mod):`~?(?:[\w.]+\.)?(\w+)`")
+ROLE = re.compile(r":(?:(?:class|func|meth|attr|data):`~?(?:[\w.]+\.)?|mod:`)([\w.]+`)")
 
 
 def in_repository(file: File) -> str:
@@ -61,10 +62,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return LINK.sub(changed, markdown)
 
 
-class PlainRoles(griffe.Extension):
-    """Docstrings name classes and functions by roles, which Markdown does not have."""
+class Docstrings(griffe.Extension):
+    """Docstrings as Markdown has them."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Their names alone, as code."""
+        """Of roles, the names alone, as code."""
         if obj.docstring:
-            obj.docstring.value = ROLE.sub(r"`\1`", obj.docstring.value)
+            obj.docstring.value = ROLE.sub(r"`\1", obj.docstring.value)
+
+    def on_class_members(self, *, cls: griffe.Class, **kwargs: Any) -> None:
+        """Fields whose annotation says what they mean, as a table."""
+        rows = []
+        for field in cls.attributes.values():
+            if str(field.annotation).startswith("Annotated["):
+                kind, meaning, *_ = field.annotation.slice.elements
+                field.annotation = kind
+                text = ast.literal_eval(str(meaning)) or field.name
+                rows.append(f"{field.name} : {kind}\n    {text}")
+        if rows and cls.docstring:
+            cls.docstring.value += "\n\nAttributes\n----------\n" + "\n".join(rows)
