@@ -17,6 +17,7 @@ from aeclust.clusters.numbers import titled
 from aeclust.errors import InputError, at
 from aeclust.images.known import read_known, to_csv
 from aeclust.recipe import HDBSCAN, Clusterer
+from aeclust.run.again import cluster_flags
 from aeclust.run.clusters import cluster_numbers, current_labels
 from aeclust.run.context import Context
 from aeclust.run.edits.applied import correction
@@ -26,7 +27,6 @@ from aeclust.run.freshness import recipe_of
 from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
-from aeclust.run.page import cluster_flags
 from aeclust.run.pictures import pictures_of
 from aeclust.run.predict import label_present, latents_behind
 from aeclust.run.present import Present
@@ -104,25 +104,19 @@ def ask(
     command = _command(context, manifest, labels, file)
     if not force:
         _check_replaceable(file, present, steering, command)
-    ours = np.flatnonzero(present.rows >= 0)
-    barred = np.ones(len(labels.arrays["ids"]), bool)
-    barred[present.rows[ours]] = False
-    barred[[*said, *_corrected(context, labels)]] = True
-    if barred.all():
-        what = f"all {len(ours):,} images are known or corrected by hand"
-        raise InputError(what, where=str(context.folder.path), expected="images to ask for")
     seed = manifest.seed if seed is None else seed
-    latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
-    asked = telling(labels, latents, count=count, seed=seed, known=barred)
-    place = np.full(len(barred), -1)
-    place[present.rows[ours]] = ours
+    asked = to_ask(context, labels, present, count=count, seed=seed)
+    if not len(asked):
+        what = f"all {(present.rows >= 0).sum():,} images are known or corrected by hand"
+        raise InputError(what, where=str(context.folder.path), expected="images to ask for")
+    place = _places(labels, present)
     number_of = dict(steering.labels)
     told = sorted((row for row in said if place[row] >= 0), key=lambda row: (number_of[row], row))
-    rows = place[[*told, *asked]]
+    rows = np.array([*place[told], *asked], np.int64)
     clusters = prediction.labels[rows].tolist()
     columns: dict[str, list[Any]] = {
         "id": present.ids[rows].tolist(),
-        "label": [said.get(row, "") for row in (*told, *asked)],
+        "label": [said[row] for row in told] + [""] * len(asked),
         "cluster": clusters,
         **({"cluster_name": [names.get(cluster, "") for cluster in clusters]} if names else {}),
         "confidence": [f"{c:.3f}" for c in prediction.confidence[rows].tolist()],
@@ -130,7 +124,7 @@ def ask(
     }
     sheet = None
     if drawn and not (manifest.vectors and manifest.pictures is None):
-        sheet = _draw(context, manifest, file, present, place[asked], columns)
+        sheet = _draw(context, manifest, file, present, asked, columns)
     pairs = [
         (*present.ids[place[[a, b]]].tolist(), bool(same))
         for a, b, same in steering.pairs
@@ -138,6 +132,29 @@ def ask(
     ]
     disk.write_bytes(file, to_csv(columns, pairs).encode())
     return Asked(file, sheet, columns["id"][len(told) :], len(told), command)
+
+
+def to_ask(
+    context: Context, labels: Artifact, present: Present, *, count: int, seed: int
+) -> NDArray[np.int64]:
+    """Places of the images to ask for, in the order in which to answer.
+
+    None of those that are known, corrected by hand or new; so there may be none at all.
+    """
+    place, steering = _places(labels, present), steering_of(labels)
+    barred = place < 0
+    barred[[*(steering.said if steering else ()), *_corrected(context, labels)]] = True
+    if barred.all():
+        return np.empty(0, np.int64)
+    latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
+    return place[telling(labels, latents, count=count, seed=seed, known=barred)]
+
+
+def _places(labels: Artifact, present: Present) -> NDArray[np.int64]:
+    """Of each labelled image (n,) its place among those that are there; -1 if it is gone."""
+    place, ours = np.full(len(labels.arrays["ids"]), -1), np.flatnonzero(present.rows >= 0)
+    place[present.rows[ours]] = ours
+    return place
 
 
 def _corrected(context: Context, labels: Artifact) -> list[int]:

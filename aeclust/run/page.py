@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import disk, seeds
-from aeclust import recipe as recipes
 from aeclust.artifact import Artifact
 from aeclust.clusters.nearest import nearest
-from aeclust.images import Source
 from aeclust.network import inference
-from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run import choice, embedding
-from aeclust.run.checkpoints import kept_by
+from aeclust.run.again import called, commands
+from aeclust.run.asking import to_ask
 from aeclust.run.clustered import latents_of, of_run
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -36,20 +33,13 @@ from aeclust.run.manifest import Manifest
 from aeclust.run.pixels import pixels_at
 from aeclust.run.predict import Prediction
 from aeclust.run.previews import pictures_at
+from aeclust.run.verdict import Verdict, verdict
 from aeclust.show import page as pages
 from aeclust.show import picks, thumbnails
-from aeclust.show.report import Editing, Reconstructed, Report, Section, Shown
+from aeclust.show.report import Editing, Reconstructed, Report, Section, Shown, Step
 
 if TYPE_CHECKING:
     from aeclust.network.model import Autoencoder
-
-# fields of a recipe that `train` has a flag for; the others are set by --set
-_FLAGS = {"k": "-k", "total": "--epochs", "batch_size": "--batch-size", "image_size": "--size"}
-_FLAGS |= {name: f"--{name}" for name in ("optimizer", "lr", "loss", "precision", "encoder")}
-_FLAGS |= {"encoder_input": "--encoder-input"}
-_FILLED_IN = ("encoder_sha256", "latent_size")  # by the encoder, where it is frozen
-_CLUSTER_FLAGS = {"k": "-k"} | {n: f"--{n}" for n in ("reduction", "clusterer", "perplexity")}
-_CLUSTER_FLAGS |= {"min_cluster_size": "--min-cluster-size"}
 
 
 @dataclass(frozen=True)
@@ -115,6 +105,9 @@ def gather(context: Context) -> Report:
     picked = picks.pick(labels, confidence, latents, count=count, seed=seed)
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
+    judged = verdict(
+        context.folder, labelled, clustered.names, labels=labels, confidence=confidence
+    )
     unfinished = context.folder.unfinished(manifest)
     made = Report(
         data=called(manifest.source),
@@ -123,6 +116,8 @@ def gather(context: Context) -> Report:
         seed=seed,
         agreement=details.get("agreement"),
         view_agreement=details.get("view_agreement"),
+        verdict=judged.sentence,
+        steps=_steps(context, manifest, labelled, prediction, judged),
         members=details.get("members", {}),
         warnings=[*filter(None, [unfinished]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
@@ -150,8 +145,30 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
+        flag=context.folder.flag,
     )
     return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
+
+
+def _steps(
+    context: Context,
+    manifest: Manifest,
+    labelled: Artifact,
+    prediction: Prediction,
+    judged: Verdict,
+) -> list[Step]:
+    """What to do next; beside the command that asks for images those that it asks for."""
+    count, steps = judged.to_check, []
+    asks = context.folder.command(f"ask -n {count}")
+    for step in judged.steps:
+        images = None
+        if step.command == asks:
+            present = prediction.present
+            rows = to_ask(context, labelled, present, count=count, seed=manifest.seed)
+            images = _shown(context, manifest, prediction, rows, thumbnails.LARGEST_PICTURE)
+        if images is None or len(images.ids):
+            steps.append(Step(step.what, step.command, images))
+    return steps
 
 
 def _found(of: Found) -> list[Section]:
@@ -170,7 +187,8 @@ def _editing(
         progress = partial(context.progress, "neighbours")
         near, _ = nearest(points, points, pages.NEIGHBOURS, exclude=itself, progress=progress)
     stored = read_edits(context.folder)
-    return Editing(labelled.digest, rows[near], after=0 if stored is None else len(stored.edits))
+    after, command = 0 if stored is None else len(stored.edits), context.folder.command
+    return Editing(labelled.digest, rows[near], after, command("edit apply edits.json"))
 
 
 def _shown(
@@ -205,105 +223,3 @@ def _reconstructed(
     pixels = pixels_at(context, manifest, prediction.present, rows)
     drawn = inference.reconstruct(network, pixels, latents[rows])
     return Reconstructed([str(name) for name in prediction.ids[rows].tolist()], *drawn)
-
-
-# -- what makes it again -----------------------------------------------------------------------
-
-
-def called(source: Source) -> str:
-    """What the images are called wherever they lie."""
-    path, colons, key = source.location.partition("::")
-    return source.location if path.startswith("demo:") else f"{Path(path).name}{colons}{key}"
-
-
-def commands(
-    manifest: Manifest, recipe: Recipe, seed: int, details: Mapping[str, Any]
-) -> list[str]:
-    """Commands that make the run again, with the flags that say other than their defaults.
-
-    Parameters
-    ----------
-    manifest : Manifest
-    recipe : Recipe
-        That of the labels, which ``cluster`` may have been given flags for.
-    seed : int
-        That of the labels.
-    details : mapping
-        Those of the labels: ``checkpoint`` is what ``embed`` was asked for.
-    """
-    lines = [_features(manifest) if manifest.vectors else _training(manifest)]
-    if isinstance(details.get("checkpoint"), int):
-        lines.append(["embed", "--checkpoint", str(details["checkpoint"])])
-    cluster = ["cluster", *cluster_flags(manifest, recipe, seed)]
-    cluster += ["--known", "known.csv"] if "known" in details else []
-    lines += [cluster] if len(cluster) > 1 else []
-    lines += [["edit", "apply", "edits.json"]] if details.get("edits") else []
-    return [shlex.join(["aeclust", *line]) for line in [*lines, ["report"]]]
-
-
-def cluster_flags(manifest: Manifest, recipe: Recipe, seed: int) -> list[str]:
-    """What ``cluster`` was given for labels by this recipe and seed."""
-    flags = []
-    for name, value in _changes(manifest.recipe, recipe).items():
-        flags += [_CLUSTER_FLAGS[name], value] if name in _CLUSTER_FLAGS else []
-    return flags + (["--seed", str(seed)] if seed != manifest.seed else [])
-
-
-def _training(manifest: Manifest) -> list[str]:
-    """What trains a run again."""
-    source, trained = manifest.source, manifest.recipe
-    train = ["train", called(source), "--recipe", trained.name]
-    for name, value in _training_changes(trained).items():
-        flag = _FLAGS.get(name)
-        train += ["--set", f"{name}={value}"] if flag is None else [flag, value]
-    file = manifest.encoder_file
-    if file is not None and Path(file).name != trained.encoder:
-        train += ["--encoder-weights", Path(file).name]
-    train += _reading(source)
-    keep = kept_by(trained, manifest.kept or ())
-    train += ["--keep-checkpoints", keep] if keep else []
-    train += ["--seed", str(manifest.seed)] if manifest.seed else []
-    train += ["--fit", source.fit] if source.fit != Source.fit else []
-    return train
-
-
-def _features(manifest: Manifest) -> list[str]:
-    """What begins a run of vectors again."""
-    embed, pictures = ["embed", "--features", called(manifest.source)], manifest.pictures
-    return embed if pictures is None else [*embed, called(pictures), *_reading(pictures)]
-
-
-def _reading(source: Source) -> list[str]:
-    """The flags that say how images are read."""
-    stated = [(name, getattr(source, name)) for name in ("layout", "range")]
-    flags = [word for name, value in stated if value is not None for word in (f"--{name}", value)]
-    return flags + ["--skip-bad"] * source.skip_bad
-
-
-def _training_changes(trained: Recipe) -> dict[str, str]:
-    """What a training was asked for beside its recipe's name; ``total`` are all its epochs."""
-    base = recipes.named(trained.name)
-    changes = _changes(base, trained)
-    if trained.encoder:
-        changes = {n: v for n, v in changes.items() if n not in _FILLED_IN}
-    both = ("epochs", "label_epochs")
-    if any(name in changes for name in both) and (trained.contrast or not base.label_epochs):
-        usual = dataclasses.replace(base, k=trained.k).lasting(trained.total_epochs)
-        if all(getattr(usual, name) == getattr(trained, name) for name in both):
-            changes = {n: v for n, v in changes.items() if n not in both}
-            changes["total"] = str(trained.total_epochs)
-    return changes
-
-
-def _changes(base: Recipe, other: Recipe) -> dict[str, str]:
-    """Fields in which a recipe differs from another one, as flags state them."""
-    before, after = base.to_json(), other.to_json()
-    return {name: _stated(name, after[name]) for name in after if after[name] != before[name]}
-
-
-def _stated(name: str, value: object) -> str:
-    if (name, value) == ("k", AUTO_K):
-        return "auto"
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)

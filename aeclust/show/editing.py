@@ -19,6 +19,7 @@ from aeclust.show.report import Editing, Report
 # characters for ids as they are shown, and for those that had to be shown otherwise than they are
 _SHOWN_IDS, _EXACT_IDS = 1_000_000, 400_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
+_WHOLE, _END = 9, 6  # characters that fit below a small picture, and that remain of the end of more
 _GRID = 10_000  # steps from one side of the map to the other
 
 
@@ -28,6 +29,16 @@ def shortened(text: str, limit: int) -> str:
         text = text[:limit] + text[-limit:]
     text, tail = printable(text), limit // 2
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
+
+
+def ends(text: str) -> tuple[str, str]:
+    """A text in two parts, of which the first is cut where there is no room for both.
+
+    >>> ends("IMG_20210403_0412.jpg"), ends("red.jpg")
+    (('IMG_20210403_04', '12.jpg'), ('red.jpg', ''))
+    """
+    at = len(text) if len(text) <= _WHOLE else len(text) - _END
+    return text[:at], text[at:]
 
 
 def titled(cluster: int, names: Mapping[int, str]) -> str:
@@ -89,8 +100,7 @@ def images(
 
 def _said(report: Report) -> Iterator[tuple[int, str, int, float]]:
     """Row, id, label and confidence of all images, some of them twice."""
-    shown = [report.mapped, report.gallery]
-    for part in [*shown, *(each for section in report.sections for _, each in section.rows)]:
+    for part in [report.mapped, *report.beside]:
         sure = np.round(part.confidence.astype(np.float64), 3).tolist()
         yield from zip(part.rows.tolist(), part.ids, part.labels.tolist(), sure, strict=True)
 

@@ -29,7 +29,7 @@ from aeclust.show.palette import (
     place,
 )
 from aeclust.show.picks import Picks
-from aeclust.show.report import Reconstructed, Report, Section, Shown
+from aeclust.show.report import Reconstructed, Report, Section, Shown, Step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,8 +40,9 @@ MOST_CLUSTERS = 60  # with a line and a gallery of their own, the largest ones
 MOST_RECONSTRUCTIONS = 12
 NEIGHBOURS = 6  # of each image
 # characters for pictures; the map's tiles take what the rest leaves of the limit
-_GALLERY, _RECONSTRUCTIONS, _SECTION_ROWS = 1_200_000, 200_000, 400_000
-_SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 144, 108  # larger ones fit into this room
+_GALLERY, _RECONSTRUCTIONS, _SECTION_ROWS, _STEPS = 1_200_000, 200_000, 400_000, 300_000
+# larger ones fit into a room that makes rows equally high
+_SMALL, _WIDEST, _TALLEST = thumbnails.SMALL_PICTURE, 160, 96
 
 
 def page(report: Report) -> str:
@@ -59,7 +60,7 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["short"] = shortened
+    templates.filters |= {"short": shortened, "ends": editing.ends}
     look = templates.get_template("page.css").render(
         colours=list(zip(COLOURS, ON_DARK, strict=True)), outliers=OUTLIER_COLOURS
     )
@@ -71,6 +72,7 @@ def page(report: Report) -> str:
     # outliers below all clusters
     order = order[np.argsort(report.mapped.labels[order] != OUTLIER, kind="stable")]
     where = editing.places(report, order)
+    sure = np.rint(1_000 * report.mapped.confidence.astype(np.float64)).astype(int)
     values = {
         "report": report,
         "style": look,
@@ -80,6 +82,9 @@ def page(report: Report) -> str:
         "groups": groups,
         "sizes": [pick.size for pick in clusters],
         "mean_confidence": sum(p.size * p.confidence for p in clusters) / max(1, inside),
+        "least": f"{(sure.min() // 10) / 100:.2f}",
+        "most": f"{-(-sure.max() // 10) / 100:.2f}",
+        "steps": _steps(report.steps, where),
         "gallery": _gallery(report, groups, where),
         "sections": _sections(report.sections, where),
         "reconstructions": _reconstructions(report.reconstructed),
@@ -184,6 +189,14 @@ def _gallery(
         (group, {kind: [by_row[i] for i in rows.tolist()] for kind, rows in pick.kinds.items()})
         for group, pick in zip(groups, picks, strict=False)  # small clusters come last
     ]
+
+
+def _steps(
+    steps: Sequence[Step], where: Mapping[int, int]
+) -> list[tuple[Step, list[tuple[_Picture, float]]]]:
+    """Each with pictures of its images, if it has any."""
+    lots = iter(_lots([step.images for step in steps if step.images], _STEPS, where))
+    return [(step, next(lots) if step.images else []) for step in steps]
 
 
 class _Row(NamedTuple):

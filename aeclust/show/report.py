@@ -87,6 +87,15 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Something to do next: what, the command that does it, and the images that it is about."""
+
+    what: str
+    command: str
+    images: Shown | None = None
+
+
+@dataclass(frozen=True)
 class Editing:
     """What the page needs beside the images so that people can correct it.
 
@@ -122,6 +131,10 @@ class Report:
         That of the labels.
     agreement, view_agreement : float or None
         Of the members with the labels, and of the clusters of random views; in [0, 1].
+    verdict : str
+        What a person should know of the clusters, in a sentence.
+    steps : sequence of Step
+        What to do next, in this order.
     points : ndarray of shape (m, 2)
         The embedding of `mapped`, finite; m at least 1.
     note : str
@@ -146,6 +159,8 @@ class Report:
         What stands between the clusters and the reconstructions.
     editing : Editing or None
         None for a page to look at.
+    flag : str
+        By which a command finds the run, with a space before it; empty where none is needed.
     """
 
     data: str
@@ -154,6 +169,8 @@ class Report:
     seed: int
     agreement: float | None
     view_agreement: float | None
+    verdict: str
+    steps: Sequence[Step]
     members: Mapping[str, float]
     warnings: Sequence[str]
     substitutions: Sequence[str]
@@ -172,12 +189,19 @@ class Report:
     remarks: Sequence[str] = ()
     sections: Sequence[Section] = ()
     editing: Editing | None = None
+    flag: str = ""
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows of all images that are on the page, ascending."""
-        others = [images.rows for section in self.sections for _, images in section.rows]
-        return np.unique(np.concatenate([self.mapped.rows, self.gallery.rows, *others]))
+        return np.unique(np.concatenate([self.mapped.rows, *(each.rows for each in self.beside)]))
+
+    @property
+    def beside(self) -> list[Shown]:
+        """All images that are somewhere else than on the map, some of them several times."""
+        steps = [step.images for step in self.steps if step.images is not None]
+        others = [images for section in self.sections for _, images in section.rows]
+        return [self.gallery, *steps, *others]
 
     @property
     def outliers(self) -> int:

@@ -17,11 +17,11 @@ from support import Cli, check_error, far_groups, one_error, refused, run_quietl
 from aeclust import AutoencoderClusterer, artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
+from aeclust.run.again import commands
 from aeclust.run.edits.applied import Correction, surest
 from aeclust.run.edits.file import parse_edits, to_text
 from aeclust.run.edits.kinds import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
 from aeclust.run.folder import RunFolder
-from aeclust.run.page import commands
 
 SIZES = [12, 10, 8, 6, 4]
 VECTORS, GROUPS = far_groups(SIZES, seed=1, d=6)

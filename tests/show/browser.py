@@ -99,6 +99,10 @@ def browser(folder: Path, *, width: int = 1200, height: int = 900) -> Iterator[B
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     flags += ["--no-first-run", "--disable-background-networking", "--remote-debugging-pipe"]
     flags += [f"--user-data-dir={folder}", f"--window-size={width},{height}"]
+    if width >= 600:  # a mouse, which hovers
+        kinds = ("primaryHoverType=2", "availableHoverTypes=2")
+        kinds += ("primaryPointerType=4", "availablePointerTypes=4")
+        flags.append(f"--blink-settings={','.join(kinds)}")
     # it reads from 3 and writes to 4
     script = f'exec "$@" 3<&{their_wishes} 4>&{their_answers}'
     with subprocess.Popen(

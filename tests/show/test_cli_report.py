@@ -19,10 +19,11 @@ from aeclust import artifact as artifacts
 from aeclust.cli.app import app
 from aeclust.cli.training import Training
 from aeclust.images import Source
+from aeclust.run.again import called, commands
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
 from aeclust.run.manifest import Manifest
-from aeclust.run.page import called, commands, gather
+from aeclust.run.page import gather
 from aeclust.show import page as pages
 
 

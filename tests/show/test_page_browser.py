@@ -64,7 +64,8 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
     assert opened.value(COUNT) == "200 of 200 points shown"
     sizes = sizes_of(MADE)
     x, y = opened.value(
-        "(() => { const box = document.querySelector('[data-group=\"0\"]').getBoundingClientRect();"
+        "(() => { const toggle = document.querySelector('[data-group=\"0\"]');"
+        " toggle.scrollIntoView({block: 'center'}); const box = toggle.getBoundingClientRect();"
         " return [box.x + 5, box.y + 5]; })()"
     )
     opened.point(x, y, press=True)

@@ -86,7 +86,7 @@ function correct(data, look, map) {
   function showList() {
     const lines = edits.state.lines.map((line) => element("li", { textContent: line }));
     find("changes").replaceChildren(...lines.reverse());
-    find("unchanged").hidden = Boolean(edits.count);
+    find("changed").hidden = !(edits.count || edits.undone);
     find("unsafe").hidden = edits.safe;
     for (const each of ["save-edits", "save-csv", "undo-all"]) find(each).disabled = !edits.count;
   }
@@ -138,12 +138,6 @@ function correct(data, look, map) {
     });
     press("save-edits", () => download("edits.json", "application/json", edits.file()));
     press("save-csv", () => download(edits.whole ? "labels.csv" : "changed.csv", "text/csv", edits.csv()));
-    press("copy", () => {
-      const text = find("command").textContent;
-      getSelection().selectAllChildren(find("command"));  // for browsers that copy nothing by themselves
-      const copied = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error("no clipboard"));
-      copied.then(() => say("The command is copied."), () => say("The command is marked: copy it with Ctrl C."));
-    });
     for (const each of document.querySelectorAll(".undo")) each.addEventListener("click", undo);
     for (const each of document.querySelectorAll(".redo")) each.addEventListener("click", redo);
     for (const each of document.querySelectorAll(".mode")) {

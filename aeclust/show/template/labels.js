@@ -40,7 +40,7 @@ function makeLabels(data, look, edits, selection, opener) {
     for (const [cluster, row] of rows) {
       const size = sizes.get(cluster) ?? 0, count = size.toLocaleString("en");
       row.hidden = look.of(cluster).label.hidden = !size;
-      look.of(cluster).size.textContent = row.querySelector(".count").textContent = count;
+      look.of(cluster).total = row.querySelector(".count").textContent = count;
       row.querySelector(".share").textContent = `${((100 * size) / total).toFixed(1)}%`;
       row.querySelector("rect")?.setAttribute("width", Math.min(100, (100 * size) / largest).toFixed(1));
     }
@@ -64,7 +64,7 @@ function makeLabels(data, look, edits, selection, opener) {
   }
 
   for (const section of look.editable ? document.querySelectorAll(".cluster[data-cluster]") : []) {
-    section.querySelector("h3").append(opener(Number(section.dataset.cluster)));
+    section.querySelector(".acts").prepend(opener(Number(section.dataset.cluster)));
   }
 
   return {

@@ -16,7 +16,7 @@ function makeLooks(data) {
   function look(label, cluster, path) {
     const parts = ["input", ".mark", ".name", ".size"].map((part) => label.querySelector(part));
     const [toggle, mark, name, size] = parts;
-    return { cluster, label, toggle, mark, name, size, path: new Path2D(path) };
+    return { cluster, label, toggle, mark, name, size, total: size.textContent, path: new Path2D(path) };
   }
 
   // A toggle for a cluster that has none, because it is new.
@@ -88,4 +88,11 @@ function makeLooks(data) {
     all: () => all,
     whenLoaded: (listener) => loaded.push(listener),
   };
+}
+
+// An id of which the middle goes where there is no room for all of it.
+function elided(id) {
+  const end = id.length > 9 ? 6 : 0, at = id.length - end;
+  const parts = [id.slice(0, at), id.slice(at)].map((textContent) => element("span", { textContent }));
+  return element("span", { className: "id", title: id }, ...parts);
 }

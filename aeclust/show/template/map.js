@@ -10,9 +10,9 @@ function drawMap(data, look) {
   const inSight = (i) => across[i] > -9 && down[i] > -9 && across[i] < width + 9 && down[i] < height + 9;
   // all points, drawn anew only where something about them changes
   const ground = document.createElement("canvas"), zoom = makeZoom(canvas, moved);
-  const shown = new Uint8Array(count).fill(1);
+  const filters = makeFilter(data, look, filter), shown = filters.shown, names = makeNames(data, look);
   const tell = { open() {}, pick() {}, lasso() {} };
-  let width = 0, height = 0, ratio = 1, current = -1, waiting = false, stale = true, picked = new Set(), loop = null;
+  let width = 0, height = 0, ratio = 1, current = -1, waiting = false, stale = true, picked = new Set(), loop = null, spots = [];
 
   // -- what is where ---------------------------------------------------------------------------
 
@@ -123,6 +123,8 @@ function drawMap(data, look) {
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.drawImage(ground, 0, 0);
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    names.draw(pen, spots.filter(({ point }) => inSight(point)), across, down, [ink, paper]);
     for (const i of picked) if (shown[i]) emphasise(i, radius, 3, [[paper, 4], [ink, 1.5]]);
     if (current >= 0) emphasise(current, radius, 6, [[paper, 5], [ink, 2]]);
     if (loop) drawLoop(ink);
@@ -284,39 +286,12 @@ function drawMap(data, look) {
   // -- which images ----------------------------------------------------------------------------
 
   function filter() {
-    const [low, high] = [find("low"), find("high")].map((range) => Number(range.value));
-    find("low-value").textContent = low.toFixed(2);
-    find("high-value").textContent = high.toFixed(2);
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      const sure = data.confidence[i] >= low && data.confidence[i] <= high;
-      shown[i] = sure && look.of(labels[i]).toggle.checked ? 1 : 0;
-      kept += shown[i];
-    }
+    filters.apply(labels);
+    spots = names.spots(labels, shown);
     if (current >= 0 && !shown[current]) choose(-1, false);
     stale = true;
-    find("count").textContent = `${kept.toLocaleString("en")} of ${count.toLocaleString("en")} points shown`;
     redraw();
   }
-
-  function setAll(checked) {
-    for (const each of look.all()) each.toggle.checked = checked;
-    filter();
-  }
-
-  // neither end of the range passes the other one
-  find("low").addEventListener("input", () => {
-    if (Number(find("low").value) > Number(find("high").value)) find("high").value = find("low").value;
-    filter();
-  });
-  find("high").addEventListener("input", () => {
-    if (Number(find("high").value) < Number(find("low").value)) find("low").value = find("high").value;
-    filter();
-  });
-  find("toggles").addEventListener("change", filter);
-  find("all").addEventListener("click", () => setAll(true));
-  find("none").addEventListener("click", () => setAll(false));
-  find("controls").addEventListener("submit", (event) => event.preventDefault());
 
   find("interactive").hidden = false;
   new ResizeObserver(place).observe(canvas);
@@ -326,6 +301,7 @@ function drawMap(data, look) {
     tell, choose,
     repaint() {
       stale = true;
+      filters.draw();
       redraw();
     },
     current: () => current,

@@ -1,6 +1,8 @@
 "use strict";
 {% include "look.js" %}
 {% include "zoom.js" %}
+{% include "filter.js" %}
+{% include "names.js" %}
 {% include "map.js" %}
 {% include "edit.js" %}
 {% include "select.js" %}
@@ -8,11 +10,14 @@
 {% include "labels.js" %}
 {% include "cluster.js" %}
 {% include "correct.js" %}
+{% include "buttons.js" %}
 
 (() => {
   const data = JSON.parse(find("points").textContent);
   const look = makeLooks(data), map = drawMap(data, look);
   look.whenLoaded(map.refresh);
+  addCopyButtons();
+  addMoreButtons();
   if (data.edit) correct(data, look, map);
 
   // -- light and dark ------------------------------------------------------------------------------

@@ -31,13 +31,15 @@ function makeSelection(editable) {
   }
 
   function step(figure, key) {
-    const row = within(figure.parentElement), at = row.indexOf(figure);
+    const seen = (strip) => within(strip).filter((each) => each.checkVisibility());
+    const row = seen(figure.parentElement), at = row.indexOf(figure);
     if (key === "ArrowRight") return row[at + 1];
     if (key === "ArrowLeft") return row[at - 1];
     if (key === "Home") return row[0];
     if (key === "End") return row.at(-1);
-    const next = strips[strips.indexOf(figure.parentElement) + (key === "ArrowDown" ? 1 : -1)];
-    return next && within(next)[Math.min(at, within(next).length - 1)];
+    const rows = strips.map(seen).filter((each) => each.length);
+    const next = rows[rows.findIndex((each) => each.includes(figure)) + (key === "ArrowDown" ? 1 : -1)];
+    return next?.[Math.min(at, next.length - 1)];
   }
 
   function focus(figure) {

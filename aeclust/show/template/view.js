@@ -10,7 +10,7 @@ function makeViewer(data, look, edits) {
     const canvas = element("canvas", { ariaHidden: "true" });
     canvas.hidden = !look.paint(canvas, i, 96);
     const button = element("button", { type: "button", className: "near" }, canvas,
-      element("span", { className: "id", textContent: shown[i], title: shown[i] }),
+      elided(shown[i]),
       element("span", { className: "size", textContent: edits.title(edits.state.labels[i]) }));
     button.addEventListener("click", () => {
       // the way back is the way that one came
@@ -49,7 +49,7 @@ function makeViewer(data, look, edits) {
     dialog.showModal();
   }
 
-  find("viewer-close").addEventListener("click", () => dialog.close());
+  for (const each of ["viewer-close", "large"]) find(each).addEventListener("click", () => dialog.close());
   find("viewer-before").addEventListener("click", () => walk(-1));
   find("viewer-after").addEventListener("click", () => walk(1));
   dialog.addEventListener("keydown", (event) => {

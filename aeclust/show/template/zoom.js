@@ -13,6 +13,7 @@ function makeZoom(canvas, changed) {
     if (before[0] === times && before[1] === left && before[2] === top) return false;
     for (const each of ["zoom-out", "zoom-whole"]) find(each).disabled = times === 1;
     find("zoom-in").disabled = times === most;
+    canvas.style.touchAction = times > 1 ? "none" : "";  // then a finger moves the map, else the page
     changed();
     return true;
   }
@@ -37,24 +38,29 @@ function makeZoom(canvas, changed) {
     if (done) event.preventDefault();
   }, { passive: false });
 
-  // Two fingers move and enlarge.
-  const between = () => {
-    const [a, b] = [...fingers.values()];
-    return { x: (a.offsetX + b.offsetX) / 2, y: (a.offsetY + b.offsetY) / 2,
-      apart: Math.max(20, Math.hypot(a.offsetX - b.offsetX, a.offsetY - b.offsetY)) };
+  // Two fingers move and enlarge, and one moves what is enlarged.
+  const spot = ({ offsetX: x, offsetY: y }) => ({ x, y });
+  const held = () => {
+    const all = [...fingers.values()], [a, b] = [all[0], all.at(-1)];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)) };
   };
-  canvas.addEventListener("pointerdown", (event) => event.pointerType === "touch" && fingers.set(event.pointerId, event));
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" && fingers.size < 2) fingers.set(event.pointerId, spot(event));
+  });
   canvas.addEventListener("pointermove", (event) => {
     if (!fingers.has(event.pointerId)) return;
-    const before = fingers.size === 2 && between();
-    fingers.set(event.pointerId, event);
-    if (!before) return;
-    const after = between();
+    const before = held();
+    fingers.set(event.pointerId, spot(event));
+    if (fingers.size < 2 && document.body.classList.contains("selecting")) return;
+    const after = held();
     move(after.x - before.x, after.y - before.y);
     zoom(after.apart / before.apart, after.x, after.y);
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  }
+  for (const kind of ["touchstart", "touchmove"]) {  // or the browser scrolls by two fingers
+    canvas.addEventListener(kind, (event) => event.touches.length > 1 && event.preventDefault(), { passive: false });
   }
 
   const whole = () => put(1, 0, 0);

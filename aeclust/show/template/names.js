@@ -1,0 +1,37 @@
+// What clusters are called, on the map: each at a point of its own in its middle.
+function makeNames(data, look) {
+  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  const far = (i, x, y) => (data.x[i] - x) ** 2 + (data.y[i] - y) ** 2;
+
+  // Of each cluster that is shown the point nearest to its median, the largest cluster first.
+  function spots(labels, shown) {
+    const groups = new Map();
+    for (let i = 0; i < shown.length; i++) {
+      if (!shown[i] || labels[i] < 0) continue;
+      if (!groups.has(labels[i])) groups.set(labels[i], []);
+      groups.get(labels[i]).push(i);
+    }
+    const largest = [...groups].sort((a, b) => b[1].length - a[1].length).slice(0, 60);
+    return largest.map(([cluster, points]) => {
+      const [x, y] = [data.x, data.y].map((of) => middle(points.map((i) => of[i])));
+      return { cluster, point: points.reduce((best, i) => (far(i, x, y) < far(best, x, y) ? i : best)) };
+    });
+  }
+
+  function draw(pen, some, across, down, [ink, paper]) {
+    const taken = [];
+    Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
+    Object.assign(pen, { lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink });
+    for (const { cluster, point } of some) {
+      const title = look.title(cluster).replace(/^cluster |^\d+: /, "");
+      const text = title.length > 20 ? `${title.slice(0, 9)}…${title.slice(-10)}` : title;
+      const half = pen.measureText(text).width / 2 + 3, [x, y] = [across[point], down[point]];
+      if (taken.some(([left, right, at]) => x + half > left && x - half < right && Math.abs(y - at) < 16)) continue;
+      taken.push([x - half, x + half, y]);
+      pen.strokeText(text, x, y);
+      pen.fillText(text, x, y);
+    }
+  }
+
+  return { spots, draw };
+}
