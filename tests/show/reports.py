@@ -54,7 +54,8 @@ def make_report(
     reconstructed = Reconstructed(first.ids, originals, originals / 2, errors)
     made = Report(
         data="photos", shape=(n, side, side, channels), recipe=recipes.named("hybrid"), seed=7,
-        agreement=0.875, view_agreement=0.625, verdict="About 9 of 10 labels should hold.", steps=[],
+        agreement=0.875, view_agreement=0.625,
+        verdict="About 9 of 10 labels should hold.", steps=[],
         members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
         points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
         gallery=shown(rows, 64), reconstructed=reconstructed, losses=[(1, 4.0), (2, 3.0)],

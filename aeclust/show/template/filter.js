@@ -47,7 +47,7 @@ function makeFilter(data, look, changed) {
       pen.clip();
       pen.fillStyle = style;
       ofShown.forEach((count, bin) => {
-        const tall = count && Math.max(2, (height * count) / highest);  // a few can be seen
+        const tall = count && Math.max(2, height * Math.sqrt(count / highest));  // by the root, so that a few can be seen
         pen.fillRect(bin * wide, height - tall, wide - 1, tall);
       });
       pen.restore();
