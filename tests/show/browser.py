@@ -77,7 +77,8 @@ class Browser:
 
     def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
         for kind in ("keyDown", "keyUp"):
-            code = {"Tab": 9, " ": 32, "ArrowLeft": 37, "ArrowUp": 38}.get(key, 0)
+            codes = {"Tab": 9, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38}
+            code = codes.get(key, 0)
             self(
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key,
                 windowsVirtualKeyCode=code, modifiers=2 * ctrl + 8 * shift,

@@ -104,11 +104,12 @@ def test_the_ending_is_looked_at_before_any_work(cli: Cli) -> None:
 
 
 def test_a_run_elsewhere_gives_the_same_bytes_and_tells_no_path(
-    cli: Cli, full_run: RunFolder, tmp_path: Path, data: Data
+    cli: Cli, full_run: RunFolder, tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("report")
     shutil.copytree(full_run.path, tmp_path / "moved" / "run")
-    cli("report", "--run", "moved/run", "-o", "moved.html")
+    monkeypatch.setenv("AECLUST_RUN", "moved/run")  # or the commands on it would say where it is
+    cli("report", "-o", "moved.html")
     text = (full_run.path / "report.html").read_text()
     assert Path("moved.html").read_text() == text
     assert str(tmp_path) not in text
@@ -161,7 +162,27 @@ def parsed_training(flags: str) -> Training:
     return Training(**{each.name: values[each.name] for each in dataclasses.fields(Training)})
 
 
-def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
+def test_what_to_do_next_is_said_of_this_run(cli: Cli, two_phase_run: RunFolder) -> None:
+    """The images to check are those that the command beside them asks for."""
+    shutil.copytree(two_phase_run.path, "my run")
+    judged = gather(Context(folder=RunFolder(Path("my run"), " --run 'my run'")))
+    assert cli("report", "--run", "my run").code == 0
+    page = parsed(Path("my run/report.html"))
+    lines = [text for _, text in page.all("code")]
+    for line in [*(step.command for step in judged.steps), "aeclust edit apply edits.json"]:
+        verb = shlex.split(line)[1]
+        assert any(text.startswith(f"aeclust {verb}") for text in lines)
+    assert all("--run 'my run'" in step.command for step in judged.steps)
+    assert "aeclust edit apply --run 'my run' edits.json" in lines
+    assert "aeclust checkpoint-curve --run 'my run'" in lines
+    (asks,) = [step for step in judged.steps if step.images is not None]
+    asked = json.loads(cli(*shlex.split(asks.command)[1:], "--json").out)
+    assert [str(name) for name in asked["ids"]] == list(asks.images.ids)
+
+
+def test_its_commands_make_the_run_again(
+    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every kind of flag: of train, of embed and of cluster, and both seeds."""
     shutil.copy(data.images, "images.npy")
     for command in (
@@ -180,8 +201,9 @@ def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
         "aeclust cluster -k 3 --reduction none --seed 5",
         "aeclust report",
     ]
+    monkeypatch.setenv("AECLUST_RUN", "again")
     for line in commands:
-        assert cli(*shlex.split(line)[1:], "--run", "again").code == 0
+        assert cli(*shlex.split(line)[1:]).code == 0
     assert Path("again/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
 
 
@@ -206,7 +228,7 @@ def test_more_images_than_points_are_drawn_at_random(
     assert len(set(rows)) == 20
     labels = artifacts.read(full_run.labels_file).arrays["labels"]
     assert page.points["labels"] == labels[rows].tolist()
-    assert sum(int(text.split()[-1]) for _, text in page.all("label")[:2]) == 60
+    assert sum(int(text.split()[-1]) for _, text in page.all("label")[2:4]) == 60
 
 
 def test_names_and_a_curve_are_taken_where_there_are_any(cli: Cli, full_run: RunFolder) -> None:

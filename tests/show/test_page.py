@@ -26,7 +26,7 @@ from aeclust.show import palette, thumbnails
 from aeclust.show import picks as choice
 from aeclust.show.editing import shortened
 from aeclust.show.page import page
-from aeclust.show.report import Section, Shown
+from aeclust.show.report import Section, Shown, Step
 
 # -- what is on the page -----------------------------------------------------------------------
 
@@ -96,6 +96,43 @@ def test_gallery_stands_in_order_below_its_cluster() -> None:
     ]
     kinds = [text for _, text in parsed.all("h4")]
     assert kinds[:9] == ["Most typical", "Most doubtful", "Random"] * 3
+
+
+def test_the_verdict_and_what_to_do_next_come_first_and_what_is_technical_is_folded() -> None:
+    made = make_report()
+    rows = np.array([7, 3])
+    asked = Shown(
+        rows, ["7", "3"], made.mapped.labels[rows], made.mapped.confidence[rows],
+        [made.mapped.pictures[row] for row in rows],
+    )  # fmt: skip
+    steps = [Step("name them", "aeclust name --run x 0=..."), Step("check", "aeclust ask", asked)]
+    parsed = Parsed(page(dataclasses.replace(made, steps=steps)))
+    headings = [text for tag in ("h1", "h2") for _, text in parsed.all(tag)]
+    assert headings[:7] == [
+        "60 images in 3 clusters", "Next", "Clusters", "Map", "Corrections", "How sure it is",
+        "Details",
+    ]  # fmt: skip
+    opening = parsed.text[: parsed.text.index("Typical images")]
+    parts = [made.verdict, "Name them", steps[0].command, "Check", steps[1].command]
+    assert sorted(parts, key=opening.index) == parts
+    pictures = [a["alt"] for a, _ in parsed.all("img")][:2]
+    assert pictures == ["image 7", "image 3"]  # in the order in which to answer
+    shown = [int(str(a["data-image"])) for a, _ in parsed.all("figure") if "data-image" in a]
+    assert [parsed.points["ids"][i] for i in shown[:2]] == ["7", "3"]
+    plain = parsed.text
+    for _, text in parsed.all("details"):
+        plain = plain.replace(" ".join(text.split()), "")
+    for word in ("latent", "member", "random view", "sphere", "consensus", "t‑SNE", "pca"):
+        assert word not in plain, word
+
+
+def test_the_range_begins_and_ends_with_the_data() -> None:
+    made = make_report()
+    sure = np.linspace(0.2031, 0.9099, 60)
+    mapped = dataclasses.replace(made.mapped, confidence=sure)
+    text = Parsed(page(dataclasses.replace(made, mapped=mapped)))
+    ends = [(a["min"], a["max"], a["value"]) for a, _ in text.all("input") if a["type"] == "range"]
+    assert ends == [("0.20", "0.91", "0.20"), ("0.20", "0.91", "0.91")]
 
 
 def test_outliers_have_a_line_and_a_gallery_of_their_own() -> None:

@@ -13,15 +13,18 @@ from reports import EVIL, EVIL_SEEN, make_report, sizes_of
 
 from aeclust.show.page import page
 from aeclust.show.picks import Picks
-from aeclust.show.report import Shown
+from aeclust.show.report import Shown, Step
 
 pytestmark = pytest.mark.skipif(
     not PROGRAM, reason="no Chromium or Chrome is installed (Debian: apt-get install chromium)"
 )
 
+STEP = Step("name the clusters", "aeclust name --run 'a b' 0=... 2=...")
+APPLY = "aeclust edit apply edits.json"
 MADE = make_report(
-    200, 3, side=16, identify=lambda row: f"{EVIL}{row}", names={1: EVIL}, data=EVIL, note=EVIL
-)
+    200, 3, side=16, identify=lambda row: f"{EVIL}{row}", names={1: EVIL}, data=EVIL, note=EVIL,
+    steps=[STEP],
+)  # fmt: skip
 SAID = "document.getElementById('said').textContent"
 COUNT = "document.getElementById('count').textContent"
 
@@ -84,8 +87,29 @@ def test_a_person_can_look_filter_and_step(opened: Browser) -> None:
     assert opened.value("document.getElementById('low').value") == "0.4"
     exact = np.isclose(MADE.mapped.confidence, 0.4).sum()
     assert opened.value(COUNT) == f"{exact} of 200 points shown"
+    # beside each cluster stands how many of it there are in the range
+    there = "document.querySelector('.toggle .size').textContent"
+    some = np.isclose(MADE.mapped.confidence[MADE.mapped.labels == 0], 0.4).sum()
+    assert opened.value(there) == f"{some} of {sizes[0]}"
     opened.value(slide.format("high", 1))
-    opened.value(slide.format("low", 0))
+    opened.value(slide.format("low", 0))  # where there is none: it stops at the least that there is
+    least = np.floor(100 * MADE.mapped.confidence.min()) / 100
+    assert least > 0
+    assert opened.value("document.getElementById('low').value") == f"{least:.2f}".rstrip("0")
+    assert opened.value(COUNT) == "200 of 200 points shown"
+    assert opened.value(there) == str(sizes[0])
+    # the highest bar reaches the top, and stands where most of the images are
+    bars = """(() => {
+      const bars = document.getElementById("bars"), width = bars.width, found = [];
+      const row = bars.getContext("2d").getImageData(0, 1, width, 1).data;
+      for (let x = 0; x < width; x++) if (row[4 * x + 3]) found.push(x / width);
+      return [found[0], found.at(-1)];
+    })()"""
+    counts, _ = np.histogram(MADE.mapped.confidence, 32, (least, 1))
+    left, right = opened.value(bars)
+    highest = np.flatnonzero(counts == counts.max())
+    assert left == pytest.approx(highest[0] / 32, abs=0.02)
+    assert right == pytest.approx((highest[-1] + 1) / 32, abs=0.02)
 
     # arrow keys step to a neighbour on that side, and are read aloud
     opened.value("document.getElementById('canvas').focus()")
@@ -186,6 +210,61 @@ def test_the_map_grows_and_moves_under_the_pointer(opened: Browser) -> None:
     assert opened.value("scrollY") > page
 
 
+def test_an_image_is_enlarged_and_let_go(opened: Browser) -> None:
+    figure, viewer = (
+        "document.querySelector('.cluster figure')",
+        "document.getElementById('viewer')",
+    )
+    row = int(MADE.picks[0].typical[0])
+    opened.value(f"{figure}.focus()")
+    for close in ("escape", "image", "beside"):
+        opened.press("Enter")
+        assert opened.value(f"{viewer}.open")
+        assert (
+            opened.value("document.getElementById('viewer-id').textContent") == f"{EVIL_SEEN}{row}"
+        )
+        assert opened.value("document.getElementById('viewer-what').textContent") == (
+            f"cluster 0, confidence {MADE.gallery.confidence[MADE.gallery.rows == row][0]:.2f}"
+        )
+        assert opened.value("document.getElementById('large').width") > 100
+        if close == "escape":
+            opened.press("Escape")
+        elif close == "image":
+            box = opened.value("document.getElementById('large').getBoundingClientRect().toJSON()")
+            opened.point(box["x"] + 9, box["y"] + 9, press=True)
+        else:
+            opened.point(3, 300, press=True)
+        assert not opened.value(f"{viewer}.open")
+        assert opened.value(f"document.activeElement === {figure}")
+
+
+def test_names_keep_both_ends_where_there_is_little_room(opened: Browser) -> None:
+    ends = """[...document.querySelectorAll('.cluster .id')].map((id) => {
+      const [head, tail] = [...id.children].map((each) => each.getBoundingClientRect());
+      return [id.textContent === id.title, id.lastChild.textContent, tail.width, head.width,
+        tail.right - id.getBoundingClientRect().right];
+    })"""
+    found = opened.value(ends)
+    rows = [row for pick in MADE.picks for rows in pick.kinds.values() for row in rows.tolist()]
+    for row, (whole, text, tail, head, over) in zip(rows, found, strict=True):
+        assert whole
+        assert f"{EVIL_SEEN}{row}".endswith(text)
+        assert tail > 20 < head + 10
+        assert over < 1
+
+
+def test_commands_are_copied(opened: Browser) -> None:
+    opened(
+        "Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"]
+    )
+    opened("Page.bringToFront")
+    for button, command in (("#next .copy", STEP.command), ("#corrections .copy", APPLY)):
+        opened.value(f"document.querySelector('{button}').click()")
+        assert opened.value("getSelection().toString()") == command
+        assert opened.value("navigator.clipboard.readText()") == command
+        assert opened.value("document.getElementById('told').textContent") == "Copied."
+
+
 def test_every_control_has_a_name(opened: Browser) -> None:
     nodes = opened("Accessibility.getFullAXTree")["nodes"]
     named = {"checkbox", "slider", "button", "link", "heading", "image", "application", "table"}
@@ -256,20 +335,98 @@ def test_the_card_shows_photographs_in_their_proportions(opened: Browser, tmp_pa
     }  # fmt: skip
 
 
-def test_vectors_without_images_are_looked_through_by_their_ids(tmp_path: Path) -> None:
+def test_vectors_without_images_are_looked_through_by_their_ids(
+    opened: Browser, tmp_path: Path
+) -> None:
     bare = [dataclasses.replace(shown, pictures=[]) for shown in (MADE.mapped, MADE.gallery)]
     made = make_report(
         200, 3, shape=(200, 512), mapped=bare[0], gallery=bare[1], reconstructed=None, losses=[]
     )
     (tmp_path / "report.html").write_text(page(made), encoding="utf-8")
-    with browser(tmp_path / "profile") as opened:
-        opened.open(tmp_path / "report.html")
-        opened.value("document.getElementById('canvas').focus()")
+    opened.open(tmp_path / "report.html")
+    opened.value("document.getElementById('canvas').focus()")
+    opened.press("ArrowLeft")
+    assert opened.value("document.getElementById('card').hidden") is False
+    assert opened.value("document.getElementById('thumb').hidden") is True
+    assert opened.value(SAID).startswith(EVIL_SEEN)
+    assert opened.value("document.querySelectorAll('img').length") == 0
+    assert opened.value("document.querySelectorAll('figcaption').length") > 20
+    assert opened.told("Runtime.exceptionThrown") == []
+    assert opened.told("Log.entryAdded") == []
+
+
+def test_twenty_clusters_are_less_than_ten_screens_of_a_phone(
+    opened: Browser, tmp_path: Path
+) -> None:
+    made = make_report(400, 20, side=16, names={3: "a name of some length, as people give them"})
+    few = slice(0, 30)
+    checked = Shown(
+        made.gallery.rows[few], made.gallery.ids[few], made.gallery.labels[few],
+        made.gallery.confidence[few], made.gallery.pictures[few],
+    )  # fmt: skip
+    steps = [STEP, Step("check these 30 images", "aeclust ask --run 'a b' -n 30", checked), STEP]
+    (tmp_path / "many.html").write_text(page(dataclasses.replace(made, steps=steps)), "utf-8")
+    opened(
+        "Emulation.setDeviceMetricsOverride",
+        width=390, height=844, deviceScaleFactor=1, mobile=True,
+    )  # fmt: skip
+    opened("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    opened.open(tmp_path / "many.html")
+    tall, wide = opened.value(
+        "[document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
+    )
+    assert wide == 390
+    assert tall < 10 * 844
+    # what a finger is to meet is large enough
+    kinds = "nav a, button, summary, .toggle, figure[role], input[type=range]"
+    small = f"""[...document.querySelectorAll("{kinds}")]
+      .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 40)
+      .map((each) => each.outerHTML.slice(0, 80))"""
+    assert opened.value(small) == []
+    first = "document.querySelector('.cluster')"
+    seen = f"[...{first}.querySelectorAll('img')].filter((img) => img.checkVisibility()).length"
+    pick = made.picks[0]
+    five = sum(min(5, len(rows)) for rows in (pick.typical, pick.doubtful))
+    assert opened.value(seen) == five
+    opened.value(f"{first}.querySelector('.more').click()")
+    assert opened.value(seen) == opened.value(f"{first}.querySelectorAll('img').length") > five
+
+
+def test_two_fingers_enlarge_the_map_and_one_moves_it(opened: Browser) -> None:
+    """On the page that was opened last, on a phone."""
+    canvas = "document.getElementById('canvas')"
+    opened.value(f"{canvas}.scrollIntoView({{block: 'center'}})")
+    box = opened.value(f"{canvas}.getBoundingClientRect().toJSON()")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = opened.value("scrollY")
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": left, "y": top, "id": i} for i, (left, top) in enumerate(places)]
+        opened("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        opened.value(FRAME)
+
+    def middle() -> str:
+        """The image in the middle of the map, which arrow keys come to first."""
+        opened.value(f"{canvas}.focus({{preventScroll: true}})")
+        opened.press("Escape")
         opened.press("ArrowLeft")
-        assert opened.value("document.getElementById('card').hidden") is False
-        assert opened.value("document.getElementById('thumb').hidden") is True
-        assert opened.value(SAID).startswith(EVIL_SEEN)
-        assert opened.value("document.querySelectorAll('img').length") == 0
-        assert opened.value("document.querySelectorAll('figcaption').length") > 20
-        assert opened.told("Runtime.exceptionThrown") == []
-        assert opened.told("Log.entryAdded") == []
+        name: str = opened.value("document.getElementById('card-id').textContent")
+        return name
+
+    out = "document.getElementById('zoom-out').disabled"
+    assert opened.value(out)
+    first = middle()
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for apart in range(30, 130, 10):
+        touch("touchMove", (x - apart, y), (x + apart, y))
+    touch("touchEnd")
+    assert not opened.value(out)
+    assert middle() == first  # what is between the fingers stays there
+    touch("touchStart", (x, y))
+    for by in range(10, 90, 10):
+        touch("touchMove", (x + by, y + by))
+    touch("touchEnd")
+    assert middle() != first
+    assert opened.value("scrollY") == before
+    opened.value("document.getElementById('zoom-whole').click()")
+    assert opened.value(out)

@@ -216,7 +216,10 @@ function drawMap(data, look) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = at(event);
-    if (zoom.pinching) begin = loop = null;
+    if (zoom.pinching) {
+      begin = loop = null;
+      choose(-1, false);
+    }
     if (begin && !loop && Math.hypot(x - begin[0], y - begin[1]) > 6) {
       loop = [begin];
       canvas.setPointerCapture(event.pointerId);

@@ -20,11 +20,13 @@ function makeZoom(canvas, changed) {
 
   const move = (dx, dy) => put(times, left + dx, top + dy);
 
-  // The point at x and y stays where it is.
-  function zoom(by, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
+  // What is at one place comes to another one, so many times as large.
+  function carry(before, after, by) {
     const scale = Math.min(most, Math.max(1, times * by)), grown = scale / times;
-    return put(scale, x - (x - left) * grown, y - (y - top) * grown);
+    return put(scale, after.x - (before.x - left) * grown, after.y - (before.y - top) * grown);
   }
+
+  const zoom = (by, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) => carry({ x, y }, { x, y }, by);
 
   // Ctrl and the wheel, which is also what two fingers on a touchpad give, zoom; what is enlarged
   // is moved by the wheel, and the page only where that has come to an end.
@@ -53,8 +55,7 @@ function makeZoom(canvas, changed) {
     fingers.set(event.pointerId, spot(event));
     if (fingers.size < 2 && document.body.classList.contains("selecting")) return;
     const after = held();
-    move(after.x - before.x, after.y - before.y);
-    zoom(after.apart / before.apart, after.x, after.y);
+    carry(before, after, after.apart / before.apart);
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => fingers.delete(event.pointerId));
