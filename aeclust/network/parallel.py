@@ -172,24 +172,7 @@ def joined(
     Interrupted
         If another process of the team is lost.
     """
-    backend = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}.get(device.type)
-    if backend is None:
-        raise InputError(
-            f"{place.size} processes cannot work together on {device.type}",
-            where="`device`",
-            expected="cpu or cuda",
-            mend="use `device` cpu, or a single process",
-        )
-    if device.type == "cuda":
-        device = torch.device("cuda", place.local_rank)
-        if place.local_rank >= torch.cuda.device_count():
-            raise InputError(
-                f"process {place.local_rank} of this machine has no GPU",
-                where="`device`",
-                expected=f"at most {torch.cuda.device_count()} processes",
-                mend="start fewer, or use `device` cpu",
-            )
-        torch.cuda.set_device(device)
+    backend, device = _backend(device, place)
     try:
         store = _meet(place, log, PATIENCE if patience is None else patience)
 
@@ -211,6 +194,29 @@ def joined(
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _backend(device: torch.device, place: Place) -> tuple[str, torch.device]:
+    """By what processes on this kind of device exchange tensors, and the device of this one."""
+    backend = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}.get(device.type)
+    if backend is None:
+        raise InputError(
+            f"{place.size} processes cannot work together on {device.type}",
+            where="`device`",
+            expected="cpu or cuda",
+            mend="use `device` cpu, or a single process",
+        )
+    if device.type == "cuda":
+        device = torch.device("cuda", place.local_rank)
+        if place.local_rank >= torch.cuda.device_count():
+            raise InputError(
+                f"process {place.local_rank} of this machine has no GPU",
+                where="`device`",
+                expected=f"at most {torch.cuda.device_count()} processes",
+                mend="start fewer, or use `device` cpu",
+            )
+        torch.cuda.set_device(device)
+    return backend, device
 
 
 def _meet(place: Place, log: Callable[[str], None], patience: float) -> Store:

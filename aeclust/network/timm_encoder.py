@@ -44,15 +44,7 @@ def load(
         Mean, deviation and size of its images are those that timm knows for it.
     """
     timm = _library()
-    short = name.removeprefix(PREFIX)
-    known = set(timm.list_models()) | set(timm.list_pretrained())
-    if short not in known:
-        raise InputError(
-            f"timm has no network {short!r}",
-            where="`encoder`",
-            expected=f"{PREFIX}NAME with a name that timm.list_models() gives",
-            mend=did_you_mean(short, known, "choose one of these"),
-        )
+    short = _listed_name(timm, name)
     if weights is None and _version(timm) < _SAFE:
         raise InputError(
             f"timm {timm.__version__} may open a pickle with code in it where it loads weights",
@@ -71,8 +63,7 @@ def load(
     if channels != 3 or height != width:
         raise _unfit(f"it takes images of shape {channels} x {height} x {width}")
     fixed = bool(network.pretrained_cfg.get("fixed_input_size"))
-    network = network.requires_grad_(False).eval()
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
     mean, deviation = (
         torch.tensor(config[key], dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
         for key in ("mean", "std")
@@ -93,6 +84,20 @@ def load(
 
     own = height if fixed else 0
     return tried(name, sha256, run, device=device, plain=plain, own_size=own, asked=asked)
+
+
+def _listed_name(timm: Any, name: str) -> str:
+    """What timm itself calls the network ``timm:NAME`` (InputError for a place of others)."""
+    short = name.removeprefix(PREFIX)
+    known = set(timm.list_models()) | set(timm.list_pretrained())
+    if short not in known:
+        raise InputError(
+            f"timm has no network {short!r}",
+            where="`encoder`",
+            expected=f"{PREFIX}NAME with a name that timm.list_models() gives",
+            mend=did_you_mean(short, known, "choose one of these"),
+        )
+    return short
 
 
 def _version(timm: Any) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from aeclust.errors import DeviceMemoryError, InputError
+from aeclust.errors import AeclustError, DeviceMemoryError, InputError
 from aeclust.recipe.bounds import AUTO_K
 from aeclust.recipe.fields import Recipe
 
@@ -119,15 +119,8 @@ def affordable(
     while at and not enough(plan, at):
         at -= 1
         plan = filled(at)
-    if plan is None and pace(rungs[at][0]).first == math.inf:
-        raise DeviceMemoryError(
-            "not even the smallest network fits into the memory of the GPU",
-            where="`device`",
-            expected="room for it and a batch of images",
-            mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",
-        )
     if plan is None:
-        raise _too_short(rungs[at][0], n, left(), pace(rungs[at][0]), fixed=fixed)
+        raise _unaffordable(rungs[at][0], n, left(), pace(rungs[at][0]), fixed=fixed)
     while at + 1 < len(rungs) and left() / plan.pace.first >= rungs[at + 1][1]:
         dearer = filled(at + 1)
         if dearer is None or not enough(dearer, at + 1):
@@ -183,7 +176,15 @@ def _filled(recipe: Recipe, n: int, seconds: float, pace: Pace, *, fixed: bool) 
     return Plan(recipe.lasting(total, fixed=fixed), pace, time(total), total == most)
 
 
-def _too_short(recipe: Recipe, n: int, left: float, pace: Pace, *, fixed: bool) -> InputError:
+def _unaffordable(recipe: Recipe, n: int, left: float, pace: Pace, *, fixed: bool) -> AeclustError:
+    """Why not even the cheapest rung fits: the memory, or the time."""
+    if pace.first == math.inf:
+        return DeviceMemoryError(
+            "not even the smallest network fits into the memory of the GPU",
+            where="`device`",
+            expected="room for it and a batch of images",
+            mend="lower `batch_size`, end what else uses the GPU, or use `device` cpu",
+        )
     least = 1 + (recipe.label_epochs if fixed else 0)
     needed = seconds_of(recipe.lasting(least, fixed=fixed), n, pace)
     epochs = "one epoch takes" if least == 1 else f"{least} epochs take"

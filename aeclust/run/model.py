@@ -7,7 +7,7 @@ import math
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -98,20 +98,13 @@ def fit(
             if (moment.epoch, moment.step) == (recipe.epochs, 0) and moment.epoch < epoch:
                 lines.progress(f"looking for {recipe.k} clusters to learn", 0, 0)
 
-        network, embedded = None, partial(lines.progress, "embed")
+        network, features, team = None, None, Team(device=device)
+        embedded = partial(lines.progress, "embed")
         if manifest.vectors:
             latents, blocks = describe_vectors(images, manifest, progress=embedded)
         else:
-            team, features = Team(device=device), None
             if sight is not None:
-                progress = partial(lines.progress, f"features by {recipe.encoder}")
-                features = encode_frozen(
-                    sight,
-                    images.pixels,
-                    recipe.image_size,
-                    team=team,
-                    progress=lambda done: progress(done, len(images)),
-                )
+                features = _features(sight, images, recipe, team, lines)
             network = training.train(
                 images.pixels,
                 recipe,
@@ -123,21 +116,9 @@ def fit(
                 log=lines.log,
             )
             network.see = sight
-            latents, blocks = describe(
-                network,
-                images,
-                manifest,
-                epoch,
-                team,
-                features=features,
-                progress=embedded,
-            )
-        parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
-        for block in blocks:
-            for name, rows in block.items():
-                parts[name].append(rows)
-        whole = {name: np.concatenate(rows) for name, rows in parts.items()}
-        latents = dataclasses.replace(latents, arrays={**latents.arrays, **whole})
+            given = (network, images, manifest, epoch, team)
+            latents, blocks = describe(*given, features=features, progress=embedded)
+        latents = _whole(latents, blocks)
         labels = labels_of(
             latents,
             Request(recipe=recipe, seed=manifest.seed, steering=steering),
@@ -145,6 +126,30 @@ def fit(
             progress=lambda step: lines.progress(f"clustering: {step}", 0, 0),
         )
     return Model(manifest=manifest, epoch=epoch, network=network, latents=latents, labels=labels)
+
+
+def _features(
+    sight: Sight, images: Images, recipe: Recipe, team: Team, lines: Lines
+) -> NDArray[np.float32]:
+    """What the frozen encoder makes of the images."""
+    what, count = f"features by {recipe.encoder}", len(images)
+    return encode_frozen(
+        sight,
+        images.pixels,
+        recipe.image_size,
+        team=team,
+        progress=lambda done: lines.progress(what, done, count),
+    )
+
+
+def _whole(latents: Artifact, blocks: Iterable[Mapping[str, NDArray[Any]]]) -> Artifact:
+    """Latents with the arrays that come in blocks of rows."""
+    parts: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
+    for block in blocks:
+        for name, rows in block.items():
+            parts[name].append(rows)
+    whole = {name: np.concatenate(rows) for name, rows in parts.items()}
+    return dataclasses.replace(latents, arrays={**latents.arrays, **whole})
 
 
 def sighted(

@@ -133,40 +133,37 @@ def train(
         threads=context.threads,
         minutes=None if budget is None else budget.minutes,
     )
-    if former is not None and learn_on:
-        ancestors = (*former.former, former.identity)
-        manifest = dataclasses.replace(manifest, former=ancestors)
-    elif former is not None:
-        manifest = dataclasses.replace(
-            manifest,
-            trained_on=former.trained_on,
-            former=former.former,
-            flattened=former.flattened,
-            threads=former.threads,
-            minutes=former.minutes if budget is None else budget.minutes,
-        )
+    if former is not None:
+        manifest = _after(former, manifest, learn_on=learn_on)
     steering = steering_at_start(context, manifest, images, known, former, learn_on=learn_on)
     manifest = dataclasses.replace(manifest, steering=steering)
     _check_apart(folder, source)
-    with at(source.location):
-        check_enough(images.pixels, recipe.k)
-        training.check_batches(len(images), recipe, team)
-        _check_validation(manifest)  # before all agree: one that fails here ends all of them
-        context.check_same(manifest.identity)
+    _check_images(context, manifest, images)
     if not team.leads:
         context.rest(None)  # from here on the leader changes files: all of them end together
     with folder.lock() if team.leads else contextlib.nullcontext():
-        start = _Start()
-        if team.leads:
-            start = _prepare(
-                context, manifest, images, resume=resume, learn_on=learn_on, force=force
-            )
+        ways = {"resume": resume, "learn_on": learn_on, "force": force}
+        start = _prepare(context, manifest, images, **ways) if team.leads else _Start()
         start = team.broadcast(start)
         context.rest(None)
         if not start.finished:
             _train_and_save(context, images, manifest, start)
         metrics = [{}, *folder.metrics()][-1]
         return Trained(manifest, folder.checkpoints(), not start.finished, metrics)
+
+
+def _after(former: Manifest, manifest: Manifest, *, learn_on: bool) -> Manifest:
+    """What a run is started for that learns on from a former one, or resumes it."""
+    if learn_on:
+        return dataclasses.replace(manifest, former=(*former.former, former.identity))
+    return dataclasses.replace(
+        manifest,
+        trained_on=former.trained_on,
+        former=former.former,
+        flattened=former.flattened,
+        threads=former.threads,
+        minutes=former.minutes if manifest.minutes is None else manifest.minutes,
+    )
 
 
 def _check_apart(folder: RunFolder, source: Source) -> None:
@@ -179,6 +176,15 @@ def _check_apart(folder: RunFolder, source: Source) -> None:
             expected="another folder; one among the images will do",
             mend="change `run`, or leave it out",
         )
+
+
+def _check_images(context: Context, manifest: Manifest, images: Images) -> None:
+    """Refuse images that cannot be trained on, and processes with other ones."""
+    with at(manifest.source.location):
+        check_enough(images.pixels, manifest.recipe.k)
+        training.check_batches(len(images), manifest.recipe, context.team)
+        _check_validation(manifest)  # before all agree: one that fails here ends all of them
+        context.check_same(manifest.identity)
 
 
 def _check_validation(manifest: Manifest) -> None:
@@ -219,12 +225,7 @@ def _prepare(
     if folder.exists():
         if resume:
             refuse_other(folder.manifest(), manifest, folder.path)
-            if recipe.total_epochs in folder.checkpoints() and not folder.resume_file.exists():
-                old, file = folder.manifest(), manifest.encoder_file
-                moved = dataclasses.replace(old, source=manifest.source, encoder_file=file)
-                if moved != old:  # the images, or the encoder, lie elsewhere
-                    folder.write_manifest(moved)
-                context.log(f"{folder.path}: finished already, nothing to do")
+            if _finished(context, manifest):
                 return _Start(finished=True)
             snapshot = read_snapshot(folder, manifest)
             if snapshot is None:
@@ -249,8 +250,7 @@ def _prepare(
     check_disk(context, manifest, images)  # before anything is removed
     if recipe.encoder:
         encoders.check_kept(folder)
-    stop = context.signal()
-    if stop:
+    if stop := context.signal():
         raise Interrupted(stop, _UNCHANGED)
     context.rest(None)
     weights = None
@@ -268,6 +268,19 @@ def _prepare(
     if not manifest.former:
         folder.start_file.unlink(missing_ok=True)
     return _Start(snapshot=snapshot, weights=weights)
+
+
+def _finished(context: Context, manifest: Manifest) -> bool:
+    """Whether the run that is there is finished; it then learns where its images lie now."""
+    folder = context.folder
+    if manifest.recipe.total_epochs not in folder.checkpoints() or folder.resume_file.exists():
+        return False
+    old, file = folder.manifest(), manifest.encoder_file
+    moved = dataclasses.replace(old, source=manifest.source, encoder_file=file)
+    if moved != old:  # the images, or the encoder, lie elsewhere
+        folder.write_manifest(moved)
+    context.log(f"{folder.path}: finished already, nothing to do")
+    return True
 
 
 def _run_is_here(folder: RunFolder) -> InputError:
