@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
     from aeclust.run.latents import Made
+    from aeclust.run.maps import Plotted
     from aeclust.run.naming import Named
     from aeclust.run.page import Reported
-    from aeclust.run.pictures import CurveFiles, Plotted, Reconstructed, Shown
+    from aeclust.run.pictures import CurveFiles, Reconstructed, Shown
     from aeclust.run.train import Trained
     from aeclust.run.update import Updated
 
@@ -225,7 +226,7 @@ def curve_text(curve: Curve, validated: int) -> str:
         for name, rho in curve.correlations.items():
             lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
         lines.append(
-            "accuracy never falls"
+            "accuracy never falls by more than two standard errors of a difference"
             if curve.fall is None
             else f"largest fall of accuracy: {100 * curve.fall[2]:.1f} points,"
             f" from epoch {curve.fall[0]} to {curve.fall[1]}"

@@ -106,13 +106,13 @@ def plot(
             mend="run aeclust plot once for each picture",
         )
     with streams.writable(output, ".png") as target, setup.surroundings(common) as context:
-        from aeclust.run import pictures
+        from aeclust.run import maps, pictures
 
         if gallery:
             shown = pictures.gallery(context, source, seed=seed, output=target)
             answer = answers.gallery_answer(shown)
         else:
-            drawn = pictures.plot(
+            drawn = maps.plot(
                 context, source, truth=labels, thumbnails=thumbnails, seed=seed, output=target
             )
             answer = answers.plot_answer(drawn)

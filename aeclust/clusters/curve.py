@@ -36,16 +36,20 @@ class Curve:
         lower error always has the higher accuracy) and of each indicator; empty without labels,
         None where it is undefined.
     fall : tuple of (int, int, float) or None
-        The largest fall of accuracy between neighbouring checkpoints: the epochs and its size.
+        The largest fall of accuracy between neighbouring checkpoints: the epochs and its size. None
+        if it is no more than two standard errors of such a difference, and so may be chance.
+    validated : int
+        Images that accuracies are of; 0 if unknown.
     """
 
     points: list[Point]
     correlations: dict[str, float | None]
     fall: tuple[int, int, float] | None
+    validated: int = 0
 
 
-def summarise(points: list[Point]) -> Curve:
-    """Rank correlations and largest fall of a list of points."""
+def summarise(points: list[Point], validated: int = 0) -> Curve:
+    """Rank correlations and largest fall of a list of points, with accuracies of so many images."""
     accuracies = np.array([p.accuracy for p in points if p.accuracy is not None])
     if len(accuracies) < len(points):
         return Curve(points, {}, None)
@@ -54,11 +58,29 @@ def summarise(points: list[Point]) -> Curve:
     correlations = {
         name: rank_correlation(np.array(values), accuracies) for name, values in columns.items()
     }
+    return Curve(points, correlations, _largest_fall(points, accuracies, validated), validated)
+
+
+def _largest_fall(
+    points: list[Point], accuracies: Array, validated: int
+) -> tuple[int, int, float] | None:
     falls = accuracies[:-1] - accuracies[1:]
-    if not (falls > 0).any():
-        return Curve(points, correlations, None)
+    if not validated or not (falls > 0).any():
+        return None
     i = int(falls.argmax())
-    return Curve(points, correlations, (points[i].epoch, points[i + 1].epoch, float(falls[i])))
+    error = float(np.hypot(*standard_errors(accuracies[i : i + 2], validated)))
+    if falls[i] <= 2 * error:
+        return None
+    return points[i].epoch, points[i + 1].epoch, float(falls[i])
+
+
+def standard_errors(accuracies: Array, images: int) -> Array:
+    """Of shares of so many images, each right or wrong by itself.
+
+    >>> standard_errors(np.array([0.5, 0.9, 1.0]), 25)
+    array([0.1 , 0.06, 0.  ])
+    """
+    return np.sqrt(accuracies * (1 - accuracies) / images)
 
 
 def rank_correlation(x: Array, y: Array) -> float | None:

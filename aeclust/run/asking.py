@@ -229,9 +229,10 @@ def _draw(
         for word, cluster, share in zip(called, clusters, sure, strict=True)
     ]
     pictures = pictures_of(context, manifest, present, rows[:_MOST_DRAWN])
-    title, note = f"{len(rows):,} images to label", f"labels go into {file.name}"
-    note = f"below each its id, its cluster and how sure that is; {note}"
-    figure = lots_figure([Lot(pictures, names, remarks)], title=title, note=note)
+    title = f"{len(rows):,} image{'s' * (len(rows) != 1)} to label"
+    note = f"Write the labels into {file.name}. Below each image: its cluster, with the confidence."
+    lot = Lot(pictures, names, remarks, clusters=clusters)
+    figure = lots_figure([lot], title=title, note=note)
     save(sheet, figure)
     return sheet
 

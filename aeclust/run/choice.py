@@ -86,7 +86,7 @@ def look(context: Context, labels: Artifact, *, plot: Path | None = None) -> Cho
         choice.chosen,
         choice.tree,
         leaves,
-        title=title_of(manifest, len(prediction.labels), shown),
+        title=title_of(shown),
         note=_note(choice),
     )
     save(plot, figure)
@@ -151,13 +151,13 @@ def _note(choice: Choice) -> str:
     parts = []
     if choice.tried:
         parts.append(
-            "k-means of samples, for each number of clusters. The score is the silhouette where"
-            " two halves agree at least half: the smallest number with nearly the best was taken."
+            "Above: each number of clusters, tried by k-means of samples. The score decides: the"
+            " smallest number whose score is nearly the best is taken. It is the silhouette, but 0"
+            " where clusterings of two halves of the images agree less than half."
         )
     if choice.tree.merges:
         parts.append(
-            "Clusters merge from right to left, the nearest first: a line from top to bottom cuts"
-            " them into the number of groups above it, and the wider the gap there, the more these"
-            " stand apart."
+            "The tree merges the nearest clusters first, from right to left. A dotted line cuts it"
+            " into the number of clusters above that line; a wide gap there speaks for the number."
         )
     return " ".join(parts)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from aeclust.artifact import Artifact
 from aeclust.clusters.chain import cluster_latents
-from aeclust.clusters.numbers import OUTLIER, in_use, titled
+from aeclust.clusters.numbers import OUTLIER, in_use, outlier_count, titled
 from aeclust.errors import at
 from aeclust.images import Images, Source
+from aeclust.recipe import Recipe
 from aeclust.run.added import added_to
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
@@ -25,6 +26,9 @@ from aeclust.run.naming import current_names
 from aeclust.run.predict import Prediction, label_images, label_present, latents_behind
 from aeclust.run.present import others
 from aeclust.run.previews import check_pictures
+
+_TSNE = "Neighbours are alike; large distances and directions mean nothing (t-SNE)"
+_CLUSTERED_SO = "These are the two dimensions that were clustered"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Clustered:
     names : mapping of int to str
         Of the run's clusters that have one; none where images were clustered by themselves.
     note : str
-        How their points in two dimensions came to be, or will.
+        How their points in two dimensions are to be read.
     points : ndarray of shape (r, 2) or None
         What was clustered, if it has two dimensions: of the run's images, or of others that were
         clustered by themselves.
@@ -97,12 +101,15 @@ def _of_run(context: Context, labels: Artifact, prediction: Prediction) -> Clust
     recipe, names, added = recipe_of(labels), current_names(context, labels), added_to(labels)
     if not (prediction.present.rows >= 0).any():
         way = "labelled by the run's clusters"
-        return Clustered(prediction, names, f"t-SNE of the latents; {way}", None, way, added)
-    steps, points = " > ".join(recipe.reduction), labels.arrays.get("embedding")
-    note = f"{steps}, as clustered"
-    if points is None:
-        note = f"t-SNE of the latents; clustered by {steps or 'latents'} > {recipe.clusterer}"
-    return Clustered(prediction, names, note, points, added=added)
+        return Clustered(prediction, names, _TSNE, None, way, added)
+    points = labels.arrays.get("embedding")
+    return Clustered(prediction, names, _note(recipe, points), points, added=added)
+
+
+def _note(recipe: Recipe, points: NDArray[Any] | None) -> str:
+    """How to read a map: of the two dimensions that were clustered, or of a t-SNE of all."""
+    in_tsne = points is None or any(step.startswith("tsne") for step in recipe.reduction)
+    return _TSNE if in_tsne else _CLUSTERED_SO
 
 
 def _transductive(context: Context, manifest: Manifest) -> bool:
@@ -127,18 +134,22 @@ def _by_themselves(
     for line in result.substitutions:
         context.log(line)
     points = result.points if result.points.shape[1] == 2 else None
-    steps, way = " > ".join((*recipe.reduction, recipe.clusterer)), "clustered by themselves"
-    note = f"latents embedded and {way} ({steps})"
-    if points is None:
-        note = f"t-SNE of the latents; {way} ({steps})"
     prediction = Prediction(others(images), result.labels, result.confidence, latents)
-    return Clustered(prediction, {}, note, points, way)
+    return Clustered(prediction, {}, _note(recipe, points), points, "clustered by themselves")
 
 
-def title_of(manifest: Manifest, n: int, shown: Clustered) -> str:
-    """What stands above a picture of n images."""
-    added = f", {shown.added}" if shown.added else ""
-    return f"{manifest.recipe.name}: {n} images{added}"
+def title_of(shown: Clustered, labels: NDArray[np.int64] | None = None) -> str:
+    """What stands above a picture of images, or of those with some of the labels."""
+    labels = shown.prediction.labels if labels is None else labels
+    parts = [f"{_count(len(in_use(labels)), 'cluster')}"]
+    if outliers := outlier_count(labels):
+        parts.append(_count(outliers, "outlier"))
+    ways = [*filter(None, (shown.way, shown.added))]
+    return ", ".join([f"{_count(len(labels), 'image')} in {' and '.join(parts)}", *ways])
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def latents_of(context: Context, prediction: Prediction) -> NDArray[Any]:

@@ -29,8 +29,9 @@ from aeclust.run.naming import current_names, name_column
 from aeclust.run.present import present_images
 from aeclust.run.previews import check_pictures, in_unit, pictures_at
 
-_NOTE = "pale: what stays, dark: what moves"
-_STRIP = "; below: images that stay least, and in which share of the others"
+_NOTE = "Pale: images that stay in their cluster. Dark: images that move."
+_STRIP = " Below: those that stay least"
+_SHARES = ", with the share of the clusterings in which they stay"
 About = Callable[[str], AbstractContextManager[Context]]
 
 
@@ -225,8 +226,8 @@ def _draw(
         others.append((side, table))
     images = _least_stable(about, compared, found, rows, flows.IMAGES)
     stay = int((result.kept == 1).sum())
-    title = f"{len(compared.ids)} images, of which {stay} stay in their cluster"
-    note = _NOTE + _STRIP * bool(images)
+    title = f"{len(compared.ids):,} images, of which {stay:,} stay in their cluster"
+    note = _NOTE + f"{_STRIP}{_SHARES * (len(places) > 2)}." * bool(images)
     figure = flows.flow_figure(first, others, images, title=title, note=note)
     save(file, figure)
 
@@ -273,5 +274,5 @@ def _least_stable(
         except InputError as error:
             context.log(f"the picture shows no images: {error.what}")
             return []
-    shares = [f"{kept[i]:.2f}" for i in there]
+    shares = [f"{kept[i]:.2f}" if len(found) > 2 else "" for i in there]
     return [*zip(map(in_unit, pictures), shares, strict=True)]

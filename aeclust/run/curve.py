@@ -75,8 +75,10 @@ def current_curve(
     present_images(context, manifest)
     if file.exists():
         kept = artifact.read(file, "curve")
-        if kept.details == wanted and kept.parents.get("data") == manifest.data_digest:
-            return _curve(kept)
+        # curves of before do not say of how many images, but of which
+        told = {"validated": wanted["validated"], **kept.details}
+        if told == wanted and kept.parents.get("data") == manifest.data_digest:
+            return _curve(kept, wanted["validated"])
         context.log("checkpoints are measured anew: they were measured for something else")
     images = run_images(context, manifest)
     epochs = context.folder.checkpoints()
@@ -112,7 +114,9 @@ def kept_curve(context: Context, manifest: Manifest) -> Curve | None:
     if not file.exists():
         return None
     kept = artifact.read(file, "curve")
-    return None if stale_curve(context.folder, manifest, kept) else _curve(kept)
+    if stale_curve(context.folder, manifest, kept):
+        return None
+    return _curve(kept, kept.details.get("validated", 0))
 
 
 def stale_curve(folder: RunFolder, manifest: Manifest, kept: Artifact) -> str:
@@ -126,12 +130,13 @@ def stale_curve(folder: RunFolder, manifest: Manifest, kept: Artifact) -> str:
 
 def _request(
     folder: RunFolder, manifest: Manifest, seed: int, validation: Validation | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "run": manifest.identity,
         "weights": _weights(folder),
         "seed": seed,
         "validation": "" if validation is None else validation.digest,
+        "validated": 0 if validation is None else len(validation.classes),
     }
 
 
@@ -164,12 +169,12 @@ def _artifact(manifest: Manifest, curve: Curve, seed: int, details: dict[str, ob
     )
 
 
-def _curve(kept: Artifact) -> Curve:
+def _curve(kept: Artifact, validated: int) -> Curve:
     columns = {name: values.tolist() for name, values in kept.arrays.items()}
     accuracies = columns.get("accuracies", [None] * len(columns["epochs"]))
     indicators = zip(*(columns[name] for name in INDICATORS), strict=True)
     rows = zip(columns["epochs"], columns["errors"], accuracies, indicators, strict=True)
-    return summarise([Point(*row[:3], Indicators(*row[3])) for row in rows])
+    return summarise([Point(*row[:3], Indicators(*row[3])) for row in rows], validated)
 
 
 # Images on which indicators are taken: a share of neighbours needs no more.
@@ -229,7 +234,7 @@ def checkpoint_curve(
         error = inference.mean_squared_error(network, pixels, latents)
         indicators = indicate(latents[sample], views, recipe.k or 2, seed=seed)
         points.append(Point(epoch, error, accuracy, indicators))
-    return summarise(points)
+    return summarise(points, 0 if validation is None else len(validation[1]))
 
 
 def cluster_validation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,9 @@ def evaluate(
         table=table,
     )
     if plot is not None:
-        _draw(result, plot, title=f"{_short(predicted)} by {_short(true)}")
+        _draw(
+            result, plot, title=f"{len(classes):,} images of {_short(predicted)}, by {_short(true)}"
+        )
     return result
 
 
@@ -209,9 +212,11 @@ def _draw(result: Evaluated, file: Path, *, title: str) -> None:
     table, scores = result.table, result.scores
     rows = [titled(cluster, result.names) for cluster in table.clusters.tolist()]
     columns = [printable(result.classes.get(each, str(each))) for each in table.classes.tolist()]
-    note = f"{result.added}; " * bool(result.added) + f"accuracy {scores.accuracy:.3f}"
+    note = f"Accuracy {scores.accuracy:.3f}: framed is the true label that each cluster matches"
     if result.as_written is not None:
-        note += f", as written {result.as_written:.3f}"
-    note += "; framed: best matching; shades: shares of a cluster's images"
-    figure = table_figure(table.counts, rows, columns, table.matched, title=title, note=note)
+        note += f", while {result.as_written:.3f} have the label as it is written"
+    note += ". The darker, the larger a share of the cluster."
+    note += f" The clusters are {result.added}." * bool(result.added)
+    look: Any = {"marks": table.clusters.tolist(), "title": title, "note": note}
+    figure = table_figure(table.counts, rows, columns, table.matched, **look)
     save(file, figure)

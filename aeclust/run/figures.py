@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,30 @@ from aeclust import disk
 from aeclust.errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from aeclust.show.style import Picture
 
 _PICTURES = (".png", ".svg", ".pdf")
+_LONGEST = 40  # characters of the name of other images
+
+
+def picture_name(kind: str, *parts: str, others: str = "") -> str:
+    """The file name of a picture, where nobody gave one: no other kind of picture has it.
+
+    Parameters
+    ----------
+    kind, *parts : str
+        What it shows, and how.
+    others : str
+        Where its images are, if these are not the run's.
+
+    >>> picture_name("embedding"), picture_name("embedding", "labels", others="data/valX.npy")
+    ('embedding.png', 'embedding-labels-valX.png')
+    >>> picture_name("gallery", others="demo:scenes-val")
+    'gallery-scenes-val.png'
+    """
+    name = others.removeprefix("demo:").rstrip("/").rpartition("/")[2]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-.")[:_LONGEST]
+    return "-".join([kind, *parts, *([name or "others"] if others else [])]) + ".png"
 
 
 def with_ending(
@@ -38,7 +60,7 @@ def with_ending(
     return file
 
 
-def save(file: Path, figure: Figure) -> None:
+def save(file: Path, figure: Picture) -> None:
     """Write a figure as the kind of picture that its file ends in."""
     from aeclust.show import style
 

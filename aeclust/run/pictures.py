@@ -1,12 +1,12 @@
-"""Pictures of a run: reconstructions, the checkpoint curve, the embedding, the gallery."""
+"""Pictures of a run: reconstructions, the checkpoint curve, the gallery."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import disk
-from aeclust.clusters import scores
 from aeclust.clusters.curve import Curve
 from aeclust.clusters.indicators import INDICATORS
-from aeclust.clusters.numbers import in_use, renumbered
-from aeclust.errors import InputError, printable
+from aeclust.clusters.numbers import in_use
+from aeclust.errors import InputError
 from aeclust.images import Source
-from aeclust.images import truth as labels
 from aeclust.network import inference
-from aeclust.run import embedding
-from aeclust.run.clustered import Clustered, clustered, latents_of, title_of
+from aeclust.run.clustered import clustered, latents_of, title_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
-from aeclust.run.figures import save, with_ending
-from aeclust.run.images import check_alike, describe_images, other_images
+from aeclust.run.figures import picture_name, save, with_ending
+from aeclust.run.images import as_in_run, check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
 from aeclust.run.pixels import pixels_at
@@ -35,13 +32,18 @@ from aeclust.run.present import Present, others, present_images
 from aeclust.run.previews import in_unit, pictures_at, typical_shape
 from aeclust.show import plots
 from aeclust.show.gallery import gallery_count, gallery_figure
-from aeclust.show.picks import apart, pick, rows_of
+from aeclust.show.picks import pick, rows_of
 
 GALLERY_CLUSTERS = 48
 _GALLERY_NOTE = (
-    "typical: nearest to the mean latent, of the confident half; "
-    "doubtful: of least confidence, printed below"
+    "Typical: nearest to the middle of the cluster, of its more confident half. "
+    "Doubtful: of least confidence, which stands below each."
 )
+_ERROR_NOTE = (
+    "Error: mean square of the differences between pixels, which go from -1 to 1. "
+    "The network is that after epoch {}."
+)
+_WATCH = "view_neighbours needs no labels: it is the number to watch."
 _CURVE_COLUMNS = ("epoch", "mse", "validation_accuracy")
 
 
@@ -78,7 +80,7 @@ def reconstruct(
     checkpoint : int, optional
         The last, if None.
     output : Path, optional
-        ``reconstruction.png`` in the run folder, if None.
+        ``reconstruction.png`` in the run folder, if None; of other images, with their name.
 
     Returns
     -------
@@ -89,8 +91,9 @@ def reconstruct(
     InputError
         If there is no image of such a number, or `output` ends in no format of pictures.
     """
-    file = with_ending(context.folder.path / "reconstruction.png", output)
     manifest = context.folder.manifest()
+    name = picture_name("reconstruction", others=others_at(manifest, source))
+    file = with_ending(context.folder.path / name, output)
     manifest.check_network()
     present = _present(context, manifest, source)
     n = len(present.ids)
@@ -104,7 +107,11 @@ def reconstruct(
     pixels = pixels_at(context, manifest, present, rows)
     originals, copies, errors = inference.reconstruct(network, pixels)
     ids = present.ids[rows].tolist()
-    save(file, plots.reconstruction_figure(originals, copies, errors, [str(name) for name in ids]))
+    number = len(ids)
+    title = f"{number:,} image{'s' * (number != 1)} and what the network reconstructs of them"
+    look: Any = {"title": title, "note": _ERROR_NOTE.format(epoch)}
+    called = [name if isinstance(name, str) else f"image {name}" for name in ids]
+    save(file, plots.reconstruction_figure(originals, copies, errors, called, **look))
     return Reconstructed(file, ids, errors.tolist(), epoch)
 
 
@@ -169,9 +176,10 @@ def checkpoint_curve(
     if validation is not None:
         validated, alone = len(validation.classes), manifest.recipe.transductive
         way = "clustered by themselves" if alone else "labelled by the run's clusters"
-        note = f"{validated} validation images, {way}"
+        note = f"Accuracy of {validated:,} images, {way}; band: one standard error. "
+    note += _WATCH
     disk.write_bytes(table, _curve_csv(curve))
-    title = f"{manifest.recipe.name}, {manifest.shape[0]} images"
+    title = f"{len(curve.points):,} checkpoints of a training on {manifest.shape[0]:,} images"
     save(file, plots.curve_figure(curve, title=title, note=note))
     return CurveFiles(curve, file, table, validated)
 
@@ -201,96 +209,6 @@ def _curve_csv(curve: Curve) -> bytes:
         known = (getattr(point.indicators, name) for name in INDICATORS)
         writer.writerow((point.epoch, point.error, point.accuracy, *known))
     return out.getvalue().encode()
-
-
-# -- plot --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Plotted:
-    """The picture's path; scores where true labels were given; additions by people, and names."""
-
-    file: Path
-    scores: scores.Scores | None
-    added: str = ""
-    names: Mapping[int, str] = field(default_factory=dict)
-
-
-def plot(
-    context: Context,
-    source: Source | None = None,
-    *,
-    truth: str | None = None,
-    thumbnails: bool = False,
-    seed: int | None = None,
-    output: Path | None = None,
-) -> Plotted:
-    """Draw a 2-D embedding by cluster and, with labels, by true label.
-
-    Parameters
-    ----------
-    context : Context
-    source : Source, optional
-        Other images than the run's. A chain with t-SNE embeds and clusters them by themselves.
-    truth : str, optional
-        Where labels of the images are; those given to ``train`` for its validation images, if None.
-    thumbnails : bool
-        Lay some of the images over their points.
-    seed : int, optional
-        Of the embedding of other images, and of the choice of thumbnails; the run's, if None.
-    output : Path, optional
-        ``embedding.png`` in the run folder, if None.
-
-    Returns
-    -------
-    Plotted
-    """
-    file = with_ending(context.folder.path / "embedding.png", output)
-    manifest = context.folder.manifest()
-    if truth is None and source is not None and source.location == manifest.val_images:
-        truth = manifest.val_labels
-    shown = clustered(context, manifest, source, seed, seen=thumbnails)
-    points = embedding.in_two_dimensions(context, manifest, shown, seed)
-    rows, panels, result = _panels(shown, truth)
-    points = points[rows]
-    laid: dict[int, NDArray[np.float32]] = {}
-    box = None
-    if thumbnails:
-        shape = typical_shape(context, manifest, shown.prediction.present)
-        box = plots.thumbnail_box(points, *shape)
-        chosen = apart(points, box, seed=manifest.seed if seed is None else seed)
-        pictures = pictures_of(context, manifest, shown.prediction.present, rows[chosen])
-        laid = dict(zip(chosen.tolist(), pictures, strict=True))
-    look: Any = {"title": title_of(manifest, len(points), shown), "note": shown.note}
-    save(file, plots.embedding_figure(points, panels, thumbnails=laid, box=box, **look))
-    return Plotted(file, result, shown.added, shown.names)
-
-
-def _panels(
-    clustered: Clustered, known: str | None
-) -> tuple[NDArray[np.int64], list[plots.Panel], scores.Scores | None]:
-    """Rows of the images that are drawn, how they are coloured, and what the clusters score."""
-    groups, titles = clustered.prediction.labels, clustered.titles
-    if known is None:
-        return np.arange(len(groups)), [plots.Panel("by cluster", groups, titles)], None
-    known_labels = labels.load(known, texts=True)
-    present = clustered.prediction.present
-    rows, classes = known_labels.aligned(present.ids, gone=present.gone, former=present.former)
-    groups = groups[rows]
-    result, k = scores.score(groups, classes), max(titles) + 1
-    if classes.min() >= 0 and classes.max() < k:
-        # a cluster takes the colour of the class that it matches
-        inside = groups >= 0
-        matched = scores.best_names(groups[inside], classes[inside], k)
-        titles = {int(renumbered(np.array(j), matched)): title for j, title in titles.items()}
-        groups = renumbered(groups, matched)
-    words = known_labels.called
-    names = {c: printable(words.get(c, f"class {c}")) for c in np.unique(classes).tolist()}
-    panels = [
-        plots.Panel(f"by cluster (accuracy {result.accuracy:.3f})", groups, titles),
-        plots.Panel("by true label", classes, names),
-    ]
-    return rows, panels, result
 
 
 # -- the gallery -------------------------------------------------------------------------------
@@ -335,22 +253,23 @@ def gallery(
     seed : int, optional
         Of the random ones, and of the clustering of other images; the run's, if None.
     output : Path, optional
-        ``gallery.png`` in the run folder, if None.
+        ``gallery.png`` in the run folder, if None; of other images, with their name.
 
     Returns
     -------
     Shown
     """
-    file = with_ending(context.folder.path / "gallery.png", output)
     manifest = context.folder.manifest()
+    name = picture_name("gallery", others=others_at(manifest, source))
+    file = with_ending(context.folder.path / name, output)
     images = clustered(context, manifest, source, seed, seen=True)
     prediction, names = images.prediction, images.titles
     labels, sure, ids = prediction.labels, prediction.confidence, prediction.ids
-    note = f"{images.way}; {_GALLERY_NOTE}" if images.way else _GALLERY_NOTE
     clusters = len(in_use(labels))
     shown = min(clusters, GALLERY_CLUSTERS)
     shape = typical_shape(context, manifest, prediction.present)
-    count = gallery_count(len(names) - clusters + shown, *shape)
+    named = ids.dtype.kind == "U"
+    count = gallery_count(len(names) - clusters + shown, *shape, named=named)
     seed = manifest.seed if seed is None else seed
     picked = pick(labels, sure, latents_of(context, prediction), count=count, seed=seed)
     if clusters > shown:  # the largest, which after an update need not be the first
@@ -360,7 +279,8 @@ def gallery(
     rows = rows_of(picked)
     drawn = pictures_of(context, manifest, prediction.present, rows)
     pictures = dict(zip(rows.tolist(), drawn, strict=True))
-    look: Any = {"title": title_of(manifest, len(ids), images), "note": note}
+    called = names_of_files(ids, rows)
+    look: Any = {"title": title_of(images), "note": _GALLERY_NOTE, "called": called}
     save(file, gallery_figure(picked, names, pictures, sure, shape=shape, **look))
     shown_clusters = []
     for each in picked:
@@ -368,6 +288,25 @@ def gallery(
         facts = (each.cluster, names[each.cluster], each.size, each.confidence)
         shown_clusters.append(ShownCluster(*facts, *kinds))
     return Shown(file, shown_clusters, images.added)
+
+
+def names_of_files(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, str]:
+    """What stands below some images, by row: nothing, if ids are no paths.
+
+    The names of their files, but the whole paths if some files are called alike.
+    """
+    if ids.dtype.kind != "U":
+        return {}
+    paths = ids[rows].tolist()
+    names = [path.rpartition("/")[2] for path in paths]
+    return dict(zip(rows.tolist(), names if len({*names}) == len(names) else paths, strict=True))
+
+
+def others_at(manifest: Manifest, source: Source | None) -> str:
+    """Where images are that are not the run's; empty if they are."""
+    if source is None or as_in_run(manifest, source) == manifest.source:
+        return ""
+    return source.location
 
 
 def pictures_of(

@@ -16,13 +16,13 @@ from aeclust.clusters.evidence import Evidence
 from aeclust.clusters.tree import Tree
 from aeclust.show import style
 from aeclust.show.palette import COLOURS, colour, marker
-from aeclust.show.style import LINES, NORMAL, SMALL, TEXT, FloatArray
+from aeclust.show.style import INK, LINES, NORMAL, PAGE, SMALL, TEXT, FloatArray
 
 MOST_LEAVES = 48
 MOST_IMAGES = 6  # of each cluster
 _MOST = 96  # of all
-# inches: width, of the tree, where names and images begin; height of a line, of its images, above
-_PAGE, _TREE, _NAMES, _IMAGES = 7.0, 2.9, 3.08, 4.5
+# inches: of the tree, where names and images begin; height of a line, of its images, above
+_TREE, _NAMES, _IMAGES = 2.85, 3.03, 4.42
 _LINE, _ROW, _HEAD, _PANELS = 0.17, 0.4, 0.36, 1.5
 _NEAR = 0.1  # inches that a number needs
 _TITLES = {
@@ -75,7 +75,7 @@ def choice_figure(
     row = _ROW if any(leaf.images for leaf in leaves.values()) else _LINE
     tall = _HEAD + row * len(groups) if groups else 0.0
     heights = [height for height in (_PANELS if tried else 0.0, tall) if height] or [0.3]
-    with style.new_figure(_PAGE, sum(heights) + 0.1, title, note) as figure:
+    with style.new_figure(PAGE, sum(heights) + 0.1, title, note) as figure:
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         if tried:
             panels = grid[0].subgridspec(1, len(_TITLES))
@@ -85,7 +85,7 @@ def choice_figure(
         if groups:
             axes = figure.add_subplot(grid[len(heights) - 1])
             _draw_tree(axes, tree, groups, leaves, row)
-            axes.set(xlim=(0, _PAGE - 0.06), ylim=(tall, 0))
+            axes.set(xlim=(0, PAGE - 0.06), ylim=(tall, 0))
             axes.set_aspect("equal", anchor="N")
             axes.set_axis_off()
     return figure
@@ -98,16 +98,15 @@ def _draw_panel(
     look: Any = {"color": COLOURS[0], "lw": 1, "ms": 2.2, "clip_on": False}
     axes.plot(numbers, values, "o-", **look)
     if chosen in numbers:
-        axes.axvline(chosen, color=COLOURS[3], lw=0.8, zorder=0)
-        axes.plot(chosen, values[numbers.index(chosen)], "o", color=COLOURS[3], ms=4, clip_on=False)
+        axes.axvline(chosen, color=INK, lw=0.8, zorder=0)
+        axes.plot(chosen, values[numbers.index(chosen)], "o", color=INK, ms=4, clip_on=False)
     axes.set_title(title, fontsize=SMALL, pad=3)
-    axes.set_xlabel("k", labelpad=1, color=TEXT)
+    axes.set_xlabel("clusters", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.margins(x=0.04, y=0.1)
     axes.set_ylim(bottom=min(0.0, *values))
-    axes.tick_params(width=0.6, length=2)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.tidy(axes)
 
 
 def _draw_tree(
@@ -139,9 +138,9 @@ def _draw_leaf(
     """The name of a group, how many images it has, and its first cluster's typical ones."""
     leaf, more = leaves[group[0]], len(group) - 1
     facts = f" and {more} more ({size:,})" if more else f" ({size:,})"
-    room = _IMAGES if leaf.images else _PAGE
-    limit = style.characters(room - _NAMES, SMALL) - len(facts)
-    name = style.shortened(leaf.title, max(4, limit))
+    room = _IMAGES if leaf.images else PAGE
+    limit = room - _NAMES - style.text_width(facts, SMALL) - 0.08
+    name = style.shortened(leaf.title, max(0.3, limit), SMALL)
     axes.text(_NAMES, y, name + facts, fontsize=SMALL, va="center")
     for i, image in enumerate(leaf.images[:MOST_IMAGES]):
         side = _ROW - 0.03
@@ -150,7 +149,7 @@ def _draw_leaf(
 
 def _draw_numbers(axes: Axes, kept: Sequence[float], bottom: float) -> None:
     """Above the tree: how many groups a cut there leaves, where there is room for it."""
-    axes.text(0, 0.12, "number of groups", fontsize=SMALL, color=TEXT, va="center")
+    axes.text(0, 0.12, "number of clusters", fontsize=SMALL, color=TEXT, va="center")
     borders, last = [1.0, *kept], inf
     for i, (right, left) in enumerate(pairwise(borders)):
         x, number = _across((left + right) / 2), str(len(kept) + 1 - i)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from aeclust.show.palette import colour
 from aeclust.show.style import (
+    COLUMN,
     LINES,
     NORMAL,
+    PAGE,
     SMALL,
     TEXT,
     FloatArray,
-    characters,
     draw_image,
     new_figure,
     shortened,
@@ -28,7 +29,6 @@ from aeclust.show.style import (
 
 PANELS = 6  # that a figure has room for, three beside one another
 IMAGES = 10  # in the strip below
-_WIDTH = 7.0  # inches
 _BAR, _AIR = 0.05, 0.012  # width of a bar, air between two of them: of the panel
 _LEAST = 0.11  # inches of a bar that has a title
 _STRIP = 0.85  # inches
@@ -77,9 +77,9 @@ def flow_figure(
     rows = ceil(len(others) / columns)
     most = max(len(side.names) for side in (first, *(side for side, _ in others)))
     tall = float(np.clip(0.21 * most + 0.4, 1.8, 6.0 if rows == 1 else 4.0))
-    wide = min(_WIDTH / columns, 4.6)
+    wide = min(PAGE / columns, 4.6)
     strip = [_STRIP] if images else []
-    width, height = max(columns * wide, 3.4), rows * (tall + 0.25) + sum(strip)
+    width, height = max(columns * wide, COLUMN), rows * (tall + 0.25) + sum(strip)
     with new_figure(width, height, title, note) as figure:
         ratios = [tall + 0.25] * rows + strip
         grid = figure.add_gridspec(len(ratios), columns, height_ratios=ratios)
@@ -98,7 +98,7 @@ def _draw_panel(
     total = table.sum()
     tops = [_tops(table.sum(axis) / total) for axis in (1, 0)]
     _draw_ribbons(axes, first.numbers, other.numbers, table / total, tops)
-    limit = characters(wide * 0.24, SMALL)
+    limit = wide * 0.22  # of 1.9 parts, 0.45 lie on either side
     sides = ((first, 0.0, -0.03, "right", 1), (other, 1 - _BAR, 1.03, "left", 0))
     for (side, x, at, align, axis), starts in zip(sides, tops, strict=True):
         sizes = table.sum(axis) / total
@@ -106,8 +106,8 @@ def _draw_panel(
             axes.bar(x, size, _BAR, top, align="edge", color=_colour(number), zorder=3)
             if size * tall >= _LEAST:
                 where: Any = {"ha": align, "va": "center", "fontsize": SMALL}
-                axes.text(at, top + size / 2, shortened(name, limit), **where)
-        heading = shortened(side.title, characters(wide / 2, NORMAL))
+                axes.text(at, top + size / 2, shortened(name, limit, SMALL), **where)
+        heading = shortened(side.title, wide / 2 - 0.1, NORMAL)
         axes.text(min(max(at, 0), 1), -0.03, heading, ha=["left", "right"][axis == 0], va="bottom")
     low = 1 + _AIR * max(map(len, tops))
     axes.set(xlim=(-0.45, 1.45), ylim=(low, -0.1))
@@ -153,7 +153,7 @@ def _draw_strip(axes: Axes, images: Sequence[tuple[FloatArray, str]], width: flo
     for i, (image, caption) in enumerate(images):
         x = (i + 0.5) * cell
         draw_image(axes, image, (x, cell / 2), cell * 0.94, -cell * 0.94)
-        text, high = shortened(caption, characters(cell, SMALL)), image.shape[0] / image.shape[1]
+        text, high = shortened(caption, cell, SMALL), image.shape[0] / image.shape[1]
         below = cell * (0.5 + 0.47 * min(1.0, high)) + 0.03
         axes.text(x, below, text, ha="center", va="top", fontsize=SMALL, color=TEXT)
     axes.set(xlim=(0, width), ylim=(cell + 0.2, 0))

@@ -10,22 +10,30 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from aeclust.show.palette import colour, marker
 from aeclust.show.picks import Picks
 from aeclust.show.style import (
+    FINE,
+    GRID,
+    GROUND,
+    INK,
     NORMAL,
+    PAGE,
     SMALL,
     TEXT,
     FloatArray,
-    characters,
     draw_image,
     new_figure,
     shortened,
+    text_width,
 )
 
-# inches: width, air between columns, kinds and images, height of a title and of a confidence
-_PAGE, _GUTTER, _KIND_GAP, _GAP, _HEAD, _BELOW = 7.0, 0.2, 0.12, 0.03, 0.2, 0.14
+# inches: air between columns, kinds and images, height of a title, of a name and of a confidence
+_GUTTER, _KIND_GAP, _GAP, _HEAD, _NAME, _BELOW = 0.25, 0.14, 0.04, 0.22, 0.11, 0.14
 _FINE = 128  # pixels that five images in a row have room for; more of them get four
+_MARK = 0.14  # inches before the name of a cluster
 
 
 @dataclass(frozen=True)
@@ -39,32 +47,38 @@ class _Plan:
     kind: float  # from one kind to the next
     cell: float  # width of the room of an image
     tall: float  # its height
+    below: float  # from there to its confidence
     pitch: float  # from one row of images to the next
 
 
-def _plan(clusters: int, height: float, width: float) -> _Plan:
+def _plan(clusters: int, height: float, width: float, named: bool) -> _Plan:
     columns, across = (1, 5) if clusters <= 12 else (2, 3)
     if columns == 1 and max(height, width) > _FINE:
         across = 4
-    block = (_PAGE - (columns - 1) * _GUTTER) / columns
+    if named:  # whose names need room
+        across = 4 - columns
+    block = (PAGE - (columns - 1) * _GUTTER) / columns
     kind = (block + _KIND_GAP) / 3
     cell = (kind - _KIND_GAP + _GAP) / across - _GAP
     tall = cell * float(np.clip(height / width, 0.2, 1.4))  # others shrink within their room
-    pitch = tall + _BELOW
+    below = _NAME * named
+    pitch = tall + below + _BELOW
     down = int((9 / ceil(clusters / columns) - _HEAD) / pitch)  # 9 inches: a page
-    return _Plan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, pitch)
+    return _Plan(columns, across, min(max(down, 1), 3), block, kind, cell, tall, below, pitch)
 
 
-def gallery_count(clusters: int, height: float, width: float) -> int:
-    """How many images of a kind have room: from 15 for a few clusters down to 3 for dozens.
+def gallery_count(clusters: int, height: float, width: float, *, named: bool = False) -> int:
+    """How many images of a kind have room: from 15 for a few clusters down to 2 for dozens.
 
     Parameters
     ----------
     clusters : int
     height, width : float
         Typical pixels of the images.
+    named : bool
+        Whether a name stands below each image.
     """
-    plan = _plan(clusters, height, width)
+    plan = _plan(clusters, height, width, named)
     return plan.across * plan.down
 
 
@@ -74,6 +88,7 @@ def gallery_figure(
     images: Mapping[int, FloatArray],
     confidence: FloatArray,
     *,
+    called: Mapping[int, str] | None = None,
     shape: tuple[float, float] | None = None,
     title: str,
     note: str = "",
@@ -91,6 +106,8 @@ def gallery_figure(
         By row, in [0, 1], each of its own shape; c is 1 or 3.
     confidence : ndarray of shape (n,)
         By row, printed below the doubtful ones.
+    called : mapping of int to str, optional
+        By row, the names of the images, which stand below them without their middles.
     shape : tuple of float, optional
         Height and width that decide the room of all images, as for :func:`gallery_count`; their
         medians, if None.
@@ -103,7 +120,7 @@ def gallery_figure(
     """
     if shape is None:
         shape = tuple(np.median([image.shape[:2] for image in images.values()], axis=0))
-    plan = _plan(len(picks), *shape)
+    plan = _plan(len(picks), *shape, named=bool(called))
     bottoms = [0.0] * plan.columns
     corners: list[tuple[float, float]] = []  # the upper left one of each block
     for i, pick in enumerate(picks):
@@ -112,41 +129,60 @@ def gallery_figure(
         corners.append((column * (plan.block + _GUTTER), bottoms[column]))
         bottoms[column] += _HEAD + ceil(most / plan.across) * plan.pitch
     height = max(bottoms) + _HEAD
-    with new_figure(_PAGE + 0.06, height + 0.06, title, note) as figure:
+    with new_figure(PAGE + 0.06, height + 0.06, title, note) as figure:
         axes = figure.add_subplot()  # in inches from its upper left corner
         for column in range(plan.columns):
             for kind, name in enumerate(picks[0].kinds):
                 x = column * (plan.block + _GUTTER) + kind * plan.kind
-                axes.text(x, _HEAD - 0.05, name, fontsize=SMALL, color=TEXT)
+                axes.text(x, _HEAD - 0.06, name, fontsize=SMALL, color=TEXT)
         for pick, (x, y) in zip(picks, corners, strict=True):
-            plural = "s" * (pick.size != 1)
-            facts = f", {pick.size} image{plural}, confidence {pick.confidence:.2f}"
-            name = shortened(names[pick.cluster], characters(plan.block, NORMAL) - len(facts))
-            axes.text(x, y + 2 * _HEAD - 0.06, name + facts, fontsize=NORMAL)
+            _draw_title(axes, pick, names[pick.cluster], plan.block, x, y + _HEAD)
             for kind, rows in enumerate(pick.kinds.values()):
                 corner = (x + kind * plan.kind, y + 2 * _HEAD)
-                texts = [f"{confidence[row]:.2f}" for row in rows] if kind == 1 else None
-                _draw_kind(axes, [images[row] for row in rows], texts, plan, *corner)
-        axes.set(xlim=(0, _PAGE), ylim=(height, 0))
+                for i, row in enumerate(rows.tolist()):
+                    texts = [called[row] if called else "", f"{confidence[row]:.2f}" * (kind == 1)]
+                    _draw(axes, images[row], texts, plan, i, *corner)
+        axes.set(xlim=(0, PAGE), ylim=(height, 0))
         axes.set_aspect("equal", anchor="N")
         axes.set_axis_off()
     return figure
 
 
-def _draw_kind(
+def _draw_title(axes: Axes, pick: Picks, name: str, wide: float, x: float, y: float) -> None:
+    """The mark of a cluster, its name, and what is to be said of it, below a line."""
+    axes.plot([x, x + wide], [y, y], color=GRID, lw=0.6, zorder=0)
+    shape = "." if pick.cluster < 0 else marker(pick.cluster)
+    axes.plot(x + 0.05, y + _HEAD / 2, marker=shape, color=colour(pick.cluster), ms=5, mew=0)
+    facts = f"{pick.size:,} image{'s' * (pick.size != 1)}, confidence {pick.confidence:.2f}"
+    room = wide - _MARK - text_width(facts, SMALL) - 0.12
+    name = shortened(name, room, NORMAL, bold=True)
+    look: Any = {"va": "center_baseline"}
+    axes.text(x + _MARK, y + _HEAD / 2, name, fontsize=NORMAL, fontweight="bold", **look)
+    behind = x + _MARK + text_width(name, NORMAL, bold=True) + 0.08
+    axes.text(behind, y + _HEAD / 2, facts, fontsize=SMALL, color=TEXT, **look)
+
+
+def _draw(
     axes: Axes,
-    images: Sequence[FloatArray],
-    texts: Sequence[str] | None,
+    image: FloatArray,
+    texts: Sequence[str],
     plan: _Plan,
+    number: int,
     x: float,
     y: float,
 ) -> None:
-    """Images of a kind from (x, y) to the right and downwards, and texts below them."""
-    for i, image in enumerate(images):
-        row, column = divmod(i, plan.across)
-        centre = x + column * (plan.cell + _GAP) + plan.cell / 2
-        upper = y + row * plan.pitch
-        draw_image(axes, image, (centre, upper + plan.tall / 2), plan.cell, -plan.tall)
-        if texts:
-            look: Any = {"fontsize": SMALL, "ha": "center", "va": "top"}
-            axes.text(centre, upper + plan.tall + 0.015, texts[i], **look)
+    """An image in its room among those from (x, y) on, and its name and confidence below it."""
+    row, column = divmod(number, plan.across)
+    left, upper = x + column * (plan.cell + _GAP), y + row * plan.pitch
+    centre = left + plan.cell / 2
+    ratio = image.shape[0] / image.shape[1] * plan.cell / plan.tall
+    if abs(ratio - 1) > 0.02:  # rows are even where images are not
+        ground = Rectangle((left, upper), plan.cell, plan.tall, fc=GROUND, lw=0, zorder=1)
+        axes.add_patch(ground)
+    draw_image(axes, image, (centre, upper + plan.tall / 2), plan.cell, -plan.tall)
+    lines = [(texts[0], 0.0, FINE, TEXT), (texts[1], plan.below, SMALL, INK)]
+    for text, down, size, shade in lines:
+        if text:
+            look: Any = {"fontsize": size, "color": shade, "ha": "center", "va": "top"}
+            place = (centre, upper + plan.tall + 0.02 + down)
+            axes.text(*place, shortened(text, plan.cell, size), **look)

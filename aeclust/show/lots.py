@@ -9,23 +9,29 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from aeclust.show.palette import colour, marker
 from aeclust.show.style import (
-    LINES,
+    GRID,
+    GROUND,
+    INK,
+    PAGE,
     SMALL,
     TEXT,
     FloatArray,
-    characters,
     draw_image,
     new_figure,
     shortened,
+    text_width,
 )
 
 ACROSS = 6  # pictures in a row
 MOST = 10 * ACROSS  # pictures of a sheet
-# inches: width, room of a picture, air between pictures and between lots, heights of words
-_PAGE, _GAP, _HEAD, _LINE = 7.0, 0.08, 0.2, 0.13
-_CELL = (_PAGE - (ACROSS - 1) * _GAP) / ACROSS
+# inches: air between pictures and between lots, heights of words
+_GAP, _HEAD, _LINE = 0.08, 0.2, 0.13
+_CELL = (PAGE - (ACROSS - 1) * _GAP) / ACROSS
+_MARK = 0.12  # the mark of a cluster
 _TALL, _RULE = 0.85 * _CELL, 0.06
 
 
@@ -41,12 +47,15 @@ class Lot:
         Two lines below each picture.
     title : str
         Above the first of them.
+    clusters : sequence of int
+        Those that the pictures are in, whose marks stand before the remarks; none, if empty.
     """
 
     pictures: Sequence[FloatArray]
     names: Sequence[str]
     remarks: Sequence[str]
     title: str = ""
+    clusters: Sequence[int] = ()
 
 
 def room_for(sizes: Sequence[int]) -> int:
@@ -78,11 +87,11 @@ def lots_figure(lots: Sequence[Lot], *, title: str, note: str = "") -> Figure:
         places.append(start)
         row, column = _end(*start, len(lot.pictures))
     height = (row + (column > 0)) * pitch
-    with new_figure(_PAGE + 0.06, height + _RULE + 0.06, title, note) as figure:
+    with new_figure(PAGE + 0.06, height + _RULE + 0.06, title, note) as figure:
         axes = figure.add_subplot()  # in inches from its upper left corner
         for lot, start in zip(lots, places, strict=True):
             _draw_lot(axes, lot, start, pitch, ruled=len(lots) > 1)
-        axes.set(xlim=(0, _PAGE), ylim=(height, -_RULE))
+        axes.set(xlim=(0, PAGE), ylim=(height, -_RULE))
         axes.set_aspect("equal", anchor="N")
         axes.set_axis_off()
     return figure
@@ -101,23 +110,30 @@ def _end(row: int, column: int, size: int) -> tuple[int, int]:
 def _draw_lot(axes: Axes, lot: Lot, start: tuple[int, int], pitch: float, *, ruled: bool) -> None:
     row, column = start
     count = len(lot.pictures)
-    wide = characters(_CELL, SMALL)
     upper, left = row * pitch, column * (_CELL + _GAP)
     if lot.title:
         across = min(count, ACROSS - column)
-        room = characters(across * (_CELL + _GAP), SMALL)
-        axes.text(left, upper + _HEAD - 0.06, shortened(lot.title, room), fontsize=SMALL)
+        text = shortened(lot.title, across * (_CELL + _GAP) - _GAP, SMALL)
+        axes.text(left, upper + _HEAD - 0.06, text, fontsize=SMALL)
         upper += _HEAD
     for i in range(ceil(count / ACROSS)) if ruled else ():
         here = min(count - i * ACROSS, ACROSS)
         right = left + here * (_CELL + _GAP) - _GAP
-        axes.plot([left, right], [upper + i * pitch - _RULE / 2] * 2, color=LINES, linewidth=0.8)
+        axes.plot([left, right], [upper + i * pitch - _RULE / 2] * 2, color=GRID, linewidth=0.8)
     for i, picture in enumerate(lot.pictures):
         down, across = divmod(column + i, ACROSS)
         x, y = across * (_CELL + _GAP), upper + down * pitch
+        axes.add_patch(Rectangle((x, y), _CELL, _TALL, fc=GROUND, lw=0, zorder=1))
         draw_image(axes, picture, (x + _CELL / 2, y + _TALL / 2), _CELL, -_TALL)
+        mark = _MARK if len(lot.clusters) else 0.0
         for j, text in enumerate((lot.names[i], lot.remarks[i])):
             look: Any = {"fontsize": SMALL, "ha": "center", "va": "top"}
-            look["color"] = TEXT if j else "black"
-            place = (x + _CELL / 2, y + _TALL + 0.02 + j * _LINE)
-            axes.text(*place, shortened(text, wide), **look)
+            look["color"] = TEXT if j else INK
+            short = shortened(text, _CELL - j * mark, SMALL)
+            middle, upper_edge = x + (_CELL + j * mark) / 2, y + _TALL + 0.02 + j * _LINE
+            axes.text(middle, upper_edge, short, **look)
+        if mark:
+            left_of = middle - text_width(short, SMALL) / 2 - mark / 2
+            shape = "." if lot.clusters[i] < 0 else marker(lot.clusters[i])
+            dot: Any = {"color": colour(lot.clusters[i]), "ms": 3.5, "mew": 0}
+            axes.plot(left_of, upper_edge + 0.055, marker=shape, **dot)

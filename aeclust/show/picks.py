@@ -109,33 +109,31 @@ def rows_of(picks: Sequence[Picks]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([rows for p in picks for rows in p.kinds.values()]))
 
 
-def apart(
+def mosaic(
     points: NDArray[np.floating[Any]], box: NDArray[np.floating[Any]], *, seed: int
-) -> NDArray[np.int64]:
-    """Rows of points so far apart that the boxes around them do not overlap.
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A point of each cell of a grid that has any, and the middle of that cell.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
         n at least 1.
     box : ndarray of shape (2,)
-        The sides of every box, above 0.
+        The sides of every cell, above 0.
     seed : int
-        Of the order in which points are taken, as long as there is room.
+        Of which point is taken.
 
     Returns
     -------
-    ndarray of shape (m,)
+    rows : ndarray of shape (m,)
         int64, ascending.
+    centres : ndarray of shape (m, 2)
     """
-    places = (points - points.min(axis=0).astype(np.float64)) / box  # boxes have sides of 1
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    cells = np.maximum(1, np.ceil((high - low) / box))
+    corner = (low + high - cells * box) / 2
     order = seeds.stream(seed, "pictures").permutation(len(points))
-    # of many points, one in each small square is enough to choose from
-    squares = (4 * places[order]).astype(np.int64)
-    wide = int(squares[:, 0].max()) + 1
-    _, first = np.unique(squares[:, 1] * wide + squares[:, 0], return_index=True)
-    chosen: list[int] = []
-    for row in order[np.sort(first)].tolist():
-        if bool(np.all(np.abs(places[chosen] - places[row]).max(axis=1) >= 1)):
-            chosen.append(row)
-    return np.sort(np.array(chosen, np.int64))
+    at = np.clip((points[order] - corner) // box, 0, cells - 1)  # the highest is in the last
+    _, first = np.unique(at, axis=0, return_index=True)
+    first = first[np.argsort(order[first])]
+    return order[first], corner + (at[first] + 0.5) * box

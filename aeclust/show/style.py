@@ -1,9 +1,11 @@
-"""What all figures share: fonts and sizes, text that fits, legends, and how they become bytes."""
+"""Our own style, which all figures share: widths, fonts, colours, text that fits, legends, bytes.
+
+Figures are as wide as a column or a page of a paper, on white, with text that can be read in print.
+"""
 
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,20 +15,25 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+Picture = Figure  # what is drawn, for rooms that are not to know by what
+COLUMN, PAGE = 3.3, 6.9  # inches
 FONT = "DejaVu Sans"  # comes with matplotlib, so pictures agree between machines
-SMALL, NORMAL, BIG = 7.0, 8.0, 9.0  # points
-TEXT, LINES = "#555555", "#999999"  # colours of what is not data
+FINE, SMALL, NORMAL, BIG = 6.0, 7.0, 8.0, 9.0  # points; fine are the names of files
+# What is not data: words, words that come second, lines, and the grounds of boxes and of the dark.
+INK, TEXT, LINES, GRID, GROUND = "#1A1F26", "#59626E", "#A8AFB8", "#E4E7EB", "#F1F3F5"
 _SETTINGS: Any = {
-    **{"font.family": FONT, "font.size": SMALL, "text.parse_math": False},
+    **{"font.family": FONT, "font.size": SMALL, "text.parse_math": False, "text.color": INK},
     **{"axes.edgecolor": LINES, "axes.linewidth": 0.6, "axes.labelsize": SMALL},
+    **{"axes.labelcolor": TEXT, "axes.titlesize": NORMAL, "axes.titlelocation": "left"},
+    **{"axes.titlecolor": INK, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.6},
     **{"xtick.color": LINES, "xtick.labelcolor": TEXT, "ytick.color": LINES},
-    "ytick.labelcolor": TEXT,
+    **{"ytick.labelcolor": TEXT, "lines.solid_capstyle": "round"},
     **{"svg.fonttype": "path", "svg.hashsalt": "aeclust"},
 }
 # Neither a date nor a version: equal figures give equal bytes. A reader of a folder of photographs
@@ -36,6 +43,7 @@ _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": "aeclust"},
     "pdf": {"CreationDate": None, "Creator": "aeclust", "Producer": None},
 }
+_EDGE = 0.03  # inches around everything
 
 
 @contextmanager
@@ -62,16 +70,18 @@ def new_figure(
     below : float
         Inches at the bottom that the layout leaves free.
     """
-    title, note = fitted(title, width, BIG), fitted(note, width, SMALL, 4)
+    title = fitted(title, width - 2 * _EDGE, BIG, bold=True)
+    note = fitted(note, width - 2 * _EDGE, SMALL, 4)
     height += sum(0.15 * len(text.splitlines()) + 0.05 for text in (title, note) if text)
     with _settings():
         free = (0, below / height, 1, 1 - below / height)
-        layout = ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.03, hspace=0, wspace=0, rect=free)
+        layout = ConstrainedLayoutEngine(h_pad=_EDGE, w_pad=_EDGE, hspace=0, wspace=0, rect=free)
         figure = Figure((width, height), dpi=300, layout=layout)
+        start: Any = {"x": _EDGE / width, "ha": "left"}
         if title:
-            figure.suptitle(title, fontsize=BIG)
+            figure.suptitle(title, fontsize=BIG, fontweight="bold", **start)
         if note:
-            figure.supxlabel(note, fontsize=SMALL, color=TEXT)
+            figure.supxlabel(note, fontsize=SMALL, color=TEXT, **start)
         yield figure
 
 
@@ -105,11 +115,6 @@ def legend(
         text.set_text(label)
 
 
-def characters(inches: float, size: float) -> int:
-    """How many characters of a size in points stand beside one another."""
-    return int(inches * 72 / (size * 0.64))  # 0.64 em: the width of a digit
-
-
 @cache
 def _drawable() -> Collection[int]:
     """The characters of the font; others would be warned of at each drawing."""
@@ -117,18 +122,57 @@ def _drawable() -> Collection[int]:
         return set(get_font(findfont(FONT)).get_charmap())
 
 
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` drawable characters; the middle goes first, as ids differ at their ends."""
-    text = "".join(c if ord(c) in _drawable() else "\ufffd" for c in " ".join(text.split()))
-    tail = limit // 2
-    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
+@cache
+def _advance(character: str, bold: bool) -> float:
+    """How wide a character is, as a part of the size of its font."""
+    look = FontProperties(family=FONT, weight="bold" if bold else "normal")
+    with _settings():
+        font = get_font(findfont(look))
+    font.set_size(100, 72)
+    return float(font.load_char(ord(character)).linearHoriAdvance) / 65536 / 100
 
 
-def fitted(text: str, inches: float, size: float, lines: int = 2) -> str:
-    """Text in at most so many lines of a width."""
-    wide = characters(inches, size)
-    text = shortened(text, lines * wide)
-    return textwrap.fill(text, wide, max_lines=lines, placeholder="…", break_on_hyphens=False)
+def _widths(text: str, size: float, bold: bool) -> FloatArray:
+    """Inches up to the end of each character of a line."""
+    return np.cumsum([_advance(character, bold) for character in text]) * size / 72
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Inches that a line of text takes, at a size in points."""
+    return float(_widths(text, size, bold)[-1]) if text else 0.0
+
+
+def shortened(text: str, inches: float, size: float, *, bold: bool = False) -> str:
+    """Drawable characters that fit a width; the middle goes first, as ids differ at their ends."""
+    text, most = " ".join(text.split()), int(72 * inches / size / 0.2) + 2  # few are narrower
+    if len(text) > 2 * most:
+        text = text[:most] + text[-most:]
+    text = "".join(c if ord(c) in _drawable() else "\ufffd" for c in text)
+    if text_width(text, size, bold=bold) <= inches:
+        return text
+    heads, tails = (np.append(0, _widths(part, size, bold)) for part in (text, text[::-1]))
+    kept = np.arange(len(text))
+    wide = heads[kept - kept // 2] + tails[kept // 2] + text_width("…", size, bold=bold)
+    most = max(1, int((wide <= inches).sum()) - 1)
+    return f"{text[: most - most // 2]}…{text[len(text) - most // 2 :]}"
+
+
+def fitted(text: str, inches: float, size: float, lines: int = 2, *, bold: bool = False) -> str:
+    """Text in at most so many lines of a width; the middle of the last one goes first."""
+    rows, text = [], shortened(text, 2 * lines * inches, size, bold=bold)
+    while len(rows) < lines - 1 and text_width(text, size, bold=bold) > inches:
+        cut = max(1, int((_widths(text, size, bold) <= inches).sum()))
+        cut = max(text.rfind(" ", 0, cut + 1), 0) or cut  # a word that is too long is cut
+        rows.append(text[:cut])
+        text = text[cut:].lstrip()
+    return "\n".join([*rows, shortened(text, inches, size, bold=bold)])
+
+
+def tidy(axes: Axes) -> None:
+    """Axes of curves: open above and on the right, with a grid that stays behind."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y")
+    axes.tick_params(which="both", width=0.6, length=2.5)
 
 
 def draw_image(

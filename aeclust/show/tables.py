@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from aeclust.show.palette import COLOURS
-from aeclust.show.style import SMALL, TEXT, characters, new_figure, shortened
+from aeclust.show.palette import colour, marker
+from aeclust.show.style import COLUMN, INK, PAGE, SMALL, TEXT, new_figure, shortened, text_width
 
-_WIDTH = 7.0  # inches, at most
-_LONGEST = 26  # characters of a title
+_LONGEST = 1.5  # inches of a title
+_MARK = 0.16  # inches of the mark of a cluster
 _LARGEST, _LEAST = 0.62, 0.13  # inches of a cell; smaller ones have no titles of their own
-_SHADES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", COLOURS[0]])
-_DARK = 0.9  # share from which on white is read better than black
+_SHADES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", "#4A6076"])  # of no cluster
+_DARK = 0.6  # share from which on white is read better than black
 
 
 def table_figure(
@@ -27,6 +29,7 @@ def table_figure(
     columns: Sequence[str],
     matched: NDArray[np.int64],
     *,
+    marks: Sequence[int] = (),
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -39,18 +42,20 @@ def table_figure(
         Titles of the k rows and c columns.
     matched : ndarray of shape (k,)
         The column whose cell is framed in each row; -1 for none.
+    marks : sequence of int
+        The clusters of the rows, whose marks stand beside their titles.
     title, note : str
         Above all, and in small print below.
     """
     k, c = counts.shape
-    sides = [[shortened(text, _LONGEST) for text in texts] for texts in (rows, columns)]
-    letter = SMALL * 0.66 / 72  # inches
-    left = letter * max(map(len, sides[0])) + 0.1
-    cell = min(_LARGEST, (_WIDTH - left - 0.7) / c)
-    upright = max(map(len, sides[1])) > characters(cell, SMALL) + 1
-    above = letter * max(map(len, sides[1])) + 0.1 if upright else 0.25
+    sides = [[shortened(text, _LONGEST, SMALL) for text in texts] for texts in (rows, columns)]
+    gap = _MARK if len(marks) else 0.0
+    left, longest = (max(text_width(text, SMALL) for text in texts) + 0.1 for texts in sides)
+    cell = min(_LARGEST, (PAGE - left - gap - 0.75) / c)
+    upright = longest > cell + 0.1
+    above = longest if upright else 0.25
     tall = min(cell, 0.3)
-    width, height = max(3.4, left + cell * c + 0.7), above + tall * k + 0.2
+    width, height = max(COLUMN, left + gap + cell * c + 0.75), above + tall * k + 0.35
     with new_figure(width, height, title, note) as figure:
         axes = figure.add_subplot()
         totals = counts.sum(1)
@@ -59,15 +64,25 @@ def table_figure(
         for row, column in enumerate(matched.tolist()):
             if column >= 0:
                 corner = (column - 0.49, row - 0.49)
-                axes.add_patch(Rectangle(corner, 0.98, 0.98, fill=False, ec="black", lw=0.8))
-        if characters(cell, SMALL) >= len(str(counts.max())) and tall > _LEAST:
+                axes.add_patch(Rectangle(corner, 0.98, 0.98, fill=False, ec=INK, lw=0.8))
+        if text_width(str(counts.max()), SMALL) < cell and tall > _LEAST:
             _write(axes, counts, shares)
         axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("true label", loc="left", labelpad=2)
         _titles(axes, sides, min(cell, tall), upright=upright)
         if tall > _LEAST:
             for row, total in enumerate(totals.tolist()):
-                axes.text(c - 0.3, row, f"{total:,}", va="center", color=TEXT)
+                axes.text(c - 0.4, row, f"{total:,}", va="center", color=TEXT)
+            axes.text(c - 0.4, -0.7, "images", color=TEXT, va="bottom")
         axes.tick_params(length=0)
+        axes.tick_params(axis="y", pad=3 + 60 * gap)
+        beside = ScaledTranslation(-0.09, 0, figure.dpi_scale_trans)
+        for row, cluster in enumerate(marks if tall > _LEAST else ()):
+            shape = "." if cluster < 0 else marker(cluster)
+            look: Any = {"color": colour(cluster), "ms": 4.5, "mew": 0, "clip_on": False}
+            (mark,) = axes.plot(-0.5, row, marker=shape, transform=axes.transData + beside, **look)
+            mark.set_in_layout(False)
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure
@@ -75,9 +90,9 @@ def table_figure(
 
 def _write(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
     for row, column in np.argwhere(counts > 0).tolist():
-        colour = "white" if shares[row, column] > _DARK else "black"
+        shade = "white" if shares[row, column] > _DARK else INK
         text = str(counts[row, column])
-        axes.text(column, row, text, ha="center", va="center", color=colour)
+        axes.text(column, row, text, ha="center", va="center", color=shade)
 
 
 def _titles(axes: Axes, sides: list[list[str]], cell: float, *, upright: bool) -> None:

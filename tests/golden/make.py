@@ -25,7 +25,8 @@ from aeclust.recipe import Recipe, named
 from aeclust.run.clusters import cluster
 from aeclust.run.context import Context
 from aeclust.run.folder import RunFolder
-from aeclust.run.pictures import checkpoint_curve, plot
+from aeclust.run.maps import plot
+from aeclust.run.pictures import checkpoint_curve
 from aeclust.run.train import train
 
 SMALL: dict[str, object] = {"channels": (4, 8), "image_size": 8, "batch_size": 8, "epochs": 1}

@@ -73,9 +73,12 @@ def test_a_summary_by_hand() -> None:
         point(5, 0.3, 0.625, rank=4.0, view_clusters=0.3, separation=0.6),
         point(9, 0.2, 0.75, rank=5.0, view_clusters=0.4, separation=0.5),
     ]
-    summary = summarise(points)
+    # 0.875 to 0.625 of n images: two standard errors are twice the root of 0.34375 / n
+    assert summarise(points, 22).fall is None
+    summary = summarise(points, 23)
     assert summary.points == points
     assert summary.fall == (2, 5, 0.25)
+    assert summarise(points).fall is None  # of nobody knows how many
     wanted = {
         # ranks of the errors 4, 3, 2, 1 and of the accuracies 1, 4, 2, 3: squares 9 + 1 + 0 + 4
         "mse": 1 - 6 * 14 / (4 * 15),
@@ -107,7 +110,7 @@ def test_a_summary_by_hand() -> None:
 def test_summaries_of_few_or_flat_points(
     points: list[Point], correlation: float | None, fall: tuple[int, int, float] | None
 ) -> None:
-    summary = summarise(points)
+    summary = summarise(points, 500)
     assert summary.points == points
     assert summary.correlations.pop("mse") == (correlation and pytest.approx(correlation))
     assert summary.correlations == dict.fromkeys(INDICATORS)
@@ -221,7 +224,7 @@ def test_every_checkpoint_is_measured(recipe: Recipe, labelled: bool) -> None:
         assert point.indicators == indicators_of(network, TRAINING, k=2, seed=1)
         clusters = cluster_validation(embed(network, OTHERS), training, recipe, seed=1)
         assert point.accuracy == (score(clusters, TRUTH).accuracy if labelled else None)
-    assert measured == summarise(measured.points)
+    assert measured == summarise(measured.points, len(TRUTH) * labelled)
 
 
 @pytest.mark.parametrize(("k", "clusters"), [("2", 2), ("5", 5), ("auto", 2)])

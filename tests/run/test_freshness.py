@@ -18,8 +18,8 @@ from support import RECIPE, TWO_PHASES, Cli, Data, Result, files_of, run_quietly
 
 RUN = Path("aeclust-run")
 ALWAYS = {  # what is written whenever it is asked for
-    *("embedding.png", "report.html", "checkpoint-curve.png", "checkpoint-curve.csv"),
-    *("reconstruction.png", "names.json"),
+    *("embedding.png", "embedding-val.png", "report.html", "names.json"),
+    *("checkpoint-curve.png", "checkpoint-curve.csv", "reconstruction.png"),
 }
 
 # what a command may say of all this; what stands in no row is not said
@@ -78,7 +78,7 @@ USES = {  # commands that take the labels as they are, and what each writes in a
     "predict": "",
     "predict {val}": "",
     "plot": "embedding.png",
-    "plot {val} --seed 1": "embedding.png",
+    "plot {val} --seed 1": "embedding-val.png",
     "report": "report.html",
     "name": "",
     "export out.csv": "",
@@ -149,10 +149,10 @@ ROWS = [
     Row("two", "cluster -k 3; cluster", BOTH, 4, 4, "anew"),
     *(Row("two", f"cluster -k 3; {u}", w, 2, 2, k=3)
       for u, w in QUICK.items()),
-    Row("two", "cluster -k 3; plot {val}", "embedding.png", 2, 2, k=3),
+    Row("two", "cluster -k 3; plot {val}", "embedding-val.png", 2, 2, k=3),
     Row("two", "cluster -k 3; embed", "latents.h5=", 4, 2, "anew", k=3, stale="labels.h5"),
     Row("two", "cluster -k 3; embed; predict", "latents.h5", 2, 2, "anew back", k=3),
-    Row("two", "cluster -k 3; embed; plot {val}", "latents.h5 embedding.png", 2, 2,
+    Row("two", "cluster -k 3; embed; plot {val}", "latents.h5 embedding-val.png", 2, 2,
         "anew back", k=3),
     Row("two", "cluster -k 3; rm latents.h5; predict", "latents.h5", 2, 2, "missing", k=3),
     Row("two", "cluster -k 3; rm labels.h5; predict", BOTH, 4, 4, "missing anew"),

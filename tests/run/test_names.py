@@ -20,7 +20,7 @@ from aeclust.clusters.support import doubtful_names, support_of
 from aeclust.errors import BusyError, InputError
 from aeclust.run.folder import RunFolder
 from aeclust.run.names import Names, check_name, read_names, write_names
-from aeclust.show import plots
+from aeclust.show import maps
 
 STALE = (
     "names are left out, because the labels have changed since; "
@@ -276,13 +276,13 @@ def test_plot_prints_names_in_its_legend(
     cli: Cli, full_run: RunFolder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    draw = plots.embedding_figure
+    draw = maps.map_figure
 
     def spy(points: Any, panels: Any, **options: Any) -> Any:
         drawn.append(panels[0])
         return draw(points, panels, **options)
 
-    monkeypatch.setattr(plots, "embedding_figure", spy)
+    monkeypatch.setattr(maps, "map_figure", spy)
     clusters = clusters_of(full_run)
     for assignments, arguments, words in (
         (["1=shore"], [], ["cluster 0", "1: shore"]),

@@ -30,9 +30,9 @@ def test_the_tree_has_a_line_for_each_cluster_and_a_cut_for_each_number() -> Non
     figure = choice_figure(TRIED, 3, tree, leaves, title="t", note="n")
     # 2 and 7 merge first, and so stand together
     names = ["cluster 2 (1)", "cluster 7 (2)", "4: a name that is far too long (2)"]
-    assert texts(figure) == ["number of groups", "3", "2", *names]
+    assert texts(figure) == ["number of clusters", "3", "2", *names]
     assert len(figure.axes[-1].images) == 6
-    assert [axes.get_title() for axes in figure.axes[:5]] == [
+    assert [axes.get_title("left") for axes in figure.axes[:5]] == [
         "score, which decides",
         "silhouette",
         "agreement of halves",

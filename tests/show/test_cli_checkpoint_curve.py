@@ -32,6 +32,7 @@ INDICATORS = ["rank", "view_neighbours", "view_clusters"]
 INDICATORS += ["information", "half_agreement", "separation"]
 
 
+CHANCE = "accuracy never falls by more than two standard errors of a difference"
 TABLE = Path("aeclust-run/checkpoint-curve.csv")
 NO_LABELS = "no validation labels: accuracy is left out (see --val-images, --val-labels)\n"
 
@@ -101,8 +102,11 @@ def test_every_checkpoint_is_measured_and_printed(cli: Cli, run: RunFolder, data
     falls = -np.diff(accuracies)
     at, mean = int(falls.argmax()), float(np.mean(accuracies))
     error = (mean * (1 - mean) / 40) ** 0.5
+    before_, after_ = accuracies[at], accuracies[at + 1]
+    spread = ((before_ * (1 - before_) + after_ * (1 - after_)) / 40) ** 0.5
+    fall = f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}"
     assert lines[22:] == [
-        f"largest fall of accuracy: {100 * falls[at]:.1f} points, from epoch {at} to {at + 1}",
+        fall if falls[at] > 2 * spread else CHANCE,
         f"one standard error of an accuracy on 40 images: {100 * error:.1f} points",
         f"aeclust-run/checkpoint-curve.png and {TABLE}",
     ]
@@ -185,13 +189,14 @@ def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
     lines = cli("checkpoint-curve", *validation(data)).out.splitlines()
     assert lines[14] == "Spearman correlation with accuracy:"
     assert lines[15:22] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
-    assert lines[22] == "accuracy never falls"
+    assert lines[22] == CHANCE
     assert table_of()["validation_accuracy"] == [1.0] * 12
 
 
 def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data: Data) -> None:
     answer = json.loads(cli("checkpoint-curve", *noise(data), "--json").out)
-    assert list(answer) == ["picture", "table", "points", "correlations", "fall"]
+    assert list(answer) == ["picture", "table", "points", "correlations", "fall", "validated"]
+    assert answer["validated"] == 40
     assert answer["picture"] == "aeclust-run/checkpoint-curve.png"
     assert answer["table"] == str(TABLE)
     table, points = table_of(), answer["points"]
@@ -206,9 +211,10 @@ def test_json_holds_points_correlations_and_fall(cli: Cli, run: RunFolder, data:
         values = table[name]
         expected = None if len(set(values)) == 1 else spearmanr(values, accuracies).statistic
         assert rho == pytest.approx(expected), name
-    start, end, size = answer["fall"]
-    assert end == start + 1
-    assert size == pytest.approx(accuracies[start] - accuracies[end])
+    if answer["fall"] is not None:  # of 40 images a fall may well be chance
+        start, end, size = answer["fall"]
+        assert end == start + 1
+        assert size == pytest.approx(accuracies[start] - accuracies[end])
 
 
 def test_o_names_the_picture_and_the_table_lies_beside_it(cli: Cli, run: RunFolder) -> None:

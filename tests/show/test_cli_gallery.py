@@ -61,8 +61,9 @@ def test_the_gallery_shows_what_was_picked_of_each_cluster(
             assert cluster[kind] == rows.tolist() == hanging.kinds[kind].tolist()
             np.testing.assert_array_equal([hung["images"][row] for row in rows], images[rows])
     np.testing.assert_array_equal(hung["confidence"], sure)
-    assert hung["title"] == "baseline: 60 images"
-    assert hung["note"].startswith("typical: nearest to the mean latent")
+    assert hung["title"] == "60 images in 2 clusters"
+    assert hung["note"].startswith("Typical: nearest to the middle of the cluster")
+    assert hung["called"] == {}  # row numbers say nothing
     other = json.loads(cli("plot", "--gallery", "--json", "--seed", 1).out)
     assert other["clusters"][0]["random"] != shown["clusters"][0]["random"]
     assert other["clusters"][0]["typical"] == shown["clusters"][0]["typical"]
@@ -82,7 +83,7 @@ def test_other_images_have_a_gallery_of_their_own(
 ) -> None:
     shown = json.loads(cli("plot", data.val_images, "--gallery", "-o", "v.png", "--json").out)
     assert sum(one["size"] for one in shown["clusters"]) == 24
-    assert hung["note"].startswith("labelled by the run's clusters; typical")
+    assert hung["title"] == "24 images in 2 clusters, labelled by the run's clusters"
     truth, images = np.load(data.val_labels), np.load(data.val_images) / np.float32(255)
     predicted = json.loads(cli("predict", data.val_images, "--json").out)
     for one in shown["clusters"]:
@@ -100,7 +101,7 @@ def test_images_that_a_chain_clusters_by_themselves_have_a_gallery(
 ) -> None:
     cli("cluster", "--reduction", "kpca:10,tsne:2", "--perplexity", 5)
     shown = json.loads(cli("plot", data.val_images, "--gallery", "--json").out)
-    assert hung["note"].startswith("clustered by themselves; typical")
+    assert hung["title"].endswith(" clusters, clustered by themselves")
     truth = np.load(data.val_labels)
     for one in shown["clusters"]:
         assert 0 <= one["confidence"] <= 1
@@ -137,7 +138,15 @@ def test_images_of_another_shape_and_colour_and_ids_that_are_paths(
             image = hung["images"][row]
             assert image.shape[:2] == ((8, 24) if len(shape) == 3 else (160, 7))
             assert np.abs(image - cells[row]).max() <= 0.03
+            assert hung["called"][row] == names[row]
     assert cli("plot", "--thumbnails").code == 0
+
+
+def test_files_that_are_called_alike_are_told_by_their_folders() -> None:
+    ids = np.array(["a/1.jpg", "b/1.jpg", "b/2.jpg"])
+    assert pictures.names_of_files(ids, np.array([0, 2])) == {0: "1.jpg", 2: "2.jpg"}
+    assert pictures.names_of_files(ids, np.array([0, 1])) == {0: "a/1.jpg", 1: "b/1.jpg"}
+    assert pictures.names_of_files(np.arange(3), np.array([0, 1])) == {}
 
 
 @pytest.mark.parametrize("flag", ["--gallery", "--thumbnails"])
@@ -161,7 +170,7 @@ def test_of_a_memory_map_only_the_shown_rows_are_read(
         return dataclasses.replace(images, pixels=pixels)
 
     monkeypatch.setattr(run_pixels, "images_there", counted)
-    monkeypatch.setattr(pictures, "gallery_count", lambda *arguments: 2)
+    monkeypatch.setattr(pictures, "gallery_count", lambda *arguments, **options: 2)
     assert cli("plot", flag).code == 0
     # one more says which shape they have
     assert 2 <= len(read) <= (12 if flag == "--gallery" else 58) + 1

@@ -15,7 +15,7 @@ from reports import Parsed, decoded, tiles
 from support import RECIPE, Cli, run_quietly
 
 from aeclust.run import pictures
-from aeclust.show import plots
+from aeclust.show import maps, plots
 from aeclust.show.gallery import gallery_figure
 
 # heights, widths and channels of files, and of what is shown of them: 160 pixels at most
@@ -77,10 +77,10 @@ def test_the_gallery_has_equal_cells_in_which_each_image_keeps_its_shape(
         assert image.shape == SHOWN[row % 6]
         assert np.abs(image - seen(row)).max() <= 0.03
     rows = [row for pick in hung["picks"] for kind in pick.kinds.values() for row in kind]
-    # four in a row, as typical ones have more than 128 pixels: a cell of 162 at 300 dpi
-    cell = (7.12 / 3 - 0.12 + 0.03) / 4 - 0.03
+    # three in a row, as their names need room: a cell of 213 at 300 dpi
+    cell = (7.04 / 3 - 0.14 + 0.04) / 3 - 0.04
     drawn = hung["figure"].axes[0].images
-    assert len(drawn) == len(rows) > 40
+    assert len(drawn) == len(rows) > 20
     for row, image in zip(rows, drawn, strict=True):
         left, right, bottom, top = image.get_extent()
         width, height = right - left, bottom - top
@@ -123,9 +123,9 @@ def test_originals_beside_reconstructions_are_what_the_network_sees(
     found: list[tuple[int, ...]] = []
     draw = plots.reconstruction_figure
 
-    def spy(originals: Any, *more: Any) -> Any:
+    def spy(originals: Any, *more: Any, **words: Any) -> Any:
         found.append(originals.shape)
-        return draw(originals, *more)
+        return draw(originals, *more, **words)
 
     monkeypatch.setattr(plots, "reconstruction_figure", spy)
     cli("reconstruct", "--idx", "0,3", "--run", root / "run", "-o", "r.png")
@@ -136,13 +136,13 @@ def test_thumbnails_keep_their_shapes_in_frames_that_do_not_overlap(
     cli: Cli, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: dict[str, Any] = {}
-    draw = plots.embedding_figure
+    draw = maps.map_figure
 
     def spy(*arguments: Any, **options: Any) -> Any:
         found.update(options, figure=draw(*arguments, **options))
         return found["figure"]
 
-    monkeypatch.setattr(plots, "embedding_figure", spy)
+    monkeypatch.setattr(maps, "map_figure", spy)
     assert cli("plot", "--thumbnails", "--run", root / "run", "-o", "t.png").code == 0
     laid = found["thumbnails"]
     assert len(laid) >= 2
@@ -158,7 +158,7 @@ def test_thumbnails_keep_their_shapes_in_frames_that_do_not_overlap(
         assert (right - left) / (top - bottom) == pytest.approx(wide / high)
         # the frame is as wide on all sides
         edges = [left - frame.x0, frame.x1 - right, bottom - frame.y0, frame.y1 - top]
-        assert edges == pytest.approx([0.046 * found["box"].max()] * 4)
+        assert edges == pytest.approx([0.04 * found["box"].max()] * 4)
 
 
 def test_a_run_whose_folder_is_gone_shows_the_same(cli: Cli, root: Path) -> None:

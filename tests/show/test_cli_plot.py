@@ -15,20 +15,22 @@ from aeclust import artifact as artifacts
 from aeclust.clusters import reduction
 from aeclust.network import inference
 from aeclust.run.folder import RunFolder
-from aeclust.show import plots
+from aeclust.show import maps
+
+TSNE = "Neighbours are alike; large distances and directions mean nothing (t-SNE)"
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the figure was drawn of."""
     seen: dict[str, Any] = {}
-    draw = plots.embedding_figure
+    draw = maps.map_figure
 
     def spy(points: Any, panels: Any, **options: Any) -> Any:
         seen.update(points=points, panels=panels, **options)
         return draw(points, panels, **options)
 
-    monkeypatch.setattr(plots, "embedding_figure", spy)
+    monkeypatch.setattr(maps, "map_figure", spy)
     return seen
 
 
@@ -41,10 +43,10 @@ def test_the_points_that_were_clustered_are_drawn(
     labels = artifacts.read(full_run.labels_file).arrays
     assert np.array_equal(drawn["points"], labels["embedding"])
     (panel,) = drawn["panels"]
-    assert panel.title == "by cluster"
+    assert panel.title == ""
     assert np.array_equal(panel.groups, labels["labels"])
-    assert drawn["note"] == "pca:2, as clustered"
-    assert drawn["title"] == "baseline: 60 images"
+    assert drawn["note"] == "These are the two dimensions that were clustered"
+    assert drawn["title"] == "60 images in 2 clusters"
     with Image.open(full_run.path / "embedding.png") as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 500
@@ -67,7 +69,7 @@ def test_true_labels_have_a_panel_and_scores(
     out = cli("plot", "--labels", data.labels).out
     sizes = np.bincount(artifacts.read(full_run.labels_file).arrays["labels"])
     assert out == (
-        "aeclust-run/embedding.png\n"
+        "aeclust-run/embedding-labels.png\n"
         "accuracy 1.0000  NMI 1.0000  ARI 1.0000\n"
         f"cluster sizes 0: {sizes[0]}, 1: {sizes[1]}\n"
     )
@@ -142,7 +144,7 @@ def test_a_picture_is_made_kept_and_made_anew(
     cli("cluster", "--reduction", "pca:5")
     result = cli("plot")
     assert "drawing 60 latents by t-SNE\n" in result.err
-    assert drawn["note"] == "t-SNE of the latents; clustered by pca:5 > kmeans"
+    assert drawn["note"] == TSNE
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert np.array_equal(drawn["points"], kept.arrays["embedding"])
     assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
@@ -171,8 +173,7 @@ def test_the_picture_follows_the_phase_that_was_clustered(
     cli: Cli, two_phase_run: RunFolder, drawn: dict[str, Any]
 ) -> None:
     assert cli("plot").code == 0
-    note = "t-SNE of the latents; clustered by sphere > pca:20 > consensus"
-    assert (drawn["note"], drawn["title"]) == (note, "hybrid: 60 images")
+    assert (drawn["note"], drawn["title"]) == (TSNE, "60 images in 2 clusters")
     kept = artifacts.read(two_phase_run.embedding_file, "embedding")
     assert kept.details["epoch"] == 4
     assert cli("cluster", "-k", 3).code == 0
@@ -208,7 +209,8 @@ def test_other_images_are_labelled_by_their_neighbours(
     )
     assert answer["accuracy"] == 1.0
     assert len(drawn["points"]) == 24
-    assert drawn["note"] == ("t-SNE of the latents; labelled by the run's clusters")
+    assert drawn["note"].startswith(f"{TSNE}. Ringed")
+    assert drawn["title"] == "24 images in 2 clusters, labelled by the run's clusters"
     assert files_of(full_run.path) == before
 
 
@@ -217,9 +219,8 @@ def test_a_chain_with_tsne_embeds_them_by_themselves(
 ) -> None:
     cli("cluster", "--reduction", "kpca:10,tsne:2", "--perplexity", 5)
     assert cli("plot", data.val_images, "--labels", data.val_labels).code == 0
-    assert drawn["note"] == (
-        "latents embedded and clustered by themselves (kpca:10 > tsne:2 > kmeans)"
-    )
+    assert drawn["note"].startswith(TSNE)
+    assert drawn["title"] == "24 images in 2 clusters, clustered by themselves"
     assert drawn["points"].shape == (24, 2)
     assert drawn["panels"][0].title == "by cluster (accuracy 1.000)"
 
@@ -239,18 +240,20 @@ def test_validation_labels_of_training_are_used(
 def test_thumbnails_are_the_images_of_their_points_apart_from_each_other(
     cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
 ) -> None:
-    assert cli("plot", "--thumbnails").out == "aeclust-run/embedding.png\n"
+    assert cli("plot", "--thumbnails").out == "aeclust-run/embedding-thumbnails.png\n"
     images, laid = np.load(data.images), drawn["thumbnails"]
     assert 2 <= len(laid) < 60
     for row, image in laid.items():
         np.testing.assert_array_equal(image, (images[row] / np.float32(255)))
-    points = drawn["points"][list(laid)]
-    box = plots.thumbnail_box(drawn["points"], 8, 8)
-    away = (np.abs(points[:, np.newaxis] - points) / box).max(axis=2)
+    points, places = drawn["points"][list(laid)], drawn["places"]
+    box = maps.thumbnail_box(drawn["points"], 8, 8)
+    assert (np.abs(points - places) / box).max() <= 0.5 + 1e-5  # each in a cell of its own
+    away = (np.abs(places[:, np.newaxis] - places) / box).max(axis=2)
     assert (away + 2 * np.eye(len(points))).min() >= 1 - 1e-5
-    first = (full_run.path / "embedding.png").read_bytes()
+    picture = full_run.path / "embedding-thumbnails.png"
+    first = picture.read_bytes()
     cli("plot", "--thumbnails", data.images)  # the run's own images, by another way
-    assert (full_run.path / "embedding.png").read_bytes() == first
+    assert picture.read_bytes() == first
     cli("plot", "--thumbnails", "--seed", 1)
     assert drawn["thumbnails"].keys() != laid.keys()
     cli("plot")
@@ -265,3 +268,48 @@ def test_thumbnails_of_other_images_are_theirs(
     assert len(drawn["thumbnails"]) > 0
     for row, image in drawn["thumbnails"].items():
         np.testing.assert_array_equal(image, others[row])
+
+
+# -- file names --------------------------------------------------------------------------------
+
+
+def test_each_kind_of_picture_has_a_file_of_its_own(
+    cli: Cli, full_run: RunFolder, data: Data
+) -> None:
+    val = Path(data.val_images).stem
+    names = {
+        (): "embedding.png",
+        ("--labels", data.labels): "embedding-labels.png",
+        ("--thumbnails",): "embedding-thumbnails.png",
+        ("--gallery",): "gallery.png",
+        (data.val_images,): f"embedding-{val}.png",
+        (data.val_images, "--labels", data.val_labels): f"embedding-labels-{val}.png",
+        (data.val_images, "--gallery"): f"gallery-{val}.png",
+    }
+    made: dict[str, bytes] = {}
+    for arguments, name in names.items():
+        assert cli("plot", *arguments).out.splitlines()[0] == f"aeclust-run/{name}"
+        for other, content in made.items():
+            assert (full_run.path / other).read_bytes() == content
+        made[name] = (full_run.path / name).read_bytes()
+    out = cli("reconstruct", data.val_images, "--idx", 0).out
+    assert out.startswith(f"aeclust-run/reconstruction-{val}.png")
+
+
+def test_clusters_keep_their_looks_and_what_they_do_not_match_is_wrong(
+    cli: Cli, full_run: RunFolder, data: Data, drawn: dict[str, Any]
+) -> None:
+    clusters = artifacts.read(full_run.labels_file).arrays["labels"]
+    # the numbers of the classes are turned, two images are of the other one and one of a third
+    classes = np.array([7, 4])[clusters]
+    first, last = np.flatnonzero(clusters == 0)[[0, -1]].tolist()
+    classes[[first, last]] = 4, 9
+    lines = "".join(f"{row},{label}\n" for row, label in enumerate(classes.tolist()))
+    Path("known.csv").write_text(f"id,label\n{lines}")
+    assert cli("plot", "--labels", "known.csv").code == 0
+    by_cluster, by_label = drawn["panels"]
+    np.testing.assert_array_equal(by_cluster.groups, clusters)
+    assert by_cluster.looks == {}
+    assert by_label.looks == {7: 0, 4: 1, 9: 2}
+    assert np.flatnonzero(by_cluster.wrong).tolist() == [first, last]
+    assert by_cluster.title == f"by cluster (accuracy {58 / 60:.3f})"

@@ -51,9 +51,9 @@ def test_order_and_repeats_are_kept_and_the_figure_gets_what_inference_gives(
     drawn: list[Any] = []
     draw = plots.reconstruction_figure
 
-    def spy(*arguments: Any) -> Any:
+    def spy(*arguments: Any, **words: Any) -> Any:
         drawn.extend(arguments)
-        return draw(*arguments)
+        return draw(*arguments, **words)
 
     monkeypatch.setattr(plots, "reconstruction_figure", spy)
     rows = [9, 0, 9, 59, 1]

@@ -52,7 +52,7 @@ def test_the_page_shows_what_the_run_holds(cli: Cli, full_run: RunFolder, data: 
         assert tile.shape == (8, 8, 3)
         assert np.abs(tile - images[row]).mean() < 20  # two images differ by 80 or by 25
     assert "images.npy · recipe baseline · seed 0" in page.text
-    assert "pca:2, as clustered." in page.text
+    assert "These are the two dimensions that were clustered." in page.text
     assert f"labels SHA-256{labels.digest}" in page.text
     assert "mean colour and brightness alone predict 100% of each cluster" in page.text
     losses = [json.loads(line)["loss"] for line in full_run.metrics_file.read_text().splitlines()]

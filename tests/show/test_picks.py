@@ -1,4 +1,4 @@
-"""Typical, doubtful and random images of a cluster; images that lie apart."""
+"""Typical, doubtful and random images of a cluster; and one image of each cell of a map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aeclust.show import picks
-from aeclust.show.picks import apart, pick
+from aeclust.show.picks import mosaic, pick
 
 
 def test_a_case_worked_out_by_hand() -> None:
@@ -92,30 +92,30 @@ def test_the_random_ones_follow_the_seed() -> None:
     assert draws[0] == again != draws[1]
 
 
-def test_boxes_that_touch_lie_apart_and_such_that_overlap_do_not() -> None:
-    points, box = np.array([[0.0, 0], [1.9, 0], [4, 0], [0, 1], [1, 0.9]]), np.array([2.0, 1])
-    # 4 overlaps 0, 1 and 3; 1 overlaps 0, and 3 touches 1 and 0: two such sets are the largest
-    found = {tuple(apart(points, box, seed=seed).tolist()) for seed in range(40)}
-    assert found == {(0, 2, 3), (1, 2, 3), (2, 4)}
+def test_each_cell_that_has_points_gives_one_of_them() -> None:
+    # 5 by 2 in cells of 2 by 1: three across, half a unit beyond the points on either side
+    points, box = np.array([[0.0, 0], [1, 0], [5, 2], [3.4, 0.1], [5, 0]]), np.array([2.0, 1])
+    found = [mosaic(points, box, seed=seed) for seed in range(20)]
+    assert {tuple(rows.tolist()) for rows, _ in found} == {(0, 2, 3, 4), (1, 2, 3, 4)}
+    for _, centres in found:
+        assert centres.tolist() == [[0.5, 0.5], [4.5, 1.5], [2.5, 0.5], [4.5, 0.5]]
 
 
 @given(st.integers(1, 300), st.floats(0.01, 3), st.floats(0.01, 3), st.integers(0, 1000))
-def test_no_boxes_overlap_and_every_small_square_has_been_tried(
+def test_cells_do_not_overlap_and_leave_no_point_out(
     n: int, width: float, height: float, seed: int
 ) -> None:
     points = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
     box = np.array([width, height])
-    rows = apart(points, box, seed=seed)
+    rows, centres = mosaic(points, box, seed=seed)
     assert rows.dtype == np.int64
-    assert len(set(rows.tolist())) == len(rows) >= 1
-    near = np.abs(points[rows][:, np.newaxis] - points) / box
-    pairs = near[:, rows].max(axis=2) + 2 * np.eye(len(rows))
-    assert pairs.min() > 1 - 1e-5
-    # nowhere is there room left for more than the width of a small square
-    assert near.max(axis=2).min(axis=0).max() < 1.25 + 1e-5
+    assert np.all(np.diff(rows) > 0)
+    apart = np.abs(centres[:, np.newaxis] - centres) / box
+    assert (apart.max(axis=2) + 2 * np.eye(len(rows))).min() > 1 - 1e-5
+    near = np.abs(points[:, np.newaxis] - centres) / box
+    assert near.max(axis=2).min(axis=1).max() <= 0.5 + 1e-4
+    assert near[rows, np.arange(len(rows))].max() <= 0.5 + 1e-4  # it lies in its own
 
 
-def test_a_million_points_are_thinned_and_points_in_one_place_give_one() -> None:
-    points = np.random.default_rng(0).random((1_000_000, 2), np.float32)
-    assert 50 < len(apart(points, np.array([0.1, 0.1]), seed=0)) <= 121
-    assert apart(np.full((9, 2), 1e9), np.array([1.0, 1.0]), seed=0).shape == (1,)
+def test_points_in_one_place_give_one() -> None:
+    assert mosaic(np.full((9, 2), 1e9), np.array([1.0, 1.0]), seed=0)[0].shape == (1,)

@@ -78,9 +78,10 @@ def duplicates(context: Context, *, output: Path | None = None) -> Duplicates:
         shown = room_for([len(rows) for _, rows in grouped])
         lots = [lot_of(of, *each) for each in grouped[:shown]]
     title = f"{count:,} of {len(of.ids):,} images are copies"
+    note = "A line joins each group of look-alikes"
     if len(lots) < len(result):
-        title += f"; {len(lots)} of {len(result):,} groups"
-    note = "the same: as one before it; alike: how far details correlate with the most similar one"
+        note += f", of which {len(lots)} of {len(result):,} are shown"
+    note += ". Alike: how closely an image follows the most similar one, 1 at most."
     return Duplicates(
         len(of.ids),
         exact,

@@ -116,16 +116,18 @@ def similar(
         some = rows[0][: MOST - 1]
         asked = list(of.pictures(np.array([picture[1]]), picture[0]))
         about = of.cluster(row) if row >= 0 else "a file"
+        its = [int(of.clustered.prediction.labels[row])] if row >= 0 else []
         lots = [
-            Lot(asked, [os.path.basename(str(called))], [about], "image"),
+            Lot(asked, [os.path.basename(str(called))], [about], "this image", its),
             Lot(
                 list(of.pictures(some)),
                 [str(each.id) for each in near[: len(some)]],
                 [f"{each.distance:.3g}, {each.cluster}" for each in near[: len(some)]],
-                "the nearest, with the distance of their latents",
+                "most like it, with their distance",
+                [each.label for each in near[: len(some)]],
             ),
         ]
-    title = f"the {len(near)} of {len(of.ids):,} images nearest to {os.path.basename(str(called))}"
+    title = f"The {len(near)} of {len(of.ids):,} images most like {os.path.basename(str(called))}"
     return Similar(called, row >= 0, near, draw(file, lots, title, of=of))
 
 
@@ -250,10 +252,11 @@ def outliers(context: Context, count: int = 30, *, output: Path | None = None) -
     if of.seen:
         some = rows[:MOST]
         remarks = [f"{each.factor:.2f}, {each.cluster}" for each in result[: len(some)]]
-        lots = [Lot(list(of.pictures(some)), of.ids[some].astype(np.str_).tolist(), remarks)]
+        names, clusters = of.ids[some].astype(np.str_).tolist(), [each.label for each in result]
+        lots = [Lot(list(of.pictures(some)), names, remarks, clusters=clusters)]
     k = min(OUTLIER_NEIGHBOURS, len(of.ids) - 1)
-    title = f"{len(result)} of {len(of.ids):,} images that stand alone most"
-    note = f"mean distance to the {k} nearest, over what is usual in the cluster"
+    title = f"The {len(result)} of {len(of.ids):,} images that stand alone most"
+    note = f"Below each: how far its {k} nearest images are, where 1 is usual in its cluster."
     far = int(np.count_nonzero(values > bound))
     drawn = draw(file, lots, title, note, of=of)
     return Outliers(len(of.ids), k, round(bound, 4), far, result, drawn)
