@@ -10,7 +10,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/aeclust
-ENV PATH=/opt/aeclust/bin:/usr/local/bin:/usr/bin:/bin
+ENV PATH=/opt/aeclust/bin:$PATH
 
 # PyTorch for CPUs, without the gigabytes of CUDA.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
