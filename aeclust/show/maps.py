@@ -18,7 +18,7 @@ from aeclust import seeds
 from aeclust.clusters.numbers import OUTLIER
 from aeclust.show import style
 from aeclust.show.palette import colour, marker
-from aeclust.show.style import COLUMN, GRID, INK, NORMAL, PAGE, SMALL, FloatArray
+from aeclust.show.style import BIG, COLUMN, GRID, INK, NORMAL, PAGE, SMALL, FloatArray
 
 _ACROSS = (22, 16)  # thumbnails beside one another in a map alone, and in one of two
 _LEAST_SIDE = 0.55  # of the longer side of a map
@@ -120,6 +120,7 @@ def map_figure(
         low, high = low - box / 2, high + box / 2  # those at the border stay whole
     width = PAGE if len(panels) > 1 or images else COLUMN
     each = width / len(panels) - 0.06
+    size = BIG if width == PAGE and len(panels) == 1 else SMALL  # of names on the map
     scale = (high - low) / each  # units in an inch: of the width, as of the height
     legends = [_legend_plan(panel, each) for panel in panels]
     below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.06
@@ -140,7 +141,7 @@ def map_figure(
                 wrong = panel.wrong is not None and bool(panel.wrong[row])
                 framed, _ = panel.look(int(panel.groups[row]))
                 _draw_thumbnail(axes, image, centre, box, framed, wrong=wrong)
-            _name(axes, points, panel, (low, high), float(scale[0]))
+            _name(axes, points, panel, (low, high), float(scale[0]), size)
             look: Any = {"ncols": columns, "handlelength": 1}
             style.legend(axes, _handles(panel), labels, "upper center", (0.5, 0), **look)
     return figure
@@ -240,11 +241,17 @@ def _handles(panel: Panel) -> list[Line2D]:
 
 
 def _name(
-    axes: Axes, points: FloatArray, panel: Panel, limits: tuple[FloatArray, ...], unit: float
+    axes: Axes,
+    points: FloatArray,
+    panel: Panel,
+    limits: tuple[FloatArray, ...],
+    unit: float,
+    size: float,
 ) -> None:
     """Write what each group is called where it is densest, the larger ones first, none on another.
 
-    `unit` is an inch. Of a name that has no room there stands the number alone, as near as may be.
+    `unit` is an inch, `size` in points. A name that has no room is replaced by the number alone, as
+    near as may be.
     """
     taken: list[tuple[FloatArray, FloatArray]] = []
     sizes = {value: int((panel.groups == value).sum()) for value in panel.values}
@@ -259,12 +266,13 @@ def _name(
             whole = number
         dense, every = _densest(points[panel.groups == value], limits)
         for text, places in ((whole, dense), (number, every)):
-            text = style.shortened(text, _LONGEST, SMALL)
-            half = np.array([style.text_width(text, SMALL) / 2 + _PAD, _TALL / 2]) * unit
+            text = style.shortened(text, _LONGEST * size / SMALL, size)
+            wide, tall = style.text_width(text, size) / 2 + _PAD, _TALL * size / SMALL / 2
+            half = np.array([wide, tall]) * unit
             place = _free(np.clip(places, limits[0] + half, limits[1] - half), half, taken)
             if place is not None:
                 taken.append((place, half))
-                _write(axes, text, place, panel.look(value)[0])
+                _write(axes, text, place, panel.look(value)[0], size)
                 break
 
 
@@ -294,10 +302,10 @@ def _free(
     return places[int(free.argmax())] if free.any() else None
 
 
-def _write(axes: Axes, text: str, place: FloatArray, framed: str) -> None:
-    pad = _PAD * 72 / SMALL
+def _write(axes: Axes, text: str, place: FloatArray, framed: str, size: float) -> None:
+    pad = _PAD * 72 / size
     box: Any = {"boxstyle": f"round,pad={pad:.3f},rounding_size=0.3", "fc": "white", "ec": framed}
-    look: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "zorder": 5}
+    look: Any = {"ha": "center", "va": "center", "fontsize": size, "zorder": 5}
     x, y = place.tolist()
     written = axes.text(x, y, text, bbox={**box, "alpha": 0.9, "lw": 0.9}, **look)
     written.set_in_layout(False)
