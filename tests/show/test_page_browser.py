@@ -349,6 +349,7 @@ def test_vectors_without_images_are_looked_through_by_their_ids(
     assert opened.value("document.getElementById('card').hidden") is False
     assert opened.value("document.getElementById('thumb').hidden") is True
     assert opened.value(SAID).startswith(EVIL_SEEN)
+    assert opened.value("document.documentElement.scrollWidth") == 360
     assert opened.value("document.querySelectorAll('img').length") == 0
     assert opened.value("document.querySelectorAll('figcaption').length") > 20
     assert opened.told("Runtime.exceptionThrown") == []

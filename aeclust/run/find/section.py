@@ -40,7 +40,7 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         far = np.argsort(-values, kind="stable")[: np.count_nonzero(values > bound)]
     if not (count or len(far)):
         return []
-    every = "aeclust find duplicates"
+    every = of.context.folder.command("find duplicates")
     note = []
     if count:
         note = [f"{_are(count)} the same as others{', or nearly so' * near}: {every} has them all."]
@@ -48,7 +48,7 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
         note.append(
             f"Of more than {NEAR:,} images, nearly the same ones are found by {every} alone."
         )
-    every = "aeclust find outliers"
+    every = of.context.folder.command("find outliers")
     if len(far):
         note.append(f"{_are(len(far))} unlike all others: {every} has them all.")
     if not everywhere:

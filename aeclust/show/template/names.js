@@ -19,13 +19,14 @@ function makeNames(data, look) {
   }
 
   function draw(pen, some, across, down, [ink, paper]) {
-    const taken = [];
+    const taken = [], wide = pen.canvas.clientWidth, most = wide < 500 ? 12 : 20;
     Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
     Object.assign(pen, { lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink });
     for (const { cluster, point } of some) {
       const title = look.title(cluster).replace(/^cluster |^\d+: /, "");
-      const text = title.length > 20 ? `${title.slice(0, 9)}…${title.slice(-10)}` : title;
-      const half = pen.measureText(text).width / 2 + 3, [x, y] = [across[point], down[point]];
+      const text = title.length > most ? `${title.slice(0, most / 2 - 1)}…${title.slice(-most / 2)}` : title;
+      const half = pen.measureText(text).width / 2 + 3, y = down[point];
+      const x = Math.max(half, Math.min(wide - half, across[point]));  // whole, also at an edge
       if (taken.some(([left, right, at]) => x + half > left && x - half < right && Math.abs(y - at) < 16)) continue;
       taken.push([x - half, x + half, y]);
       pen.strokeText(text, x, y);
