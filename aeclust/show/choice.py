@@ -104,8 +104,9 @@ def _draw_panel(
     axes.set_xlabel("clusters", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.margins(x=0.04, y=0.1)
-    axes.set_ylim(bottom=min(0.0, *values))
+    axes.margins(x=0.04)
+    low, high = min(0.0, *values), max(values)
+    axes.set_ylim(low, high + 0.1 * (high - low or 1.0))  # room for the mark of the chosen one
     style.tidy(axes)
 
 
