@@ -20,9 +20,9 @@ _RARE = 1e-9
 class Member:
     """One clustering of an ensemble, refined among neighbours.
 
-    Its agreement is the mean share of images on which the other members agree with it under the
-    best matching, in [0, 1]. A collapsed one holds fewer clusters than asked for; it has no vote
-    and an agreement of 0.
+    Its agreement is the share of images that it labels as the consensus does, under the best
+    matching, in [0, 1]. A collapsed one holds fewer clusters than asked for; it has no vote and an
+    agreement of 0.
     """
 
     name: str
@@ -54,15 +54,21 @@ class Consensus:
     def led(self, labels: Ints, k: int) -> Consensus:
         """The same members beside other labels (n,)."""
         votes = _aligned(self.votes, labels, k)
-        return replace(self, labels=labels, agreement=float((votes == labels).mean()), votes=votes)
+        shares = iter((votes == labels).mean(1).tolist())
+        members = [
+            each if each.collapsed else replace(each, agreement=next(shares))
+            for each in self.members
+        ]
+        agreement = float((votes == labels).mean())
+        return replace(self, labels=labels, agreement=agreement, members=members, votes=votes)
 
 
 def agree(members: Mapping[str, Ints], neighbours: Ints, k: int, *, seed: int) -> Consensus:
-    """Of several clusterings the one that tells most about an image's neighbours.
+    """Of several clusterings the one that predicts an image's neighbours best.
 
     Every member is refined among the neighbours (:func:`refine`), and so is the outcome of their
     :func:`vote`. Whichever of these has the most :func:`information` decides; the members' votes
-    tell how far they agree with it.
+    show how far they agree with it.
 
     Parameters
     ----------
@@ -167,8 +173,7 @@ def vote(members: Mapping[str, Ints], k: int) -> Consensus:
             break
     if len(np.unique(outcome)) < k:
         outcome = best
-    known = dict(zip(whole, agreements.tolist(), strict=True))
-    listed = [Member(name, known.get(name, 0.0), name not in known) for name in members]
+    listed = [Member(name, 0.0, name not in whole) for name in members]
     return Consensus(outcome, 1.0, listed, assignments).led(outcome, k)
 
 
