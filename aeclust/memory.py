@@ -41,7 +41,7 @@ def check(needed: float, what: str, mend: str) -> None:
 
 
 def machine() -> int | None:
-    """Bytes of memory of this machine, or of the container; None where the system does not tell."""
+    """Bytes of memory of this machine, or of the container; None where it is not known."""
     if not hasattr(os, "sysconf"):  # Windows
         return None
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

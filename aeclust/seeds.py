@@ -23,7 +23,7 @@ Purpose = Literal[
     "heads",  # initial weights and pairs of the heads that learn clusters
     "indicators",  # samples and k-means of what is known without labels
     "known",  # which known labels are held back to choose by
-    "ask",  # which of equally telling images are asked for
+    "ask",  # which of equally useful images are asked for
     "pictures",  # images and points that are shown
 ]
 
@@ -37,7 +37,7 @@ def sequence(seed: int, purpose: Purpose, *place: int) -> np.random.SeedSequence
         The user's, 0 or more.
     purpose : str
     place : int
-        Numbers that tell streams of one purpose apart, such as epoch and step.
+        Numbers that distinguish streams of one purpose, such as epoch and step.
 
     Returns
     -------

@@ -11,23 +11,21 @@ from aeclust.cli.app import COMMAND_PANELS, all_commands, panel_of
 
 HEAD = """# Commands
 
-Every command, its examples and its flags, as `aeclust COMMAND --help` shows them. This page is
-written by `python docs/reference.py > docs/cli.md`; a test compares it with the commands.
+Every command with examples and flags, as `aeclust COMMAND --help` shows them. `python
+docs/reference.py > docs/cli.md` writes this page.
 
-`-` in the place of images or labels reads them from standard input (`.npy`, `.npz`, `.h5`, or a
-CSV of labels), once in a command and not in `train`, whose images later commands must find again.
-`-o -` writes to standard output, and the line that tells the result then goes to standard error;
-bytes are refused where standard output is a terminal. `aeclust --install-completion` teaches bash,
-zsh or fish to complete commands, flags and values.
+`-` in place of images or labels reads them from standard input (`.npy`, `.npz`, `.h5`, or a CSV of
+labels), but not in `train`, whose images later commands must find again. `-o -` writes to standard
+output. `aeclust --install-completion` has bash, zsh or fish complete commands, flags and values.
 
-`aeclust train --write-config > run.toml` prints a recipe with all its fields, and those that other
-flags changed; `aeclust train --config run.toml` trains it.
+Common flags, which the sections only name:
 """
+COMMON = ("--run", "--json", "-q, --quiet", "--help", "--device", "--threads")
 
 
 def main() -> str:
     """The whole page."""
-    parts = [HEAD]
+    parts = [HEAD, common()]
     for panel in COMMAND_PANELS:
         names = [name for name in all_commands() if panel_of(name) == panel]
         parts += [f"## {panel}\n"] * bool(names)
@@ -43,13 +41,28 @@ def section(name: str, command: Any) -> str:
     if examples:
         lines += ["```sh", *examples, "```", ""]
     rows: dict[str, list[str]] = defaultdict(list)
+    shared = []
     for param in command.get_params(context):
-        if not param.hidden:
+        if ", ".join(param.opts) in COMMON:
+            shared.append(f"`{param.opts[-1]}`")
+        elif not param.hidden:
             rows[param.rich_help_panel or "Arguments"].append(row(param, context))
     for panel, cells in rows.items():
-        lines += [f"| {panel} | value | what it is | default |", "| --- | --- | --- | --- |"]
-        lines += [*cells, ""]
-    return "\n".join(lines)
+        lines += [*heading(panel), *cells, ""]
+    return "\n".join([*lines, f"Also {', '.join(shared)}.", ""])
+
+
+def common() -> str:
+    """The flags that most commands have, once."""
+    command = all_commands()["predict"]
+    context = command.make_context("aeclust predict", [], resilient_parsing=True)
+    flags = {", ".join(param.opts): param for param in command.get_params(context)}
+    return "\n".join([*heading("Flag"), *(row(flags[name], context) for name in COMMON), ""])
+
+
+def heading(title: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {title} | value | what it is | default |", "| --- | --- | --- | --- |"]
 
 
 def row(param: Any, context: Any) -> str:

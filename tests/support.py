@@ -51,11 +51,11 @@ SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]
 # what is said of clusters of make_images
 BY_COLOUR = (
     "mean colour and brightness alone predict 100% of each cluster: "
-    "the groups may follow colour, not content"
+    "the clusters may follow colour, not content; a few known labels (aeclust ask) can steer them"
 )
 BACK = (
-    "latents are made anew: going back to the end of the first phase, epoch 2, because the network"
-    " has learnt 2 clusters since"
+    "latents.h5 is out of date (after epoch 2 the network learnt 2 clusters, and another number is"
+    " wanted): embedding the images again"
 )
 
 

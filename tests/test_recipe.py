@@ -234,7 +234,7 @@ def test_a_recipe_written_as_toml_reads_back_equal(drawn: Recipe, name: str) -> 
 def test_every_field_has_its_comment() -> None:
     lines = to_toml(named("hybrid")).splitlines()
     assert lines[0] == 'recipe = "hybrid"  # where the fields below come from'
-    assert "epochs = 14  # of training that knows no k" in lines
+    assert "epochs = 14  # of training without a number of clusters" in lines
     assert 'reduction = ["sphere", "pca:20"]  # steps before clustering: sphere' in "\n".join(lines)
     assert all(len(line) <= 130 for line in lines)
 

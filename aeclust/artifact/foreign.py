@@ -98,7 +98,7 @@ def _choose(
 ) -> tuple[str, h5py.Dataset]:
     """The dataset that is meant; of one that is named, what lies beside it does not matter."""
     found = dict(sorted(datasets(file, key)))
-    if key is not None and not found:  # there are but names to tell
+    if key is not None and not found:  # there are only names to list
         names = []
         with suppress(ContentError):
             for name, _ in datasets(file):

@@ -1,4 +1,4 @@
-"""What commands answer: one object each, which knows its text and its JSON."""
+"""What commands print: a text and a JSON object each."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from aeclust.recipe import Recipe, to_toml
 if TYPE_CHECKING:
     from aeclust.clusters.curve import Curve
     from aeclust.clusters.scores import Scores
-    from aeclust.run.choice import Choice
     from aeclust.run.doctor import Health
     from aeclust.run.export import Exported
     from aeclust.run.info import FileInfo, RunInfo
     from aeclust.run.latents import Made
     from aeclust.run.maps import Plotted
-    from aeclust.run.naming import Named
     from aeclust.run.page import Reported
     from aeclust.run.pictures import CurveFiles, Reconstructed, Shown
     from aeclust.run.train import Trained
-    from aeclust.run.update import Updated
 
 # Checkpoints below which a rank correlation of one may well be chance (p > 0.01).
 _FEW = 6
-_FRESH = " (fresh, nothing to do)"
+_KEEPS = "view_neighbours, the share of its nearest images that an image keeps when seen in part,"
+FRESH = " (up to date, nothing to do)"
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ class Answer:
     json: Mapping[str, Any]
 
 
+def renamed(values: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """The same under keys that say what they are to somebody who sees no more than the JSON."""
+    return {names.get(key, key): value for key, value in values.items()}
+
+
 def recipe_answer(recipe: Recipe) -> Answer:
     """A recipe as a file of its fields."""
     return Answer(to_toml(recipe).rstrip("\n"), recipe.to_json())
@@ -46,9 +49,9 @@ def recipe_answer(recipe: Recipe) -> Answer:
 def trained_answer(run: Path, trained: Trained) -> Answer:
     """Recipe, epochs, last loss and checkpoints of a training."""
     recipe, metrics = trained.manifest.recipe, trained.metrics
-    loss = f" loss {metrics['loss']:.4f}," if "loss" in metrics else ""
+    loss = f", last loss {metrics['loss']:.4f}" if "loss" in metrics else ""
     return Answer(
-        f"{run}: {printable(recipe.name)}, {recipe.total_epochs} epochs,{loss}"
+        f"{run}: trained by recipe {printable(recipe.name)} for {recipe.total_epochs} epochs{loss};"
         f" {len(trained.checkpoints)} checkpoints",
         {
             "run": str(run),
@@ -68,116 +71,14 @@ def latents_answer(file: Path, made: Made) -> Answer:
     given = made.artifact.recipe["network"] == "none"
     after = "as they were given" if given else f"after epoch {epoch}"
     return Answer(
-        f"{file}: {shape[0]} latents of {shape[1]} values {after}" + _FRESH * made.fresh,
+        f"{file}: {shape[0]:,} vectors of {shape[1]:,} values {after}" + FRESH * made.fresh,
         {"file": str(file), "shape": shape, "epoch": epoch, "made": not made.fresh},
     )
 
 
-def clusters_answer(file: Path, made: Made, choice: Choice) -> Answer:
-    """Sizes of clusters, and how sure they are; what helps to choose their number."""
-    from aeclust.clusters.numbers import in_use, outlier_count
-    from aeclust.run.added import added_to
-
-    arrays, details = made.artifact.arrays, made.artifact.details
-    added = added_to(made.artifact)
-    labels, numbers = arrays["labels"], in_use(arrays["labels"])
-    sizes, outliers = [int((labels == j).sum()) for j in numbers], outlier_count(labels)
-    inside = labels >= 0
-    confidence = float(arrays["confidence"][inside].mean()) if numbers else 0.0
-    agreement, views = details.get("agreement"), details.get("view_agreement")
-    return Answer(
-        f"{file}: {len(labels)} images{in_clusters(sizes, outliers)};"
-        f" mean confidence {confidence:.3f}"
-        + ("" if agreement is None else f", agreement of the members {agreement:.3f}")
-        + ("" if views is None else f", of random views {views:.3f}")
-        + (f"; {added}" if added else "")
-        + _FRESH * made.fresh
-        + (f"\n{choice.file}" if choice.file else ""),
-        {
-            "file": str(file),
-            "k": len(sizes),
-            "clusters": numbers,
-            "sizes": sizes,
-            "outliers": outliers,
-            "confidence": confidence,
-            "agreement": agreement,
-            "view_agreement": views,
-            "members": details.get("members", {}),
-            "warnings": details.get("warnings", []),
-            "steered_by": details.get("known"),
-            "edits": details.get("edits", 0),
-            "made": not made.fresh,
-            "plot": None if choice.file is None else str(choice.file),
-            "estimated": choice.chosen,
-            "tried": [{"k": k, **asdict(each)} for k, each in choice.tried.items()],
-            "merges": [asdict(merge) for merge in choice.tree.merges],
-        },
-    )
-
-
-def in_clusters(sizes: Sequence[int], outliers: int) -> str:
-    """Sizes of clusters, and how many images are in none."""
-    if not sizes:
-        return " in no cluster"
-    return f" in clusters of {', '.join(map(str, sizes))}{_and_outliers(outliers)}"
-
-
-def _and_outliers(count: int) -> str:
+def and_outliers(count: int) -> str:
+    """How many images are in no cluster, behind a sentence; nothing if there is none."""
     return f" and {count:,} outlier{'s' * (count != 1)}" if count else ""
-
-
-def updated_answer(run: Path, updated: Updated) -> Answer:
-    """What a run took in, and what became of its clusters."""
-    counts = [
-        f"{count:,} {what}"
-        for count, what in (
-            (updated.added, "new"),
-            (updated.removed, "gone"),
-            (updated.edited, "with other content"),
-            (updated.renamed, "renamed"),
-        )
-        if count
-    ]
-    text = f"{run}: {updated.images:,} images"
-    if counts:
-        text += f", {', '.join(counts)}"
-    text += f",{in_clusters(updated.sizes, updated.outliers)}"
-    if not updated.fresh and updated.moved is not None:
-        text += f"; {updated.moved:,} of those that were there are in another cluster now"
-    if updated.fresh:
-        text += _FRESH
-    return Answer(text, {"run": str(run), **asdict(updated)})
-
-
-def names_answer(named: Named) -> Answer:
-    """Clusters with size, mean confidence and name; what known labels say of them."""
-    by_labels = named.known is not None
-    names = [cluster.name or "" for cluster in named.clusters]
-    wide = max(4, *map(len, names)) if by_labels and names else 0
-    lines = [
-        f"cluster   images  confidence  {'name':{wide}s}" + "  support   runner-up" * by_labels
-    ]
-    for cluster, name in zip(named.clusters, names, strict=True):
-        line = (
-            f"{cluster.cluster:7d}  {cluster.size:7d}  {cluster.confidence:10.3f}  {name:{wide}s}"
-        )
-        if cluster.votes is not None:
-            votes = cluster.votes
-            support = f"{votes.agree} of {votes.known}" if votes.known else "none"
-            rival = f"{votes.runner_up} {votes.against}" if votes.runner_up else ""
-            line += f"  {support:8s}  {rival}"
-        lines.append(line.rstrip())
-    if named.outliers:
-        lines.append(f"{named.outliers:7d} outliers, which are in no cluster")
-    for count, what in ((named.of_outliers, "outliers"), (named.of_gone, "images that are gone")):
-        if count:
-            lines.append(f"known labels of {what}, which name nothing: {count}")
-    if named.known is not None and named.agree is not None:
-        share = named.agree / named.known
-        lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")
-    if named.added:
-        lines.append(named.added)
-    return Answer("\n".join(lines), asdict(named))
 
 
 def export_answer(exported: Exported) -> Answer:
@@ -188,8 +89,8 @@ def export_answer(exported: Exported) -> Answer:
 def reconstruction_answer(drawn: Reconstructed) -> Answer:
     """Mean error of the reconstructions."""
     return Answer(
-        f"{drawn.file}: {len(drawn.ids)} images after epoch {drawn.epoch},"
-        f" mean MSE {sum(drawn.errors) / len(drawn.errors):.4f}",
+        f"{drawn.file}: {len(drawn.ids)} images above their reconstructions after epoch"
+        f" {drawn.epoch}; mean squared error {sum(drawn.errors) / len(drawn.errors):.4f}",
         {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
     )
 
@@ -209,7 +110,7 @@ def curve_text(curve: Curve, validated: int) -> str:
 
     `validated` is the number of images that accuracies are of.
     """
-    lines = ["epoch     MSE  accuracy  view_neighbours"]
+    lines = ["epoch   error  accuracy  view_neighbours"]
     for point in curve.points:
         accuracy = "" if point.accuracy is None else f"{point.accuracy:.3f}"
         views = point.indicators.view_neighbours
@@ -217,12 +118,12 @@ def curve_text(curve: Curve, validated: int) -> str:
     shares = [point.indicators.view_neighbours for point in curve.points]
     best = curve.points[shares.index(max(shares))].epoch
     if min(shares) < max(shares):
-        lines.append(f"view_neighbours, which needs no labels, is highest after epoch {best}")
+        lines.append(f"{_KEEPS} is highest after epoch {best}")
     elif len(shares) > 1:
-        lines.append("view_neighbours, which needs no labels, does not change")
+        lines.append(f"{_KEEPS} does not change")
     if curve.points[0].accuracy is not None:
         few = f" ({len(shares)} checkpoints are too few to mean much)" * (len(shares) < _FEW)
-        lines.append(f"Spearman correlation with accuracy{few}:")
+        lines.append(f"rank correlation with accuracy, from -1 to 1{few}:")
         for name, rho in curve.correlations.items():
             lines.append(f"  {name:16s} {'undefined' if rho is None else f'{rho:+.2f}'}")
         lines.append(
@@ -241,7 +142,8 @@ def curve_text(curve: Curve, validated: int) -> str:
 
 def plot_answer(drawn: Plotted) -> Answer:
     """The picture, and scores where there are true labels."""
-    text, json = f"{drawn.file}{_and(drawn.added)}", {"file": str(drawn.file), "added": drawn.added}
+    text = f"{drawn.file}{_and(drawn.added)}"
+    json = {"file": str(drawn.file), "by_hand": drawn.added}
     if drawn.scores is None:
         return Answer(text, json)
     return Answer(
@@ -252,7 +154,8 @@ def plot_answer(drawn: Plotted) -> Answer:
 def gallery_answer(shown: Shown) -> Answer:
     """The picture and what is on it."""
     text = f"{shown.file}{_and(shown.added)}"
-    return Answer(text, {**asdict(shown), "file": str(shown.file)})
+    clusters = [renamed(asdict(each), confidence="mean_confidence") for each in shown.clusters]
+    return Answer(text, {"file": str(shown.file), "clusters": clusters, "by_hand": shown.added})
 
 
 def _and(added: str) -> str:
@@ -263,24 +166,24 @@ def _and(added: str) -> str:
 def report_answer(made: Reported) -> Answer:
     """The page and its size."""
     return Answer(
-        f"{made.file}: {made.images} images in {made.clusters} clusters"
-        f"{_and_outliers(made.outliers)}, {made.size / 1e6:.1f} MB"
+        f"{made.file}: {made.images:,} images in {made.clusters} clusters"
+        f"{and_outliers(made.outliers)}, {made.size / 1e6:.1f} MB"
         + (f"; {made.added}" if made.added else ""),
-        {"file": str(made.file), "bytes": made.size, "added": made.added},
+        {"file": str(made.file), "bytes": made.size, "by_hand": made.added},
     )
 
 
 def scores_text(
     scores: Scores, names: Mapping[int, str] | None = None, as_written: float | None = None
 ) -> str:
-    """Accuracy, if there is another also as the labels are written, NMI, ARI and cluster sizes."""
+    """Accuracy with and, if it differs, without matching; NMI, ARI and cluster sizes."""
     called = {j: f"{j} ({printable(name)})" for j, name in (names or {}).items() if name}
     sizes = ", ".join(f"{called.get(j, j)}: {count}" for j, count in scores.sizes.items())
     sizes = sizes or "none"
     if scores.outliers:
         count = "counts" if scores.outliers == 1 else "count"
         sizes += f"; {scores.outliers} in no cluster, which {count} as wrong"
-    written = "" if as_written is None else f"  as written {as_written:.4f}"
+    written = "" if as_written is None else f"  without matching {as_written:.4f}"
     return (
         f"accuracy {scores.accuracy:.4f}{written}  NMI {scores.nmi:.4f}  ARI {scores.ari:.4f}\n"
         f"cluster sizes {sizes}"
@@ -288,7 +191,7 @@ def scores_text(
 
 
 def file_answer(info: FileInfo) -> Answer:
-    """All that an artifact says of itself."""
+    """All that an artifact holds about itself."""
     lines = [f"{info.file}: {info.kind}, intact, sha256 {info.digest}"]
     lines += [f"  {name}: {dtype} {shape}" for name, (dtype, shape) in info.arrays.items()]
     for title in ("parents", "details", "recipe", "versions"):
@@ -319,10 +222,11 @@ def run_answer(info: RunInfo, resume: str) -> Answer:
         *([f"images: {pictures['location']}"] if pictures else []),
         *encoder,
         *info.changes,
+        *filter(None, [info.verdict]),
     ]
     lines += [
         f"{Path(f.file).relative_to(info.folder)}: {_counted(f)}, intact, sha256 {f.digest[:12]}"
-        + (f", STALE: {f.stale}" if f.stale else "")
+        + (f", OUT OF DATE: {f.stale}" if f.stale else "")
         for f in info.files
     ]
     return Answer(_printable(lines), asdict(info))

@@ -22,6 +22,6 @@ def asked_answer(asked: Asked) -> Answer:
             "sheet": None if asked.sheet is None else str(asked.sheet),
             "ids": asked.ids,
             "known": asked.known,
-            "next": asked.command,
+            "next": [{"what": "take the answers in", "command": asked.command}],
         },
     )

@@ -17,6 +17,10 @@ _MOST_ROWS, _MOST_COLUMNS, _LONGEST = 40, 20, 20  # of a table on a screen, and 
 _MARK = "*"
 _STABLE, _UNSURE, _DOUBTFUL = 0.75, 0.6, 0.5  # Hennig's limits of a mean Jaccard index
 _MOST_RUNS = 10  # whose indices stand in a triangle
+_LEGEND = (
+    "stability: how far the same cluster comes again in the others, from 0 to 1; least: at worst",
+    "together: the largest share of its images that is in one cluster of another",
+)
 
 
 def evaluated_answer(result: Evaluated) -> Answer:
@@ -30,19 +34,21 @@ def evaluated_answer(result: Evaluated) -> Answer:
             " --with-known scores them too"
         )
     if result.labelled + result.left_out < result.images:
-        lines.append(f"{result.labelled} of {result.images} images are labelled; of these")
+        lines.append(
+            f"{result.labelled} of {result.images} images have a true label and are scored"
+        )
     lines.append(scores_text(result.scores, names=result.names, as_written=result.as_written))
     if result.renamed:
         better = (f"{titled(j, result.names)} is {word}" for j, word in result.renamed.items())
-        lines.append(f"by the best matching {printable(listed(better))}")
+        lines.append(f"best matching: {printable(listed(better))}")
     table = result.table
     classes = [result.classes.get(j, str(j)) for j in table.classes.tolist()]
     lines += _table_lines(result, classes)
     json = {
-        "n": result.labelled,
+        "images": result.labelled,
         **asdict(result.scores),
         "as_written": result.as_written,
-        "added": result.added,
+        "by_hand": result.added,
         "left_out": result.left_out,
         "names": {str(j): name for j, name in result.names.items()},
         "table": {
@@ -70,8 +76,8 @@ def compared_answer(compared: Compared) -> Answer:
     ]
     lines += [f"left out: {listed(beside)}"] * bool(beside)
     if compared.by_ids:
-        told = printable(listed(compared.by_ids))
-        lines.append(f"told by their ids, because their contents are others: images of {told}")
+        text = printable(listed(compared.by_ids))
+        lines.append(f"matched by their ids, because the images differ: {text}")
     lines += [
         f"{printable(place)}: {added}"
         for place, added in zip(compared.places, compared.added, strict=True)
@@ -79,34 +85,35 @@ def compared_answer(compared: Compared) -> Answer:
     ]
     lines += ["", "cluster   images  stability  least  together"]
     clusters = []
-    said = zip(result.clusters, result.overlap.min(0), result.together, strict=True)
-    for j, size, three in zip(result.numbers.tolist(), sizes, said, strict=True):
+    numbers = zip(result.clusters, result.overlap.min(0), result.together, strict=True)
+    for j, size, three in zip(result.numbers.tolist(), sizes, numbers, strict=True):
         mean, low, together = map(float, three)
         name = compared.names[0].get(j) or None
         line = f"{j:7d}  {size:7d}  {mean:9.3f}  {low:5.3f}  {together:8.3f}  "
         line += _reading(mean, together)
         lines.append(line + (f"  {printable(name)}" if name else ""))
         row = {"cluster": j, "size": size, "name": name}
-        row |= {"stability": round(mean, 6), "least": round(low, 6), "together": round(together, 6)}
+        row |= {"stability": round(mean, 6), "lowest": round(low, 6)}
+        row["together"] = round(together, 6)
         clusters.append(row)
-    lines += ["", *_index_lines(compared), ""]
+    lines += ["", *_LEGEND, "", *_index_lines(compared), ""]
     lines.append(f"{stay} of {len(ids)} images stay in their cluster of {compared.places[0]}")
     order = [i for i in np.argsort(result.kept, kind="stable")[:10].tolist() if result.kept[i] < 1]
     shares = [(ids[i].item(), round(float(result.kept[i]), 6)) for i in order]
     if shares:
-        told = listed(f"{printable(str(name))} ({share:.2f})" for name, share in shares[:5])
-        lines.append(f"least of all: {told}")
+        least = listed(f"{printable(str(name))} ({share:.2f})" for name, share in shares[:5])
+        lines.append(f"least stable images: {least}")
     json = {
         "runs": compared.places,
-        "n": len(ids),
+        "images": len(ids),
         "left_out": compared.left_out,
         "by_ids": compared.by_ids,
-        "added": compared.added,
+        "by_hand": compared.added,
         "clusters": clusters,
         "ari": result.ari.round(6).tolist(),
-        "stay": stay,
-        "stability": round(float(result.kept.mean()), 6),
-        "least": [{"id": name, "stability": share} for name, share in shares],
+        "stay_in_all": stay,
+        "mean_stays": round(float(result.kept.mean()), 6),
+        "least_stable": [{"id": name, "stays": share} for name, share in shares],
     }
     return Answer("\n".join(lines), json)
 
@@ -130,8 +137,8 @@ def _index_lines(compared: Compared) -> list[str]:
     ari, r = compared.result.ari, len(compared.places)
     if r > _MOST_RUNS:
         pairs = [ari[i, j] for i in range(r) for j in range(i)]
-        told = f"{min(pairs):.3f} to {max(pairs):.3f}, mean {sum(pairs) / len(pairs):.3f}"
-        return [f"adjusted Rand index of {len(pairs)} pairs: {told}"]
+        text = f"{min(pairs):.3f} to {max(pairs):.3f}, mean {sum(pairs) / len(pairs):.3f}"
+        return [f"adjusted Rand index of {len(pairs)} pairs: {text}"]
     titles = [f"{i} {printable(place)}" for i, place in enumerate(compared.places, 1)]
     left = max(map(len, (*titles, "adjusted Rand index")))
     heads = "".join(f"{i:8d}" for i in range(1, r))
@@ -167,7 +174,7 @@ def _table_lines(result: Evaluated, classes: Sequence[str]) -> list[str]:
     for title, row in zip(rows, cells, strict=True):
         numbers = "  ".join(f"{cell:>{width + 1}s}" for cell, width in zip(row, wide, strict=True))
         lines.append(f"{title:{left}s}  {numbers}".rstrip())
-    return [*lines, f"{_MARK} best matching"]
+    return [f"images by cluster (row) and true label (column), {_MARK} matched:", *lines]
 
 
 def _short(text: str) -> str:

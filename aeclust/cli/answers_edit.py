@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def edited_answer(run: Path, edited: Edited) -> Answer:
     """What was done, in one line with what the clusters are now."""
     n, off = len(edited.edits), sum(bool(each.off) for each in edited.edits)
-    edits = f"{n:,} edit{'s' * (n != 1)}" + f", {off:,} not in force" * bool(off)
+    edits = f"{n:,} edit{'s' * (n != 1)} in all" + f", {off:,} not in force" * bool(off)
     changed = f"{edited.changed:,} label{'s' * (edited.changed != 1)} changed"
     text = "; ".join((f"{run}: {edited.done}", changed, _sizes(edited), edits))
     return Answer(printable(text), _json(run, edited))
@@ -37,7 +37,7 @@ def _sizes(edited: Edited) -> str:
     names = {number: f" ({name})" for number, name in edited.names.items()}
     sizes = [f"{number}{names.get(number, '')}: {size:,}" for number, size in edited.sizes.items()]
     outliers = f", outliers: {edited.outliers:,}" if edited.outliers else ""
-    return f"sizes {', '.join(sizes)}{outliers}"
+    return f"clusters now: {', '.join(sizes)}{outliers}"
 
 
 def _json(run: Path, edited: Edited) -> dict[str, object]:

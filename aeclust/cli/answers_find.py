@@ -25,8 +25,8 @@ def outliers_answer(outliers: Outliers) -> Answer:
     """A line for each image that stands alone."""
     rows = [(f"{each.factor:.3f}", each.id, each.cluster) for each in outliers.outliers]
     far = (
-        f"{outliers.far:,} of {outliers.images:,} images have a factor above {outliers.bound:.3f},"
-        " far out of what is usual"
+        f"{outliers.far:,} of {outliers.images:,} images stand far from all others (factor above"
+        f" {outliers.bound:.3f}; 1 is usual)"
     )
     lines = [_table(("factor", "id", "cluster"), rows), far, *filter(None, [outliers.file])]
     return Answer("\n".join(lines), asdict(outliers))
@@ -41,9 +41,12 @@ def duplicates_answer(duplicates: Duplicates) -> Answer:
             for copy in group.copies
         )
         lines.append(printable(f"{group.keep}: {', '.join(copies)}"))
-    near = "" if duplicates.near is None else f", and {duplicates.near:,} are nearly the same"
-    same = f"{duplicates.exact:,} are the same as another one"
-    lines.append(f"of {duplicates.images:,} images {same}{near}")
+    n = len(duplicates.groups)
+    near = "" if duplicates.near is None else f", {duplicates.near:,} are nearly the same"
+    lines.append(
+        f"{n:,} group{'s' * (n != 1)} of look-alikes in {duplicates.images:,} images:"
+        f" {duplicates.exact:,} are the same as another one{near}"
+    )
     return Answer("\n".join([*lines, *filter(None, [duplicates.file])]), asdict(duplicates))
 
 

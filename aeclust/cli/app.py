@@ -74,9 +74,9 @@ def _without_types(params: list[Any]) -> list[Any]:
 app = typer.Typer(
     name="aeclust",
     cls=Commands,
-    help="Cluster images without labels: train an autoencoder, embed, cluster, see, export.\n\n"
+    help="Cluster images without labels: train, look at the clusters, correct them, export.\n\n"
     "First run: aeclust train && aeclust predict > submission.csv\n\n"
-    "Your own images: aeclust train photos/ --size 32",
+    "Your own images: aeclust train photos/",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

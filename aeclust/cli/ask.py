@@ -13,16 +13,16 @@ from aeclust.cli.app import CORRECT, OUTPUT, command
 def ask(
     *,
     count: Annotated[
-        int, options.option(OUTPUT, "How many images to ask for.", "N", "-n", "--count", min=1)
+        int, options.option(OUTPUT, "How many images.", "N", "-n", "--count", min=1)
     ] = 20,
     output: options.Output = None,
     force: Annotated[
-        bool, options.flag("--force", OUTPUT, "Replace a file with labels that are not taken in.")
+        bool, options.flag("--force", OUTPUT, "Replace a file whose labels the run has not read.")
     ] = False,
     seed: options.RunSeed = None,
     common: options.Common,
 ) -> None:
-    """Choose the images whose labels would tell most (ask.csv to fill in, ask.png to look at).
+    """Choose the images most worth labelling (ask.csv to fill in, ask.png to look at).
 
     aeclust ask -n 20
     aeclust ask -n 50 -o to-label.csv

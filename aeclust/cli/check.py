@@ -24,16 +24,16 @@ def evaluate(
     truth: Annotated[str, options.labels_argument("True labels:")],
     known: Annotated[
         list[str] | None,
-        options.known_option("Known labels that steered PREDICTED: their images are left out."),
+        options.known_option("Known labels that steered PREDICTED: their images are not scored."),
     ] = None,
     with_known: Annotated[
         bool,
-        options.flag("--with-known", KNOWN, "Score the images with known labels, too."),
+        options.flag("--with-known", KNOWN, "Score the images with known labels as well."),
     ] = False,
     plot: options.Picture = None,
     as_json: options.Json = False,
 ) -> None:
-    """Score labels against the truth: accuracy, NMI, ARI, and clusters by classes.
+    """Score labels against the truth: accuracy, NMI, ARI, and a table of clusters by classes.
 
     aeclust evaluate submission.csv demo:scenes
     aeclust evaluate aeclust-run demo:scenes --plot classes.png
@@ -58,7 +58,7 @@ def compare(
     output: options.Output = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say how often each cluster and image stays together in other clusterings.
+    """Measure how stable clusters are: how far other runs or files give the same ones.
 
     aeclust compare seed-1 seed-2 seed-3 --plot moved.png
     aeclust compare aeclust-run submission.csv -o stability.csv
@@ -83,7 +83,7 @@ def info(
         Path | None,
         typer.Argument(
             metavar="FILE|RUN",
-            help="An artifact or a run folder.",
+            help="A file of aeclust, or a run folder.",
             show_default="the run",
             autocompletion=completion.paths,
         ),
@@ -91,7 +91,7 @@ def info(
     run: options.Run = options.DEFAULT_RUN,
     as_json: options.Json = False,
 ) -> None:
-    """Say what a file or a run is, verify it, and list what is stale and why.
+    """Describe a file or a run, verify it, and list what is out of date and why.
 
     aeclust info
     aeclust info aeclust-run/labels.h5
@@ -116,7 +116,7 @@ def doctor(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what this machine offers, and what will hurt.
+    """Check this machine: versions, devices, memory, and what will cause trouble.
 
     aeclust doctor
     aeclust doctor --run results --json

@@ -37,7 +37,7 @@ def merge(
     ],
     common: options.Common,
 ) -> None:
-    """Make clusters one; it has the number of the first, and its name or else another's.
+    """Merge clusters into the first of them, which keeps its number, and its name if it has one.
 
     aeclust edit merge 2 5
     aeclust edit merge kitchen pantry
@@ -83,7 +83,7 @@ def move(
 
 @command(CORRECT, of=edit)
 def drop(*, ids: Ids, common: options.Common) -> None:
-    """Take images out of all clusters: outliers, whose label is -1.
+    """Take images out of all clusters: their label is -1.
 
     aeclust edit drop coast/003.png
     aeclust edit drop - < ids.txt

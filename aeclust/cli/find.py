@@ -12,7 +12,7 @@ from aeclust.cli.app import LOOK, OUTPUT, command, verbs
 find = verbs(
     LOOK,
     "find",
-    "Find images: like one of them, the same in another form, or like no other.",
+    "Find images: like one of them, look-alikes of each other, or unlike all others.",
 )
 
 
@@ -49,7 +49,7 @@ def similar(
 
 @command(LOOK, of=find)
 def duplicates(*, output: options.Output = None, common: options.Common) -> None:
-    """List copies of images: the same, resized, cropped, recoloured or mirrored (duplicates.png).
+    """List groups of look-alikes: copies, resized, cropped, recoloured, mirrored (duplicates.png).
 
     aeclust find duplicates
     aeclust find duplicates -o copies.pdf
@@ -68,7 +68,7 @@ def outliers(
     output: options.Output = None,
     common: options.Common,
 ) -> None:
-    """List the images that stand alone most, and draw them (outliers.png).
+    """List the images that are least like the others, and draw them (outliers.png).
 
     aeclust find outliers
     aeclust find outliers -n 100 --json

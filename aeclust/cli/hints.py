@@ -38,7 +38,7 @@ _ELSEWHERE = {
     "--features": "embeddings embedding vectors feature from-features",
     "--set latent_size=N": "latent-dim latent embedding-dim embedding-size z-dim bottleneck",
     "give DATA without a flag": "i input data dataset data-dir images image-dir path",
-    "every command says what it does, unless -q": "v vv verbose debug progress",
+    "every command prints what it does, unless -q": "v vv verbose debug progress",
 }
 _HERE: defaultdict[str, list[str]] = defaultdict(list)
 for _ours, _names in _ELSEWHERE.items():

@@ -17,7 +17,7 @@ def reconstruct(
     idx: Annotated[
         str,
         typer.Option(
-            help="Row numbers, in any order, repeats kept.", metavar="1,2,3",
+            help="Row numbers of the images, in any order.", metavar="1,2,3",
             rich_help_panel=IMAGES,
         ),
     ],
@@ -26,7 +26,7 @@ def reconstruct(
     output: options.Output = None,
     common: options.Common,
 ) -> None:  # fmt: skip
-    """Draw originals above reconstructions (reconstruction.png).
+    """Draw images above their reconstructions by the network (reconstruction.png).
 
     aeclust reconstruct --idx 1,2,3,6,7,9
     aeclust reconstruct demo:scenes-val --idx 0,1 -o unseen.svg
@@ -48,7 +48,7 @@ def checkpoint_curve(
     seed: options.RunSeed = None,
     common: options.Common,
 ) -> None:
-    """Show how reconstruction error and validation accuracy move through training.
+    """Draw reconstruction error and accuracy over the course of training.
 
     aeclust checkpoint-curve
     aeclust checkpoint-curve --val-images demo:scenes-val --val-labels demo:scenes-val
@@ -78,20 +78,20 @@ def plot(
     images: options.Images,
     labels: options.TrueLabels = None,
     thumbnails: Annotated[
-        bool, options.flag("--thumbnails", OUTPUT, "Lay some of the images over their points.")
+        bool, options.flag("--thumbnails", OUTPUT, "Draw some of the images on the map.")
     ] = False,
     gallery: Annotated[
         bool,
         options.flag(
             "--gallery", OUTPUT,
-            "Typical, doubtful and random images of each cluster (gallery.png) instead.",
+            "Draw typical, doubtful and random images of each cluster instead (gallery.png).",
         ),
     ] = False,
     output: options.Output = None,
     seed: options.RunSeed = None,
     common: options.Common,
 ) -> None:  # fmt: skip
-    """Draw the 2-D embedding by cluster and by true label (embedding.png), or a gallery.
+    """Draw a map of the images by cluster and by true label (embedding.png), or a gallery.
 
     aeclust plot --gallery
     aeclust plot --labels demo:scenes
@@ -121,7 +121,7 @@ def plot(
 
 @command(LOOK)
 def report(*, output: options.Output = None, common: options.Common) -> None:
-    """Show the run on one HTML page to look through and to send (report.html).
+    """Write one HTML page that shows the clusters, to look through and to send (report.html).
 
     aeclust report
     aeclust report -o clusters.html

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aeclust.images import Source
 
 DATA = (
-    "Images: image files, a folder, .zip, a .csv or .txt of paths; an array (.npy, .npz, .h5); or"
+    "Images: files, a folder, a .zip, a .csv or .txt of paths; an array (.npy, .npz, .h5); or"
     " demo:scenes, demo:scenes-val, demo:digits"
 )
 DEFAULT_RUN = Path("aeclust-run")
@@ -93,7 +93,7 @@ def grouped(panel: str, **shared: Any) -> Callable[..., Any]:
 _PATHS: dict[str, Any] = {"autocompletion": completion.paths}
 _LOCATION: dict[str, Any] = {"callback": _location, "autocompletion": completion.images}
 _LABELS: dict[str, Any] = {"callback": _location, "autocompletion": completion.labels}
-_SEED = ("Decides everything random.", "N")
+_SEED = ("Seed of all random numbers.", "N")
 _RANGE: dict[str, Any] = {"min": 0, "max": 2**32 - 1}
 _CLASSES = "images in folders of their classes"
 _TEXTS = (
@@ -101,43 +101,48 @@ _TEXTS = (
 )
 
 Run = Annotated[
-    Path, option(OUTPUT, "The run folder.", "DIR", "--run", envvar="AECLUST_RUN", **_PATHS)
+    Path, option(OUTPUT, "Folder of the run.", "DIR", "--run", envvar="AECLUST_RUN", **_PATHS)
 ]
 Output = Annotated[
     Path | None,
     option(
-        *(OUTPUT, "Write here; - is standard output.", "FILE", "-o", "--output"),
+        *(OUTPUT, "Write to this file; - is standard output.", "FILE", "-o", "--output"),
         callback=_destination,
         **_PATHS,
     ),
 ]
-Force = Annotated[bool, flag("--force", OUTPUT, "Make it anew in any case.")]
-Json = Annotated[bool, flag("--json", OUTPUT, "One JSON object on standard output.")]
+Force = Annotated[bool, flag("--force", OUTPUT, "Make it again even if it is up to date.")]
+Json = Annotated[bool, flag("--json", OUTPUT, "Print one JSON object instead of text.")]
 Seed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="0", **_RANGE)]
 RunSeed = Annotated[int | None, option(COMPUTING, *_SEED, show_default="the run's", **_RANGE)]
 Threads = Annotated[
     int | None,
     option(
-        COMPUTING, "CPU threads.", "N", show_default="the run's, or idle cores", min=1, max=1024
+        COMPUTING,
+        "How many CPU threads to use.",
+        "N",
+        show_default="the run's, or idle cores",
+        min=1,
+        max=1024,
     ),
 ]
 Features = Annotated[
     str | None,
     option(
         IMAGES,
-        "Vectors that you made of the images yourself, a row for each: .npy, .npz, .h5 or"
-        " .safetensors.",
+        "Your own vectors of the images, a row for each: .npy, .npz, .h5 or .safetensors.",
         "FILE",
         callback=_location,
         autocompletion=completion.paths,
     ),
 ]
 Checkpoint = Annotated[
-    int | None, option(IMAGES, "Epoch of the weights.", "EPOCH", show_default="the last", min=0)
+    int | None,
+    option(IMAGES, "Use the network after this epoch.", "EPOCH", show_default="the last", min=0),
 ]
 MinConfidence = Annotated[
     float | None,
-    option(OUTPUT, "Images of less confidence are in no cluster: their label is -1.", "NUMBER"),
+    option(OUTPUT, "Give images of lower confidence the label -1, no cluster.", "NUMBER"),
 ]
 TrueLabels = Annotated[
     str | None, option(KNOWN, f"True labels of the images: {_TEXTS}", "FILE", **_LABELS)
@@ -158,11 +163,14 @@ def known_option(text: str) -> Any:
     return option(KNOWN, f"{text} {kinds}", "FILE", "--known", **more)
 
 
-Steering = Annotated[list[str] | None, known_option("Labels of some images that steer.")]
+Steering = Annotated[
+    list[str] | None,
+    known_option("Labels that you know for some images: the clusters follow them."),
+]
 Picture = Annotated[
     Path | None,
     option(
-        *(OUTPUT, "Draw it: .png, .svg or .pdf; - is standard output.", "FILE", "--plot"),
+        *(OUTPUT, "Draw the result: .png, .svg or .pdf; - is standard output.", "FILE", "--plot"),
         callback=_destination,
         **_PATHS,
     ),
@@ -211,7 +219,7 @@ _clustering = grouped(CLUSTERING, show_default="the recipe's")
 
 def clusters_option() -> Any:
     """The number of clusters."""
-    return _clustering("Number of clusters, or auto.", "K", "-k", "--clusters")
+    return _clustering("Number of clusters, or auto to estimate it.", "K", "-k", "--clusters")
 
 
 def _data(text: str, default: str) -> Any:
@@ -226,12 +234,12 @@ class Common:
 
     run: Run = DEFAULT_RUN
     device: Literal["auto", "cpu", "cuda", "mps"] = grouped(COMPUTING)(
-        "Where to compute.", default="auto"
+        "Where to compute; auto prefers a GPU.", default="auto"
     )
     threads: Threads = None
     as_json: Json = False
     quiet: bool = grouped(OUTPUT)(
-        "Nothing on standard error but errors.", None, "-q", "--quiet", default=False
+        "Print errors only, no progress.", None, "-q", "--quiet", default=False
     )
 
 
@@ -249,12 +257,14 @@ class Images:
     """Images other than the run's."""
 
     data: list[str] | None = _data(f"{DATA}; - reads an array from standard input.", "the run's")
-    layout: Literal["nhw", "nhwc", "nchw"] | None = _image("Axes of an array, if ambiguous.")
+    layout: Literal["nhw", "nhwc", "nchw"] | None = _image(
+        "Axes of an array, if ambiguous: n images, h height, w width, c channels."
+    )
     range_: str | None = _image(
-        "Values of black and white, for example 0:255.", "LOW:HIGH", "--range"
+        "Pixel values of black and white, for example 0:255.", "LOW:HIGH", "--range"
     )
     skip_bad: bool = _image(
-        "Leave out unreadable images, listed.", None, "--skip-bad", default=False
+        "Leave out images that cannot be read, and list them.", None, "--skip-bad", default=False
     )
 
     def source(self) -> Source | None:
@@ -287,7 +297,7 @@ class TrainImages(Images):
 
     data: list[str] | None = _data(f"{DATA}.", "demo:scenes")
     fit: Literal["crop", "squash", "pad"] | None = _image(
-        "Make squares of photographs: of their centre, by squeezing them, or with a border.",
+        "How photographs become squares: cut to their centre, squeezed, or with a border.",
         show_default="crop",
     )
 
@@ -314,7 +324,7 @@ class Validation:
     """Labelled images that serve reporting and naming alone."""
 
     val_images: str | None = _known(
-        "Labelled images, for reporting and naming.", "DATA", **_LOCATION
+        "Images with labels, for scores and names only.", "DATA", **_LOCATION
     )
     val_labels: str | None = _known(
         "Their labels: .npy, .npz, .h5, a CSV of id,label, or demo:NAME.", "FILE", **_LABELS
@@ -344,16 +354,16 @@ class Clustering:
 
     k: str | None = clusters_option()
     reduction: str | None = _clustering(
-        "Steps before clustering: sphere, and pca, kpca, tsne with sizes; or none.",
+        "Steps before clustering: sphere; pca, kpca or tsne with a size; or none.",
         "kpca:200,tsne:2",
     )
     clusterer: recipes.Clusterer | None = _clustering(
         "consensus, heads, kmeans, minibatch-kmeans, gmm, gmm-tied, spectral, agglomerative, or"
-        " hdbscan, which finds k itself and leaves outliers.",
+        " hdbscan, which finds the number of clusters itself and leaves outliers.",
         "NAME",
     )
-    min_cluster_size: int | None = _clustering("Images in a cluster of hdbscan.", "N")
-    perplexity: float | None = _clustering("Of t-SNE.", "NUMBER")
+    min_cluster_size: int | None = _clustering("Fewest images in a cluster of hdbscan.", "N")
+    perplexity: float | None = _clustering("Perplexity of t-SNE.", "NUMBER")
 
     def given(self) -> dict[str, Any]:
         """The fields that the user gave."""

@@ -130,16 +130,18 @@ def _recorded(folder: RunFolder) -> int | None:
 
 
 def run_folder(run: Path) -> RunFolder:
-    """A run's folder, which knows whether commands find it without a flag."""
+    """A run's folder, with the flag by which commands find it."""
     from aeclust.run.folder import RunFolder
 
     known = run == Path(os.environ.get("AECLUST_RUN", DEFAULT_RUN))
     return RunFolder(run, "" if known else f" --run {shlex.quote(str(run))}")
 
 
-def log_next(context: Context, *commands: str) -> None:
-    """What to do with what is there now."""
-    context.log(f"next: {', or '.join(map(context.folder.command, commands))}")
+def log_next(context: Context, *steps: tuple[str, str]) -> None:
+    """What to do with what is there now: in words, and the command, a line each."""
+    wide = max(len(what) for what, _ in steps)
+    for i, (what, command) in enumerate(steps):
+        context.log(f"{'     ' if i else 'next:'} {what:{wide}s}  {command}")
 
 
 def reply(

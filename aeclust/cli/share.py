@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aeclust.cli import answers, completion, options, setup, values
+from aeclust.cli.answers_cluster import names_answer
 from aeclust.cli.app import OUTPUT, SHARE, command
 
 
@@ -15,7 +16,9 @@ def name(
     *,
     assignments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CLUSTER=NAME]...", help="As 0=landscape; 0= removes a name."),
+        typer.Argument(
+            metavar="[CLUSTER=NAME]...", help="Such as 0=landscape; 0= removes the name."
+        ),
     ] = None,
     labels: options.KnownLabels = None,
     clear: Annotated[bool, options.flag("--clear", OUTPUT, "Remove all names.")] = False,
@@ -41,7 +44,7 @@ def name(
             named = naming.give_names(context, given)
         else:
             named = naming.list_clusters(context)
-        setup.reply(answers.names_answer(named), common.as_json)
+        setup.reply(names_answer(named), common.as_json)
 
 
 @command(SHARE)

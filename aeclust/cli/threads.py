@@ -63,7 +63,7 @@ def usual() -> int:
 
 
 def suitable(log: Callable[[str], None], recorded: int | None = None) -> int:
-    """How many threads should train now; a busy machine is told of.
+    """How many threads should train now; a busy machine is logged.
 
     As many as the environment wishes, or else as there are idle cores.
 
@@ -84,15 +84,15 @@ def suitable(log: Callable[[str], None], recorded: int | None = None) -> int:
     idle = 1.0 if before is None or most == 1 else _idle_share(before)
     threads = max(1, min(most, int(torch.get_num_threads() * idle + _SLACK)))
     busy = round(cores() * (1 - idle))
-    told = f"{busy} of {cores()} cores {'is' if busy == 1 else 'are'} busy"
+    busy_now = f"{busy} of {cores()} cores {'is' if busy == 1 else 'are'} busy"
     if recorded is not None:
         if threads < min(most, recorded):
-            log(f"{told}: the run goes on with its {recorded} threads; --threads may be fewer")
+            log(f"{busy_now}: the run continues with {recorded} threads; --threads asks for fewer")
         return recorded
     if threads < most:
         word = "thread" if threads == 1 else "threads"
         all_ = "both" if most == 2 else "all"
-        log(f"{told}: training with {threads} {word}; --threads {most} asks for {all_}")
+        log(f"{busy_now}: training with {threads} {word}; --threads {most} asks for {all_}")
     return threads
 
 

@@ -15,7 +15,10 @@ from aeclust.cli.values import absolute, exclusive
 from aeclust.errors import InputError, at
 
 if TYPE_CHECKING:
+    from aeclust.cli.options import TrainImages
+    from aeclust.images import Source
     from aeclust.run.budget import Budget
+    from aeclust.run.context import Context
     from aeclust.run.manifest import Manifest
 
 _training = grouped(TRAINING, show_default="the recipe's")
@@ -26,58 +29,60 @@ class Training:
     """The recipe of a run."""
 
     recipe: Literal["baseline", "vae", "deep", "hybrid", "pretrained"] | None = _training(
-        "baseline, vae, deep, hybrid or pretrained.", "NAME", show_default="hybrid"
+        "hybrid (any images), pretrained (photographs), or the report's baseline, vae, deep.",
+        "NAME",
+        show_default="hybrid",
     )
     encoder: str | None = _training(
-        "Of recipe pretrained: efficientnet-lite0, timm:NAME or FILE.onnx; frozen.",
+        "Network of recipe pretrained: efficientnet-lite0, timm:NAME or FILE.onnx.",
         "NAME|FILE",
         autocompletion=completion.encoders,
     )
     encoder_weights: Path | None = grouped(TRAINING)(
-        "The weights of timm:NAME, instead of timm's own.",
+        "Weights for timm:NAME, instead of timm's own.",
         "FILE.safetensors",
         autocompletion=completion.weights,
     )
     encoder_input: str | None = _training(
-        "What an ONNX file takes, for example range=0:1,layout=nchw, or JSON in a file.",
+        "Input that an ONNX file expects, such as range=0:1,layout=nchw, or JSON in a file.",
         "TEXT|FILE.json",
     )
     epochs: int | None = _training(
-        "Passes over the images in all. The recipe says how its phases share them, 14 to 4 in"
-        " hybrid; --set label_epochs=N fixes the second, and one epoch or -k auto has none.",
+        "Passes over the images. hybrid spends 14 of 18 on learning what images look like and the"
+        " rest on the clusters (--set label_epochs=N), but none with one epoch or -k auto.",
         "N",
     )
     minutes: float | None = _training(
-        "Train for so long: a few steps are timed, and the network's size and the epochs chosen for"
-        " this machine and these images. The recipe that it stores makes a run repeatable.",
+        "Train for about so long: the size of the network and the epochs are chosen for this"
+        " machine and these images, and stored.",
         "M",
         show_default="by epochs",
     )
     image_size: int | None = _training(
-        "Pixels a side that the network sees; images of other sizes are resized.", "SIZE", "--size"
+        "Pixels per side that the network sees; other images are resized.", "SIZE", "--size"
     )
-    batch_size: int | None = _training("Images in a step.", "N")
-    optimizer: recipes.Optimizer | None = _training("adam, adamw, sgd or muon.", "NAME")
+    batch_size: int | None = _training("Images per training step.", "N")
+    optimizer: recipes.Optimizer | None = _training("Optimiser: adam, adamw, sgd or muon.", "NAME")
     lr: float | None = _training("Learning rate.", "RATE")
-    loss: recipes.Loss | None = _training("mse or elbo.", "NAME")
+    loss: recipes.Loss | None = _training("Loss: mse or elbo.", "NAME")
     precision: recipes.Precision | None = _training(
-        "auto, float32 or bfloat16: what networks compute in while they learn.", "NAME"
+        "Number format of training: auto, float32 or bfloat16.", "NAME"
     )
     set_: list[str] | None = grouped(TRAINING)(
-        *("Any other recipe field; repeatable.", "FIELD=VALUE", "--set"),
+        *("Any other field of the recipe; may be given several times.", "FIELD=VALUE", "--set"),
         autocompletion=completion.settings,
     )
     config: Path | None = grouped(TRAINING)(
-        "Recipe fields from a TOML file.", "FILE.toml", autocompletion=completion.tomls
+        "Read recipe fields from a TOML file.", "FILE.toml", autocompletion=completion.tomls
     )
     write_config: bool = grouped(TRAINING)(
-        "Print the recipe as such a file, with all these flags in it, and train nothing.",
+        "Print the recipe with all these flags as such a file, and train nothing.",
         *(None, "--write-config"),
         default=False,
     )
     keep_checkpoints: str | None = grouped(TRAINING)(
-        "Checkpoints to keep, evenly from the untrained one to the last, and the end of the first"
-        " phase; last is enough for all commands but checkpoint-curve.",
+        "Checkpoints to keep, spread evenly over training; last is enough for all commands but"
+        " checkpoint-curve.",
         "N|last|all",
         show_default="12",
     )
@@ -165,3 +170,65 @@ class Training:
             return None
         kept = checkpoint_epochs(recipe, parse_keep(asked))
         return None if kept == checkpoint_epochs(recipe) else tuple(kept)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a training is asked for; what is not given is as it was when the run began."""
+
+    training: Training
+    begun: Manifest | None
+    recipe: recipes.Recipe
+    budget: Budget | None
+    source: Source
+    encoder_file: str | None
+    val_images: str | None
+    val_labels: str | None
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        training: Training,
+        images: TrainImages,
+        validation: tuple[str | None, str | None],
+        begun: Manifest | None,
+        *,
+        seed: int | None,
+        learn_on: bool,
+    ) -> Asked:
+        """What the options say, of a new run or of one that has `begun`."""
+        if begun is None:
+            recipe = training.chosen()
+            file, budget = training.encoder_file, training.budget(None)
+            source = images.chosen(recipe)
+            return cls(training, None, recipe, budget, source, file, *validation, seed or 0)
+        begun.check_network()
+        recipe, budget = training.chosen(begun.recipe), training.budget(begun)
+        if learn_on and not begun.former and training.epochs is None and budget is None:
+            from aeclust.run.checkpoints import further
+
+            recipe = further(recipe)
+        file = training.encoder_file
+        if recipe.encoder == begun.recipe.encoder:
+            file = file or begun.encoder_file
+        source = images.chosen(recipe, begun.source)
+        images_, labels = validation[0] or begun.val_images, validation[1] or begun.val_labels
+        seed = begun.seed if seed is None else seed
+        return cls(training, begun, recipe, budget, source, file, images_, labels, seed)
+
+    def shown(self, recipe: recipes.Recipe) -> recipes.Recipe:
+        """A recipe of this training for a file."""
+        file = None if self.begun is None else self.begun.encoder_file
+        return self.training.with_path(recipe, file)
+
+    def planned(self, context: Context, *, learn_on: bool) -> recipes.Recipe:
+        """The recipe that fits into the budget, which is timed with the images."""
+        from aeclust.run.start import begin
+
+        if self.budget is None:
+            return self.recipe
+        start = begin(
+            context, self.begun, self.source, self.recipe, self.encoder_file, learn_on=learn_on
+        )
+        return start.planned(context, self.budget, self.seed)

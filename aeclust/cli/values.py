@@ -57,6 +57,10 @@ def parse_names(assignments: list[str]) -> dict[int, str]:
                     expected="the number of a cluster and its name",
                     mend="for example aeclust name 0=landscape",
                 )
+            if name == "...":  # as commands print it, to be filled in
+                raise InputError(
+                    f"reads {text!r}", expected="a name in place of ...", mend="write one there"
+                )
             if int(cluster) in names:
                 raise InputError(
                     f"cluster {int(cluster)} is named twice", expected="one name for it"

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from aeclust.cli import answers, options, setup, streams, values
+from aeclust.cli.answers_cluster import clusters_answer, updated_answer
 from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
 from aeclust.cli.terminal import deferred_signals
-from aeclust.cli.training import Training
+from aeclust.cli.training import Asked, Training
 from aeclust.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeclust.run.context import Context
+    from aeclust.run.predict import Prediction
 
 
 @command(WORK)
@@ -20,58 +28,42 @@ def train(
     validation: options.Validation,
     known: options.Steering = None,
     resume: Annotated[
-        bool, options.flag("--resume", OUTPUT, "Continue an interrupted run, or start one.")
+        bool, options.flag("--resume", OUTPUT, "Continue an interrupted training, or start one.")
     ] = False,
     continue_: Annotated[
         bool,
         options.flag(
-            "--continue", OUTPUT, "Learn on from a finished run, with its images as they are now."
+            "--continue", OUTPUT, "Train a finished run further, with its images as they are now."
         ),
     ] = False,
-    force: Annotated[bool, options.flag("--force", OUTPUT, "Replace a run that is there.")] = False,
+    force: Annotated[
+        bool, options.flag("--force", OUTPUT, "Replace the run in the folder.")
+    ] = False,
     seed: options.Seed = None,
     common: options.Common,
 ) -> None:
-    """Learn from unlabelled images; writes checkpoints into the run folder.
+    """Train a network on unlabelled images; its checkpoints go into the run folder.
 
     aeclust train
     aeclust train photos/ -k 5
     aeclust train demo:digits -k 10 --epochs 20 --run digits
     """
-    val_images, val_labels = validation.both()
     if resume + continue_ + force > 1:
         raise values.exclusive("`resume`, `continue`, `force`")
-    # what is not repeated is as it was when the run began
+    given = validation.both()
     folder = setup.run_folder(common.run)
     begun = folder.manifest() if continue_ or (resume and folder.exists()) else None
-    if begun is not None:
-        begun.check_network()
-    recipe = training.chosen(None if begun is None else begun.recipe)
-    budget = training.budget(begun)
-    by_itself = training.epochs is None and budget is None
-    if begun is not None and continue_ and not begun.former and by_itself:
-        from aeclust.run.checkpoints import further
-
-        recipe = further(recipe)
-    settled = budget is None or (resume and begun is not None)
-    if training.write_config and settled:
-        shown = training.with_path(recipe, None if begun is None else begun.encoder_file)
-        setup.reply(answers.recipe_answer(shown), common.as_json)
+    asked = Asked.of(training, images, given, begun, seed=seed, learn_on=continue_)
+    if training.write_config and (asked.budget is None or (resume and begun is not None)):
+        setup.reply(answers.recipe_answer(asked.shown(asked.recipe)), common.as_json)
         return
-    kept = training.kept(recipe, begun)
-    source = images.chosen(recipe, None if begun is None else begun.source)
-    encoder_file = training.encoder_file
-    if begun is not None and recipe.encoder == begun.recipe.encoder:
-        encoder_file = encoder_file or begun.encoder_file
-    if begun is not None:
-        seed = begun.seed if seed is None else seed
-        val_images, val_labels = val_images or begun.val_images, val_labels or begun.val_labels
+    kept = training.kept(asked.recipe, begun)
     with (
         deferred_signals() as signals,
         setup.surroundings(
             common,
             together=True,
-            epochs=recipe.total_epochs,
+            epochs=asked.recipe.total_epochs,
             begins=begun is None,
             signals=signals,
         ) as context,
@@ -79,26 +71,22 @@ def train(
         from aeclust.run.clusters import log_unused_k
         from aeclust.run.train import train as train_run
 
-        log_unused_k(context, recipe, training.k)
-        if training.write_config and budget is not None:
-            from aeclust.run.start import begin
-
-            start = begin(context, begun, source, recipe, encoder_file, learn_on=continue_)
-            planned = start.planned(context, budget, seed or 0)
+        log_unused_k(context, asked.recipe, training.k)
+        if training.write_config:
+            planned = asked.planned(context, learn_on=continue_)
             if context.team.leads:
-                shown = training.with_path(planned, None if begun is None else begun.encoder_file)
-                setup.reply(answers.recipe_answer(shown), common.as_json)
+                setup.reply(answers.recipe_answer(asked.shown(planned)), common.as_json)
             return
         trained = train_run(
             context,
-            source,
-            recipe,
-            seed=seed or 0,
-            encoder_file=encoder_file,
-            val_images=val_images,
-            val_labels=val_labels,
+            asked.source,
+            asked.recipe,
+            seed=asked.seed,
+            encoder_file=asked.encoder_file,
+            val_images=asked.val_images,
+            val_labels=asked.val_labels,
             kept=kept,
-            budget=budget,
+            budget=asked.budget,
             known=known or (),
             resume=resume,
             learn_on=continue_,
@@ -106,7 +94,7 @@ def train(
         )
         if context.team.leads:
             setup.reply(answers.trained_answer(common.run, trained), common.as_json)
-            setup.log_next(context, "cluster", "report", "predict > submission.csv")
+            setup.log_next(context, _look(context), _labels(context))
 
 
 @command(WORK)
@@ -119,7 +107,7 @@ def embed(
     force: options.Force = False,
     common: options.Common,
 ) -> None:
-    """Turn images into latents (latents.h5), or begin a run of vectors of your own.
+    """Compute a vector for each image (latents.h5), or begin a run with vectors of your own.
 
     aeclust embed --checkpoint 5
     aeclust embed demo:scenes-val -o val-latents.h5
@@ -152,7 +140,7 @@ def embed(
             answer = answers.latents_answer(file, made)
             setup.reply(answer, common.as_json, output, quiet=common.quiet)
             if not made.fresh and source is None:
-                setup.log_next(context, "cluster", "plot")
+                setup.log_next(context, _look(context), _labels(context))
 
 
 @command(WORK)
@@ -162,14 +150,14 @@ def cluster(
     known: options.Steering = None,
     plot: Annotated[
         Path | None,
-        options.picture("Draw how clusters merge as k falls, and what auto found for every k:"),
+        options.picture("Draw which clusters merge first, and what auto found for each number:"),
     ] = None,
     output: options.Output = None,
     force: options.Force = False,
     seed: options.RunSeed = None,
     common: options.Common,
 ) -> None:
-    """Group the latents (labels.h5).
+    """Group the images into clusters (labels.h5).
 
     aeclust cluster -k 3
     aeclust cluster -k auto --clusterer kmeans
@@ -185,6 +173,7 @@ def cluster(
         from aeclust.run import choice
         from aeclust.run.clusters import cluster as cluster_run
         from aeclust.run.names import read_names
+        from aeclust.run.verdict import verdict
 
         choice.check_picture(context, picture)
 
@@ -193,21 +182,23 @@ def cluster(
         )
         file = setup.copy_to(context.folder.labels_file, target)
         seen = choice.look(context, made.artifact, plot=picture)
+        names = read_names(context.folder)
+        called = names.names if names is not None and names.fit(made.artifact) else {}
+        judged = verdict(context.folder, made.artifact, called)
         stream = plot if plot == streams.STREAM else output
-        answer = answers.clusters_answer(file, made, seen)
+        answer = clusters_answer(file, made, seen, judged)
         setup.reply(answer, common.as_json, stream, quiet=common.quiet)
         if not made.fresh:
-            names = read_names(context.folder)
-            told = picture is not None  # with the picture
-            if names is not None and not told and names.stale(context.folder):
-                anew = context.folder.command("name")
-                context.log(f"the names that clusters had are not theirs any more: {anew}")
-            setup.log_next(context, "plot", "predict > submission.csv")
+            logged = picture is not None  # with the picture
+            if names is not None and names.names and not called and not logged:
+                context.log("the clusters have changed: their former names are not used any more")
+            steps = [(step.what, step.command) for step in judged.steps]
+            setup.log_next(context, _look(context), *steps)
 
 
 @command(WORK)
 def update(*, images: options.Images, common: options.Common) -> None:
-    """Take the images in as they are now: embed what is new, cluster all anew, keep the names.
+    """Take in the images as they are now: cluster all again, keep the names, train nothing.
 
     aeclust update
     aeclust update --json
@@ -217,8 +208,16 @@ def update(*, images: options.Images, common: options.Common) -> None:
         from aeclust.run.update import update as update_run
 
         updated = update_run(context, source)
-        setup.reply(answers.updated_answer(common.run, updated), common.as_json)
-        setup.log_next(context, "report", "predict > submission.csv")
+        setup.reply(updated_answer(common.run, updated), common.as_json)
+        setup.log_next(context, _look(context), _labels(context))
+
+
+def _look(context: Context) -> tuple[str, str]:
+    return "look at the clusters", context.folder.command("report")
+
+
+def _labels(context: Context) -> tuple[str, str]:
+    return "save the labels", context.folder.command("predict > submission.csv")
 
 
 @command(WORK)
@@ -227,20 +226,21 @@ def predict(
     images: options.Images,
     features: options.Features = None,
     invert: Annotated[
-        bool, options.flag("--invert", KNOWN, "Swap the names of two clusters.")
+        bool, options.flag("--invert", KNOWN, "Swap the labels of two clusters.")
     ] = False,
     names: Annotated[
-        bool, options.flag("--names", KNOWN, "Print the names that aeclust name gave.")
+        bool, options.flag("--names", KNOWN, "Print names (see aeclust name) in place of numbers.")
     ] = False,
     validation: options.Validation,
     confidence: Annotated[
-        bool, options.flag("--confidence", OUTPUT, "Add a column: how sure each label is, 0 to 1.")
+        bool,
+        options.flag("--confidence", OUTPUT, "Add a column: how likely each label holds, 0 to 1."),
     ] = False,
     min_confidence: options.MinConfidence = None,
     output: options.Output = None,
     common: options.Common,
 ) -> None:
-    """Print id,label for every image, making what is missing or stale first.
+    """Print id,label for every image; what is missing or out of date is made first.
 
     aeclust predict > submission.csv
     aeclust predict --names > named.csv
@@ -258,11 +258,9 @@ def predict(
         raise values.exclusive("DATA, `features`")
     source = options.features_at(features) or source
     with setup.surroundings(common, output=output) as context:
-        from aeclust.images.written import rounded, to_csv, to_json
-
         texts = None
         if names:
-            from aeclust.run.naming import label_column, predict_names
+            from aeclust.run.naming import predict_names
 
             prediction, texts = predict_names(context, source, min_confidence=min_confidence)
         else:
@@ -276,11 +274,20 @@ def predict(
                 val_labels=validation.val_labels,
                 min_confidence=min_confidence,
             )
-        ids, labels = prediction.ids, prediction.labels
-        if common.as_json:
-            text = to_json(ids, labels, prediction.confidence, texts)
-        else:
-            more = {"confidence": rounded(prediction.confidence)} if confidence else {}
-            written = labels if texts is None else label_column(texts, labels)
-            text = to_csv(ids, written, **more)
+        text = _table(prediction, texts, as_json=common.as_json, confidence=confidence)
         setup.emit(text, None if output == streams.STREAM else output)
+
+
+def _table(
+    prediction: Prediction, names: NDArray[np.str_] | None, *, as_json: bool, confidence: bool
+) -> str:
+    """Images with their labels, or the names of these, as CSV or JSON."""
+    from aeclust.images.written import rounded, to_csv, to_json
+    from aeclust.run.naming import label_column
+
+    ids, labels = prediction.ids, prediction.labels
+    if as_json:
+        return to_json(ids, labels, prediction.confidence, names)
+    more = {"confidence": rounded(prediction.confidence)} if confidence else {}
+    written = labels if names is None else label_column(names, labels)
+    return to_csv(ids, written, **more)

@@ -1,4 +1,4 @@
-"""Which images to ask a person about, because their labels would tell most."""
+"""Which images are most worth labelling by a person."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from aeclust.recipe import AUTO_K, HDBSCAN, Recipe
 
 ENSEMBLES = ("consensus", "heads")
 _MEMBERS = ("kmeans", "gmm", "gmm-tied", "spectral")
-# The members overrule the network if they know more about neighbours, by this share at least.
+# The members overrule the network if they predict neighbours better, by this share at least.
 _CHANCE = 0.006
 
 
@@ -56,7 +56,7 @@ def cluster_latents(
     seed : int
     assignments : ndarray of shape (n, k), optional
         By the network, which learnt them from such a consensus in many views of every image. They
-        replace the members' outcome, unless a cluster has no image or that tells clearly more.
+        replace the members' outcome, unless a cluster has no image or that is clearly better.
     views : Views, optional
         By the same network; only a consensus asks them.
     known : Known, optional
@@ -93,15 +93,12 @@ def cluster_latents(
     rows = references(len(latents), seed=seed)
     if recipe.clusterer == "heads":
         if len(rows) < len(points):
-            notes.append(f"heads for {len(points):,} latents learn from {len(rows):,} random ones")
+            notes.append(_sampled(len(rows), len(points)))
         agreed, probabilities = _heads(latents, points, rows, k, seed, notes.append, progress)
         result = _result(latents, points, rows, agreed, probabilities, None, views)
     elif recipe.clusterer == "consensus":
         if len(rows) < len(points):
-            notes.append(
-                f"consensus of {len(points):,} points is that of {len(rows):,} random ones,"
-                " extended by Gaussian mixtures"
-            )
+            notes.append(_sampled(len(rows), len(points)))
         members = _members(points[rows], k, seed, progress)
         progress("consensus")
         result = _consensus(latents, points, rows, members, k, seed, assignments, views)
@@ -175,6 +172,11 @@ def _members(points: Floats, k: int, seed: int, progress: Callback) -> dict[str,
     return members
 
 
+def _sampled(some: int, n: int) -> str:
+    """What is done where there are too many images to cluster all of them together."""
+    return f"{some:,} random images decide the clusters; the other {n - some:,} follow them"
+
+
 def _sizes(points: Floats) -> list[int]:
     """All dimensions, and the first half of them."""
     whole = points.shape[1]
@@ -223,7 +225,7 @@ def _heads(
     try:
         return pooled(train_heads(latents[rows], near, k, seed=seed), latents, rows, near, k)
     except LostClusterError:
-        note("no head found as many clusters: the members of a consensus decide")
+        note(f"heads found fewer than {k} clusters: a consensus of other methods decides")
         members = _members(points[rows], k, seed, progress)
         agreed = agree(members, near, k, seed=seed)
         probabilities = _extended(points, rows, np.eye(k)[agreed.labels])
@@ -291,7 +293,7 @@ def _extended(points: Floats, rows: Ints, start: Array) -> Floats:
 def _view_agreement(
     views: Views, latents: Array, labels: Ints, rows: Ints, k: int, assignments: Array | None
 ) -> float | None:
-    """Share of the views that are put where their images' labels are; None if nobody can tell.
+    """Share of the views that are put where their images' labels are; None if unknown.
 
     The network itself puts them there if the labels are the clusters that it learnt. If not, the
     references nearest to a view vote. The view's own image has no vote, and no more references

@@ -80,9 +80,7 @@ def cluster(
     if m < n:
         labels = _extend(model, labels, points, rows, k)
         by = "the fitted model" if hasattr(model, "predict") else "the vote of neighbours"
-        note(
-            f"{clusterer} clustering of {n:,} points is that of {m:,} random ones, extended by {by}"
-        )
+        note(f"{m:,} random images decide the clusters; the other {n - m:,} follow them by {by}")
     return numbers_by_size(labels, k)[labels]
 
 

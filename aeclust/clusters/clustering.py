@@ -1,4 +1,4 @@
-"""What a clustering is: labels of latents, how sure they are, and what told so."""
+"""What a clustering is: labels of latents, their confidence, and the evidence for both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aeclust.clusters.neighbours import votes_of_others
 class Views:
     """One random view of some images: their rows (v,), its latents (v, d) and clusters (v,).
 
-    The clusters are the likeliest by the network's own assignments, if it knows clusters.
+    The clusters are the likeliest by the network's own assignments, if it has learnt clusters.
     """
 
     rows: Ints
@@ -46,11 +46,11 @@ class Clustering:
         float32, by the mixtures that settle a consensus, see
         :func:`aeclust.clusters.mixtures.settle`; None of a single clusterer.
     shares : ndarray of shape (n, k) or None
-        float32, the probabilities of a consensus, made no surer on average than members and views
-        agree. That others would answer otherwise are two doubts, taken for independent: the
-        product remains, or an even share if that is more.
+        float32, the probabilities of a consensus, made no more confident on average than members
+        and views agree. These are two doubts, taken for independent: their product remains, or an
+        even share if that is more.
     strengths : ndarray of shape (n,) or None
-        float32, see :func:`aeclust.clusters.density.cluster_dense`, which alone knows outliers.
+        float32, see :func:`aeclust.clusters.density.cluster_dense`, the only one with outliers.
     agreement : float or None
         Of the members of a consensus, refined among neighbours, with the labels; in [0, 1].
     members : list of Member

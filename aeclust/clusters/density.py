@@ -74,7 +74,7 @@ def cluster_dense(
         labels[rows], votes[rows] = found, strengths
         strengths = votes
         note(
-            f"hdbscan clustering of {n:,} points is that of {len(rows):,} random ones, extended by"
-            " the vote of neighbours"
+            f"{len(rows):,} random images decide the clusters; the other {n - len(rows):,} follow"
+            " them by the vote of neighbours"
         )
     return renumbered(labels, numbers_by_size(labels, k)), strengths

@@ -20,11 +20,10 @@ FEW = 3  # images, where an even share is twice as many
 BY_COLOUR = 0.9
 MANY_OUTLIERS = 0.5
 _FOLDS = 3
-_NAMED = 3  # members, at most
 
 
 def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -> list[str]:
-    """What a user should know before trusting a clustering, a sentence each; none if all is well.
+    """Warnings before a clustering is trusted, a sentence each; none if all is well.
 
     Parameters
     ----------
@@ -39,45 +38,49 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     n, k = int(inside.sum()), clustering.k
     if agreement is not None and agreement < LOW_AGREEMENT:
         sentences.append(
-            f"the members of the consensus agree with it on only {agreement:.0%} of the"
-            " images: other seeds or clusterers may group them otherwise"
+            f"other ways of clustering give only {agreement:.0%} of these labels: another seed may"
+            " group the images otherwise; try another number of clusters"
         )
     if views is not None and views < LOW_AGREEMENT:
         sentences.append(
-            f"a random view of an image tells its cluster for only {views:.0%} of"
-            " the images: what the images of a cluster have in common may be hard to see"
+            f"only {views:.0%} of the images keep their label when seen in part: what the images of"
+            " a cluster share may be hard to see; look at them before you use the labels"
         )
     if not sentences and clustering.shares is not None:
         sure = float(clustering.shares.max(1).mean())
         if little_better_than_guessing(sure, k):
             sentences.append(
-                f"only {sure:.0%} of the labels can be counted on, where guessing gets"
-                f" {1 / k:.0%} right: there may be no such groups"
+                f"only {sure:.0%} of the labels should hold, where guessing gets {1 / k:.0%} right:"
+                f" the images may not fall into {k} groups; try another number of clusters"
             )
-    collapsed = [member.name for member in clustering.members if member.collapsed]
+    collapsed = sum(member.collapsed for member in clustering.members)
     if collapsed:
-        who = ", ".join(collapsed)
-        if len(collapsed) > _NAMED:
-            who = f"{len(collapsed)} of {len(clustering.members)} members"
         sentences.append(
-            f"{who} found fewer than {k} clusters and had no vote: {k} may be too many"
+            f"{collapsed} of {len(clustering.members)} ways of clustering found fewer than {k}"
+            f" clusters: {f'{k} may be too many' if k > 2 else 'there may be no groups'}"
         )
     outside = outlier_count(clustering.labels) / len(inside)
     if outside > MANY_OUTLIERS:
-        sentences.append(f"{outside:.0%} of the images are outliers, which are in no cluster")
+        sentences.append(
+            f"{outside:.0%} of the images are in no cluster: lower --min-cluster-size, or choose"
+            " another --clusterer"
+        )
     sizes = np.bincount(clustering.labels[inside])
     # known labels may leave a number to no cluster
     small = np.flatnonzero((sizes > 0) & (sizes < max(NEARLY_EMPTY * n / k, min(FEW, n / k / 2))))
-    if len(small) == 1:
-        sentences.append(f"cluster {small[0]} is nearly empty ({sizes[small[0]]} of {n} images)")
-    elif len(small):
-        numbers, count = listed(small), sizes[small].sum()
-        sentences.append(f"clusters {numbers} are nearly empty ({count} of {n} images together)")
+    if len(small):
+        which, them, total = f"cluster {small[0]} is", "it", ""
+        if len(small) > 1:
+            which, them, total = f"clusters {listed(small)} are", "them", " together"
+        sentences.append(
+            f"{which} nearly empty ({sizes[small].sum():,} of {n:,} images{total}): look at {them},"
+            f" and merge {them} or ask for fewer"
+        )
     share = None if colours is None else colour_share(colours, clustering.labels, seed=seed)
     if share is not None and share >= BY_COLOUR:
         sentences.append(
-            f"mean colour and brightness alone predict {share:.0%} of each cluster: the groups"
-            " may follow colour, not content"
+            f"mean colour and brightness alone predict {share:.0%} of each cluster: the clusters"
+            " may follow colour, not content; a few known labels (aeclust ask) can steer them"
         )
     return sentences
 

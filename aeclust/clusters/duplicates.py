@@ -21,7 +21,7 @@ from aeclust.clusters.nearest import nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIDE = 32  # pixels of a square that a picture is judged by: more tell no better, and take longer
+SIDE = 32  # pixels of a square that a picture is judged by: more are no better, and take longer
 LEAST_SIDE = 16  # of a picture; below, different ones look the same (digits of 8 pixels)
 # All below was chosen on 100 photographs and ten copies of each, see docs/benchmarks.md.
 ALIKE = 0.6  # correlation of details: 99 of 100 copies have more, of 2,500 other pairs none 0.35
@@ -37,7 +37,7 @@ _KEPT, _STEPS = 3, (8, 6, 8)
 # turned by 14 degrees at most: freely turned, any two small things before a plain sky are alike.
 _COVERED, _ZOOMED, _TURNED = 0.4, 2.0, 0.25
 _NOISE = 1.0  # level of 255 that counts as noise: blank pictures are alike for no reason
-_BLUR = 5  # pixels a side of the mean that details are told from
+_BLUR = 5  # pixels a side of the mean that details are measured against
 _FAINT = 4.0  # levels: details that differ by more count alike, so that no border outweighs them
 _PLAIN = 0.03  # share of details below which pictures are too plain to be alike
 # What is usual among pictures that are no copies is asked of so many, by a neighbour of this rank.

@@ -32,7 +32,7 @@ def leading(matrix: Doubles, count: int, *, seed: int) -> tuple[Doubles, Doubles
     Returns
     -------
     values : ndarray of shape (count,)
-        Falling. Fewer where LAPACK cannot tell the largest ones from the others.
+        Falling. Fewer where LAPACK cannot separate the largest ones from the others.
     vectors : ndarray of shape (n, count)
         Columns of length 1, the largest entry of each above 0.
     """

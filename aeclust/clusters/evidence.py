@@ -36,7 +36,7 @@ class Evidence:
     seed_agreement : float
         The same between k-means of different seeds and, of many points, different samples.
     information : float
-        What a cluster, refined among ten neighbours, tells about a neighbour's, as a share of
+        How well a cluster, refined among ten neighbours, predicts a neighbour's, as a share of
         log k, in [0, 1]; see :func:`aeclust.clusters.consensus.information`.
     score : float
         The silhouette, or 0 where that is negative or the half agreement is below one half.
@@ -57,7 +57,7 @@ class EstimatedK:
     tried: dict[int, Evidence]
 
     def rows(self) -> list[dict[str, float]]:
-        """The same as plain numbers, rounded to what samples can tell."""
+        """The same as plain numbers, rounded to the precision of samples."""
         return [
             {"k": k, **{name: round(value, 4) for name, value in asdict(each).items()}}
             for k, each in self.tried.items()

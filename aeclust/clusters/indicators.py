@@ -41,7 +41,7 @@ class Indicators:
     view_clusters : float
         Share of images whose random view falls into the same k-means cluster, in [0, 1].
     information : float
-        What a k-means cluster, refined among ten neighbours, tells about a neighbour's, as a share
+        How well a k-means cluster, refined among ten neighbours, predicts a neighbour's, as a share
         of log k, in [0, 1] (:func:`aeclust.clusters.consensus.information`).
     half_agreement : float
         Adjusted Rand index between k-means on two halves of the images, compared on all.

@@ -46,7 +46,7 @@ def settle(points: Array, rows: Ints, start: Array, sizes: Iterable[int]) -> Flo
     """
     k = start.shape[1]
     spread = float(points[rows].var(0, dtype=np.float64).mean())
-    # far from 0 the digits that tell points apart would be lost in squares
+    # far from 0 the digits that distinguish points would be lost in squares
     centre = points[rows].mean(0, dtype=np.float64)
     total = np.zeros((len(points), k))
     count = 0
@@ -100,11 +100,11 @@ def _fitted(points: Doubles, shares: Doubles, floor: float, kind: str) -> Gaussi
 def temper(shares: Floats, confidence: float, *, rows: Ints | None = None) -> Floats:
     """Probabilities made less sure, until the largest of a row is `confidence` on average.
 
-    Latents are no Gaussians, so posteriors are surer than they should be. One temperature for all
+    Latents are no Gaussians, so posteriors are overconfident. One temperature for all
     takes that back (Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2,
     where labels choose it); which cluster is the likeliest does not change, but for ties.
-    Probabilities (n, k) that are no surer than a confidence of 1 / k or more are left alone. The
-    average is that of all, or of some `rows` (m,).
+    Probabilities (n, k) that are no more confident than a confidence of 1 / k or more are left
+    alone. The average is that of all, or of some `rows` (m,).
     """
     logs = np.log(np.maximum(np.asarray(shares, np.float64), _LEAST))
     logs -= logs.max(1, keepdims=True)

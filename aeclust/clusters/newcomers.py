@@ -22,7 +22,7 @@ def label_new(
 ) -> tuple[Ints, Floats]:
     """Label images that were not clustered.
 
-    The network says itself which of its clusters they are in, if those are the clusters; otherwise
+    The network decides which of its clusters they are in, if those are the clusters; otherwise
     the references nearest to them vote.
 
     Parameters
@@ -39,8 +39,8 @@ def label_new(
     labels : ndarray of shape (m,)
         int64.
     confidence : ndarray of shape (m,)
-        float32 in [0, 1]: the network's probability, at a temperature at which it is no surer of
-        the references than the shares are; or the largest share of the votes.
+        float32 in [0, 1]: the network's probability, at a temperature at which it is no more
+        confident of the references than the shares are; or the largest share of the votes.
     """
     if own is None or shares is None:
         return label_others(others, latents, labels, references, k, shares)

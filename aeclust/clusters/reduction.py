@@ -117,7 +117,8 @@ def limited(
         method, size = parse_reduction(step)
         result.append(f"pca:{min(shape)}" if method == "pca" and size > min(shape) else step)
         if result[-1] != step:
-            note(f"{step} of {shape[0]:,} latents with {shape[1]:,} values is {result[-1]}")
+            what = f"{shape[0]:,} images of {shape[1]:,} values"
+            note(f"{step} becomes {result[-1]}: {what} allow no more")
     return tuple(result)
 
 
@@ -179,7 +180,7 @@ def _kpca(points: Array, size: int, seed: int, note: Callback) -> Floats:
     values = np.where(values > _LEAST_VALUE * values.max(initial=0), values, 0)
     if m == n or len(values) < size:
         return np.asarray(vectors * np.sqrt(values), np.float32)
-    note(f"kernel PCA of {n:,} points is approximated by Nystroem with {m:,} landmarks")
+    note(f"kernel PCA of {n:,} images is approximated by Nystroem with {m:,} landmarks")
     axes = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values > 0)
     placed = np.empty((n, size), np.float32)
     for first in range(0, n, _ROWS):
@@ -202,12 +203,12 @@ def _tsne(points: Array, size: int, seed: int, perplexity: float, note: Callback
     m = len(rows)
     memory.check(memory.tsne(m, d, perplexity), f"t-SNE of {m} points", _SMALLER)
     if fast:
-        note(f"t-SNE of {m:,} points is openTSNE's, by interpolation")
+        note(f"openTSNE places {m:,} images on the map, by interpolation")
     draw = _draw_fast if fast else _draw
     drawn = draw(points[rows], size, perplexity, seeds.number(seed, "reduction"))
     if m == n:
         return drawn
-    note(f"t-SNE of {n:,} points is that of {m:,} random ones, the others amid their three nearest")
+    note(f"t-SNE places {m:,} random images; the others stand amid their three nearest")
     return place_by_neighbours(points, points[rows], drawn)
 
 

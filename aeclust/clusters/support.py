@@ -1,4 +1,4 @@
-"""What known images say of the classes that name clusters, and how far to believe them."""
+"""How far known images support the names of clusters."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aeclust.errors import listed
 # A name is in doubt where the known images leave another one a chance above this: 3 of 3 images do
 # (1/16), 4 of 4 do not (1/32).
 DOUBTFUL = 0.05
+_MEND = "label more images to be sure"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Support:
 
 
 def support_of(table: Ints, matched: Ints, count: int | None = None) -> dict[int, Support]:
-    """What known images say of each cluster that has any.
+    """How known images support the name of each cluster that has any.
 
     Parameters
     ----------
@@ -146,23 +147,25 @@ def doubtful_names(
     for others, each in contested.items():
         cluster, other = others[0]
         if len(others) > 1:
-            named = ", ".join(f"{j} is {texts[c] if c >= 0 else 'none'}" for j, c in others)
+            named = " and ".join(f"{j} were {texts[c] if c >= 0 else 'none'}" for j, c in others)
             lines.append(
-                f"clusters {listed(j for j, _ in others)} may be named otherwise: {each.agree} of"
-                f" their known images agree with the names, {each.otherwise} if {named}"
+                f"the names of clusters {listed(j for j, _ in others)} are uncertain: {each.agree}"
+                f" of their known images agree with them, and {each.otherwise} would if {named};"
+                f" {_MEND}"
             )
             continue
         name, rival = texts[matched[cluster]], texts[other]
         owner = np.flatnonzero(matched == other)
         names = f", which names cluster {owner[0]}" if len(owner) else ""
         lines.append(
-            f"cluster {cluster} may not be {name}: its known images count {each.agree} for that and"
-            f" {each.otherwise} for {rival}{names}"
+            f"the name {name} of cluster {cluster} is uncertain: {each.agree} of its known images"
+            f" are {name}, and {each.otherwise} are {rival}{names}; {_MEND}"
         )
     if few:
         most = max(doubtful[j].support for j in few)
         images = "one known image" if most == 1 else f"no more than {most} known images"
+        images += " each" * (len(few) > 1)
         whose = "name of cluster" if len(few) == 1 else "names of clusters"
         rests = "rests on" if len(few) == 1 else "rest on"
-        lines.append(f"the {whose} {listed(few)} {rests} {images}" + " each" * (len(few) > 1))
+        lines.append(f"the {whose} {listed(few)} {rests} {images}; {_MEND}")
     return lines

@@ -1,4 +1,4 @@
-"""What a caller says in Python, and errors in the caller's words."""
+"""What a caller gives in Python, and errors in the caller's words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def steering_in(
 ) -> Steering | None:
     """What is known of n images (see :func:`given_of`), for so many clusters; None if nothing is.
 
-    `data` is the SHA-256 of the images; `log` takes what the user should know.
+    `data` is the SHA-256 of the images; `log` takes remarks for the user.
     """
     given = given_of(y, known, n)
     if given is None:
@@ -72,28 +72,30 @@ def given_of(y: Any, known: Any, n: int) -> Given | None:
     InputError
         If that is none of these, or speaks of other images.
     """
-    told: list[tuple[str, Given]] = []
+    given_by: list[tuple[str, Given]] = []
     column = _column(y)
     if column is not None and any(map(_is_none, column)):
         with at("y"):
-            told.append(("y", _of_labels(column, n)))
+            given_by.append(("y", _of_labels(column, n)))
     with at("known"):
         if isinstance(known, Mapping):
-            told.append(("known", _of_mapping(known, n)))
+            given_by.append(("known", _of_mapping(known, n)))
         elif isinstance(known, str | os.PathLike) or _are_paths(known):
             paths = [known] if isinstance(known, str | os.PathLike) else known
-            told.append(("known", read_known([os.fspath(each) for each in paths], np.arange(n))))
+            given_by.append(
+                ("known", read_known([os.fspath(each) for each in paths], np.arange(n)))
+            )
         elif (column := _column(known)) is not None:
-            told.append(("known", _of_labels(column, n)))
+            given_by.append(("known", _of_labels(column, n)))
         elif known is not None:
             expected = "a mapping, labels with -1 for unknown ones, or the path of a file"
             raise InputError(f"is of type {type(known).__name__}", expected=expected)
     given = Given()
-    for _, each in told:
+    for _, each in given_by:
         given.labels.update(each.labels)
         given.pairs.update(each.pairs)
-    if len(told) > 1:
-        for row, label in told[0][1].labels.items():
+    if len(given_by) > 1:
+        for row, label in given_by[0][1].labels.items():
             if given.labels[row] != label:
                 what = f"image {row} is {label!r} in y and {given.labels[row]!r} in known"
                 raise InputError(what, expected="one of them", mend="leave one out")

@@ -99,7 +99,7 @@ class AutoencoderClusterer(
         Share of images that stay in their cluster by a random view of them, in [0, 1]; of
         clusterers consensus and heads, if the recipe learns from views or has a frozen encoder.
     warnings_ : list of str
-        That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` says.
+        That `value_range` is hardly used, and what :func:`aeclust.clusters.doubts.doubts` warns of.
     network_ : aeclust.network.model.Autoencoder or None
         None by the recipe ``features``.
     recipe_ : aeclust.recipe.Recipe
@@ -253,7 +253,7 @@ class AutoencoderClusterer(
     @available_if(models.has_network)  # type: ignore[untyped-decorator]
     @argument_errors()
     def score(self, X: NDArray[Any], y: object = None) -> float:
-        """How well the latents know an image again, without any label.
+        """How well the latents recognise an image, without any label.
 
         The share of an image's ten nearest neighbours in `X` that a random view of it has too
         (``view_neighbours`` in ``checkpoint-curve``), of at most 1,000 images and with the same
@@ -350,7 +350,7 @@ class AutoencoderClusterer(
     def _take(
         self, model: models.Model, remarks: Sequence[str] = (), said: Sequence[str] = ()
     ) -> Self:
-        """Be fitted as a model says; with remarks on the images, and on what is known of them."""
+        """Take over what a model holds, with remarks on the images and the known labels."""
         labels = model.labels
         self._model, self._remarks = model, remarks
         self.names_ = {

@@ -28,7 +28,7 @@ class Corrections:
     def _take(
         self, model: models.Model, remarks: Sequence[str] = (), said: Sequence[str] = ()
     ) -> Self:
-        """Be fitted as a model says."""
+        """Take over what a model holds."""
         raise NotImplementedError
 
     def _pixels(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -41,7 +41,7 @@ class Corrections:
 
     @argument_errors()
     def ask(self, n: int = 20) -> NDArray[np.int64]:
-        """Rows of the images whose labels would tell most, of those whose labels are not known.
+        """Rows of the images most worth labelling, of those whose labels are not known.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 :func:`load` reads a :class:`Source`: image files (:mod:`~aeclust.images.files`, decoded by
 :mod:`~aeclust.images.reading`), an array in a file (:mod:`~aeclust.images.arrays`) or a built-in
 set (:mod:`~aeclust.images.demo`). :mod:`~aeclust.images.gate` is what the bytes of an image pass,
-:mod:`~aeclust.images.ranges` and :mod:`~aeclust.images.depth` say what values mean,
+:mod:`~aeclust.images.ranges` and :mod:`~aeclust.images.depth` decide what values mean,
 :mod:`~aeclust.images.columns` what ids and labels are;
 :mod:`~aeclust.images.features` reads vectors that somebody else made of images, of which
 :mod:`~aeclust.images.photographs` has the looks; :mod:`~aeclust.images.pixels` has what is

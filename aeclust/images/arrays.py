@@ -208,7 +208,7 @@ def from_array(
     layout, range
         As for :class:`~aeclust.images.Source`.
     log : callable
-        Takes what the user should know of the values.
+        Takes remarks on the values, for the user.
 
     Returns
     -------

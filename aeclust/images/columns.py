@@ -73,17 +73,17 @@ def of_images(ids: Sequence[Any], labels: Sequence[Any], names: Sequence[str]) -
         If it is neither: labels have several names, which many images share.
     """
     given = [row for row in zip(map(str, ids), labels, names, strict=True) if row[2]]
-    told = "its column of names is one of images, and names no cluster"
+    why = "its column of names is one of images, and names no cluster"
     if given and all(name in (own, own.rpartition("/")[2]) for own, _, name in given):
-        return f"{told}: it repeats the ids"
+        return f"{why}: it repeats the ids"
     if given and all(name.lower().endswith(ENDINGS) for _, _, name in given):
-        return f"{told}: it has names of image files"
+        return f"{why}: it has names of image files"
     first: dict[Any, str] = {}
     two = next((n for _, label, n in given if first.setdefault(label, n) != n), None)
     if two is None:
         return ""
     if len({name for _, _, name in given}) > _NEARLY_ALL * len(given):
-        return f"{told}: nearly all of them are different"
+        return f"{why}: nearly all of them are different"
     label = next(label for _, label, n in given if n == two and first[label] != two)
     raise InputError(
         f"label {label} has the names {first[label][:60]!r} and {two[:60]!r}",

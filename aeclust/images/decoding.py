@@ -60,7 +60,7 @@ class How:
 class Picture(NamedTuple):
     """An image: pixels (h, w, 1 or 3) uint8, a preview as a JPEG, empty if none was asked for.
 
-    `depth` tells of the values of more than 8 bits.
+    `depth` describes values of more than 8 bits.
     """
 
     pixels: NDArray[np.uint8]

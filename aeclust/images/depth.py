@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ImageFile
 
 from aeclust.errors import InputError
-from aeclust.images.ranges import as_setting, fitting, say_if_hardly_used
+from aeclust.images.ranges import as_setting, fitting, warn_if_hardly_used
 
 Range = tuple[float, float]
 _FULL = 65_535  # white of 16 bits
@@ -203,7 +203,7 @@ def remarks(depths: Sequence[Depth], stated: Range | None) -> tuple[str, ...]:
     if depths and stated is not None:
         low, high = min(each.low for each in depths), max(each.high for each in depths)
         lines: list[str] = []
-        say_if_hardly_used(low, high, in_words(*stated), lines.append)
+        warn_if_hardly_used(low, high, in_words(*stated), lines.append)
         return tuple(lines)
     dark = sum(are_dark([each]) for each in depths)
     images = "1 image" if dark == 1 else f"{dark:,} images"

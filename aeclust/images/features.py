@@ -19,7 +19,7 @@ MOST_VALUES = 16_384
 _USUAL = ("features", "latents")  # arrays that are meant where several could be
 _IDS = "ids"
 _WHOLE = 2**24  # up to which single precision has every whole number
-_SMALLEST, _LARGEST = 1e-12, 1e12  # that clusterers tell apart in single precision
+_SMALLEST, _LARGEST = 1e-12, 1e12  # that clusterers can distinguish in single precision
 _FILES = ".npy, .npz, .h5 or .safetensors with vectors, (n, d)"
 Column = NDArray[Any]
 

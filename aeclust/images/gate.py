@@ -17,7 +17,7 @@ from PIL import ImageFile
 
 from aeclust.errors import reason
 
-HEAD = 512  # bytes that tell what a file is
+HEAD = 512  # bytes that show what a file is
 MAX_PIXELS = 64_000_000
 # A progressive JPEG is held whole, in two bytes a value, however small it is decoded.
 _MAX_PROGRESSIVE = 2 * MAX_PIXELS

@@ -23,7 +23,7 @@ _AS_FLOAT = re.compile(r"(-?\d+)\.0+")  # a whole number by a program that had g
 
 @dataclass(frozen=True)
 class Given:
-    """What files say of n images.
+    """The known labels and pairs of n images, as files give them.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Row:
     """One row: an image and its label, or two images and whether they belong together."""
 
     ids: tuple[str, ...]
@@ -84,8 +84,8 @@ def read_known(
     names = [*dict.fromkeys(name for each in said for name in each.ids)]
     rows = rows_of(as_texts(names), ids, former).tolist() if names else []
     row_of = dict(zip(names, rows, strict=True))
-    labels: dict[int, _Said] = {}
-    pairs: dict[tuple[int, int], _Said] = {}
+    labels: dict[int, _Row] = {}
+    pairs: dict[tuple[int, int], _Row] = {}
     left_out: dict[str, None] = {}
     for each in said:
         missing = [name for name in each.ids if row_of[name] < 0]
@@ -110,7 +110,7 @@ def read_known(
     return Given({row: each.word for row, each in labels.items()}, same, tuple(left_out))
 
 
-def _put(known: dict[Any, _Said], key: Any, said: _Said) -> None:
+def _put(known: dict[Any, _Row], key: Any, said: _Row) -> None:
     """Note what a row says, which may not be other than what another one said."""
     former = known.setdefault(key, said)
     if former.word != said.word:
@@ -124,7 +124,7 @@ def _put(known: dict[Any, _Said], key: Any, said: _Said) -> None:
         )
 
 
-def _read(location: str, ids: NDArray[Any]) -> Iterator[_Said]:
+def _read(location: str, ids: NDArray[Any]) -> Iterator[_Row]:
     table = truth.table_at(location)
     if table is not None:
         yield from _of_table(table)
@@ -140,10 +140,10 @@ def _read(location: str, ids: NDArray[Any]) -> Iterator[_Said]:
         names = ids
     for row, (name, word) in enumerate(zip(map(str, names.tolist()), words, strict=True)):
         if word not in _UNKNOWN:
-            yield _Said((name,), word, f"{location}, row {row}", labels.files)
+            yield _Row((name,), word, f"{location}, row {row}", labels.files)
 
 
-def _of_table(path: str) -> Iterator[_Said]:
+def _of_table(path: str) -> Iterator[_Row]:
     """What the rows of a CSV say, without those that say nothing."""
     header: list[str] | None = None
     for number, row in enumerate(truth.all_rows(path, _EXPECTED), 1):
@@ -170,10 +170,10 @@ def _of_table(path: str) -> Iterator[_Said]:
             if whole := _AS_FLOAT.fullmatch(label):
                 label = whole[1]
             if label not in _UNKNOWN:
-                yield _Said((row[0],), label, place)
+                yield _Row((row[0],), label, place)
 
 
-def _pair(row: list[str], cells: list[str], place: str) -> Iterator[_Said]:
+def _pair(row: list[str], cells: list[str], place: str) -> Iterator[_Row]:
     """Two images that are the same or different, if a row says it."""
     if len(cells) < 3:
         return
@@ -183,7 +183,7 @@ def _pair(row: list[str], cells: list[str], place: str) -> Iterator[_Said]:
         mend = did_you_mean(word, ("same", "different"), "correct that row")
         expected = "two images, and same or different"
         raise InputError(what, where=place, expected=expected, mend=mend)
-    yield _Said((row[0], row[1]), word, place)
+    yield _Row((row[0], row[1]), word, place)
 
 
 # -- writing -------------------------------------------------------------------------------------

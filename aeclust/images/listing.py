@@ -79,6 +79,6 @@ def mark_of(path: str | Path) -> int:
 
 
 def mark_by(*words: object) -> int:
-    """A number for what tells one content from another."""
+    """A number that differs where contents differ."""
     text = " ".join(map(str, words))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -14,7 +14,7 @@ from PIL import Image
 from aeclust.errors import InputError
 
 _BLOCK_ROWS, _BLOCK_BYTES = 4_096, 1 << 24
-# What tells photographs: docs/which-recipe.md has what they were measured on.
+# What distinguishes photographs: docs/which-recipe.md has what they were measured on.
 _SAMPLE, _SMALL = 512, 32
 _COLOURFUL = 8.0  # levels between the strongest and the weakest of three colours
 _NATURAL = (3.3, 6.4)  # tails of edges: below 3 in noise, above 7 in drawings

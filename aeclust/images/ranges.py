@@ -75,7 +75,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
     stated : str or None
         The range of its values; None recognises uint8, bool and [0, 1].
     log : callable
-        Takes what the user should know of the values.
+        Takes remarks on the values, for the user.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
             what = "has uint8 values 0 and 1 only: nearly black, or black and white"
             mend = "state `range` 0:255 or `range` 0:1"
             raise InputError(what, expected="an unambiguous range", mend=mend)
-        say_if_hardly_used(low, high, "0:255", log)
+        warn_if_hardly_used(low, high, "0:255", log)
         return images
     if dtype.kind in "ui":
         mend = f"state the range, for example {hint}"
@@ -108,7 +108,7 @@ def to_pixels(images: NDArray[Any], stated: str | None, log: Callable[[str], Non
         mend = "clip it to [0, 1], or " * near + f"state the range, for example {hint}"
         expected = "float in [0, 1], or uint8"
         raise InputError(f"has {dtype} {values}", expected=expected, mend=mend)
-    say_if_hardly_used(low, high, "0:1", log)
+    warn_if_hardly_used(low, high, "0:1", log)
     if low >= 0 and high <= 1 and dtype.isnative and dtype.itemsize <= 8:
         return images
     plain = np.dtype(f"f{min(dtype.itemsize, 8)}")  # the only ones that networks take
@@ -120,8 +120,8 @@ def _share(low: float, high: float, black: float, white: float) -> float:
     return (high - (low if black < 0 else black)) / (white - black)
 
 
-def say_if_hardly_used(low: float, high: float, meant: str, log: Callable[[str], None]) -> None:
-    """Tell the user if values from `low` to `high` are few of a range."""
+def warn_if_hardly_used(low: float, high: float, meant: str, log: Callable[[str], None]) -> None:
+    """Warn the user if values from `low` to `high` are few of a range."""
     black, white = bounds(meant)
     if low < high and _share(low, high, black, white) < _USED:
         log(
@@ -168,7 +168,7 @@ def _rescaled(
             expected=f"values within {stated}",
             mend=f"change it, for example to {as_setting(fitting(low, high, slack))}",
         )
-    say_if_hardly_used(low, high, stated, log)
+    warn_if_hardly_used(low, high, stated, log)
     if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
 

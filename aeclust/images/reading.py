@@ -56,7 +56,7 @@ class Decoded:
         JPEG; empty texts if none were asked for.
     left_out : tuple of LeftOut
     remarks : tuple of str
-        What the user should know of their values, in words.
+        Remarks on their values, for the user.
     """
 
     names: list[str]

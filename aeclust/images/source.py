@@ -97,7 +97,7 @@ class Images:
     notes : tuple of str
         What was passed over, in words.
     remarks : tuple of str
-        What the user should know of the values, in words.
+        Remarks on the values, for the user.
     previews : tuple of bytes
         JPEG, one for each image in a file, if they were asked for.
     colours : ndarray of shape (n, c) or None
@@ -164,7 +164,7 @@ def load(
     preview: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Images:
-    """Read images from wherever `source` says.
+    """Read images from where `source` points to.
 
     Parameters
     ----------

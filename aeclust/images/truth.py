@@ -59,9 +59,9 @@ class Labels:
     files : bool
         Whether they are those of files in a folder, of which ``skip_bad`` may have left out some.
     known : ndarray of shape (n,) or None
-        bool, whose label somebody knew before the clusters were made; None where nobody did.
+        bool, whose label was known before the clusters were made; None where none was.
     remarks : tuple of str
-        What the user should know of the source.
+        Remarks on the source, for the user.
     """
 
     values: NDArray[np.int64]
@@ -231,7 +231,7 @@ def load_named(location: str) -> tuple[Labels, list[str]]:
 def pair(
     predicted: Labels, truth: Labels, *, gone: Collection[str] = (), former: Former = _NONE
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the predicted labels of the images that the truth knows, and these images' classes.
+    """Rows of the predicted labels of the images that the truth has, and these images' classes.
 
     Ids are matched where both have them. Where one has none, its row numbers are its ids; only
     beside ids that are no numbers, such as paths, rows are taken as they stand. The truth may know

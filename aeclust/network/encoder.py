@@ -142,7 +142,7 @@ def tried(
     own_size : int
         Pixels a side that it wants; 0 if it takes any.
     asked : int
-        Pixels a side of the images that it will get; 0 if nobody knows yet.
+        Pixels a side of the images that it will get; 0 if that is not known yet.
     stated : str
         What was stated of its input.
 

@@ -139,8 +139,8 @@ def random_views(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None]:
     """Random views of some images: rows (v,), latents (v, d) and likeliest clusters (v,).
 
-    Of clusters that are really there, a view shows enough to tell which one it is. The rows are
-    those of :func:`aeclust.clusters.neighbours.viewed`; unless `labelled`, the network knows no
+    Of clusters that are really there, a view shows enough to recognise one. The rows are
+    those of :func:`aeclust.clusters.neighbours.viewed`; unless `labelled`, the network has no
     clusters yet, and there is None.
     """
     rows = viewed(len(pixels), seed=seed, few=network.frozen)

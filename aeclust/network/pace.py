@@ -19,7 +19,7 @@ from aeclust.network.training import Moment, Snapshot, train
 from aeclust.recipe import Recipe
 from aeclust.recipe.budget import Pace
 
-# Steps that tell nothing: what is compiled, captured or set up, and a GPU that is not warm yet.
+# Steps that measure nothing: what is compiled, captured or set up, and a GPU that is not warm yet.
 _WARM_CPU, _WARM = 1, 30
 _SOME = 2**14  # images that are enough where they need not be read
 _EMBEDDED = 512  # images

@@ -25,7 +25,7 @@ class Place:
     hosted : bool
         Whether whoever started them keeps the meeting point; else process 0 does.
     attempt : str
-        Tells a start from those before it at the same meeting point.
+        Distinguishes a start from earlier ones at the same meeting point.
     """
 
     rank: int

@@ -44,7 +44,7 @@ def load_encoder(
     stated : str, optional
         Of the input of an ONNX file, see :func:`aeclust.network.encoder_input.read`.
     image_size : int
-        Pixels a side of the images that it will get; 0 if nobody knows yet.
+        Pixels a side of the images that it will get; 0 if that is not known yet.
     device : device
         Where it computes, or for ONNX where its features are wanted.
 

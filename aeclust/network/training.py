@@ -123,7 +123,7 @@ def train(
 ) -> Autoencoder:
     """Train the network of a recipe on images.
 
-    The first phase knows no k; the second, if the recipe has one, learns to tell k clusters of
+    The first phase needs no k; the second, if the recipe has one, learns to separate k clusters of
     its own latents apart (:mod:`aeclust.network.selflabel`), at a third of the learning rate.
 
     Order, noise and views of a step depend on (seed, epoch, step) alone: a run that goes on from

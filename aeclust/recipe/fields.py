@@ -57,7 +57,7 @@ class Recipe:
     :mod:`aeclust.network.model`, for ``optimizer`` :mod:`aeclust.network.optimizers`, for
     ``consensus`` :mod:`aeclust.clusters.consensus`. Images of another size than ``image_size`` are
     resized. Batches are made smaller for ``steps``, down to 32 images. ``one-cycle`` rises in the
-    first fifth of all steps. Self-labelling trains the network to tell k clusters of its own
+    first fifth of all steps. Self-labelling trains the network to separate k clusters of its own
     latents apart in augmented views.
     """
 
@@ -114,8 +114,8 @@ class Recipe:
     ] = "constant"
     batch_size: Annotated[int, "images in a step", FROM_1] = 64
     steps: Annotated[int, "least number in an epoch; 0 keeps batch_size", FROM_0] = 0
-    epochs: Annotated[int, "of training that knows no k", FROM_1, COUNTED] = 100
-    label_epochs: Annotated[int, "of self-labelling after it", FROM_0, COUNTED] = 0
+    epochs: Annotated[int, "of training without a number of clusters", FROM_1, COUNTED] = 100
+    label_epochs: Annotated[int, "of learning k clusters after it", FROM_0, COUNTED] = 0
     precision: Annotated[Precision, "auto takes bfloat16 where the hardware has it"] = "float32"
     k: Annotated[int, 'number of clusters, or "auto"', CLUSTERS] = 2
     reduction: Annotated[

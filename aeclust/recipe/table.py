@@ -24,7 +24,7 @@ RECIPES: dict[str, Recipe] = {
         reduction=("kpca:50", "tsne:2"),
     ),
     # The project's own: what stays the same under augmentation, a decoder that keeps it honest,
-    # and clusters that the network has learnt to tell apart.
+    # and clusters that the network has learnt to separate.
     "hybrid": Recipe(
         name="hybrid",
         network="residual",

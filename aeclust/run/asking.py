@@ -1,4 +1,4 @@
-"""Images whose labels would tell most, in a file to fill in and on a sheet to look at."""
+"""Images most worth labelling, in a file to fill in and on a sheet to look at."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aeclust.run.naming import current_names
 from aeclust.run.pictures import pictures_of
 from aeclust.run.predict import label_present, latents_behind
 from aeclust.run.present import Present
-from aeclust.run.steering import steering_of, telling
+from aeclust.run.steering import steering_of, worth_labelling
 from aeclust.show.lots import Lot, lots_figure
 
 _MOST_DRAWN = 600
@@ -71,7 +71,7 @@ def ask(
     seed: int | None = None,
     force: bool = False,
 ) -> Asked:
-    """Choose images whose labels would tell most, and write a file to fill in, and a sheet of them.
+    """Choose the images most worth labelling, and write a file to fill in, and a sheet of them.
 
     What is known already stands in the file filled in, with its pairs, so that the file that is
     filled in last says all.
@@ -111,16 +111,17 @@ def ask(
         raise InputError(what, where=str(context.folder.path), expected="images to ask for")
     place = _places(labels, present)
     number_of = dict(steering.labels)
-    told = sorted((row for row in said if place[row] >= 0), key=lambda row: (number_of[row], row))
-    rows = np.array([*place[told], *asked], np.int64)
+    there = (row for row in said if place[row] >= 0)
+    answered = sorted(there, key=lambda row: (number_of[row], row))
+    rows = np.array([*place[answered], *asked], np.int64)
     clusters = prediction.labels[rows].tolist()
     columns: dict[str, list[Any]] = {
         "id": present.ids[rows].tolist(),
-        "label": [said[row] for row in told] + [""] * len(asked),
+        "label": [said[row] for row in answered] + [""] * len(asked),
         "cluster": clusters,
         **({"cluster_name": [names.get(cluster, "") for cluster in clusters]} if names else {}),
         "confidence": [f"{c:.3f}" for c in prediction.confidence[rows].tolist()],
-        "picture": [""] * len(told) + [*range(1, len(asked) + 1)],
+        "picture": [""] * len(answered) + [*range(1, len(asked) + 1)],
     }
     sheet = None
     if drawn and not (manifest.vectors and manifest.pictures is None):
@@ -131,7 +132,7 @@ def ask(
         if place[a] >= 0 <= place[b]
     ]
     disk.write_bytes(file, to_csv(columns, pairs).encode())
-    return Asked(file, sheet, columns["id"][len(told) :], len(told), command)
+    return Asked(file, sheet, columns["id"][len(answered) :], len(answered), command)
 
 
 def to_ask(
@@ -147,7 +148,7 @@ def to_ask(
     if barred.all():
         return np.empty(0, np.int64)
     latents = latents_behind(context, labels.parents["latents"]).arrays["latents"]
-    return place[telling(labels, latents, count=count, seed=seed, known=barred)]
+    return place[worth_labelling(labels, latents, count=count, seed=seed, known=barred)]
 
 
 def _places(labels: Artifact, present: Present) -> NDArray[np.int64]:
@@ -172,7 +173,9 @@ def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path)
         own, k = manifest.recipe.clusterer, max(2, len(cluster_numbers(labels)))
         clusterer: Clusterer = "consensus" if own == HDBSCAN else own
         recipe = replace(recipe, clusterer=clusterer, k=k, min_cluster_size=0)
-        context.log(f"no known labels steer hdbscan: its {k} clusters are made anew by {clusterer}")
+        context.log(
+            f"hdbscan takes no known labels: the answers will steer {k} clusters by {clusterer}"
+        )
     flags = cluster_flags(manifest, recipe, labels.seed)
     return context.folder.command(shlex.join(["cluster", *flags, "--known", str(file)]))
 

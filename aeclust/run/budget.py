@@ -116,12 +116,12 @@ def described(plan: Plan, minutes: float, n: int) -> str:
     second = recipe.total_epochs - recipe.epochs
     parts = f"{recipe.epochs} + {second}" if second else f"{recipe.epochs}"
     return (
-        f"{minutes:g} minute{'s' * (minutes != 1)}: {_milliseconds(pace)} a step of"
-        f" {min(n, recipe.batch_of(n))} images; {parts} epoch{'s' * (parts != '1')} of channels"
-        f" {','.join(map(str, recipe.channels))}"
-        + f" with {recipe.extra_layers} more layers a stage" * bool(recipe.extra_layers)
+        f"{minutes:g} minute{'s' * (minutes != 1)}: {parts} epoch{'s' * (parts != '1')} with"
+        f" channels {','.join(map(str, recipe.channels))}"
+        + f" and {recipe.extra_layers} more layers a stage" * bool(recipe.extra_layers)
         + f" take {duration(plan.seconds)}"
         + ", and more would gain nothing" * plan.capped
+        + f" ({_milliseconds(pace)} for a step of {min(n, recipe.batch_of(n))} images)"
     )
 
 

@@ -92,7 +92,8 @@ def cluster(
             context.log(f"warning: {doubt}")
     labels = corrected(context, made.artifact)
     if not made.fresh and (by := corrected_by(labels)):
-        context.log(f"the new clusters are {by}; {context.folder.command('edit list')} shows them")
+        lists = context.folder.command("edit list")
+        context.log(f"the new clusters are {by}; {lists} lists the edits")
     return Made(labels, fresh=made.fresh)
 
 
@@ -116,7 +117,7 @@ def current_labels(
     """
     log_unfinished(context, manifest)
     if not context.folder.labels_file.exists():
-        context.log("labels are missing: clustering first")
+        context.log("labels.h5 is missing: clustering first")
     request = last_request(context.folder, manifest)
     labels = _labels(context, manifest, request, look=look).artifact
     return corrected(context, labels) if edited else labels
@@ -147,8 +148,8 @@ def _labels(
         if not reason:
             return Made(labels, fresh=True)
         if labels.details.get("run") in manifest.former:
-            reason = "the network has learnt on since"
-        context.log(f"labels are made anew: {reason}")
+            reason = "the network was trained further since"
+        context.log(f"labels.h5 is out of date ({reason}): clustering again")
     if request.steering is not None:
         there = carried(request.steering, labels, latents)
         if there is not None and (gone := lost_in_words(request.steering, there)):
@@ -157,7 +158,7 @@ def _labels(
     if request.steering is None and file.exists():
         _log_unsteered(context)
     former = labels if labels is not None and _grown(manifest, labels) else None
-    read_edits(folder)  # damaged ones are told of now
+    read_edits(folder)  # damaged ones are an error now
     with folder.lock(), at(folder.latents_file):  # from the start: minutes of work are not lost
         labels = labels_of(latents, request, log=context.log, progress=context.step)
         context.progress("clustering", 1, 1)
@@ -166,7 +167,8 @@ def _labels(
             labels, heirs = numbered_as(former, labels)
             lost = len(cluster_numbers(former)) - len(heirs)
             if lost:
-                context.log(f"{lost} of the clusters of before are no more; the others keep names")
+                are = "clusters are" if lost > 1 else "cluster is"
+                context.log(f"{lost} former {are} gone; the others keep their names")
         before = former
         if former is None and request.steering is not None:
             before = _replaced(file, labels)
@@ -192,7 +194,7 @@ def _log_unsteered(context: Context) -> None:
     with suppress(InputError):  # what is damaged is replaced by force
         if former := steered_by(artifact.read(context.folder.labels_file, "labels")):
             again = context.folder.command("cluster --known FILE")
-            context.log(f"clusters were {former} and are not any more; {again} steers them")
+            context.log(f"the former clusters were {former}, these are not: use {again}")
 
 
 def _grown(manifest: Manifest, labels: Artifact) -> bool:
@@ -257,8 +259,8 @@ def log_epoch(context: Context, labels: Artifact) -> None:
     epoch = int(labels.details["epoch"])
     if labels.details.get("checkpoint") is not None and epoch != context.folder.last_checkpoint():
         context.log(
-            f"labels are of epoch {epoch}, which embed --checkpoint asked for;"
-            f" {context.folder.command('embed')} goes back to the last"
+            f"the labels come from the network after epoch {epoch}, as embed --checkpoint asked;"
+            f" {context.folder.command('embed')} goes back to the last epoch"
         )
 
 
@@ -291,13 +293,13 @@ def labels_of(
     # latents of equal images may differ by what rounding does in a batch
     different = len(np.unique(arrays["fingerprints"]))
     check_count(len(arrays["ids"]), recipe.k, different, "images")
-    k: int | str = recipe.k
-    if recipe.k == AUTO_K:
-        k = "found" if recipe.clusterer == HDBSCAN else "estimated"
-    chain = " > ".join((*recipe.reduction, recipe.clusterer))
     steering, n = request.steering, len(arrays["latents"])
+    into = f" into {recipe.k} clusters"
+    if recipe.k == AUTO_K:
+        finder = "hdbscan" if recipe.clusterer == HDBSCAN else "-k auto"
+        into = f"; {finder} finds how many clusters there are"
     by = "" if steering is None else f", {in_words(steering.details)}"
-    log(f"clustering {n} latents: {chain}, k = {k}{by}")
+    log(f"clustering {n:,} images{into}{by}")
     known, numbers = (None, None) if steering is None else steering.known(n)
     result = cluster_latents(
         arrays["latents"],
@@ -376,7 +378,7 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
         return [f"found {result.k} clusters; {outside:,} of {n:,} images are in none", *lines]
     if result.estimate is None:
         return lines
-    k, tried, other = result.estimate.k, result.estimate.tried, "state another number with -k"
+    k, tried, other = result.estimate.k, result.estimate.tried, "choose another number with -k"
     if result.k > k:
         estimated = f"estimated {k} clusters; known labels are of more kinds: {result.k} clusters"
         return [f"{estimated}; {other}", *lines]
@@ -389,9 +391,7 @@ def _remarks(result: Clustering, latents: Artifact, warnings: list[str]) -> list
             f"estimated {k} clusters, the most that were tried, so there may be more; {other}"
         )
     elif learnt:
-        estimate = (
-            f"estimated {k} clusters; the network has learnt {k} of its own, which -k {k} takes"
-        )
+        estimate = f"estimated {k} clusters; the network learnt {k} in training, too: use -k {k}"
     else:
         near = [j for j in tried if j != k and tried[j].score >= _NEARLY * tried[k].score > 0]
         nearly = f" (nearly as likely: {listed(near)})" if near else ""

@@ -52,7 +52,7 @@ class Compared:
     left_out : list of int
         Images that each has beside these.
     by_ids : list of str
-        Places of runs with images of other contents, which are told by their ids.
+        Places of runs with images of other contents, which are matched by their ids.
     added : list of str
         What people added to each, in words; empty if nothing.
     result : Stability
@@ -70,7 +70,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class _Clustering:
-    """Labels, and what tells the images: their contents too, where these are known."""
+    """Labels, and what identifies the images: their contents too, where these are known."""
 
     labels: Labels
     ids: NDArray[Any]

@@ -49,11 +49,11 @@ class Context:
         Takes what to print if a signal ends the command from now on, because nothing would be
         lost; None if a signal must wait again until training asks for it.
     threads : int or None
-        That the command computes with, if it was told or chosen here.
+        That the command computes with, if that was given or chosen here.
     loaded, kept, present, encoders : dict
-        What the command knows already: images by their source, by the digest of the run's images
-        what it keeps of them and what has become of them, and frozen encoders by their SHA-256.
-    said : set of str
+        What the command has loaded already: images by their source; by the digest of the run's
+        images what it keeps of them and what has become of them; frozen encoders by their SHA-256.
+    logged : set of str
         What was logged already and is logged once in a command.
     """
 
@@ -71,7 +71,7 @@ class Context:
     present: dict[str, Present] = field(default_factory=dict, repr=False, compare=False)
     encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
 
-    said: set[str] = field(default_factory=set, repr=False, compare=False)
+    logged: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def step(self, name: str) -> None:
         """Show the step that a clustering is at."""

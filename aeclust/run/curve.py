@@ -75,11 +75,11 @@ def current_curve(
     present_images(context, manifest)
     if file.exists():
         kept = artifact.read(file, "curve")
-        # curves of before do not say of how many images, but of which
-        told = {"validated": wanted["validated"], **kept.details}
-        if told == wanted and kept.parents.get("data") == manifest.data_digest:
+        # older curves have which images, and not how many
+        known = {"validated": wanted["validated"], **kept.details}
+        if known == wanted and kept.parents.get("data") == manifest.data_digest:
             return _curve(kept, wanted["validated"])
-        context.log("checkpoints are measured anew: they were measured for something else")
+        context.log("curve.h5 is out of date: measuring the checkpoints again")
     images = run_images(context, manifest)
     epochs = context.folder.checkpoints()
 
@@ -102,7 +102,7 @@ def current_curve(
             stack.enter_context(context.folder.lock())
         except (BusyError, WriteError) as error:
             # a run that still trains, or is only to be read: its numbers are for everybody
-            context.log(f"what was measured is not kept: {error.where}: {error.what}")
+            context.log(f"the measurements could not be saved: {error.where}: {error.what}")
             return curve
         artifact.write(file, _artifact(manifest, curve, seed, wanted))
     return curve

@@ -48,7 +48,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
         kept = artifact.read(file, "embedding")
         if kept.parents.get("latents") == latents.digest:
             return kept
-    context.log(f"drawing {len(latents.arrays['latents'])} latents by t-SNE")
+    context.log(f"placing {len(latents.arrays['latents']):,} images on a map (t-SNE)")
     points, remarks = _draw(context, latents.arrays["latents"], manifest.seed)
     drawn = Artifact(
         kind="embedding",
@@ -62,7 +62,7 @@ def _current_embedding(context: Context, manifest: Manifest) -> Artifact:
         with context.folder.lock():
             return drawn.with_digest(artifact.write(file, drawn))
     except (BusyError, WriteError) as error:  # the picture may go elsewhere
-        context.log(f"the points are not kept: {error.where}: {error.what}")
+        context.log(f"the map could not be saved: {error.where}: {error.what}")
         return drawn
 
 
@@ -71,7 +71,7 @@ def _draw(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Latents in two dimensions, and the steps that something else stood in for."""
     remarks: list[str] = []
-    context.progress(f"t-SNE of {len(latents)} latents", 0, 0)
+    context.progress("t-SNE", 0, 0)
     points = reduction.picture(latents, seed=seed, note=remarks.append)
     context.progress("t-SNE", 1, 1)
     for line in remarks:

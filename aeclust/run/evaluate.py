@@ -83,7 +83,7 @@ def evaluate(
     predicted, true : str
         Where labels are; `predicted` may be a run, whose labels are made if missing or stale.
     known : sequence of str
-        Where labels are that somebody knew and that steered the clusters.
+        Files of the known labels that steered the clusters.
     with_known : bool
         Score the known images too.
     plot : Path, optional

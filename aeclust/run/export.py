@@ -107,7 +107,7 @@ def export(
             _check_apart(manifest, place)
     if not ending and manifest.vectors and manifest.pictures is None:
         raise InputError(
-            "the run is of vectors, and knows no images to sort into folders",
+            "the run has vectors, and no images to sort into folders",
             where=destination,
             expected=", ".join(TABLES),
             mend="export a table, or begin again with the images beside `features`",
@@ -120,7 +120,7 @@ def export(
     labels = current_labels(context, manifest)
     log_added(context, labels)
     names = current_names(context, labels)
-    images, left_out = label_present(context, manifest, labels).surer(min_confidence), ""
+    images, left_out = label_present(context, manifest, labels).confident(min_confidence), ""
     if without_duplicates:
         images, count = singled_out(context, images)
         left_out = f"; {count:,} duplicate{'s' * (count != 1)} left out"

@@ -123,12 +123,12 @@ class RunFolder:
             return ""
         if (process := self.worker()) not in (None, os.getpid()):
             return (
-                f"training goes on (process {process}), and these are the weights after epoch"
-                f" {last} of {wanted}"
+                f"training still runs (process {process}): this is the network after epoch {last}"
+                f" of {wanted}"
             )
         return (
-            f"training stopped before its end, and these are the weights after epoch {last} of"
-            f" {wanted}; go on with {self.command('train --resume')}"
+            f"training stopped early: this is the network after epoch {last} of {wanted}; continue"
+            f" with {self.command('train --resume')}"
         )
 
     def exists(self) -> bool:

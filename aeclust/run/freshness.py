@@ -77,7 +77,7 @@ def last_request(folder: RunFolder, manifest: Manifest, *, by_labels: bool = Tru
 def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
     """The epoch whose latents a request is about.
 
-    The second phase taught the network to tell the run's own number of clusters apart: for another
+    The second phase taught the network the run's own number of clusters: for another
     number its latents are those after the first phase.
 
     Raises
@@ -126,9 +126,9 @@ def stale_latents(
     `parents` and `details` are those of the latents, or of what was made from them.
     """
     if parents.get("data") != manifest.data_digest:
-        return "they are of other images"
+        return "made from other images"
     if details.get("epoch") != epoch:
-        return f"they are of epoch {details.get('epoch')}, and epoch {epoch} is asked for"
+        return f"made after epoch {details.get('epoch')}, and epoch {epoch} is wanted"
     if manifest.vectors:
         return ""
     if parents.get("weights") != artifact.claimed_digest(folder.weights_file(epoch)):
@@ -139,18 +139,18 @@ def stale_latents(
 def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, request: Request) -> str:
     """Why labels are not what is asked for, without reading the latents; empty if they are."""
     if (recipe_of(labels), labels.seed) != (request.recipe, request.seed):
-        return "they were asked for with other flags"
+        return "made with other flags"
     steering = steering_of(labels)
     if steering != request.steering:
         how = "with other" if steering and request.steering else "with" if steering else "without"
-        return f"they were asked for {how} known labels"
+        return f"made {how} known labels"
     return stale_ancestry(folder, manifest, labels, epoch_for(folder, manifest, request))
 
 
 def stale_ancestry(folder: RunFolder, manifest: Manifest, made: Artifact, epoch: int) -> str:
     """Why what was made from latents is not of the latents of an epoch; empty if it is."""
     if not folder.latents_file.exists():
-        return "the latents are missing"
+        return "latents.h5 is missing"
     if artifact.claimed_digest(folder.latents_file) != made.parents.get("latents"):
-        return "the latents have changed"
+        return "latents.h5 has changed"
     return stale_latents(folder, manifest, made.parents, made.details, epoch)

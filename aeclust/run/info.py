@@ -30,6 +30,7 @@ from aeclust.run.freshness import (
 from aeclust.run.manifest import Manifest
 from aeclust.run.names import Names, read_names
 from aeclust.run.present import present_images
+from aeclust.run.verdict import verdict
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class RunInfo:
         One line for every file that is invalid.
     changes : list of str
         What has become of the images since the run took them in; empty if all is as it was.
+    verdict : str
+        How good the clusters are, in a sentence; empty without labels that are up to date.
     """
 
     folder: str
@@ -91,6 +94,7 @@ class RunInfo:
     files: list[FileInfo] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    verdict: str = ""
 
 
 def file_info(file: Path) -> FileInfo:
@@ -145,7 +149,21 @@ def run_info(folder: RunFolder) -> RunInfo:
         ]
     changes = [] if damaged else _changes(folder, manifest)
     state = (manifest.to_json(), finished, folder.worker())
-    return RunInfo(str(folder.path), *state, infos, damaged, changes)
+    sentence = "" if damaged else _verdict(folder, intact, infos)
+    return RunInfo(str(folder.path), *state, infos, damaged, changes, sentence)
+
+
+def _verdict(
+    folder: RunFolder, intact: Sequence[tuple[Path, Artifact]], infos: list[FileInfo]
+) -> str:
+    """The verdict on labels that are up to date; empty without any."""
+    labels = next((made for file, made in intact if file == folder.labels_file), None)
+    if labels is None or any(each.stale for each in infos if each.kind == "labels"):
+        return ""
+    edited = correction(folder, labels)
+    names = read_names(folder)
+    known = names.names if names is not None and names.fit(labels) else {}
+    return verdict(folder, labels if edited is None else edited.labels, known).sentence
 
 
 def _changes(folder: RunFolder, manifest: Manifest) -> list[str]:
@@ -175,12 +193,12 @@ def _stale(folder: RunFolder, manifest: Manifest, made: Artifact, request: Reque
             return stale_labels(folder, manifest, made, request)
         return stale_ancestry(folder, manifest, made, epoch)
     if made.kind == "features" and other_features(recipe_of(made), manifest.recipe):
-        return "it is by another encoder, or of images of another size"
+        return "made by another encoder, or from images of another size"
     if made.kind not in ("images", "previews", "features") and recipe_of(made) != manifest.recipe:
-        return "it is of another recipe than the run"
+        return "made by another recipe than the run's"
     learnt = made.kind in ("weights", "resume")
     if made.parents.get("data") != (manifest.weights_digest if learnt else manifest.data_digest):
-        return "it is of other images than the run's"
+        return "made from other images than the run's"
     return ""
 
 

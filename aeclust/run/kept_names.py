@@ -48,12 +48,12 @@ def keep_names(
         names |= {j: name for j, name in said.items() if name not in removed} | own
         for j in sorted({*own} & {*said}):
             if own[j] != said[j]:
-                context.log(f"cluster {j} keeps its name {own[j]}; known labels say {said[j]}")
+                context.log(f"cluster {j} keeps the name {own[j]}; known labels call it {said[j]}")
         lost = [*map(repr, sorted({*stored.names.values()} - {*names.values()}))]
         if lost and not grown:
-            context.log(f"names that are no cluster's any more: {listed(lost)}")
+            context.log(f"names that no cluster has any more: {listed(lost)}")
     elif stored is not None and said and {*stored.names.values()} - {*said.values()}:
-        context.log("the names that clusters had give way to the known labels")
+        context.log("known labels name the clusters now; their former names are gone")
     if names:
         write_names(context.folder, labels.digest, dict(sorted(names.items())))
 

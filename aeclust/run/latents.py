@@ -114,11 +114,11 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
         latents = artifact.read(folder.latents_file, "latents", mapped=True)
         reason = _stale(context, manifest, latents, request)
         if not reason and latents.details.get("checkpoint") != checkpoint:
-            reason = "they were asked for with other flags"
+            reason = "made with other flags"
         if not reason:
             present_images(context, manifest)
             return Made(latents, fresh=True)
-        context.log(f"latents are made anew: {reason}")
+        context.log(f"latents.h5 is out of date ({reason}): embedding the images again")
     return Made(_make(context, manifest, request, force=force), fresh=False)
 
 
@@ -126,14 +126,14 @@ def current_latents(context: Context, manifest: Manifest, request: Request) -> A
     """The latents that a request is about, made if missing or stale."""
     file = context.folder.latents_file
     if not file.exists():
-        context.log("latents are missing: embedding first")
+        context.log("latents.h5 is missing: embedding the images first")
         return _make(context, manifest, request)
     latents = artifact.read(file, "latents", mapped=True)
     reason = _stale(context, manifest, latents, request)
     if not reason:
         present_images(context, manifest)
         return latents
-    context.log(f"latents are made anew: {reason}")
+    context.log(f"latents.h5 is out of date ({reason}): embedding the images again")
     return _make(context, manifest, request)
 
 
@@ -146,8 +146,8 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
     back = latents.details.get("epoch") != epoch < context.folder.last_checkpoint()
     if reason and back and request.checkpoint is None:
         reason = (
-            f"going back to the end of the first phase, epoch {epoch}, because the network has"
-            f" learnt {manifest.recipe.k} clusters since"
+            f"after epoch {epoch} the network learnt {manifest.recipe.k} clusters, and another"
+            " number is wanted"
         )
     return reason
 

@@ -25,6 +25,7 @@ from aeclust.run.predict import (
     label_images,
     label_present,
     log_added,
+    log_verdict,
 )
 
 
@@ -59,12 +60,12 @@ class Votes:
 class Cluster:
     """One cluster: its number, images, mean confidence in [0, 1], and name if it has one.
 
-    Where known labels named it, also what its known images say.
+    Where known labels named it, also how its known images support that.
     """
 
     cluster: int
     size: int
-    confidence: float
+    mean_confidence: float
     name: str | None
     votes: Votes | None = None
 
@@ -104,8 +105,8 @@ def current_names(context: Context, labels: Artifact) -> dict[int, str]:
         return {}
     if not stored.fit(labels):
         context.log(
-            "names are left out, because the labels have changed since;"
-            f" name the clusters anew with {context.folder.command('name 0=NAME')}"
+            "the clusters have changed since they were named, so the names are not used; name them"
+            f" again with {context.folder.command('name 0=NAME')}"
         )
         return {}
     used = cluster_numbers(labels)
@@ -192,7 +193,7 @@ def names_by_labels(context: Context, location: str) -> Named:
     warnings = doubtful_names(support, matched, texts)
     if unknown := [j for j in cluster_numbers(labels) if j not in support]:
         these = f"{'cluster' if len(unknown) == 1 else 'clusters'} {listed(unknown)}"
-        warnings.append(f"no known image is in {these}, and so there is no name")
+        warnings.append(f"no name for {these}, where no image is known: label some of them")
     for warning in warnings:
         context.log(f"warning: {warning}")
     return dataclasses.replace(
@@ -269,7 +270,8 @@ def predict_names(
             expected="a name for every cluster",
             mend=f"name it with {context.folder.command(f'name {missing[0]}=NAME')}",
         )
-    prediction = label_images(context, manifest, labels, source).surer(min_confidence)
+    prediction = label_images(context, manifest, labels, source).confident(min_confidence)
+    log_verdict(context, labels, prediction, names)
     return prediction, name_column(names, prediction.labels)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from aeclust.run.images import as_in_run, check_alike, describe_images, other_im
 from aeclust.run.latents import embed_alike
 from aeclust.run.manifest import Manifest
 from aeclust.run.present import Present, others, present_images
+from aeclust.run.verdict import verdict
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Prediction:
         """What the images (n,) are called: int64 or str."""
         return self.present.ids
 
-    def surer(self, least: float | None) -> Prediction:
+    def confident(self, least: float | None) -> Prediction:
         """The same where images of less confidence are outliers; whatever it is, if None."""
         if least is None:
             return self
@@ -125,7 +127,21 @@ def predict(
         names[used] = names[used[::-1]]
     raw = label_images(context, manifest, labels, source)
     named = dataclasses.replace(raw, labels=renumbered(raw.labels, names))
-    return named.surer(min_confidence)
+    named = named.confident(min_confidence)
+    log_verdict(context, labels, named, {})
+    return named
+
+
+def log_verdict(
+    context: Context, made: Artifact, shown: Prediction, names: Mapping[int, str]
+) -> None:
+    """Log how many labels of the run's images should hold, where that is known."""
+    if (shown.present.rows >= 0).any():
+        judged = verdict(
+            context.folder, made, names, labels=shown.labels, confidence=shown.confidence
+        )
+        if judged.share is not None:
+            context.log(judged.sentence)
 
 
 def log_added(context: Context, labels: Artifact) -> None:
@@ -180,7 +196,9 @@ def _names(
         return np.arange(k)
     known = truth.load(manifest.val_labels)
     if known.values.min() < 0 or known.values.max() >= k:
-        context.log(f"{known.location} has other labels than 0 to {k - 1}: no cluster is named")
+        context.log(
+            f"{known.location} has other labels than 0 to {k - 1}: clusters keep their own numbers"
+        )
         return np.arange(k)
     images = Source(location=manifest.val_images)
     return _names_by(context, manifest, labels, images, known)
@@ -203,7 +221,9 @@ def _names_by(
     named = raw.labels[rows][inside], classes[inside]
     names = best_names(*named, k)
     agree = float((renumbered(raw.labels[rows], names) == classes).mean())
-    context.log(f"clusters are named by {len(rows)} known labels; {agree:.1%} of these agree")
+    context.log(
+        f"clusters are numbered like {len(rows)} validation labels; {agree:.1%} of these agree"
+    )
     table = np.zeros((k, k), np.int64)
     np.add.at(table, named, 1)
     support = support_of(table, names_by(table, names), len(cluster_numbers(labels)))
@@ -211,8 +231,8 @@ def _names_by(
         context.log(f"warning: {warning}")
     used = cluster_numbers(labels)
     if (names[used] != used).any():
-        pairs = ", ".join(f"{names[old]} is cluster {old}" for old in used)
-        context.log(f"these are other numbers than in plots and aeclust name: {pairs}")
+        pairs = ", ".join(f"label {names[old]} is cluster {old}" for old in used)
+        context.log(f"pictures and aeclust name have other numbers: {pairs} there")
     return names
 
 
@@ -323,7 +343,7 @@ def label_by_run(
 def _own(
     theirs: NDArray[np.float32] | None, ours: NDArray[np.float32] | None, k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """What a network says of other images and of its own, if it is of k clusters."""
+    """A network's probabilities for other images and for its own, if it has learnt k clusters."""
     if theirs is None or ours is None or not theirs.shape[1] == ours.shape[1] == k:
         return None
     return theirs, ours

@@ -36,7 +36,7 @@ from aeclust.run.images import (
 )
 from aeclust.run.manifest import Manifest
 
-_AS_IT_STANDS = "what was made from it is used as it stands"
+_AS_IT_STANDS = "labels made before are used as they are"
 Ids = NDArray[np.str_] | NDArray[np.int64]
 
 
@@ -60,9 +60,9 @@ class Present:
     marks : ndarray of shape (n,) or (1,) or (0,)
         As of :class:`~aeclust.images.Images`.
     left_out, unread : tuple of LeftOut
-        Files that give no image, and of these the ones that nobody has been told of yet.
+        Files that give no image, and of these the ones that have not been logged yet.
     remarks : tuple of str
-        What the user should know of the values of the new ones.
+        Remarks on the values of the new ones, for the user.
     """
 
     ids: Ids
@@ -114,7 +114,7 @@ def present_images(context: Context, manifest: Manifest, *, taking: bool = False
     ----------
     context, manifest
     taking : bool
-        Whether the run is about to take them in, so that nobody need be told how.
+        Whether the run is about to take them in, so that nothing need be logged of how.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def present_images(context: Context, manifest: Manifest, *, taking: bool = False
         for line in _in_words(present, manifest):
             context.log(f"{manifest.source.location}: {line}")
         if not (present.whole or taking):
-            context.log(f"{context.folder.command('update')} takes them in as they are now")
+            context.log(f"{context.folder.command('update')} takes the images in as they are now")
     return context.present[key]
 
 
@@ -329,7 +329,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     gone = [name for name in present.gone if name not in edited]
     added = [] if present.new is None else present.new.ids.tolist()
     new = [str(name) for name in added if str(name) not in edited]
-    lines, way = [], "labelled by the run's clusters"
+    lines, way = [], "labelled by the clusters there are"
     if gone:
         are = "is" if len(gone) == 1 else "are"
         lines.append(f"{len(gone):,} of {n:,} images {are} gone ({_first(gone)}) and left out")
@@ -338,7 +338,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     if edited:
         have = "has" if len(edited) == 1 else "have"
         lines.append(
-            f"{len(edited):,} image{'s' * (len(edited) != 1)} {have} other content"
+            f"{len(edited):,} image{'s' * (len(edited) != 1)} {have} changed"
             f" ({_first(present.edited)}): {way}"
         )
     if present.renamed:
@@ -350,11 +350,11 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
             which = f"{'the first: ' * (len(present.former) > 1)}{before} is {now}"
         lines.append(f"{len(present.renamed):,} {has} now ({which})")
     lines += present.remarks
-    said = set(present.gone)
-    damaged = [each for each in present.unread if not each.kind and each.name not in said]
+    reported = set(present.gone)
+    damaged = [each for each in present.unread if not each.kind and each.name not in reported]
     if damaged:
         first = f"{printable(damaged[0].name)}: {damaged[0].why}"
-        lines.append(f"{len(damaged):,} cannot be read ({first}) and left out")
+        lines.append(f"{len(damaged):,} cannot be read ({first}) and are left out")
     return lines
 
 

@@ -91,7 +91,7 @@ def _photographs(
     source, listing, rows = manifest.pictures, None, np.empty((0, 0, 0, 1), np.uint8)
     there = source is not None and is_there(source)
     if source is not None and not there:
-        context.log(f"{source.location} is gone; images that are not kept are grey")
+        context.log(f"{source.location} is gone; images that were not stored are grey")
     if source is not None and there and not manifest.photographs:
         rows = load_images(context, source).pixels
     for start in range(0, len(which), _BLOCK):

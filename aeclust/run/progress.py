@@ -30,7 +30,7 @@ class Pace:
         return self._units / self._seconds if self._seconds else 0.0
 
     def reach(self, done: float, now: float) -> None:
-        """So much is done at this time; the first time after a pause tells nothing of speed."""
+        """So much is done at this time; the first time after a pause measures no speed."""
         if self._before is not None:
             units, seconds = done - self._before[0], max(now - self._before[1], 1e-6)
             kept = math.exp(-seconds / _MEMORY)
@@ -56,11 +56,11 @@ class State:
     text : str
         What a bar has beside it.
     line : str
-        What a line says of it, without the time left.
+        The same for a line, without the time left.
     done, total : int
         A total of 0 is not known.
     left : float or None
-        Seconds; None if nobody knows.
+        Seconds; None if unknown.
     whole : bool
         Whether an epoch has just ended.
     """
@@ -142,7 +142,7 @@ class Lines:
     Parameters
     ----------
     write : callable or None
-        Takes a line; None where nobody wants one.
+        Takes a line; None where none is wanted.
     epochs : int
         Of the training that is observed.
     silence : float

@@ -14,7 +14,7 @@ from aeclust.run.edits.kinds import Drop, Edit, Edits, Move, Split
 from aeclust.run.freshness import Request
 from aeclust.run.known import Steering
 from aeclust.run.model import Model
-from aeclust.run.steering import telling
+from aeclust.run.steering import worth_labelling
 
 
 def corrected(model: Model, edit: Edit) -> Model:
@@ -42,8 +42,10 @@ def clustered(model: Model, steering: Steering | None) -> Model:
 
 
 def asked(model: Model, count: int) -> NDArray[np.int64]:
-    """Rows of the images whose labels would tell most, of those that are not known."""
+    """Rows of the images most worth labelling, of those that are not known."""
     latents, known = model.latents.arrays["latents"], model.labels.arrays.get("known")
     barred = np.zeros(len(latents), bool) if known is None else known >= 0
     seed = model.manifest.seed
-    return np.array(telling(model.labels, latents, count=count, seed=seed, known=barred), np.int64)
+    return np.array(
+        worth_labelling(model.labels, latents, count=count, seed=seed, known=barred), np.int64
+    )

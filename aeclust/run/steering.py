@@ -52,7 +52,7 @@ def steering_of(labels: Artifact) -> Steering | None:
 
 
 def known_images(labels: Artifact) -> NDArray[np.bool_] | None:
-    """Of which images (n,) somebody said the label, also by a pair; None if nothing was said."""
+    """Which images (n,) have a known label or pair; None if none has."""
     steering = steering_of(labels)
     if steering is None:
         return None
@@ -94,7 +94,7 @@ def lost_in_words(before: Steering, now: Steering) -> str:
 def read_steering(
     context: Context, manifest: Manifest, locations: Sequence[str], k: int
 ) -> Steering:
-    """What files say of a run's images, for so many clusters.
+    """Known labels and pairs of a run's images, for so many clusters.
 
     Labels that all are numbers from 0 to k - 1 are those of the clusters. Others are names, and
     the clusters are numbered in the order in which these come first in the files.
@@ -184,7 +184,7 @@ def numbered(
                 mend="shorten them",
             )
         if whole:
-            log(f"known labels are taken for names, as not all are numbers of {most} clusters")
+            log(f"known labels are used as names: not all are cluster numbers from 0 to {most - 1}")
     pairs = ((*sorted((int(rows[a]), int(rows[b]))), int(s)) for (a, b), s in given.pairs.items())
     steering = Steering(
         data=data,
@@ -197,13 +197,13 @@ def numbered(
     return steering
 
 
-# -- what to know next ---------------------------------------------------------------------------
+# -- what to label next ---------------------------------------------------------------------------
 
 
-def telling(
+def worth_labelling(
     labels: Artifact, latents: NDArray[Any], *, count: int, seed: int, known: NDArray[np.bool_]
 ) -> list[int]:
-    """Rows of the images whose labels would tell most, by :func:`worth_asking`.
+    """Rows of the images most worth labelling, by :func:`worth_asking`.
 
     `latents` (n, d) are those that the labels are of, and `known` (n,) whom nobody asks for.
     """

@@ -296,9 +296,11 @@ def _run_is_here(folder: RunFolder) -> InputError:
 def _train_and_save(context: Context, images: Images, manifest: Manifest, start: _Start) -> None:
     recipe, snapshot = manifest.recipe, start.snapshot
     if recipe.total_epochs < recipe.epochs + recipe.label_epochs:
-        context.log("k is left open: no self-labelling, which needs a number of clusters")
+        context.log("no number of clusters is given: training leaves out its part that needs one")
     elif recipe.epochs == 1 and named(recipe.name).label_epochs > recipe.label_epochs == 0:
-        context.log("one epoch in all: no self-labelling, which needs one of its own")
+        context.log(
+            "with one epoch, the last part of training, which learns the clusters, is left out"
+        )
     features = None
     if recipe.encoder:
         again = context.folder.command("train --resume")

@@ -57,7 +57,7 @@ class Updated:
 def update(context: Context, source: Source | None = None) -> Updated:
     """Take the run's images in as they are now, wherever they lie.
 
-    Nothing is trained. Latents of images that the run knows stay as they are. Clusters keep their
+    Nothing is trained. Latents of former images stay as they are. Clusters keep their
     numbers and names by the images that they had before.
 
     Parameters
@@ -92,8 +92,8 @@ def update(context: Context, source: Source | None = None) -> Updated:
     updated = summary(present, former, labels)
     if updated.moved and updated.moved > _MANY * updated.images:
         context.log(
-            f"warning: {updated.moved:,} images are in another cluster than before, far more than"
-            " came and went: the clusters are not stable; see the report for how sure they are"
+            f"warning: {updated.moved:,} images are in another cluster than before, more than came"
+            f" and went: the clusters are not stable; look at them: {folder.command('report')}"
         )
     return updated
 

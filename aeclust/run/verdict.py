@@ -1,4 +1,4 @@
-"""What a person should know of the clusters of a run, in a sentence, and what to do next."""
+"""How good the clusters of a run are, in a sentence, and what to do next."""
 
 from __future__ import annotations
 
@@ -129,8 +129,10 @@ def _promise(share: float, *, at_best: bool) -> str:
         words = "nearly all"
     elif share >= 0.945:
         words = f"about {100 * share:.0f} of 100"
-    else:
+    elif share >= 0.05:
         words = f"about {10 * share:.0f} of 10"
+    else:
+        words = "hardly any"
     words = f"at best {words}" if at_best else words
     return f"{words[0].upper()}{words[1:]} labels should hold"
 

@@ -168,8 +168,8 @@ def check_disk(context: Context, manifest: Manifest, images: Images) -> None:
     copies = 1 if recipe.optimizer == "sgd" and not recipe.momentum else 3
     needed = size * (count + copies)
     context.log(
-        f"{count} checkpoints of {size / 1e6:.1f} MB and the state to resume"
-        f" will take up to {needed / 1e6:.0f} MB"
+        f"{count} checkpoints of {size / 1e6:.1f} MB, and the state to resume from, will take up to"
+        f" {needed / 1e6:.0f} MB of disk"
     )
     # what a former run takes will be freed, what an interrupted one takes need not be written again
     freed = sum(f.stat().st_size for f in folder.state_files() if f.exists())

@@ -216,4 +216,4 @@ def test_a_disk_that_is_really_full_and_one_that_is_read_only(data: Data, tmp_pa
         assert result.code == 0
         assert "labels.h5: labels, intact" in result.out
         assert result.out.count(", intact") == 6
-        assert "STALE" not in result.out
+        assert "OUT OF DATE" not in result.out

@@ -74,7 +74,7 @@ def test_a_kept_run_is_intact_and_fresh(run: str, cli: Cli, kept: Path) -> None:
     info = cli("info", run)
     assert info.code == 0, info.err
     assert "finished" in info.out
-    assert "STALE" not in info.out
+    assert "OUT OF DATE" not in info.out
     predicted = cli("predict", "--run", run)
     assert predicted.code == 0, predicted.err
     assert "anew" not in predicted.err

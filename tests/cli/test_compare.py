@@ -38,13 +38,17 @@ def test_files_are_compared_by_id(cli: Cli) -> None:
         "      0        4      0.875  0.750     0.875  stable\n"
         "      1        4      0.900  0.800     1.000  stable\n"
         "\n"
+        "stability: how far the same cluster comes again in the others, from 0 to 1; least: at"
+        " worst\n"
+        "together: the largest share of its images that is in one cluster of another\n"
+        "\n"
         "adjusted Rand index       1       2\n"
         "1 a.csv\n"
         "2 b.csv               0.495\n"
         "3 c.csv               1.000   0.495\n"
         "\n"
         "7 of 8 images stay in their cluster of a.csv\n"
-        "least of all: 3.png (0.50)\n"
+        "least stable images: 3.png (0.50)\n"
     )
     with open("kept.csv") as file:
         rows = list(csv.reader(file))
@@ -53,9 +57,9 @@ def test_files_are_compared_by_id(cli: Cli) -> None:
     assert [row[2] for row in rows[1:]].count("1.0") == 7
     assert Path("moved.svg").read_bytes().startswith(b"<?xml")
     given = json.loads(cli("compare", "a.csv", "b.csv", "c.csv", "--json").out)
-    assert (given["n"], given["left_out"], given["stay"]) == (8, [0, 0, 1], 7)
+    assert (given["images"], given["left_out"], given["stay_in_all"]) == (8, [0, 0, 1], 7)
     assert given["clusters"][0]["stability"] == 0.875
-    assert given["least"] == [{"id": "3.png", "stability": 0.5}]
+    assert given["least_stable"] == [{"id": "3.png", "stays": 0.5}]
 
 
 def test_what_a_stability_means_fits_the_numbers(cli: Cli) -> None:
@@ -83,7 +87,7 @@ def test_runs_are_compared_by_content(cli: Cli) -> None:
     result = cli("compare", "one", "two/labels.h5", "-o", "-", "--json")
     assert result.out.startswith("id,label,stability\n0,")
     answer = json.loads(result.err.splitlines()[-1])
-    assert (answer["n"], answer["left_out"], answer["stay"]) == (25, [1, 0], 25)
+    assert (answer["images"], answer["left_out"], answer["stay_in_all"]) == (25, [1, 0], 25)
     assert answer["ari"] == [[1, 1], [1, 1]]
     assert [c["name"] for c in answer["clusters"]] == ["large", None, None]
     # of other contents: the same rows, or none
@@ -91,7 +95,7 @@ def test_runs_are_compared_by_content(cli: Cli) -> None:
     assert cli("embed", "--features", "three.npy", "--run", "three").code == 0
     assert cli("cluster", "-k", 3, "--clusterer", "kmeans", "--run", "three").code == 0
     said = cli("compare", "one", "three").out
-    assert "told by their ids, because their contents are others: images of three\n" in said
+    assert "matched by their ids, because the images differ: three\n" in said
     assert "26 of 26 images stay" in said
     check_error(cli("compare", "two", "three/labels.h5").error, what="has no image that two has")
     np.save("true.npy", groups)
@@ -126,4 +130,4 @@ def test_images_of_runs_that_move_are_drawn(cli: Cli, labelled: Path) -> None:
     Path("moved.csv").write_text(to_csv(np.arange(60), labels))
     result = cli("compare", "moved.csv", "run", "--plot", "moved.png")
     assert (result.code, result.err) == (0, "")
-    assert "least of all: 0 (0.00), 1 (0.00)" in result.out
+    assert "least stable images: 0 (0.00), 1 (0.00)" in result.out

@@ -201,7 +201,7 @@ def test_an_artifact_goes_to_a_stream_as_it_lies_in_the_run(
     Path("others.h5").write_bytes(others.out)
     with h5py.File("others.h5") as file:
         assert file["latents"].shape == (24, 32)
-    assert "standard output: 24 latents of 32 values" in others.err
+    assert "standard output: 24 vectors of 32 values" in others.err
 
 
 def test_predict_writes_its_csv_either_way(cli: Cli, full_run: RunFolder, pipe: Pipe) -> None:

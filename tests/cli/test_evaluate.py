@@ -42,24 +42,24 @@ def test_the_scores_of_a_small_case(cli: Cli) -> None:
     code, out, err = cli("evaluate", "found.npy", "truth.npy")
     assert (code, err) == (0, "")
     assert out == (
-        f"accuracy 0.8000  as written 0.4000  NMI {nmi:.4f}  ARI {ari:.4f}\n"
+        f"accuracy 0.8000  without matching 0.4000  NMI {nmi:.4f}  ARI {ari:.4f}\n"
         "cluster sizes 0: 3, 1: 3, 2: 4\n"
-        "by the best matching 0 is 1, 1 is 0\n"
+        "best matching: 0 is 1, 1 is 0\n"
+        "images by cluster (row) and true label (column), * matched:\n"
         "cluster  1   0   2\n"
         "0        2*  1   0\n"
         "1        0   3*  0\n"
         "2        1   0   3*\n"
-        "* best matching\n"
     )
     assert answer(cli, "found.npy", "truth.npy") == {
-        "n": 10,
+        "images": 10,
         "accuracy": ACCURACY,
         "nmi": pytest.approx(nmi),
         "ari": pytest.approx(ari),
         "sizes": {"0": 3, "1": 3, "2": 4},
         "outliers": 0,
         "as_written": 0.4,
-        "added": "",
+        "by_hand": "",
         "left_out": 0,
         "names": {},
         "table": {
@@ -83,7 +83,7 @@ def test_words_are_scored_as_numbers_are(cli: Cli) -> None:
     Path("named.csv").write_text("id,label\na,zebra\nb,zebra\nc,ant\nd,ant\n")
     Path("true.csv").write_text("id,label\nd,sea\nc,sea\nb,sea\na,land\n")
     answer = json.loads(cli("evaluate", "found.csv", "true.csv", "--json").out)
-    assert (answer["n"], answer["accuracy"]) == (4, 0.75)
+    assert (answer["images"], answer["accuracy"]) == (4, 0.75)
     again = json.loads(cli("evaluate", "named.csv", "true.csv", "--json").out)
     assert again["accuracy"] == 0.75
 
@@ -106,9 +106,9 @@ def test_the_truth_of_a_few_scores_these(cli: Cli) -> None:
     write_csv("truth.csv", [(9, 0), (0, 1), (3, 0), (4, 0)])
     scores = answer(cli, "found.npy", "truth.csv")
     lines = cli("evaluate", "found.npy", "truth.csv").out.splitlines()
-    assert lines[0] == f"4 of {len(FOUND)} images are labelled; of these"
+    assert lines[0] == f"4 of {len(FOUND)} images have a true label and are scored"
     assert lines[1].startswith("accuracy 0.7500")
-    assert scores["n"] == 4
+    assert scores["images"] == 4
     assert scores["accuracy"] == 0.75
     assert scores["sizes"] == {"0": 2, "1": 1, "2": 1}
 
@@ -129,7 +129,7 @@ def test_a_built_in_set_is_a_truth(cli: Cli) -> None:
     found = np.random.default_rng(0).integers(0, 10, 1797)
     np.save("found.npy", found)
     out = cli("evaluate", "found.npy", "demo:digits").out
-    score = re.match(r"accuracy (\d\.\d{4})  as written \d\.\d{4}  NMI 0\.0", out)
+    score = re.match(r"accuracy (\d\.\d{4})  without matching \d\.\d{4}  NMI 0\.0", out)
     assert score
     assert 0.1 < float(score[1]) < 0.2
 
@@ -147,8 +147,8 @@ def test_names_that_are_swapped_are_scored_as_written(cli: Cli) -> None:
     Path("truth.csv").write_text(to_csv(np.arange(1500), words[classes]))
     for name in ("named.csv", "export.csv"):
         result = cli("evaluate", name, "truth.csv", "--plot", "table.png")
-        assert result.out.startswith("accuracy 0.7093  as written 0.4727  NMI ")
-        assert "\nby the best matching 0 (barn) is church, 1 (church) is barn\n" in result.out
+        assert result.out.startswith("accuracy 0.7093  without matching 0.4727  NMI ")
+        assert "\nbest matching: 0 (barn) is church, 1 (church) is barn\n" in result.out
         assert "\n1 (church)     119    304*     77\n" in result.out
         assert "\ncluster sizes 0 (barn): 500, 1 (church): 500, 2 (house): 500\n" in result.out
     assert Path("table.png").read_bytes().startswith(b"\x89PNG")
@@ -210,7 +210,7 @@ def test_a_run_is_scored_by_its_names_without_what_was_known(
         result = cli("evaluate", arguments[0], "truth.csv", *arguments[1:])
         assert result.out.startswith(f"steered by 5 labels and 1 pair\n{line}"), result.err
         given = json.loads(cli("evaluate", arguments[0], "truth.csv", *arguments[1:], "--json").out)
-        assert (given["n"], given["left_out"], given["accuracy"]) == (n, 60 - n, 1)
+        assert (given["images"], given["left_out"], given["accuracy"]) == (n, 60 - n, 1)
         assert given["as_written"] == (1 if arguments[0] == "aeclust-run" else None)
     few = "id,label\n" + "".join(f"{i},sea\n" for i in range(5))
     Path("few.csv").write_text(few)

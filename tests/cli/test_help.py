@@ -141,7 +141,7 @@ def test_the_page_of_commands_is_current() -> None:
         ("train --learning-rate 3", "did you mean --lr?"),
         ("train --workers=3", "did you mean --threads?"),
         ("train -j 3", "did you mean --threads?"),
-        ("train --verbose", "every command says what it does, unless -q"),
+        ("train --verbose", "every command prints what it does, unless -q"),
         ("train --data photos", "give DATA without a flag"),
         # what is written otherwise here
         ("train --sed=3", "No such option: --sed; did you mean --seed?"),

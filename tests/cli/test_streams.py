@@ -219,20 +219,16 @@ def test_a_clustering_names_its_steps(
     assert named == [*(f"clustering: {step}" for step in steps), "clustering"]
 
 
+NEXT = "      save the labels       aeclust predict{run} > submission.csv"
+
+
 @pytest.mark.parametrize(
     ("command", "line"),
     [
         (["predict", "--names"], "name it with aeclust name{run} 0=NAME"),
-        (["embed", "--force"], "next: aeclust cluster{run}, or aeclust plot{run}"),
-        (
-            ["cluster", "--force"],
-            "next: aeclust plot{run}, or aeclust predict{run} > submission.csv",
-        ),
-        (
-            ["train", "--resume"],
-            "next: aeclust cluster{run}, or aeclust report{run},"
-            " or aeclust predict{run} > submission.csv",
-        ),
+        (["embed", "--force"], NEXT),
+        (["cluster", "--force"], "      export                aeclust export{run} labels.csv"),
+        (["train", "--resume"], NEXT),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "line",
 )

@@ -80,7 +80,7 @@ def test_a_run_goes_on_with_its_threads_on_a_busy_machine(machine: Machine) -> N
     assert threads.suitable(lines.append, 4) == 4
     assert threads.suitable(lines.append, 1) == 1
     assert lines == [
-        "3 of 4 cores are busy: the run goes on with its 4 threads; --threads may be fewer"
+        "3 of 4 cores are busy: the run continues with 4 threads; --threads asks for fewer"
     ]
 
 

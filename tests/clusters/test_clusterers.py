@@ -213,6 +213,6 @@ def test_a_clustering_of_many_points_is_that_of_some(
     assert labels.tolist() == exact.tolist() == numbered_by_size(truth)
     by = {"spectral": "the vote of neighbours", "agglomerative": "the vote of neighbours"}
     assert notes == [
-        f"{clusterer} clustering of 240 points is that of 90 random ones, extended by"
+        "90 random images decide the clusters; the other 150 follow them by"
         f" {by.get(clusterer, 'the fitted model')}"
     ]

@@ -210,7 +210,7 @@ def test_many_latents_are_labelled_by_what_some_taught(monkeypatch: pytest.Monke
     assert learnt == [80]
     assert found.references.tolist() == references(200, seed=0, limit=80).tolist()
     assert found.labels.tolist() == numbered_by_size(truth)
-    assert "heads for 200 latents learn from 80 random ones" in found.substitutions
+    assert "80 random images decide the clusters; the other 120 follow them" in found.substitutions
 
 
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (3, 2), (3, 3), (5, 4), (7, 7), (12, 6)])

@@ -170,12 +170,12 @@ def noted(points: Points, *steps: str, perplexity: float = 8.0) -> tuple[Points,
     return reduce(points, steps, seed=0, perplexity=perplexity, note=notes.append), notes
 
 
-def of_some(n: int, some: int) -> str:
-    return f"t-SNE of {n} points is that of {some} random ones, the others amid their three nearest"
+def of_some(some: int) -> str:
+    return f"t-SNE places {some} random images; the others stand amid their three nearest"
 
 
 def by_landmarks(n: int, landmarks: int) -> str:
-    return f"kernel PCA of {n} points is approximated by Nystroem with {landmarks} landmarks"
+    return f"kernel PCA of {n} images is approximated by Nystroem with {landmarks} landmarks"
 
 
 def test_a_search_for_few_components_finds_those_of_scikit_learn() -> None:
@@ -228,7 +228,7 @@ def test_tsne_of_many_points_is_that_of_some(monkeypatch: pytest.MonkeyPatch) ->
     assert noted(points, "tsne:2")[1] == []
     monkeypatch.setattr(reduction, "TSNE_POINTS", 60)
     drawn, notes = noted(points, "tsne:2")
-    assert notes == [of_some(150, 60)]
+    assert notes == [of_some(60)]
     assert drawn.dtype == np.float32
     assert share_beside_their_own(drawn, labels) > 0.95
     rows = references(150, seed=0, limit=60)
@@ -238,7 +238,7 @@ def test_tsne_of_many_points_is_that_of_some(monkeypatch: pytest.MonkeyPatch) ->
     # and so is a picture
     notes.clear()
     assert share_beside_their_own(picture(points, seed=0, note=notes.append), labels) > 0.9
-    assert notes == [of_some(150, 60)]
+    assert notes == [of_some(60)]
 
 
 def test_few_points_are_never_left_to_open_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,13 +258,13 @@ def test_open_tsne_keeps_groups_together(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(reduction, "_FAST_FROM", 60)
     points, labels = groups(150)
     drawn, notes = noted(points, "tsne:2")
-    assert notes == ["t-SNE of 150 points is openTSNE's, by interpolation"]
+    assert notes == ["openTSNE places 150 images on the map, by interpolation"]
     assert drawn.dtype == np.float32
     assert share_beside_their_own(drawn, labels) > 0.95
     assert noted(points, "tsne:2")[0].tobytes() == drawn.tobytes()
     monkeypatch.setattr(reduction, "FAST_TSNE_POINTS", 90)
     notes = noted(points, "tsne:2")[1]
-    assert notes == ["t-SNE of 90 points is openTSNE's, by interpolation", of_some(150, 90)]
+    assert notes == ["openTSNE places 90 images on the map, by interpolation", of_some(90)]
 
 
 # -- limits ------------------------------------------------------------------------------------

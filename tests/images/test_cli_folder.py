@@ -101,7 +101,7 @@ def test_a_touched_file_is_decoded_again_and_then_known(
     assert decoded == ["03.png"]
     assert cli("embed", "--force").code == 0
     assert decoded == ["03.png"]
-    assert "STALE" not in cli("info", "aeclust-run").out
+    assert "OUT OF DATE" not in cli("info", "aeclust-run").out
 
 
 def test_damage_is_named_and_never_passed_over(cli: Cli, folder: Path) -> None:

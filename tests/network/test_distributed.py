@@ -482,7 +482,7 @@ def test_torchrun_trains_and_embeds_by_the_word_of_one(
     process = torchrun(tmp_path, "embed", "--run", "two")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert out == "two/latents.h5: 60 latents of 8 values after epoch 4\n"
+    assert out == "two/latents.h5: 60 vectors of 8 values after epoch 4\n"
     one, two = (artifacts.read(tmp_path / run / "latents.h5", "latents") for run in ("one", "two"))
     np.testing.assert_array_equal(two.arrays["ids"], one.arrays["ids"])
     np.testing.assert_array_equal(two.arrays["fingerprints"], one.arrays["fingerprints"])
@@ -560,7 +560,7 @@ def test_processes_agree_on_what_their_minutes_buy(
 
     (first, said), second = together(work)
     assert (first, said) == second
-    assert f"{first.epochs} + {first.label_epochs} epochs of channels 4,8" in said[0]
+    assert f"{first.epochs} + {first.label_epochs} epochs with channels 4,8" in said[0]
 
 
 def test_the_leader_alone_has_features_that_are_kept(data: Data, tmp_path: Path) -> None:

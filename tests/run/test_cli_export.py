@@ -145,7 +145,7 @@ def test_a_folder_is_images_and_labels_again(
     assert set(again.ids.tolist()) == by_file.keys()
     assert cli("train", "sorted", *RECIPE, "--epochs", 1, "--run", "second", "-q").code == 0
     result = json.loads(cli("evaluate", "sorted", of_photos.labels_file, "--json").out)
-    assert (result["n"], result["accuracy"]) == (20, 1.0)
+    assert (result["images"], result["accuracy"]) == (20, 1.0)
 
 
 def test_grey_and_floating_images_are_written_with_8_bits(cli: Cli) -> None:
@@ -162,8 +162,8 @@ def test_grey_and_floating_images_are_written_with_8_bits(cli: Cli) -> None:
 def test_upstream_is_made_first(cli: Cli, run: RunFolder) -> None:
     result = cli("export", "sorted")
     assert result.code == 0
-    assert "latents are missing: embedding first\n" in result.err
-    assert "labels are missing: clustering first\n" in result.err
+    assert "latents.h5 is missing: embedding the images first\n" in result.err
+    assert "labels.h5 is missing: clustering first\n" in result.err
 
 
 def test_progress_counts_every_image(
@@ -412,7 +412,7 @@ def test_what_is_exported_is_read_wherever_labels_are(
     assert labels.ids is not None
     assert labels.ids.tolist() == ids_of(of_photos)
     score = json.loads(cli("evaluate", name, of_photos.labels_file, "--json").out)
-    assert (score["n"], score["accuracy"]) == (20, 1.0)
+    assert (score["images"], score["accuracy"]) == (20, 1.0)
     assert "20 of 20 known labels agree" in cli("name", "--labels", name).out
     assert truth.load_named(name)[1] == ["0", "1"]
 

@@ -26,8 +26,13 @@ from aeclust.recipe import HDBSCAN, Recipe, choices
 from aeclust.run import clusters
 from aeclust.run.folder import RunFolder
 
-FRESH = " (fresh, nothing to do)\n"
-NEXT = "next: aeclust plot, or aeclust predict > submission.csv"
+FRESH = " (up to date, nothing to do)\n"
+HELD = "Only one method (kmeans) made these clusters, so how many labels hold is not known."
+NEXT = [
+    "next: look at the clusters  aeclust report",
+    "      name the clusters     aeclust name 0=... 1=...",
+    "      export                aeclust export labels.csv",
+]
 
 
 def labels_of(run: RunFolder) -> artifacts.Artifact:
@@ -52,21 +57,17 @@ def test_what_is_done_is_said_in_order(cli: Cli, run: RunFolder, data: Data) -> 
     code, out, err = cli("cluster")
     assert code == 0
     assert err.splitlines() == [
-        "latents are missing: embedding first",
+        "latents.h5 is missing: embedding the images first",
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
-        "clustering 60 latents: pca:2 > kmeans, k = 2",
+        "clustering 60 images into 2 clusters",
         f"warning: {BY_COLOUR}",
-        NEXT,
+        *NEXT,
     ]
     labels = labels_of(run)
     sizes = np.bincount(labels.arrays["labels"]).tolist()
-    mean = labels.arrays["confidence"].mean()
-    text = (
-        f"aeclust-run/labels.h5: 60 images in clusters of {sizes[0]}, {sizes[1]};"
-        f" mean confidence {mean:.3f}"
-    )
-    assert out == f"{text}\n"
-    assert cli("cluster") == (0, f"{text}{FRESH}", f"warning: {BY_COLOUR}\n")  # once more
+    text = f"aeclust-run/labels.h5: 60 images in 2 clusters of {sizes[0]} and {sizes[1]}"
+    assert out == f"{text}\n{HELD}\n"
+    assert cli("cluster") == (0, f"{text}{FRESH}{HELD}\n", f"warning: {BY_COLOUR}\n")  # once more
 
 
 def test_labels_are_those_of_the_recipes_chain(full_run: RunFolder, data: Data) -> None:
@@ -92,7 +93,15 @@ def test_json_says_all_that_is_known_of_them(cli: Cli, run: RunFolder, data: Dat
         "clusters": [0, 1],
         "sizes": sizes,
         "outliers": 0,
-        "confidence": 1.0,
+        "verdict": HELD,
+        "should_hold": None,
+        "look_first": [],
+        "to_check": 0,
+        "next": [
+            {"what": "name the clusters", "command": "aeclust name 0=... 1=..."},
+            {"what": "export", "command": "aeclust export labels.csv"},
+        ],
+        "mean_confidence": 1.0,
         "agreement": None,
         "view_agreement": None,
         "members": {},
@@ -134,7 +143,7 @@ def test_every_reduction_can_be_asked_for(
     cli: Cli, full_run: RunFolder, reduction: str, steps: list[str]
 ) -> None:
     result = cli("cluster", "--reduction", reduction, "--perplexity", 7)
-    assert f"clustering 60 latents: {' > '.join([*steps, 'kmeans'])}, k = 2\n" in result.err
+    assert "clustering 60 images into 2 clusters\n" in result.err
     labels = labels_of(full_run)
     assert labels.recipe["reduction"] == steps
     assert labels.recipe["perplexity"] == 7.0
@@ -153,23 +162,23 @@ def test_what_stood_in_for_what_is_printed_and_recorded(
     lines = labels_of(full_run).details["substitutions"]
     assert len(lines) == 2
     assert "approximated by Nystroem with 40 landmarks" in lines[0]
-    assert "is that of 50 random ones" in lines[1]
+    assert lines[1].startswith("50 random images decide the clusters; the other 10 follow them by")
     assert result.err.splitlines()[2:4] == lines
     shown = json.loads(cli("info", full_run.labels_file, "--json").out)
     assert shown["details"]["substitutions"] == lines
 
 
 def test_o_copies_the_labels(cli: Cli, full_run: RunFolder) -> None:
-    assert cli("cluster", "-o", "mine.h5").out.startswith("mine.h5: 60 images in clusters of ")
+    assert cli("cluster", "-o", "mine.h5").out.startswith("mine.h5: 60 images in 2 clusters of ")
     assert Path("mine.h5").read_bytes() == full_run.labels_file.read_bytes()
 
 
 # -- members and warnings ----------------------------------------------------------------------
 
 
-def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder) -> None:
+def test_members_vote_and_their_agreement_is_kept(cli: Cli, full_run: RunFolder) -> None:
     flags = ["--reduction", "pca:6", "--clusterer", "consensus", "-k", 3]
-    result = cli("cluster", *flags)
+    cli("cluster", *flags)
     labels = labels_of(full_run)
     recipe = Recipe.from_json(labels.recipe)
     wanted = cluster_latents(latents_of(full_run)["latents"], recipe, seed=0)
@@ -182,7 +191,8 @@ def test_members_vote_and_their_agreement_is_shown(cli: Cli, full_run: RunFolder
     assert labels.details["members"].keys() == set(names)
     assert labels.details["members"] == {m.name: m.agreement for m in wanted.members}
     assert (labels.details["agreement"], labels.details["k"]) == (wanted.agreement, 3)
-    assert result.out.endswith(f", agreement of the members {wanted.agreement:.3f}\n")
+    # each with the labels, so that their mean is the agreement of all
+    assert np.mean([m.agreement for m in wanted.members]) == pytest.approx(wanted.agreement)
     answer = json.loads(cli("cluster", "--json", *flags).out)
     for name in ("k", "agreement", "members", "warnings"):
         assert answer[name] == labels.details[name]
@@ -200,7 +210,7 @@ def test_all_doubts_are_had_once_printed_in_order_and_kept(
     monkeypatch.setattr(clusters, "doubts", doubting)
     printed = "warning: one\nwarning: two\n"
     result = cli("cluster", "--clusterer", "consensus")
-    assert result.err.endswith(f"k = 2\n{printed}{NEXT}\n")
+    assert f"into 2 clusters\n{printed}{NEXT[0]}\n" in result.err
     assert labels_of(full_run).details["warnings"] == ["one", "two"]
     fresh = cli("cluster", "--clusterer", "consensus", "--json")
     assert (json.loads(fresh.out)["warnings"], fresh.err) == (["one", "two"], printed)
@@ -234,15 +244,16 @@ def test_after_self_labelling_the_network_has_its_say(two_phase_run: RunFolder) 
     assert labels.details["agreement"] == 1.0
 
 
-def test_what_views_say_is_printed(cli: Cli, two_phase_run: RunFolder) -> None:
+def test_members_and_views_say_how_many_labels_should_hold(
+    cli: Cli, two_phase_run: RunFolder
+) -> None:
     answer = json.loads(cli("cluster", "--json", "--force").out)
     assert 0.5 <= answer["view_agreement"] <= 1
-    assert cli("cluster").out.endswith(
-        f"agreement of the members {answer['agreement']:.3f},"
-        f" of random views {answer['view_agreement']:.3f}{FRESH}"
-    )
+    assert cli("cluster").out.endswith(f"{FRESH}{answer['verdict']}\n")
+    assert " labels should hold" in answer["verdict"]
     # both doubts together, and nothing else, make the confidence
-    assert answer["confidence"] == pytest.approx(
+    assert answer["should_hold"] == answer["mean_confidence"]
+    assert answer["should_hold"] == pytest.approx(
         answer["agreement"] * answer["view_agreement"], abs=1e-4
     )
 
@@ -255,8 +266,8 @@ def test_another_k_takes_the_latents_of_the_first_phase(
     assert err.splitlines()[:4] == [
         BACK,
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
-        "labels are made anew: they were asked for with other flags",
-        "clustering 60 latents: sphere > pca:20 > consensus, k = 3",
+        "labels.h5 is out of date (made with other flags): clustering again",
+        "clustering 60 images into 3 clusters",
     ]
     latents, labels = latents_of(two_phase_run), labels_of(two_phase_run)
     digest = artifacts.read(two_phase_run.weights_file(2)).digest
@@ -268,8 +279,8 @@ def test_another_k_takes_the_latents_of_the_first_phase(
     assert wanted.view_agreement is not None
     assert labels.details["view_agreement"] == wanted.view_agreement
     assert np.array_equal(labels.arrays["labels"], wanted.labels)
-    sizes = ", ".join(map(str, np.bincount(wanted.labels)))
-    assert f" in clusters of {sizes}; " in out
+    first, second, third = np.bincount(wanted.labels)
+    assert f" in 3 clusters of {first}, {second} and {third}\n" in out
     cli("embed", "--checkpoint", 2)
     assert np.array_equal(latents_of(two_phase_run)["latents"], latents["latents"])
 
@@ -293,13 +304,13 @@ def test_auto_estimates_k_and_says_so(cli: Cli, full_run: RunFolder) -> None:
     assert "<svg" in Path("choice.svg").read_text(encoding="utf-8")[:500]
     out = out.replace("choice.svg\n", "")
     assert err.splitlines()[1:3] == [
-        "clustering 60 latents: pca:2 > kmeans, k = estimated",
-        "estimated 2 clusters; state another number with -k",
+        "clustering 60 images; -k auto finds how many clusters there are",
+        "estimated 2 clusters; choose another number with -k",
     ]
     labels = labels_of(full_run)
     assert np.array_equal(labels.arrays["labels"], wanted)
     assert (labels.recipe["k"], labels.details["k"]) == (0, 2)
-    assert cli("cluster", "-k", "auto").out == out.replace("\n", FRESH)
+    assert cli("cluster", "-k", "auto").out == out.replace("\n", FRESH, 1)
     answer = json.loads(cli("cluster", "-k", "auto", "--json").out)
     assert (answer["k"], len(answer["sizes"]), answer["made"]) == (2, 2, False)
     points = reduce(artifacts.read(full_run.latents_file).arrays["latents"], ("pca:2",), seed=0)
@@ -335,14 +346,14 @@ def test_a_picture_that_cannot_be_is_refused_first(
 def test_auto_says_when_it_tried_no_more(cli: Cli, full_run: RunFolder) -> None:
     corners = 100 * np.eye(6)[np.arange(60) % 6]  # as many as 60 images allow
     with_latents(full_run, corners + np.random.default_rng(0).normal(size=(60, 6)))
-    text = "estimated 6 clusters, the most that were tried, so there may be more; state another"
+    text = "estimated 6 clusters, the most that were tried, so there may be more; choose another"
     assert text in cli("cluster", "-k", "auto", "--reduction", "none").err
 
 
 def test_auto_says_when_the_images_are_too_few(cli: Cli, data: Data) -> None:
     np.save("few.npy", np.load(data.images)[:29])
     assert cli("train", "few.npy", *RECIPE, "--epochs", 1).code == 0
-    text = "2 clusters, because the images are too few to estimate it; state another number with -k"
+    text = "2 clusters, because the images are too few to estimate it; choose another number with"
     assert text in cli("cluster", "-k", "auto").err
 
 
@@ -359,7 +370,7 @@ def test_auto_finds_groups_that_stand_apart(cli: Cli, full_run: RunFolder) -> No
 
 
 def test_auto_says_what_the_network_has_learnt(cli: Cli, two_phase_run: RunFolder) -> None:
-    text = "estimated 2 clusters; the network has learnt 2 of its own, which -k 2 takes\n"
+    text = "estimated 2 clusters; the network learnt 2 in training, too: use -k 2\n"
     assert text in cli("cluster", "-k", "auto").err
 
 
@@ -367,8 +378,8 @@ def test_a_run_trained_with_auto_has_one_phase(cli: Cli, data: Data) -> None:
     assert cli("train", data.images, *TWO_PHASES, "-k", "auto").code == 0
     run = RunFolder(Path("aeclust-run"))
     text = cli("cluster").err
-    assert "estimated 2 clusters; state another number with -k\n" in text
-    assert "pca:20 of 60 latents with 8 values is pca:8\n" in text
+    assert "estimated 2 clusters; choose another number with -k\n" in text
+    assert "pca:20 becomes pca:8: 60 images of 8 values allow no more\n" in text
     assert labels_of(run).details.items() >= {"epoch": 2, "k": 2}.items()
     assert "learnt" not in cli("cluster", "-k", 3).err
     assert labels_of(run).details.items() >= {"epoch": 2, "k": 3}.items()
@@ -381,12 +392,12 @@ def test_every_command_says_of_a_training_that_it_stopped(cli: Cli, run: RunFold
     for epoch in range(4, 12):
         run.weights_file(epoch).unlink()
     text = (
-        "warning: training stopped before its end, and these are the weights after epoch 3 of 11; "
-        "go on with aeclust train --resume\n"
+        "warning: training stopped early: this is the network after epoch 3 of 11; "
+        "continue with aeclust train --resume\n"
     )
     for command in ("embed", "cluster", "predict", "plot", "report"):
         result = cli(command)
         assert result.code == 0, result.err
         assert text in result.err
     page = (run.path / "report.html").read_text(encoding="utf-8")
-    assert "training stopped before its end" in page
+    assert "training stopped early" in page

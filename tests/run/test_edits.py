@@ -18,7 +18,7 @@ from aeclust import AutoencoderClusterer, artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError
 from aeclust.run.again import commands
-from aeclust.run.edits.applied import Correction, surest
+from aeclust.run.edits.applied import Correction, most_confident
 from aeclust.run.edits.file import parse_edits, to_text
 from aeclust.run.edits.kinds import Drop, Edit, Edits, Ids, Merge, Move, Name, Split
 from aeclust.run.folder import RunFolder
@@ -184,7 +184,7 @@ def test_a_partition_stays_one_and_the_file_gives_it_again(now: Correction) -> N
     assert (arrays["confidence"] >= 0).all()
     assert (arrays["confidence"] <= 1).all()
     assert LABELS.arrays["labels"].tolist() == GROUPS.tolist()
-    text = to_text(Edits("a", tuple(now.edits), surest(LABELS)))
+    text = to_text(Edits("a", tuple(now.edits), most_confident(LABELS)))
     again = Correction(LABELS, parse_edits(text.encode()))
     assert again.labels.arrays["labels"].tolist() == arrays["labels"].tolist()
     assert again.edits == now.edits
@@ -194,7 +194,7 @@ def test_a_partition_stays_one_and_the_file_gives_it_again(now: Correction) -> N
 @given(histories(), st.permutations(range(len(SIZES))))
 @settings(max_examples=40, deadline=None)
 def test_edits_follow_clusters_that_have_other_numbers(now: Correction, order: list[int]) -> None:
-    edits = Edits("a", tuple(now.edits), surest(LABELS))
+    edits = Edits("a", tuple(now.edits), most_confident(LABELS))
     other = Correction(labels_of(np.array(order)[GROUPS], "b"), edits)
     assert not any(each.off for each in other.edits)
     was, became = now.labels.arrays["labels"], other.labels.arrays["labels"]
@@ -222,7 +222,9 @@ def test_a_cluster_goes_on_where_most_of_its_surest_images_are() -> None:
     groups[np.flatnonzero(GROUPS == 3)[:3]] = 2  # a half is not more than a half
     edits = (Merge((0, 2)), Merge((1, 2)), Split(3, parts={3: ("0.png",), 5: ("1.png",)}),
              Drop(("gone.png",)), Move(("0.png", "gone.png"), 4))  # fmt: skip
-    now = Correction(labels_of(groups, "b", shares=False), Edits("a", edits, surest(LABELS)))
+    now = Correction(
+        labels_of(groups, "b", shares=False), Edits("a", edits, most_confident(LABELS))
+    )
     assert now.numbers == {0: 0, 4: 4}
     assert [each.off for each in now.edits] == [
         "", "there is no cluster 1", "there is no cluster 3", "its images are gone", "",
@@ -274,7 +276,7 @@ def test_every_command_follows_the_edits(cli: Cli, run: RunFolder) -> None:
     assert line == (
         0,
         "aeclust-run: merged 2 into cluster 1; 8 labels changed;"
-        " sizes 0: 12, 1 (pantry): 18, 3 (attic): 6, 4: 4; 1 edit\n",
+        " clusters now: 0: 12, 1 (pantry): 18, 3 (attic): 6, 4: 4; 1 edit in all\n",
         "",
     )
     done(cli, "move", *ids, "--to", "new")
@@ -349,7 +351,7 @@ def test_clusters_made_anew_keep_what_still_makes_sense(cli: Cli, run: RunFolder
     assert "1 of 2 edits is not in force: merge 3 4: there is no cluster " in result.err
     assert predicted(cli)[row] == -1
     assert "  NOT IN FORCE: there is no cluster " in cli("edit", "list").out
-    assert ", STALE: 1 of 2 are not in force; merge 3 4: " in cli("info").out
+    assert ", OUT OF DATE: 1 of 2 are not in force; merge 3 4: " in cli("info").out
     cli("cluster", "-k", 5, "--clusterer", "kmeans")  # and back
     assert "NOT IN FORCE" not in cli("edit", "list").out
     cli("cluster", "-k", 2, "--clusterer", "kmeans")

@@ -28,9 +28,11 @@ def latents_of(run: RunFolder, images: Path, epoch: int) -> np.ndarray:
 def test_latents_are_those_of_the_last_weights(cli: Cli, run: RunFolder, data: Data) -> None:
     code, out, err = cli("embed")
     assert code == 0
-    assert out == "aeclust-run/latents.h5: 60 latents of 32 values after epoch 11\n"
+    assert out == "aeclust-run/latents.h5: 60 vectors of 32 values after epoch 11\n"
     assert err == (
-        f"{data.images}: 60 images, 8 x 8 RGB, uint8\nnext: aeclust cluster, or aeclust plot\n"
+        f"{data.images}: 60 images, 8 x 8 RGB, uint8\n"
+        "next: look at the clusters  aeclust report\n"
+        "      save the labels       aeclust predict > submission.csv\n"
     )
     made = artifacts.read(run.latents_file, "latents")
     assert np.array_equal(made.arrays["latents"], latents_of(run, data.images, 11))
@@ -52,12 +54,12 @@ def test_json_has_file_shape_epoch_and_whether_it_was_made(cli: Cli, run: RunFol
 def test_labels_of_a_checkpoint_that_was_asked_for_say_so(cli: Cli, full_run: RunFolder) -> None:
     cli("embed", "--checkpoint", 1)
     text = (
-        "labels are of epoch 1, which embed --checkpoint asked for;"
-        " aeclust embed goes back to the last\n"
+        "the labels come from the network after epoch 1, as embed --checkpoint asked;"
+        " aeclust embed goes back to the last epoch\n"
     )
     assert text in cli("predict").err
     cli("embed", "--checkpoint", 11)  # by its number, but the last
-    assert "labels are of epoch" not in cli("predict").err
+    assert "as embed --checkpoint asked" not in cli("predict").err
 
 
 # -- colours and clusters beside the latents ---------------------------------------------------
@@ -117,7 +119,7 @@ def test_other_images_go_to_another_file(
 ) -> None:
     before = files_of(full_run.path)
     code, out, _ = cli("embed", data.val_images, *flags, "-o", "val.h5")
-    assert (code, out) == (0, f"val.h5: 24 latents of 32 values after epoch {epoch}\n")
+    assert (code, out) == (0, f"val.h5: 24 vectors of 32 values after epoch {epoch}\n")
     made = artifacts.read(Path("val.h5"), "latents")
     assert np.array_equal(made.arrays["latents"], latents_of(full_run, data.val_images, epoch))
     assert made.parents["data"] == load(Source(location=str(data.val_images))).digest()
@@ -139,11 +141,11 @@ def test_fewer_other_images_than_clusters_are_embedded(
 
 def test_a_copy_of_the_images_is_the_same_images(cli: Cli, full_run: RunFolder, data: Data) -> None:
     shutil.copy(data.images, "copy.npy")
-    assert cli("embed", "copy.npy").out.endswith(" (fresh, nothing to do)\n")
+    assert cli("embed", "copy.npy").out.endswith(" (up to date, nothing to do)\n")
 
 
 def test_o_copies_the_latents_of_the_run(cli: Cli, full_run: RunFolder) -> None:
-    assert cli("embed", "-o", "deep/down/mine.h5").out.startswith("deep/down/mine.h5: 60 latents")
+    assert cli("embed", "-o", "deep/down/mine.h5").out.startswith("deep/down/mine.h5: 60 vectors")
     assert Path("deep/down/mine.h5").read_bytes() == full_run.latents_file.read_bytes()
 
 

@@ -92,7 +92,7 @@ def test_verbose_prints_epochs_and_nothing_else_does(
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert [line.split("  ")[0] for line in lines[:3]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert lines[3:] == ["clustering 24 latents: pca:2 > kmeans, k = 2"]
+    assert lines[3:] == ["clustering 24 images into 2 clusters"]
     assert err == ""
     np.testing.assert_array_equal(chatty.labels_, fitted.labels_)
     for quiet in (0, False):

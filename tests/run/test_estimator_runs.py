@@ -15,7 +15,7 @@ from aeclust.run.folder import RunFolder
 
 SMALL = {"channels": (4, 8), "image_size": 8, "batch_size": 16, "crops": 1}
 SMALL |= {"epochs": 2, "label_epochs": 2}
-GONE = "the array given to fit is gone; what was made from it is used as it stands\n"
+GONE = "the array given to fit is gone; labels made before are used as they are\n"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_saved_model_is_a_whole_run(cli: Cli, saved: RunFolder) -> None:
     assert [line.partition(":")[0] for line in lines[3:]] == [
         "weights/epoch-0004.h5", "latents.h5", "labels.h5",
     ]  # fmt: skip
-    assert "STALE" not in out
+    assert "OUT OF DATE" not in out
     saved.weights_file(4).unlink()
     assert cli("info").out.startswith("aeclust-run: hybrid, 4 epochs, seed 0, interrupted")
 
@@ -200,7 +200,7 @@ def test_the_first_phase_loads_and_becomes_the_last_of_its_copy(
     assert RunFolder(tmp_path / "copy").checkpoints() == [2]
     for k in (3, 4):
         assert cli("cluster", "-k", k, "--run", "copy", "-q").code == 0
-    assert "STALE" not in cli("info", "copy").out
+    assert "OUT OF DATE" not in cli("info", "copy").out
 
 
 def test_a_run_without_fresh_labels_says_which_command_makes_them(
@@ -210,7 +210,7 @@ def test_a_run_without_fresh_labels_says_which_command_makes_them(
     full_run.latents_file.unlink()
     with refused(
         where="aeclust-run/labels.h5",
-        what="the labels are stale: the latents are missing",
+        what="the labels are stale: latents.h5 is missing",
         expected="labels of the latents and weights beside them",
         mend=mend,
     ):
@@ -244,7 +244,7 @@ def test_an_existing_run_is_replaced_only_if_asked_for(
     fitted.save("aeclust-run", overwrite=True)
     kept = {"run.json", "weights/epoch-0004.h5", "latents.h5", "labels.h5"}
     assert set(files_of(full_run.path)) == kept
-    assert "STALE" not in cli("info").out
+    assert "OUT OF DATE" not in cli("info").out
 
 
 def test_a_model_may_replace_the_run_it_was_loaded_from(two_phase_run: RunFolder) -> None:

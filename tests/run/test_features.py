@@ -78,7 +78,7 @@ def labels_of(cli: Cli, *arguments: object) -> NDArray[np.int64]:
 
 def test_vectors_become_clusters_without_any_training(cli: Cli, clip: Path) -> None:
     result = cli("embed", "--features", clip)
-    assert answered(result) == "aeclust-run/latents.h5: 90 latents of 6 values as they were given\n"
+    assert answered(result) == "aeclust-run/latents.h5: 90 vectors of 6 values as they were given\n"
     assert result.err.splitlines()[0] == f"{clip}: 90 vectors of 6 values, float16"
     answered(cli("cluster", "-k", 3))
     assert labels_of(cli).tolist() == TRUTH.tolist()  # which are numbered by falling size, too
@@ -95,10 +95,10 @@ def test_vectors_become_clusters_without_any_training(cli: Cli, clip: Path) -> N
 def test_the_same_again_is_fresh_and_another_needs_force(cli: Cli, clip: Path) -> None:
     run = begun(cli, clip)
     before = files_of(run.path)
-    assert "fresh, nothing to do" in answered(cli("embed", "--features", clip))
+    assert "up to date, nothing to do" in answered(cli("embed", "--features", clip))
     assert files_of(run.path) == before
     shutil.move(clip, "moved.npy")
-    assert "fresh" in answered(cli("embed", "--features", "moved.npy"))
+    assert "up to date" in answered(cli("embed", "--features", "moved.npy"))
     assert run.manifest().source.location == os.path.abspath("moved.npy")
     np.save("other.npy", VECTORS[::-1])
     result = cli("embed", "--features", "other.npy")
@@ -174,7 +174,7 @@ def test_predict_reads_vectors_from_standard_input(
         (["embed", "clip.npy", "--checkpoint", "3"], NO_NETWORK),
         (["export", "net.onnx"], NO_NETWORK),
         (["export", "net.safetensors"], NO_NETWORK),
-        (["export", "sorted"], "the run is of vectors, and knows no images to sort into folders"),
+        (["export", "sorted"], "the run has vectors, and no images to sort into folders"),
         (["plot", "--gallery"], "these are vectors, and there is no image to show of them"),
         (["plot", "--thumbnails"], "these are vectors, and there is no image to show of them"),
         (["train", "clip.npy", "--force"], "has shape (90, 6)"),
@@ -236,10 +236,10 @@ def test_every_command_has_an_answer(cli: Cli, clip: Path) -> None:
     np.save("truth.npy", TRUTH)
     np.save("new.npy", VECTORS[:9] + np.float32(0.01))
     tried = {
-        ("embed",): "fresh",
-        ("embed", "new.npy", "-o", "new.h5"): "9 latents of 6 values as they were given",
-        ("cluster", "-k", "3"): "fresh",
-        ("update",): "90 images, in clusters of 40, 30, 20 (fresh",
+        ("embed",): "up to date",
+        ("embed", "new.npy", "-o", "new.h5"): "9 vectors of 6 values as they were given",
+        ("cluster", "-k", "3"): "up to date",
+        ("update",): "90 images in 3 clusters of 40, 30 and 20 (up to date",
         ("predict", "--val-labels", "truth.npy"): "id,label\n",
         ("predict", "--val-images", clip, "--val-labels", "truth.npy"): "id,label\n",
         ("plot",): "embedding.png",
@@ -263,7 +263,7 @@ def test_every_command_has_an_answer(cli: Cli, clip: Path) -> None:
     assert {str(words[0]) for words in tried} | refused_elsewhere == set(TOP_COMMANDS)
     for words, text in tried.items():
         assert text in answered(cli(*words)), words
-    assert "STALE" not in answered(cli("info"))
+    assert "OUT OF DATE" not in answered(cli("info"))
 
 
 def test_the_page_of_a_run_without_photographs_shows_ids(cli: Cli, clip: Path) -> None:
@@ -358,7 +358,7 @@ def test_photographs_may_be_rows_of_an_array(cli: Cli, clip: Path) -> None:
         cli("export", "sorted")
     )
     result = cli("plot", "--gallery")
-    assert "is gone; images that are not kept are grey" in result.err
+    assert "is gone; images that were not stored are grey" in result.err
     assert result.code == 0
 
 
@@ -413,7 +413,7 @@ def test_rows_that_are_added_and_removed_are_noticed_and_taken_in(cli: Cli) -> N
     np.savez("ids.npz", features=VECTORS[5:], ids=ids[5:])
     result = cli("predict")
     assert "5 of 80 images are gone (the first is n0) and left out" in result.err
-    assert "10 images are new (the first is n80): labelled by the run's clusters" in result.err
+    assert "10 images are new (the first is n80): labelled by the clusters there are" in result.err
     rows = [line.split(",") for line in result.out.splitlines()[1:]]
     assert [name for name, _ in rows] == ids[5:].tolist()
     told = [int(label) for _, label in rows]
@@ -422,8 +422,8 @@ def test_rows_that_are_added_and_removed_are_noticed_and_taken_in(cli: Cli) -> N
     assert [updated[key] for key in ("images", "added", "removed")] == [85, 10, 5]
     assert labels_of(cli).tolist() == told == TRUTH[5:].tolist()
     assert "many" in answered(cli("name"))
-    assert "fresh" in answered(cli("update"))
-    assert "fresh" in answered(cli("embed", "--features", "ids.npz"))
+    assert "up to date" in answered(cli("update"))
+    assert "up to date" in answered(cli("embed", "--features", "ids.npz"))
 
 
 def test_photographs_come_with_rows_that_are_added(cli: Cli, photos: Path) -> None:
@@ -464,7 +464,7 @@ def test_a_file_that_is_gone_leaves_what_was_made_of_it(cli: Cli, clip: Path) ->
     begun(cli, clip)
     clip.unlink()
     result = cli("predict")
-    assert f"{clip} is gone; what was made from it is used as it stands" in result.err
+    assert f"{clip} is gone; labels made before are used as they are" in result.err
     assert result.out.count("\n") == N + 1
     answered(cli("cluster", "-k", 2))
 
@@ -474,7 +474,7 @@ def test_a_file_that_was_moved_is_found_by_its_content(cli: Cli, clip: Path) -> 
     shutil.move(clip, "moved.npy")
     answered(cli("update", "moved.npy"))
     assert run.manifest().source.location == os.path.abspath("moved.npy")
-    assert cli("predict").err == ""
+    assert cli("predict").err.endswith(" labels should hold.\n")
 
 
 def test_a_process_that_died_while_it_began_a_run_is_made_good(

@@ -75,7 +75,10 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
 
     text = cli("find", "duplicates", "-o", "copies.svg").out
     assert "05-again.png: 05.png (the same)\n" in text
-    assert "of 32 images 1 are the same as another one, and 1 are nearly the same\n" in text
+    assert (
+        " of look-alikes in 32 images: 1 are the same as another one, 1 are nearly the same\n"
+        in text
+    )
     result = cli("export", "sorted", "--without-duplicates")
     assert result.out == "sorted: 30 images in 2 folders; 2 duplicates left out\n"
     kept = {file.name for file in Path("sorted").rglob("*.png")}
@@ -169,7 +172,7 @@ def test_an_image_of_any_size_is_looked_for_in_a_run_of_arrays(
     lines: list[str] = []
     few = duplicates(Context(RunFolder(labelled), log=lines.append), output=Path("copies.png"))
     assert (few.exact, few.near, few.groups, few.file) == (0, None, [], None)
-    assert lines == ["of images below 16 pixels a side only equal ones are looked for"]
+    assert lines == ["only equal images below 16 pixels a side are looked for, not similar ones"]
 
 
 def test_of_vectors_alone_equal_ones_are_found_and_nothing_is_drawn(
@@ -182,8 +185,8 @@ def test_of_vectors_alone_equal_ones_are_found_and_nothing_is_drawn(
     found = duplicates(context)
     assert (found.exact, found.near, found.file) == (1, None, None)
     assert lines[-2:] == [
-        "of vectors only equal ones are looked for",
-        "no sheet: these are vectors, and there is no image to show of them",
+        "only equal vectors are looked for, not similar ones",
+        "no picture: the run has vectors and no images to show",
     ]
     assert len(similar(context, "3").neighbours) == 12
     for command in (["similar", "3"], ["duplicates"], ["outliers"]):

@@ -26,12 +26,12 @@ ALWAYS = {  # what is written whenever it is asked for
 SAYS = {
     "fresh": "nothing to do",
     "missing": " missing: ",
-    "anew": " anew: ",
-    "back": "going back to the end of the first phase",
-    "pinned": ", which embed --checkpoint asked for",
-    "stopped": "training stopped before its end",
-    "gone": " is gone; what was made from it is used as it stands",
-    "unnamed": "names are left out, because the labels have changed",
+    "anew": " is out of date",
+    "back": ", and another number is wanted",
+    "pinned": ", as embed --checkpoint asked",
+    "stopped": "training stopped early",
+    "gone": " is gone; labels made before are used as they are",
+    "unnamed": "so the names are not used",
 }
 
 

@@ -74,6 +74,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     lines = [
         "aeclust-run: baseline, 11 epochs, seed 0, finished",
         f"images: {data.images} (60, 8, 8, 3), sha256 {manifest.data_digest[:12]}",
+        "Only one method (kmeans) made these clusters, so how many labels hold is not known.",
         *(
             f"{name}: {kind}, intact, sha256 {artifact.read(full_run.path / name).digest[:12]}"
             for name, kind in kinds.items()
@@ -86,7 +87,7 @@ def test_a_run_is_described(cli: Cli, full_run: RunFolder, data: Data) -> None:
     assert {file["stale"] for file in files} == {""}
     assert answer == {
         "folder": "aeclust-run", "manifest": json.loads(full_run.manifest_file.read_text()),
-        "finished": True, "process": None, "damaged": [], "changes": [],
+        "finished": True, "process": None, "damaged": [], "changes": [], "verdict": lines[2],
     }  # fmt: skip
     assert files_of(full_run.path) == before
 
@@ -112,9 +113,9 @@ def test_any_run_can_be_named(cli: Cli, labelled: Path, flag: list[str]) -> None
     ("epoch", "change", "reasons"),
     [
         (3, {"recipe": named("vae").to_json()},
-         {"epoch-0003.h5": "it is of another recipe than the run"}),
+         {"epoch-0003.h5": "made by another recipe than the run's"}),
         (3, {"parents": {"data": "0" * 64}},
-         {"epoch-0003.h5": "it is of other images than the run's"}),
+         {"epoch-0003.h5": "made from other images than the run's"}),
         (11, {"seed": 1}, dict.fromkeys(("latents.h5", "labels.h5"), "the weights have changed")),
     ],
 )  # fmt: skip
@@ -127,8 +128,8 @@ def test_what_is_stale_says_why(
     assert {Path(file["file"]).name: file["stale"] for file in files if file["stale"]} == reasons
     result = cli("info")
     assert result.code == 0
-    lines = [line for line in result.out.splitlines() if "STALE" in line]
-    assert [line.split(", STALE: ")[1] for line in lines] == list(reasons.values())
+    lines = [line for line in result.out.splitlines() if "OUT OF DATE" in line]
+    assert [line.split(", OUT OF DATE: ")[1] for line in lines] == list(reasons.values())
 
 
 def test_an_interrupted_run_says_how_to_go_on(

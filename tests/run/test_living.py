@@ -253,7 +253,7 @@ def _there_and_back(place: Place) -> None:
 def _edited_and_back(place: Place) -> None:
     content = (place.data / FIRST).read_bytes()
     Image.fromarray(picture(1, 200)).save(place.data / FIRST)
-    assert "1 image has other content" in run_quietly("predict", "--run", place.run).err
+    assert "1 image has changed" in run_quietly("predict", "--run", place.run).err
     (place.data / FIRST).write_bytes(content)
 
 
@@ -267,7 +267,7 @@ def _touch_all(place: Place) -> None:
         os.utime(file, ns=(1, 1))
 
 
-STANDS = "what was made from it is used as it stands"
+STANDS = "labels made before are used as they are"
 GONE = f"is gone; {STANDS}"
 CURVE, COPIES = ("checkpoint-curve",), ("export sorted",)
 LOST = ("export sorted", "reconstruct --idx 0,1", "checkpoint-curve", "report", "plot --gallery")
@@ -312,7 +312,7 @@ EVENTS = [
         "folder",
         "edit one",
         lambda p: p.add(FIRST, 1, 60),
-        "1 image has other content (s/00.png)",
+        "1 image has changed (s/00.png)",
     ),
     Event(
         "folder",
@@ -347,7 +347,7 @@ EVENTS = [
         for name, images, says in (
             ("append", [*IMAGES, (1, 50), (0, 51)], "2 images are new (the first is 24)"),
             ("delete a row", IMAGES[1:], "1 of 24 images is gone (0) and left out"),
-            ("edit a row", [(1, 60), *IMAGES[1:]], "1 image has other content (0)"),
+            ("edit a row", [(1, 60), *IMAGES[1:]], "1 image has changed (0)"),
             ("reverse", IMAGES[::-1], "24 have other row numbers now (the first is"),
         )
     ),
@@ -359,7 +359,7 @@ EVENTS = [
             ("nothing", NAMED, ""),
             ("delete one", WITHOUT, "1 of 24 images is gone (00.png) and left out"),
             ("add one", {**NAMED, "n.png": (1, 50)}, "1 image is new (n.png)"),
-            ("edit one", {**NAMED, "00.png": (1, 60)}, "1 image has other content (00.png)"),
+            ("edit one", {**NAMED, "00.png": (1, 60)}, "1 image has changed (00.png)"),
             ("rename one", {**WITHOUT, "z.png": (0, 0)}, "name now (00.png is z.png)"),
         )
     ),
@@ -521,7 +521,7 @@ def test_update_after_an_event(
         **{name: NAMES[kind] for name, kind in place.kinds.items()},
     }
     there = files_of(place.run)
-    assert "(fresh, nothing to do)" in cli("update", "--run", place.run).out
+    assert "(up to date, nothing to do)" in cli("update", "--run", place.run).out
     assert files_of(place.run) == there
 
 
@@ -618,8 +618,8 @@ def test_a_reader_leaves_alone_what_was_taken_in_meanwhile(
     monkeypatch.setattr(looking, "refresh", late)
     result = cli("predict", "--run", place.run)  # whose labels are of before
     check_error(result.error, what="the run has changed meanwhile")
-    assert "(fresh, nothing to do)" in cli("update", "--run", place.run).out
-    assert cli("predict", "--run", place.run).err == ""
+    assert "(up to date, nothing to do)" in cli("update", "--run", place.run).out
+    assert cli("predict", "--run", place.run).err.endswith(" labels should hold.\n")
 
 
 def test_a_copied_project_looks_at_its_own_images(

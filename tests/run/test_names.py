@@ -23,9 +23,10 @@ from aeclust.run.names import Names, check_name, read_names, write_names
 from aeclust.show import maps
 
 STALE = (
-    "names are left out, because the labels have changed since; "
-    "name the clusters anew with aeclust name 0=NAME\n"
+    "the clusters have changed since they were named, so the names are not used; "
+    "name them again with aeclust name 0=NAME\n"
 )
+MORE = "label more images to be sure"
 
 
 def clusters_of(run: RunFolder) -> NDArray[np.int64]:
@@ -58,12 +59,12 @@ def test_clusters_are_listed_with_size_and_confidence(cli: Cli, full_run: RunFol
     assert cli("name") == (0, table, "")
     assert json.loads(cli("name", "--json").out) == {
         "clusters": [
-            {"cluster": c, "size": sizes[c], "confidence": pytest.approx(means[c], abs=1e-6),
+            {"cluster": c, "size": sizes[c], "mean_confidence": pytest.approx(means[c], abs=1e-6),
              "name": None, "votes": None}
             for c in (0, 1)
         ],
         "outliers": 0,
-        "added": "",
+        "by_hand": "",
         "known": None,
         "agree": None,
         "of_outliers": None,
@@ -85,7 +86,7 @@ def test_names_are_kept_beside_the_digest_of_the_labels(cli: Cli, full_run: RunF
 
 
 def test_names_are_changed_and_removed_one_by_one(cli: Cli, run: RunFolder) -> None:
-    assert "labels are missing: clustering first\n" in cli("name", "0=sea", "1=sea").err
+    assert "labels.h5 is missing: clustering first\n" in cli("name", "0=sea", "1=sea").err
     for arguments, names in (
         ([], ["sea", "sea"]),
         (["1=a=b"], ["sea", "a=b"]),
@@ -99,11 +100,11 @@ def test_names_are_changed_and_removed_one_by_one(cli: Cli, run: RunFolder) -> N
 
 def test_names_follow_their_labels_away_and_back(cli: Cli, full_run: RunFolder) -> None:
     cli("name", "0=sea", "1=shore")
-    lost = "the names that clusters had are not theirs any more: aeclust name\n"
+    lost = "the clusters have changed: their former names are not used any more\n"
     assert lost in cli("cluster", "-k", 3).err
     assert [cli(command).err for command in ("name", "predict", "plot")] == [STALE, "", STALE]
     assert names_of(cli) == [None, None, None]
-    assert cli("info").out.splitlines()[-1].endswith(", STALE: the labels have changed")
+    assert cli("info").out.splitlines()[-1].endswith(", OUT OF DATE: the labels have changed")
     cli("cluster", "-k", 2)
     assert names_of(cli) == ["sea", "shore"]
     assert cli("info").out.splitlines()[-1].startswith("names.json: names, intact, ")
@@ -170,12 +171,12 @@ def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
     ])  # fmt: skip
     result = cli("name", "--labels", "known.csv")
     assert result.err == (
-        "warning: clusters 0, 1 may be named otherwise: 9 of their known images agree with the"
-        " names, 7 if 0 is church, 1 is barn\n"
-        "warning: no known image is in cluster 3, and so there is no name\n"
+        "warning: the names of clusters 0, 1 are uncertain: 9 of their known images agree with"
+        f" them, and 7 would if 0 were church and 1 were barn; {MORE}\n"
+        "warning: no name for cluster 3, where no image is known: label some of them\n"
     )
     lines = result.out.splitlines()
-    assert lines[0] == "cluster   images  confidence  name    support   runner-up"
+    assert lines[0] == "cluster   images  confidence  name    agree     most others"
     assert [line[30:].split() for line in lines[1:5]] == [
         ["barn", "5", "of", "8", "church", "3"], ["church", "4", "of", "8", "barn", "4"],
         ["house", "8", "of", "8"], ["none"],
@@ -190,15 +191,15 @@ def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
     numbered = Path("known.csv").read_text().replace("barn", "1").replace("church", "0")
     Path("numbers.csv").write_text(numbered.replace("house", "2"))
     said = cli("predict", "--val-labels", "numbers.csv").err
-    assert "agree with the names, 7 if 0 is 0, 1 is 1\n" in said
+    assert f"agree with them, and 7 would if 0 were 0 and 1 were 1; {MORE}\n" in said
     # outliers among the known images name nothing, nor does what is gone
     cli("edit", "drop", int(first[2][0]))
     with open("known.csv", "a") as file:
         file.write("89,barn\n")
     np.save("vectors.npy", vectors[:-1])
     result = cli("name", "--labels", "known.csv")
-    assert "\nknown labels of images that are gone, which name nothing: 1\n" in result.out
-    assert "\nknown labels of outliers, which name nothing: 1\n" in result.out
+    assert "\nknown labels of images that are gone, which name no cluster: 1\n" in result.out
+    assert "\nknown labels of outliers, which name no cluster: 1\n" in result.out
 
 
 @pytest.mark.parametrize(
@@ -207,16 +208,20 @@ def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
         ([[4, 0], [0, 4]], []),
         (
             [[2, 0], [0, 1]],
-            ["the names of clusters 0, 1 rest on no more than 2 known images each"],
+            ["the names of clusters 0, 1 rest on no more than 2 known images each; " + MORE],
         ),
         ([[9, 0], [0, 1]], []),  # or both would be wrong
-        ([[9, 0], [0, 1], [0, 0]], ["the name of cluster 1 rests on one known image"]),
+        ([[9, 0], [0, 1], [0, 0]], ["the name of cluster 1 rests on one known image; " + MORE]),
         (
             [[5, 4], [9, 0]],
-            ["cluster 0 may not be b: its known images count 4 for that and 5 for a, which names"
-             " cluster 1"],
+            ["the name b of cluster 0 is uncertain: 4 of its known images are b, and 5 are a,"
+             f" which names cluster 1; {MORE}"],
         ),
-        ([[4, 3]], ["cluster 0 may not be a: its known images count 4 for that and 3 for b"]),
+        (
+            [[4, 3]],
+            ["the name a of cluster 0 is uncertain: 4 of its known images are a, and 3 are b;"
+             f" {MORE}"],
+        ),
     ],
 )  # fmt: skip
 def test_doubts_of_names_in_words(table: list[list[int]], lines: list[str]) -> None:

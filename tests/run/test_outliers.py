@@ -38,7 +38,10 @@ def test_tables_and_scores_know_outliers_and_gaps(cli: Cli, gaps: RunFolder, dat
     values = labels.arrays["labels"]
     sizes = [int((values == j).sum()) for j in (0, 2)]
     assert cluster_numbers(labels) == [0, 2]
-    assert f"60 images in clusters of {sizes[0]}, {sizes[1]} and 5 outliers" in cli("cluster").out
+    assert (
+        f"60 images in 2 clusters of {sizes[0]} and {sizes[1]}, and 5 outliers"
+        in cli("cluster").out
+    )
     answer = json.loads(cli("cluster", "--json").out)
     assert (answer["k"], answer["clusters"], answer["sizes"]) == (2, [0, 2], sizes)
     assert answer["outliers"] == OUT
@@ -83,7 +86,7 @@ def test_hdbscan_finds_k_itself_and_doubtful_images_may_be_left_out(
     assert f"found 2 clusters; {(values < 0).sum()} of 60 images are in none\n" in result.err
     assert cluster_numbers(labels) == [0, 1]
     again = cli("cluster", "--clusterer", "hdbscan", "-k", "auto", "--min-cluster-size", 10)
-    assert "fresh" in again.out
+    assert "up to date" in again.out
     assert "not used" not in again.err
 
     table = rows(cli("predict", "--confidence", "--min-confidence", 0.6).out)

@@ -87,7 +87,7 @@ def test_labelled_images_number_the_clusters(cli: Cli, full_run: RunFolder, data
     code, out, err = cli("predict", *known_by(data.val_images, data.val_labels))
     assert code == 0
     assert np.array_equal(labels_in(out), np.load(data.labels))
-    assert err.endswith("clusters are named by 24 known labels; 100.0% of these agree\n")
+    assert err.endswith("clusters are numbered like 24 validation labels; 100.0% of these agree\n")
     flipped = known_by(data.val_images, save("flipped.npy", 1 - np.load(data.val_labels)))
     assert np.array_equal(labels_in(cli("predict", *flipped).out), 1 - np.load(data.labels))
     assert files_of(full_run.path) == before
@@ -102,12 +102,13 @@ def test_a_csv_of_a_few_known_ids_numbers_the_clusters(
     code, out, err = cli("predict", "--val-labels", "known.csv")
     assert code == 0
     assert np.array_equal(labels_in(out), truth)
-    text = "clusters are named by 3 known labels; 100.0% of these agree\n"
-    text += "warning: the names of clusters 0, 1 rest on no more than 2 known images each\n"
+    text = "clusters are numbered like 3 validation labels; 100.0% of these agree\n"
+    text += "warning: the names of clusters 0, 1 rest on no more than 2 known images each;"
+    text += " label more images to be sure\n"
     if flip:
         text += (
-            "these are other numbers than in plots and aeclust name: "
-            "1 is cluster 0, 0 is cluster 1\n"
+            "pictures and aeclust name have other numbers: "
+            "label 1 is cluster 0, label 0 is cluster 1 there\n"
         )
     assert err == text
 
@@ -121,7 +122,7 @@ def test_wrong_known_labels_are_outvoted_and_counted(
     Path("known.csv").write_text("id,label\n" + lines)
     result = cli("predict", "--val-labels", "known.csv")
     assert np.array_equal(labels_in(result.out), truth)
-    assert "named by 5 known labels; 80.0% of these agree\n" in result.err
+    assert "numbered like 5 validation labels; 80.0% of these agree\n" in result.err
 
 
 def test_validation_data_of_training_number_the_clusters_and_never_reach_it(
@@ -171,7 +172,7 @@ def test_validation_labels_that_do_not_fit_k_number_nothing(cli: Cli, data: Data
     known = known_by(data.val_images, three)
     assert cli("train", data.images, *RECIPE, "-k", "auto", *known).code == 0
     result = cli("predict")  # the number that was estimated counts
-    assert f"{three} has other labels than 0 to 1: no cluster is named\n" in result.err
+    assert f"{three} has other labels than 0 to 1: clusters keep their own numbers\n" in result.err
     refused = cli("predict", *known, "-q")
     check_error(refused.error, where=str(three), expected="0 to 1 to name 2 clusters")
 

@@ -83,15 +83,15 @@ def test_what_a_run_has_says_which_encoder_made_it(frozen_place: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
-        ("embed", "aeclust-run/latents.h5: 60 latents of 6 values after epoch 2 (fresh, nothing"),
-        ("embed others.npy -o o.h5", "o.h5: 30 latents of 6 values after epoch 2"),
-        ("embed --checkpoint 0", "aeclust-run/latents.h5: 60 latents of 6 values after epoch 0"),
-        ("cluster", "(fresh, nothing to do)"),
-        ("cluster -k 3", "aeclust-run/labels.h5: 60 images in clusters of "),
-        ("cluster -k auto", "aeclust-run/labels.h5: 60 images in clusters of "),
+        ("embed", "aeclust-run/latents.h5: 60 vectors of 6 values after epoch 2 (up to date"),
+        ("embed others.npy -o o.h5", "o.h5: 30 vectors of 6 values after epoch 2"),
+        ("embed --checkpoint 0", "aeclust-run/latents.h5: 60 vectors of 6 values after epoch 0"),
+        ("cluster", "(up to date, nothing to do)"),
+        ("cluster -k 3", "aeclust-run/labels.h5: 60 images in "),
+        ("cluster -k auto", "aeclust-run/labels.h5: 60 images in "),
         (
             "cluster --clusterer kmeans --reduction pca:2",
-            "aeclust-run/labels.h5: 60 images in clusters of ",
+            "aeclust-run/labels.h5: 60 images in ",
         ),
         ("predict", "id,label\n0,"),
         ("reconstruct --idx 1,2,59", "aeclust-run/reconstruction.png"),

@@ -65,13 +65,13 @@ def test_words_number_and_name_clusters_and_every_command_keeps_them(vectors: Cl
     names = json.loads(vectors("name", "--json").out)["clusters"]
     assert [each["name"] for each in names] == ["cat", "dog", None, None]
 
-    assert "(fresh, nothing to do)" in vectors("cluster", *FLAGS, "--known", known).out
+    assert "(up to date, nothing to do)" in vectors("cluster", *FLAGS, "--known", known).out
     RUN.latents_file.unlink()
     assert "labels are steered by 6 labels and 1 pair" in vectors("predict").err
     assert labels().digest == stored.digest
 
     ended = vectors("cluster", *FLAGS)
-    assert "clusters were steered by 6 labels and 1 pair and are not any more" in ended.err
+    assert "the former clusters were steered by 6 labels and 1 pair, these are not" in ended.err
     assert steered_by(labels()) == ""
     assert "known" not in labels().arrays
 
@@ -83,8 +83,8 @@ def test_names_by_hand_stay_with_their_clusters_where_others_are_known(vectors: 
     assert vectors("name", "1=hound", "2=big", "3=third", "4=its other half").code == 0
     known = write_known(of_groups({2: "ape", 1: "dog", 3: "cat"}))  # 0, 1, 2; the other is 3
     again = vectors("cluster", *FLAGS, "--known", known)
-    assert "cluster 1 keeps its name hound; known labels say dog" in again.err
-    assert "cluster 0 keeps its name third; known labels say ape" in again.err
+    assert "cluster 1 keeps the name hound; known labels call it dog" in again.err
+    assert "cluster 0 keeps the name third; known labels call it ape" in again.err
     assert json.loads(RUN.names_file.read_text())["names"] == {
         "0": "third", "1": "hound", "2": "cat", "3": "big", "4": "its other half",
     }  # fmt: skip
@@ -101,7 +101,7 @@ def test_numbers_are_those_of_the_clusters(vectors: Cli) -> None:
 
     # what is beyond them is a name, and there must be a cluster for each
     known = write_known(of_groups({0: "7", 2: "0"}))
-    assert "are taken for names" in vectors("cluster", *FLAGS, "--known", known).err
+    assert "are used as names" in vectors("cluster", *FLAGS, "--known", known).err
     assert labels().details["known"]["names"] == {"0": "7", "1": "0"}
     known = write_known(of_groups({0: "a", 1: "b", 2: "c"}))
     refused = one_error(vectors("cluster", *FLAGS, "-k", 2, "--known", known))
@@ -271,9 +271,11 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     vectors("cluster", *FLAGS, "--seed", 3)
     first = json.loads(vectors("ask", "-n", 8, "--json").out)
     command = f"aeclust cluster -k 4 --reduction none --clusterer kmeans --seed 3 --known {file}"
-    assert (first["known"], first["sheet"], first["next"]) == (0, None, command)
+    assert (first["known"], first["sheet"], first["next"][0]["command"]) == (0, None, command)
     vectors("cluster", "--clusterer", "hdbscan", "--reduction", "none")
-    instead = json.loads(vectors("ask", "-n", 8, "-o", "other.csv", "--json").out)["next"]
+    instead = json.loads(vectors("ask", "-n", 8, "-o", "other.csv", "--json").out)["next"][0][
+        "command"
+    ]
     assert instead == "aeclust cluster -k 4 --reduction none --known other.csv"  # by a consensus
     vectors("cluster", *FLAGS, "--seed", 3)
     asked = [int(row["id"]) for row in rows_of(file)]
@@ -307,7 +309,7 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     Path(file).write_text(text)
     # the file as it is says what is known already
     digest = labels().digest
-    assert "fresh" in vectors(*command.split()[1:]).out
+    assert "up to date" in vectors(*command.split()[1:]).out
     assert labels().digest == digest
 
 
@@ -328,7 +330,7 @@ def test_whoever_shows_labels_says_what_steered_them(vectors: Cli) -> None:
     words = "steered by 6 labels"
     assert f"labels {words}, intact" in vectors("info").out
     assert vectors("name").out.endswith(f"{words}\n")
-    assert json.loads(vectors("plot", "--json").out)["added"] == words
+    assert json.loads(vectors("plot", "--json").out)["by_hand"] == words
     assert vectors("report").out.endswith(f"MB; {words}\n")
     page = Path("aeclust-run/report.html").read_text()
     assert f"· {words}</p>" in page

@@ -94,13 +94,17 @@ def test_it_says_the_data_and_the_disk_first_and_the_result_on_stdout(cli: Cli, 
     code, out, err = cli("train", data.images, *RECIPE, "--epochs", 2)
     assert code == 0
     loss = metrics_of(RUN)[-1]["loss"]
-    assert out == f"aeclust-run: baseline, 2 epochs, loss {loss:.4f}, 3 checkpoints\n"
+    trained = f"trained by recipe baseline for 2 epochs, last loss {loss:.4f}; 3 checkpoints"
+    assert out == f"aeclust-run: {trained}\n"
     lines = err.splitlines()
     assert lines[0] == f"{data.images}: 60 images, 8 x 8 RGB, uint8"
-    assert lines[1].startswith("3 checkpoints of 0.0 MB and the state to resume will take up to")
+    assert lines[1].startswith(
+        "3 checkpoints of 0.0 MB, and the state to resume from, will take up to"
+    )
     assert [line.split("  ")[0] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
     assert lines[4:] == [
-        "next: aeclust cluster, or aeclust report, or aeclust predict > submission.csv"
+        "next: look at the clusters  aeclust report",
+        "      save the labels       aeclust predict > submission.csv",
     ]
 
 
@@ -228,7 +232,7 @@ def test_three_epochs_are_three_and_one_has_no_self_labelling(cli: Cli, data: Da
     assert (answer["epochs"], answer["checkpoints"], epochs_of()) == (3, [0, 1, 2, 3], (2, 1))
     result = cli("train", data.images, *TWO_PHASES[:6], "--epochs", 1, "--force")
     assert (result.code, epochs_of()) == (0, (1, 0))
-    said = "one epoch in all: no self-labelling, which needs one of its own"
+    said = "with one epoch, the last part of training, which learns the clusters, is left out"
     assert result.err.splitlines()[2] == said
     result = cli("train", data.images, *TWO_PHASES, "--epochs", 2, "--force")
     check_error(
@@ -387,7 +391,8 @@ def test_the_default_recipe_has_two_phases(cli: Cli, data: Data, self_labelled: 
     lines = metrics_of(RUN)
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     loss = lines[-1]["loss"]
-    assert out == f"aeclust-run: hybrid, 4 epochs, loss {loss:.4f}, 5 checkpoints\n"
+    trained = f"trained by recipe hybrid for 4 epochs, last loss {loss:.4f}; 5 checkpoints"
+    assert out == f"aeclust-run: {trained}\n"
     assert RUN.checkpoints() == [0, 1, 2, 3, 4]
     assert [line["labels"] > 0 for line in lines] == [False, False, True, True]
     assert all(line["contrast"] > 0 and line["reconstruction"] > 0 for line in lines)
@@ -426,7 +431,7 @@ def test_the_first_phase_knows_no_k(
 
 def test_an_estimated_k_leaves_out_the_second_phase_and_says_so(cli: Cli, data: Data) -> None:
     _, out, err = cli("train", data.images, *TWO_PHASES, "-k", "auto")
-    text = "k is left open: no self-labelling, which needs a number of clusters\n"
+    text = "no number of clusters is given: training leaves out its part that needs one\n"
     assert text in err
     last = metrics_of(RUN)[-1]
     assert (last["epoch"], last["labels"]) == (2, 0)

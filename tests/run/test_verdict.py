@@ -48,7 +48,12 @@ def test_verdict_counts_labels_and_names_the_weak_clusters() -> None:
 
 @pytest.mark.parametrize(
     ("sure", "start"),
-    [(0.996, "Nearly all"), (0.973, "About 97 of 100"), (0.94, "About 9 of 10")],
+    [
+        (0.996, "Nearly all"),
+        (0.973, "About 97 of 100"),
+        (0.94, "About 9 of 10"),
+        (0.04, "Hardly any"),
+    ],
 )
 def test_verdict_rounds_as_people_do(sure: float, start: str) -> None:
     assert _judged([0, 1] * 50, [sure] * 100).sentence == f"{start} labels should hold."

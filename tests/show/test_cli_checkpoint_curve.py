@@ -87,15 +87,16 @@ def test_every_checkpoint_is_measured_and_printed(cli: Cli, run: RunFolder, data
         assert accuracies[epoch] == pytest.approx(accuracy)
 
     lines, views = out.splitlines(), table["view_neighbours"]
-    assert lines[0] == "epoch     MSE  accuracy  view_neighbours"
+    assert lines[0] == "epoch   error  accuracy  view_neighbours"
     assert lines[1:13] == [
         f"{int(epoch):5d}  {error:.4f}  {accuracy:8.3f}  {view:15.3f}"
         for epoch, error, accuracy, view in zip(epochs, errors, accuracies, views, strict=True)
     ]
     assert lines[13] == (
-        f"view_neighbours, which needs no labels, is highest after epoch {int(np.argmax(views))}"
+        "view_neighbours, the share of its nearest images that an image keeps when seen in part,"
+        f" is highest after epoch {int(np.argmax(views))}"
     )
-    assert lines[14] == "Spearman correlation with accuracy:"
+    assert lines[14] == "rank correlation with accuracy, from -1 to 1:"
     for line, name in zip(lines[15:22], ("mse", *INDICATORS), strict=True):
         assert line.startswith(f"  {name:16s} ")
         assert is_correlation(line.split()[1], table[name], accuracies)
@@ -131,7 +132,7 @@ def test_indicators_need_no_labels(cli: Cli, run: RunFolder, data: Data) -> None
     code, out, err = cli("checkpoint-curve")
     assert (code, err) == (0, NO_LABELS)
     assert re.fullmatch(r" {4}0  \d\.\d{4} {22}\d\.\d{3}", out.splitlines()[1])
-    assert "Spearman" not in out
+    assert "correlation" not in out
     table = table_of()
     assert np.isnan(table["validation_accuracy"]).all()
     images = np.load(data.images)
@@ -187,7 +188,7 @@ def test_accuracy_that_stands_still_has_no_correlation_and_no_fall(
     cli: Cli, run: RunFolder, data: Data
 ) -> None:
     lines = cli("checkpoint-curve", *validation(data)).out.splitlines()
-    assert lines[14] == "Spearman correlation with accuracy:"
+    assert lines[14] == "rank correlation with accuracy, from -1 to 1:"
     assert lines[15:22] == [f"  {name:16s} undefined" for name in ("mse", *INDICATORS)]
     assert lines[22] == CHANCE
     assert table_of()["validation_accuracy"] == [1.0] * 12
@@ -248,7 +249,7 @@ def count_measurements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
-ANEW = "checkpoints are measured anew: they were measured for something else\n"
+ANEW = "curve.h5 is out of date: measuring the checkpoints again\n"
 
 
 def test_what_was_measured_is_kept_and_gives_the_same_table_and_picture(
@@ -287,17 +288,17 @@ def test_the_curve_of_a_run_whose_images_are_gone_is_still_there(
     first = cli("checkpoint-curve")
     Path("mine.npy").unlink()
     again = cli("checkpoint-curve")
-    gone = f"{tmp_path}/mine.npy is gone; what was made from it is used as it stands\n"
+    gone = f"{tmp_path}/mine.npy is gone; labels made before are used as they are\n"
     assert (again.code, again.out, again.err) == (0, first.out, NO_LABELS + gone)
 
 
 def test_a_curve_of_former_checkpoints_is_stale(cli: Cli, run: RunFolder) -> None:
     assert cli("checkpoint-curve").code == 0
     assert "curve.h5: curve, intact" in cli("info").out
-    assert "STALE" not in cli("info").out
+    assert "OUT OF DATE" not in cli("info").out
     run.weights_file(3).unlink()
     (line,) = [line for line in cli("info").out.splitlines() if line.startswith("curve.h5")]
-    assert line.endswith(", STALE: the checkpoints have changed")
+    assert line.endswith(", OUT OF DATE: the checkpoints have changed")
     assert curves.kept_curve(Context(run), run.manifest()) is None
 
 
@@ -310,7 +311,7 @@ def test_who_watches_a_run_at_work_sees_the_curve_and_keeps_nothing(
     assert Path("now.csv").exists()
     assert not run.curve_file.exists()
     assert result.err.splitlines()[-1].startswith(
-        "what was measured is not kept: aeclust-run: another process works here"
+        "the measurements could not be saved: aeclust-run: another process works here"
     )
 
 
@@ -351,7 +352,7 @@ def curve_of(shares: list[float]) -> Curve:
 
 
 def test_a_tie_has_no_best_checkpoint() -> None:
-    text = "view_neighbours, which needs no labels, "
-    assert "view_neighbours, which" not in curve_text(curve_of([1.0]), 0)
+    text = "keeps when seen in part, "
+    assert text not in curve_text(curve_of([1.0]), 0)
     assert curve_text(curve_of([1.0, 1.0, 1.0]), 0).endswith(f"{text}does not change")
     assert curve_text(curve_of([0.1, 0.3, 0.3]), 0).endswith(f"{text}is highest after epoch 1")

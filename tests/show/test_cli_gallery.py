@@ -56,7 +56,7 @@ def test_the_gallery_shows_what_was_picked_of_each_cluster(
         assert cluster["name"] == hung["names"][one.cluster] == f"cluster {one.cluster}"
         assert cluster["size"] == hanging.size == (groups == one.cluster).sum()
         mean = sure[groups == one.cluster].mean(dtype=float)
-        assert cluster["confidence"] == hanging.confidence == pytest.approx(mean)
+        assert cluster["mean_confidence"] == hanging.confidence == pytest.approx(mean)
         for kind, rows in one.kinds.items():
             assert cluster[kind] == rows.tolist() == hanging.kinds[kind].tolist()
             np.testing.assert_array_equal([hung["images"][row] for row in rows], images[rows])
@@ -72,7 +72,7 @@ def test_the_gallery_shows_what_was_picked_of_each_cluster(
 def test_a_gallery_makes_missing_stages_and_the_same_bytes(cli: Cli, run: RunFolder) -> None:
     result = cli("plot", "--gallery", "-o", "one.svg")
     assert result.code == 0
-    assert "labels are missing: clustering first\n" in result.err
+    assert "labels.h5 is missing: clustering first\n" in result.err
     assert not run.embedding_file.exists()  # which takes long, and is not needed
     assert cli("plot", "--gallery", "-o", "two.svg").out == "two.svg\n"
     assert Path("one.svg").read_bytes() == Path("two.svg").read_bytes()
@@ -104,7 +104,7 @@ def test_images_that_a_chain_clusters_by_themselves_have_a_gallery(
     assert hung["title"].endswith(" clusters, clustered by themselves")
     truth = np.load(data.val_labels)
     for one in shown["clusters"]:
-        assert 0 <= one["confidence"] <= 1
+        assert 0 <= one["mean_confidence"] <= 1
         assert len(set(truth[one["random"]].tolist())) == 1
 
 

@@ -58,8 +58,8 @@ def test_the_points_that_were_clustered_are_drawn(
 def test_missing_stages_are_made_first(cli: Cli, run: RunFolder) -> None:
     result = cli("plot")
     assert result.code == 0
-    assert "latents are missing: embedding first\n" in result.err
-    assert "labels are missing: clustering first\n" in result.err
+    assert "latents.h5 is missing: embedding the images first\n" in result.err
+    assert "labels.h5 is missing: clustering first\n" in result.err
     assert run.labels_file.exists()
 
 
@@ -81,7 +81,7 @@ def test_true_labels_have_a_panel_and_scores(
     plain = {"file": "aeclust-run/embedding.png", "added": ""}
     assert json.loads(cli("plot", "--json").out) == plain
     answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)
-    assert list(answer) == ["file", "added", "accuracy", "nmi", "ari", "sizes", "outliers"]
+    assert list(answer) == ["file", "by_hand", "accuracy", "nmi", "ari", "sizes", "outliers"]
     assert (answer["accuracy"], sum(answer["sizes"].values())) == (1.0, 60)
 
 
@@ -143,7 +143,7 @@ def test_a_picture_is_made_kept_and_made_anew(
 ) -> None:
     cli("cluster", "--reduction", "pca:5")
     result = cli("plot")
-    assert "drawing 60 latents by t-SNE\n" in result.err
+    assert "placing 60 images on a map (t-SNE)\n" in result.err
     assert drawn["note"] == TSNE
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert np.array_equal(drawn["points"], kept.arrays["embedding"])
@@ -152,7 +152,7 @@ def test_a_picture_is_made_kept_and_made_anew(
     assert cli("plot").err == ""
     assert files_of(full_run.path)["embedding.h5"] == before
     cli("embed", "--checkpoint", 5)
-    assert "drawing 60 latents by t-SNE\n" in cli("plot").err
+    assert "placing 60 images on a map (t-SNE)\n" in cli("plot").err
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert kept.parents["latents"] == artifacts.read(full_run.latents_file).digest
 
@@ -162,8 +162,8 @@ def test_what_a_picture_is_of_is_printed_and_recorded(
 ) -> None:
     monkeypatch.setattr(reduction, "TSNE_POINTS", 50)
     cli("cluster", "--reduction", "pca:5")
-    line = "t-SNE of 60 points is that of 50 random ones, the others amid their three nearest"
-    assert cli("plot").err.splitlines() == ["drawing 60 latents by t-SNE", line]
+    line = "t-SNE places 50 random images; the others stand amid their three nearest"
+    assert cli("plot").err.splitlines() == ["placing 60 images on a map (t-SNE)", line]
     kept = artifacts.read(full_run.embedding_file, "embedding")
     assert kept.arrays["embedding"].shape == (60, 2)
     assert kept.details["substitutions"] == [line]
@@ -178,7 +178,7 @@ def test_the_picture_follows_the_phase_that_was_clustered(
     assert kept.details["epoch"] == 4
     assert cli("cluster", "-k", 3).code == 0
     result = cli("plot")
-    assert result.err == "drawing 60 latents by t-SNE\n"
+    assert result.err == "placing 60 images on a map (t-SNE)\n"
     kept = artifacts.read(two_phase_run.embedding_file, "embedding")
     assert kept.details["epoch"] == 2
     assert kept.parents["latents"] == artifacts.read(two_phase_run.latents_file).digest

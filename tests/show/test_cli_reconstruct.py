@@ -35,7 +35,8 @@ def test_the_picture_and_the_line(cli: Cli, run: RunFolder, data: Data) -> None:
     assert (code, err) == (0, "")
     mean = np.mean(errors_of(run, np.load(data.images)[[1, 2, 3, 6, 7, 9]], 11))
     assert out == (
-        f"aeclust-run/reconstruction.png: 6 images after epoch 11, mean MSE {mean:.4f}\n"
+        f"aeclust-run/reconstruction.png: 6 images above their"
+        f" reconstructions after epoch 11; mean squared error {mean:.4f}\n"
     )
     with Image.open(run.path / "reconstruction.png") as picture:
         assert picture.format == "PNG"

@@ -75,13 +75,13 @@ def test_reconstructions_are_those_of_the_most_typical_images(
 def test_missing_stages_are_made_first(cli: Cli, run: RunFolder) -> None:
     result = cli("report")
     assert result.code == 0
-    assert "latents are missing: embedding first\n" in result.err
-    assert "labels are missing: clustering first\n" in result.err
+    assert "latents.h5 is missing: embedding the images first\n" in result.err
+    assert "labels.h5 is missing: clustering first\n" in result.err
     assert (run.path / "report.html").exists()
 
 
 def test_the_default_recipe_has_its_picture_drawn(cli: Cli, two_phase_run: RunFolder) -> None:
-    assert cli("report").err == "drawing 60 latents by t-SNE\n"
+    assert cli("report").err == "placing 60 images on a map (t-SNE)\n"
     assert cli("report").err == ""
     page = parsed()
     points = artifacts.read(two_phase_run.embedding_file).arrays["embedding"]
@@ -93,7 +93,7 @@ def test_the_default_recipe_has_its_picture_drawn(cli: Cli, two_phase_run: RunFo
 def test_json_has_the_file_and_its_size(cli: Cli, full_run: RunFolder) -> None:
     told = json.loads(cli("report", "-o", "page.HTML", "--json").out)
     size = Path("page.HTML").stat().st_size
-    assert told == {"file": "page.HTML", "bytes": size, "added": ""}
+    assert told == {"file": "page.HTML", "bytes": size, "by_hand": ""}
     assert not (full_run.path / "report.html").exists()
 
 

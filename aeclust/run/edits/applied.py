@@ -22,7 +22,7 @@ from aeclust.run.freshness import recipe_of
 from aeclust.run.images import match
 
 Kind = TypeVar("Kind", bound=Edit)
-_SUREST = 20  # images by which a cluster is known again
+_MOST_CONFIDENT = 20  # images by which a cluster is known again
 
 
 def _no_latents() -> NDArray[Any]:
@@ -197,7 +197,7 @@ class Correction:
         return dataclasses.replace(edit, cluster=now, parts=kept)
 
     def _heirs(self, clusters: Mapping[int, Ids]) -> dict[int, int]:
-        """The cluster that has more than half of the surest images of each, one to one."""
+        """The cluster that has more than half of the most confident images of each, one to one."""
         wanted: dict[int, tuple[int, int]] = {}
         for number, ids in clusters.items():
             labels = self.partition.labels[self.rows(ids)]
@@ -227,11 +227,11 @@ def with_parts(
     return dataclasses.replace(edit, parts=ids)
 
 
-def surest(labels: Artifact) -> dict[int, Ids]:
-    """Ids of the surest images of every cluster in labels."""
+def most_confident(labels: Artifact) -> dict[int, Ids]:
+    """Ids of the most confident images of every cluster in labels."""
     values, ids = labels.arrays["labels"], artifact.decode_ids(labels.arrays["ids"])
     order = np.argsort(-labels.arrays["confidence"], kind="stable")
-    rows = {j: order[values[order] == j][:_SUREST] for j in in_use(values)}
+    rows = {j: order[values[order] == j][:_MOST_CONFIDENT] for j in in_use(values)}
     return {j: tuple(ids[some].tolist()) for j, some in rows.items()}
 
 
@@ -309,11 +309,11 @@ def corrected(context: Context, labels: Artifact) -> Artifact:
     found = correction(context.folder, labels)
     if found is None:
         return labels
-    # those that were told of when others came after them are not told of again
+    # those that were logged before are not logged again
     pairs = zip(found.edits, found.stored.edits, strict=True)
     off = [each for each, before in pairs if each.off and not before.off]
-    if off and labels.digest not in context.said:
-        context.said.add(labels.digest)
+    if off and labels.digest not in context.logged:
+        context.logged.add(labels.digest)
         are, count = "is" if len(off) == 1 else "are", len(found.edits)
         why = f"; {context.folder.command('edit list')} says why" if len(off) > 1 else ""
         context.log(

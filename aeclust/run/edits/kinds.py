@@ -102,7 +102,7 @@ class Edits:
     edits : tuple of Edit
         In the order in which they apply.
     clusters : mapping of int to tuple
-        Ids of the surest images of each cluster in these labels, to know it again by.
+        Ids of the most confident images of each cluster in these labels, to know it again by.
     data : str
         SHA-256 of the images that the ids are of.
     after : int
@@ -124,14 +124,14 @@ class Edits:
         edits: list[Edit] = []
         for each in self.edits:
             if isinstance(each, Move | Drop):
-                # one of images that are gone is still told of
+                # one of images that are gone is still reported
                 gone = each.off or "its images are gone" * (not of(each.ids))
                 each = dataclasses.replace(each, ids=of(each.ids) or each.ids, off=gone)
             elif isinstance(each, Split):
                 each = dataclasses.replace(each, parts={j: of(p) for j, p in each.parts.items()})
             edits.append(each)
-        surest = {number: of(some) for number, some in self.clusters.items()}
-        return Edits(self.labels, tuple(edits), surest, data)
+        most_confident = {number: of(some) for number, some in self.clusters.items()}
+        return Edits(self.labels, tuple(edits), most_confident, data)
 
 
 def corrected_by(labels: Artifact) -> str:

@@ -15,7 +15,7 @@ from aeclust.errors import InputError, did_you_mean, listed
 from aeclust.images.columns import as_texts, rows_of
 from aeclust.run.clusters import current_labels
 from aeclust.run.context import Context
-from aeclust.run.edits.applied import Correction, Kind, latents_of, surest, with_parts
+from aeclust.run.edits.applied import Correction, Kind, latents_of, most_confident, with_parts
 from aeclust.run.edits.file import read_edits, write_edits
 from aeclust.run.edits.kinds import Drop, Edit, Edits, Id, Ids, Merge, Move, Name, Split
 from aeclust.run.names import read_names, write_names
@@ -82,7 +82,7 @@ def merge(context: Context, clusters: Sequence[str]) -> Edited:
 
 
 def split(context: Context, cluster: str, k: int = 2) -> Edited:
-    """Split a cluster in k by what its latents say; the largest part keeps its number."""
+    """Split a cluster in k by its latents; the largest part keeps its number."""
     with editing(context) as session:
         number = session.cluster(cluster)
         made = session.apply(Split(number, k))
@@ -268,15 +268,15 @@ class Session:
         names = as_texts([*map(str, given)])
         places = rows_of(names, self.present.ids, self.present.former)
         rows = np.where(places >= 0, self.present.rows[places], OUTLIER)
-        self._tell_new(names[(places >= 0) & (rows < 0)].tolist(), some=some)
+        self._log_new(names[(places >= 0) & (rows < 0)].tolist(), some=some)
         if (places < 0).any():
             away = places < 0
             rows[away] = rows_of(names[away], np.array(self.now.ids))
-            self._tell_gone(names[away][rows[away] >= 0].tolist())
+            self._log_gone(names[away][rows[away] >= 0].tolist())
             self._refuse_unknown(names[away][rows[away] < 0].tolist())
         return rows
 
-    def _tell_new(self, names: list[str], *, some: bool) -> None:
+    def _log_new(self, names: list[str], *, some: bool) -> None:
         """What has come since the labels were made has no row in them."""
         if not names:
             return
@@ -287,9 +287,9 @@ class Session:
             raise InputError(what, expected="images that are in the run", mend=mend)
         self.context.log(f"{what}, and left out: {update} takes them in")
 
-    def _tell_gone(self, names: list[str]) -> None:
+    def _log_gone(self, names: list[str]) -> None:
         if names:
-            self.context.log(f"{_first(names)} gone now; the edit holds if it comes back")
+            self.context.log(f"{_first(names)} gone now; the edit applies again if it comes back")
 
     def _refuse_unknown(self, names: list[str]) -> None:
         if names:
@@ -307,7 +307,7 @@ class Session:
         """Keep the edits as they are now, or others, and say what became of the labels."""
         if edits is None:
             made, data = tuple(self.now.edits), self.found.parents["data"]
-            edits = Edits(self.found.digest, made, surest(self.found), data)
+            edits = Edits(self.found.digest, made, most_confident(self.found), data)
         write_edits(self.folder, edits)
         if self.names != self._names_before:
             write_names(self.folder, self.found.digest, self.names)

@@ -130,11 +130,11 @@ def groups_of(of: Found, *, near: bool) -> list[tuple[Group, NDArray[np.int64]]]
 
 
 def comparable(of: Found) -> bool:
-    """Whether pictures are large enough to tell copies from others; if not, the user is told."""
+    """Whether pictures are large enough to recognise copies; logged if not."""
     if of.side >= LEAST_SIDE:
         return True
     why = f"images below {LEAST_SIDE} pixels a side" if of.seen else "vectors"
-    of.context.log(f"of {why} only equal ones are looked for")
+    of.context.log(f"only equal {why} are looked for, not similar ones")
     return False
 
 

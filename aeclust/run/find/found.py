@@ -118,9 +118,9 @@ def sheet_file(context: Context, name: str, output: Path | None) -> Path:
 def draw(
     file: Path, lots: list[Lot], title: str, note: str = "", *, of: Found
 ) -> str | None:  # fmt: skip
-    """Draw a sheet; None where there is nothing to draw, of which the user is told."""
+    """Draw a sheet; None, which is logged, where there is nothing to draw."""
     if not of.seen:
-        of.context.log("no sheet: these are vectors, and there is no image to show of them")
+        of.context.log("no picture: the run has vectors and no images to show")
         return None
     if not lots:
         return None
