@@ -78,7 +78,7 @@ def test_true_labels_have_a_panel_and_scores(
         "by true label",
     ]
     assert np.array_equal(drawn["panels"][1].groups, np.load(data.labels))
-    plain = {"file": "aeclust-run/embedding.png", "added": ""}
+    plain = {"file": "aeclust-run/embedding.png", "by_hand": ""}
     assert json.loads(cli("plot", "--json").out) == plain
     answer = json.loads(cli("plot", "--labels", data.labels, "--json").out)
     assert list(answer) == ["file", "by_hand", "accuracy", "nmi", "ari", "sizes", "outliers"]
