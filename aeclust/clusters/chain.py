@@ -77,11 +77,7 @@ def cluster_latents(
         clusters, or they contradict themselves.
     """
     if known is not None:
-        known.check()
-        if recipe.clusterer == HDBSCAN:
-            what, mend = "no known labels steer hdbscan", "choose another, or name its clusters"
-            raise InputError(what, where="`known`", expected="another `clusterer`", mend=mend)
-        check_classes(known.count, recipe.k)
+        _check_known(known, recipe)
     notes: list[str] = []
     points = _reduced(latents, recipe, seed, notes.append, progress)
     estimate = None
@@ -90,30 +86,65 @@ def cluster_latents(
         estimate = estimate_k(points, seed=seed)
     k = recipe.k if estimate is None else estimate.k
     k = max(k, 0 if known is None else known.count)
-    rows = references(len(latents), seed=seed)
-    if recipe.clusterer == "heads":
-        if len(rows) < len(points):
-            notes.append(_sampled(len(rows), len(points)))
-        agreed, probabilities = _heads(latents, points, rows, k, seed, notes.append, progress)
-        result = _result(latents, points, rows, agreed, probabilities, None, views)
-    elif recipe.clusterer == "consensus":
-        if len(rows) < len(points):
-            notes.append(_sampled(len(rows), len(points)))
-        members = _members(points[rows], k, seed, progress)
-        progress("consensus")
-        result = _consensus(latents, points, rows, members, k, seed, assignments, views)
-    elif recipe.clusterer == HDBSCAN:
-        progress(recipe.clusterer)
-        least = recipe.min_cluster_size
-        labels, strengths = cluster_dense(points, least, seed=seed, note=notes.append)
-        found: dict[str, Any] = {"labels": labels, "strengths": strengths, "references": rows}
-        result = Clustering(points=points, latents=latents, k=int(labels.max()) + 1, **found)
+    if recipe.clusterer in ENSEMBLES:
+        result = _by_several(
+            recipe.clusterer, latents, points, k, seed, assignments, views, notes.append, progress
+        )
     else:
-        progress(recipe.clusterer)
-        labels = cluster(points, k, recipe.clusterer, seed=seed, note=notes.append)
-        result = Clustering(labels=labels, points=points, references=rows, latents=latents, k=k)
+        result = _by_one(recipe, latents, points, k, seed, notes.append, progress)
     result = replace(result, substitutions=tuple(notes), estimate=estimate)
     return result if known is None else steered(result, known.closed, seed)
+
+
+def _check_known(known: Known, recipe: Recipe) -> None:
+    known.check()
+    if recipe.clusterer == HDBSCAN:
+        what, mend = "no known labels steer hdbscan", "choose another, or name its clusters"
+        raise InputError(what, where="`known`", expected="another `clusterer`", mend=mend)
+    check_classes(known.count, recipe.k)
+
+
+def _by_several(
+    clusterer: str,
+    latents: Array,
+    points: Floats,
+    k: int,
+    seed: int,
+    assignments: Floats | None,
+    views: Views | None,
+    note: Callback,
+    progress: Callback,
+) -> Clustering:
+    """What heads, or the members of a consensus, agree on."""
+    rows = references(len(latents), seed=seed)
+    if len(rows) < len(points):
+        note(_sampled(len(rows), len(points)))
+    if clusterer == "heads":
+        agreed, probabilities = _heads(latents, points, rows, k, seed, note, progress)
+        return _result(latents, points, rows, agreed, probabilities, None, views)
+    members = _members(points[rows], k, seed, progress)
+    progress("consensus")
+    return _consensus(latents, points, rows, members, k, seed, assignments, views)
+
+
+def _by_one(
+    recipe: Recipe,
+    latents: Array,
+    points: Floats,
+    k: int,
+    seed: int,
+    note: Callback,
+    progress: Callback,
+) -> Clustering:
+    """What a single clusterer makes of the points."""
+    progress(recipe.clusterer)
+    given: dict[str, Any] = {"points": points, "latents": latents}
+    given["references"] = references(len(latents), seed=seed)
+    if recipe.clusterer == HDBSCAN:
+        labels, strengths = cluster_dense(points, recipe.min_cluster_size, seed=seed, note=note)
+        return Clustering(labels=labels, strengths=strengths, k=int(labels.max()) + 1, **given)
+    labels = cluster(points, k, recipe.clusterer, seed=seed, note=note)
+    return Clustering(labels=labels, k=k, **given)
 
 
 def steered(result: Clustering, known: Known, seed: int) -> Clustering:

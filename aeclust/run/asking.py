@@ -28,7 +28,7 @@ from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
 from aeclust.run.naming import current_names
 from aeclust.run.pictures import pictures_of
-from aeclust.run.predict import label_present, latents_behind
+from aeclust.run.predict import Prediction, label_present, latents_behind
 from aeclust.run.present import Present
 from aeclust.run.steering import steering_of, worth_labelling
 from aeclust.show.lots import Lot, lots_figure
@@ -114,15 +114,7 @@ def ask(
     there = (row for row in said if place[row] >= 0)
     answered = sorted(there, key=lambda row: (number_of[row], row))
     rows = np.array([*place[answered], *asked], np.int64)
-    clusters = prediction.labels[rows].tolist()
-    columns: dict[str, list[Any]] = {
-        "id": present.ids[rows].tolist(),
-        "label": [said[row] for row in answered] + [""] * len(asked),
-        "cluster": clusters,
-        **({"cluster_name": [names.get(cluster, "") for cluster in clusters]} if names else {}),
-        "confidence": [f"{c:.3f}" for c in prediction.confidence[rows].tolist()],
-        "picture": [""] * len(answered) + [*range(1, len(asked) + 1)],
-    }
+    columns = _columns(prediction, rows, [said[row] for row in answered], names)
     sheet = None
     if drawn and not (manifest.vectors and manifest.pictures is None):
         sheet = _draw(context, manifest, file, present, asked, columns)
@@ -133,6 +125,21 @@ def ask(
     ]
     disk.write_bytes(file, to_csv(columns, pairs).encode())
     return Asked(file, sheet, columns["id"][len(answered) :], len(answered), command)
+
+
+def _columns(
+    prediction: Prediction, rows: NDArray[np.int64], answers: list[str], names: Mapping[int, str]
+) -> dict[str, list[Any]]:
+    """The columns of the file: first the images that have an answer, then those to ask for."""
+    count, clusters = len(rows) - len(answers), prediction.labels[rows].tolist()
+    return {
+        "id": prediction.ids[rows].tolist(),
+        "label": answers + [""] * count,
+        "cluster": clusters,
+        **({"cluster_name": [names.get(cluster, "") for cluster in clusters]} if names else {}),
+        "confidence": [f"{c:.3f}" for c in prediction.confidence[rows].tolist()],
+        "picture": [""] * len(answers) + [*range(1, count + 1)],
+    }
 
 
 def to_ask(

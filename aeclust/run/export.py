@@ -94,24 +94,11 @@ def export(
     """
     ending = _ending(destination, link=link, checkpoint=checkpoint)
     check_confidence(min_confidence)
-    given = {"min_confidence": min_confidence is not None, "without_duplicates": without_duplicates}
-    _check_labelled(ending, [name for name, stated in given.items() if stated])
+    _check_labelled(
+        ending, min_confidence=min_confidence is not None, without_duplicates=without_duplicates
+    )
     manifest = context.folder.manifest()
-    place = Path(os.path.abspath(destination))
-    with at(place):
-        if ending:
-            place = disk.output_file(place)
-        context.folder.check_foreign(place)
-        check_free(place, folder=not ending, force=force)
-        if not ending:
-            _check_apart(manifest, place)
-    if not ending and manifest.vectors and manifest.pictures is None:
-        raise InputError(
-            "the run has vectors, and no images to sort into folders",
-            where=destination,
-            expected=", ".join(TABLES),
-            mend="export a table, or begin again with the images beside `features`",
-        )
+    place = _free_place(context, manifest, destination, ending, force=force)
     if ending in NETWORKS:
         manifest.check_network()
         content, data = _network(context, manifest, ending, checkpoint)
@@ -155,8 +142,31 @@ def _ending(destination: str, *, link: bool, checkpoint: int | None) -> str:
     return ending
 
 
-def _check_labelled(ending: str, settings: list[str]) -> None:
+def _free_place(
+    context: Context, manifest: Manifest, destination: str, ending: str, *, force: bool
+) -> Path:
+    """Where the export goes (InputError if it cannot)."""
+    place = Path(os.path.abspath(destination))
+    with at(place):
+        if ending:
+            place = disk.output_file(place)
+        context.folder.check_foreign(place)
+        check_free(place, folder=not ending, force=force)
+        if not ending:
+            _check_apart(manifest, place)
+    if not ending and manifest.vectors and manifest.pictures is None:
+        raise InputError(
+            "the run has vectors, and no images to sort into folders",
+            where=destination,
+            expected=", ".join(TABLES),
+            mend="export a table, or begin again with the images beside `features`",
+        )
+    return place
+
+
+def _check_labelled(ending: str, **stated: bool) -> None:
     """Refuse settings about images where the network is exported."""
+    settings = [name for name, is_stated in stated.items() if is_stated]
     if settings and ending in NETWORKS:
         what, mend = "no labels are exported", "leave it out"
         expected = f"a folder, or {', '.join(TABLES)}"
