@@ -363,7 +363,7 @@ def test_every_colour_shows_on_a_dark_ground() -> None:
 
 def test_ten_thousand_images_of_noise_with_long_names_fit() -> None:
     made = make_report(
-        20_000, 900, side=64, noise=True, identify=lambda row: EVIL * 6 + str(row),
+        20_000, 900, side=64, noise=True, identify=lambda row: EVIL * 3 + str(row),
         names=dict.fromkeys(range(900), EVIL * 9),
     )  # fmt: skip
     text = page(made)
