@@ -156,7 +156,7 @@ def test_sizes_warnings_members_and_errors_are_told() -> None:
     for piece in (
         "photos · recipe hybrid · seed 7",
         f"{mean:.2f}",
-        "0.88",
+        "labels that other clusterings give too88%",
         "Look twicecluster 2 is nearly empty",
         "spectral stood in",
         "kmeans in 10 dimensions75.0%",
