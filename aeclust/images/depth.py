@@ -206,8 +206,8 @@ def remarks(depths: Sequence[Depth], stated: Range | None) -> tuple[str, ...]:
         warn_if_hardly_used(low, high, in_words(*stated), lines.append)
         return tuple(lines)
     dark = sum(are_dark([each]) for each in depths)
-    images = "1 image" if dark == 1 else f"{dark:,} images"
-    return (f"{images} of 16 bits nearly black: no range is stated",) * bool(dark)
+    images = "1 image of 16 bits is" if dark == 1 else f"{dark:,} images of 16 bits are"
+    return (f"{images} nearly black; if that is wrong, state the `range`",) * bool(dark)
 
 
 def are_dark(depths: Sequence[Depth]) -> bool:

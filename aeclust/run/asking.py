@@ -88,12 +88,12 @@ def ask(
     seed : int, optional
         The run's, if None.
     force : bool
-        Replace a file whose labels the run does not know.
+        Replace a file whose labels the run has not read.
 
     Raises
     ------
     InputError
-        If the file holds labels that the run does not know, or all images are known.
+        If the file holds labels that the run has not read, or all images are known.
     """
     file = with_ending(context.folder.path / "ask.csv", output, (".csv",))
     manifest = context.folder.manifest()
@@ -188,7 +188,7 @@ def _command(context: Context, manifest: Manifest, labels: Artifact, file: Path)
 
 
 def _check_replaceable(file: Path, present: Present, steering: Steering, command: str) -> None:
-    """Refuse to replace a file with labels or pairs that the run does not know."""
+    """Refuse to replace a file with labels or pairs that the run has not read."""
     if not file.exists():
         return
     with at(file):
@@ -211,8 +211,8 @@ def _check_replaceable(file: Path, present: Present, steering: Steering, command
             counts = [(len(new), "label"), (len(new_pairs), "pair")]
             what = " and ".join(f"{n:,} {each}{'s' * (n != 1)}" for n, each in counts if n)
             raise InputError(
-                f"has {what} that the run does not know yet",
-                expected="a file that is not filled in, or whose labels the run knows",
+                f"has {what} that the run has not read yet",
+                expected="a file that is not filled in, or whose labels the run has read",
                 mend=f"take them in with {command}, or replace it with `force`",
             )
 

@@ -286,7 +286,7 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     fill_in(file, ["sea", "sky", "sea", "ice"])
     filled = Path(file).read_text()
     refused = one_error(vectors("ask", "-n", 8))
-    assert "has 8 labels that the run does not know yet" in refused
+    assert "has 8 labels that the run has not read yet" in refused
     assert f"take them in with {command}, or replace it with --force" in refused
     assert Path(file).read_text() == filled
 
@@ -305,7 +305,7 @@ def test_what_is_asked_for_is_answered_taken_in_and_not_asked_again(vectors: Cli
     # nor is a file replaced with a pair that nobody has taken in
     text = Path(file).read_text()
     Path(file).write_text(f"{text}a,b,same|different\n0,1,different\n")
-    assert "has 1 pair that the run does not know yet" in one_error(vectors("ask", "-n", 4))
+    assert "has 1 pair that the run has not read yet" in one_error(vectors("ask", "-n", 4))
     Path(file).write_text(text)
     # the file as it is says what is known already
     digest = labels().digest
