@@ -207,7 +207,7 @@ def remarks(depths: Sequence[Depth], stated: Range | None) -> tuple[str, ...]:
         return tuple(lines)
     dark = sum(are_dark([each]) for each in depths)
     images = "1 image of 16 bits is" if dark == 1 else f"{dark:,} images of 16 bits are"
-    return (f"{images} nearly black; if that is wrong, state the `range`",) * bool(dark)
+    return (f"{images} nearly black; if that is wrong, state their range",) * bool(dark)
 
 
 def are_dark(depths: Sequence[Depth]) -> bool:

@@ -236,7 +236,7 @@ def test_what_comes_later_is_never_black_in_silence(tmp_path: Path) -> None:
     assert images.ids.tolist() == ["a.png", "c.png"]
     assert images.skipped == ["b.tif: no range is stated for its values"]
     assert images.remarks == (
-        "1 image of 16 bits is nearly black; if that is wrong, state the `range`",
+        "1 image of 16 bits is nearly black; if that is wrong, state their range",
     )
     stated = Source(location=source.location, range="-1000:4095")
     images = of_files(stated, listing, range(3), channels=1, may_be_none=True)
