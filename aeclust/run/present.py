@@ -329,7 +329,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
     gone = [name for name in present.gone if name not in edited]
     added = [] if present.new is None else present.new.ids.tolist()
     new = [str(name) for name in added if str(name) not in edited]
-    lines, way = [], "labelled by the clusters there are"
+    lines, way = [], "labelled by the present clusters"
     if gone:
         are = "is" if len(gone) == 1 else "are"
         lines.append(f"{len(gone):,} of {n:,} images {are} gone ({_first(gone)}) and left out")
@@ -337,10 +337,7 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
         lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}): {way}")
     if edited:
         have = "has" if len(edited) == 1 else "have"
-        lines.append(
-            f"{len(edited):,} image{'s' * (len(edited) != 1)} {have} changed"
-            f" ({_first(present.edited)}): {way}"
-        )
+        lines.append(f"{_images(len(edited))} {have} changed ({_first(present.edited)}): {way}")
     if present.renamed:
         name = "name" if present.ids.dtype.kind == "U" else "row number"
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"
@@ -348,14 +345,18 @@ def _in_words(present: Present, manifest: Manifest) -> list[str]:
         if present.former:
             before, now = map(printable, next(iter(present.former.items())))
             which = f"{'the first: ' * (len(present.former) > 1)}{before} is {now}"
-        lines.append(f"{len(present.renamed):,} {has} now ({which})")
+        lines.append(f"{_images(len(present.renamed))} {has} now ({which})")
     lines += present.remarks
     reported = set(present.gone)
     damaged = [each for each in present.unread if not each.kind and each.name not in reported]
     if damaged:
         first = f"{printable(damaged[0].name)}: {damaged[0].why}"
-        lines.append(f"{len(damaged):,} cannot be read ({first}) and are left out")
+        lines.append(f"left out, because they cannot be read: {_images(len(damaged))} ({first})")
     return lines
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
 
 
 def _s(names: list[str]) -> str:

@@ -413,7 +413,7 @@ def test_rows_that_are_added_and_removed_are_noticed_and_taken_in(cli: Cli) -> N
     np.savez("ids.npz", features=VECTORS[5:], ids=ids[5:])
     result = cli("predict")
     assert "5 of 80 images are gone (the first is n0) and left out" in result.err
-    assert "10 images are new (the first is n80): labelled by the clusters there are" in result.err
+    assert "10 images are new (the first is n80): labelled by the present clusters" in result.err
     rows = [line.split(",") for line in result.out.splitlines()[1:]]
     assert [name for name, _ in rows] == ids[5:].tolist()
     told = [int(label) for _, label in rows]

@@ -298,15 +298,15 @@ EVENTS = [
         "folder",
         "add a broken one",
         lambda p: (p.data / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno more"),
-        "1 cannot be read (bad.png:",
+        "left out, because they cannot be read: 1 image (bad.png:",
     ),
-    Event("folder", "rename one", lambda p: p.rename(FIRST, "z.png"), "1 has another name now"),
-    Event("folder", "swap two", lambda p: p.swap(FIRST, SECOND), "2 have other names now"),
+    Event("folder", "rename one", lambda p: p.rename(FIRST, "z.png"), "1 image has another name now"),
+    Event("folder", "swap two", lambda p: p.swap(FIRST, SECOND), "2 images have other names now"),
     Event(
         "folder",
         "rename all",
         lambda p: [p.rename(f"s/{i:02}.png", f"{i}.png") for i in range(N)],
-        "24 have other names now",
+        "24 images have other names now",
     ),
     Event(
         "folder",
@@ -348,7 +348,7 @@ EVENTS = [
             ("append", [*IMAGES, (1, 50), (0, 51)], "2 images are new (the first is 24)"),
             ("delete a row", IMAGES[1:], "1 of 24 images is gone (0) and left out"),
             ("edit a row", [(1, 60), *IMAGES[1:]], "1 image has changed (0)"),
-            ("reverse", IMAGES[::-1], "24 have other row numbers now (the first is"),
+            ("reverse", IMAGES[::-1], "24 images have other row numbers now (the first is"),
         )
     ),
     Event("array", "other images", lambda p: p.rows([(0, 80), (1, 81)]), refused=NONE),
