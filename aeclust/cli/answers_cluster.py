@@ -88,7 +88,7 @@ def updated_answer(run: Path, updated: Updated) -> Answer:
         for count, what in (
             (updated.added, "new"),
             (updated.removed, "gone"),
-            (updated.edited, "with other content"),
+            (updated.edited, "changed"),
             (updated.renamed, "renamed"),
         )
         if count

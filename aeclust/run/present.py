@@ -125,7 +125,7 @@ def present_images(context: Context, manifest: Manifest, *, taking: bool = False
     if key not in context.present:
         present = _present(context, manifest, taking=taking)
         context.present[key] = present
-        for line in _in_words(present, manifest):
+        for line in _in_words(present, manifest, taking=taking):
             context.log(f"{manifest.source.location}: {line}")
         if not (present.whole or taking):
             context.log(f"{context.folder.command('update')} takes the images in as they are now")
@@ -322,22 +322,22 @@ def _remember(context: Context, manifest: Manifest, present: Present) -> None:
         refresh(context, manifest, dataclasses.replace(kept, marks=marks, left_out=left_out))
 
 
-def _in_words(present: Present, manifest: Manifest) -> list[str]:
+def _in_words(present: Present, manifest: Manifest, *, taking: bool) -> list[str]:
     """A line for each thing that is not as it was."""
     n = manifest.shape[0]
     edited = set(present.edited)
     gone = [name for name in present.gone if name not in edited]
     added = [] if present.new is None else present.new.ids.tolist()
     new = [str(name) for name in added if str(name) not in edited]
-    lines, way = [], "labelled by the present clusters"
+    lines, way = [], "" if taking else ": labelled by the present clusters"
     if gone:
         are = "is" if len(gone) == 1 else "are"
         lines.append(f"{len(gone):,} of {n:,} images {are} gone ({_first(gone)}) and left out")
     if new:
-        lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}): {way}")
+        lines.append(f"{len(new):,} image{_s(new)} new ({_first(new)}){way}")
     if edited:
         have = "has" if len(edited) == 1 else "have"
-        lines.append(f"{_images(len(edited))} {have} changed ({_first(present.edited)}): {way}")
+        lines.append(f"{_images(len(edited))} {have} changed ({_first(present.edited)}){way}")
     if present.renamed:
         name = "name" if present.ids.dtype.kind == "U" else "row number"
         has = f"has another {name}" if len(present.renamed) == 1 else f"have other {name}s"

@@ -300,7 +300,7 @@ EVENTS = [
         lambda p: (p.data / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno more"),
         "left out, because they cannot be read: 1 image (bad.png:",
     ),
-    Event("folder", "rename one", lambda p: p.rename(FIRST, "z.png"), "1 image has another name now"),
+    Event("folder", "rename one", lambda p: p.rename(FIRST, "z.png"), "1 image has another name"),
     Event("folder", "swap two", lambda p: p.swap(FIRST, SECOND), "2 images have other names now"),
     Event(
         "folder",
