@@ -94,8 +94,8 @@ def epoch_for(folder: RunFolder, manifest: Manifest, request: Request) -> int:
         return last
     if first_phase not in folder.checkpoints():
         raise InputError(
-            f"the end of the first phase, epoch {first_phase}, is not kept, and after it the"
-            f" network labelled itself with {manifest.recipe.k} clusters",
+            f"the network after epoch {first_phase} is not kept, and later ones have learnt"
+            f" {manifest.recipe.k} clusters",
             where=str(folder.path),
             expected=f"`k` {manifest.recipe.k}",
             mend="restore it, or train or fit again with the other number",

@@ -119,8 +119,7 @@ def test_other_clusters_need_the_end_of_the_first_phase(cli: Cli, saved: RunFold
     check_error(
         result.error,
         where="aeclust-run",
-        what="the end of the first phase, epoch 2, is not kept, and after it the network "
-        "labelled itself with 2 clusters",
+        what="the network after epoch 2 is not kept, and later ones have learnt 2 clusters",
         expected="`k` 2",
         mend="restore it, or train or fit again with the other number",
     )
