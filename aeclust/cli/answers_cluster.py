@@ -121,7 +121,7 @@ def names_answer(named: Named) -> Answer:
             line += f"  {support:8s}  {rival}"
         lines.append(line.rstrip())
     if named.outliers:
-        lines.append(f"{named.outliers:7d} outliers, which are in no cluster")
+        lines.append(f"{-1:7d}  {named.outliers:7d}  {'':10s}  outliers, in no cluster")
     for count, what in ((named.of_outliers, "outliers"), (named.of_gone, "images that are gone")):
         if count:
             lines.append(f"known labels of {what}, which name no cluster: {count}")
