@@ -42,10 +42,10 @@ def duplicates_answer(duplicates: Duplicates) -> Answer:
         )
         lines.append(printable(f"{group.keep}: {', '.join(copies)}"))
     n = len(duplicates.groups)
-    near = "" if duplicates.near is None else f", {duplicates.near:,} are nearly the same"
+    near = "" if duplicates.near is None else f", {duplicates.near:,} nearly equal"
     lines.append(
         f"{n:,} group{'s' * (n != 1)} of look-alikes in {duplicates.images:,} images:"
-        f" {duplicates.exact:,} are the same as another one{near}"
+        f" {duplicates.exact:,} equal to another one{near}"
     )
     return Answer("\n".join([*lines, *filter(None, [duplicates.file])]), asdict(duplicates))
 
