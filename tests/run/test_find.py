@@ -76,7 +76,7 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
     text = cli("find", "duplicates", "-o", "copies.svg").out
     assert "05-again.png: 05.png (the same)\n" in text
     assert (
-        " of look-alikes in 32 images: 1 are the same as another one, 1 are nearly the same\n"
+        " of look-alikes in 32 images: 1 equal to another one, 1 nearly equal\n"
         in text
     )
     result = cli("export", "sorted", "--without-duplicates")
