@@ -75,10 +75,7 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
 
     text = cli("find", "duplicates", "-o", "copies.svg").out
     assert "05-again.png: 05.png (the same)\n" in text
-    assert (
-        " of look-alikes in 32 images: 1 equal to another one, 1 nearly equal\n"
-        in text
-    )
+    assert " of look-alikes in 32 images: 1 equal to another one, 1 nearly equal\n" in text
     result = cli("export", "sorted", "--without-duplicates")
     assert result.out == "sorted: 30 images in 2 folders; 2 duplicates left out\n"
     kept = {file.name for file in Path("sorted").rglob("*.png")}
