@@ -20,10 +20,10 @@ function makeNames(data, look) {
 
   function draw(pen, some, across, down, [ink, paper]) {
     const taken = [], wide = pen.canvas.clientWidth, most = wide < 500 ? 12 : 20;
-    Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
+    Object.assign(pen, { font: "600 14px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
     Object.assign(pen, { lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink });
     for (const { cluster, point } of some) {
-      const title = look.title(cluster).replace(/^cluster |^\d+: /, "");
+      const title = look.title(cluster).replace(some.length > 12 ? /^cluster |^\d+: / : /^\d+: /, "");
       const text = title.length > most ? `${title.slice(0, most / 2 - 1)}…${title.slice(-most / 2)}` : title;
       const half = pen.measureText(text).width / 2 + 3, y = down[point];
       const x = Math.max(half, Math.min(wide - half, across[point]));  // whole, also at an edge
