@@ -110,7 +110,8 @@ def reconstruct(
     number = len(ids)
     title = f"{number:,} image{'s' * (number != 1)} and what the network reconstructs of them"
     look: Any = {"title": title, "note": _ERROR_NOTE.format(epoch)}
-    called = [name if isinstance(name, str) else f"image {name}" for name in ids]
+    files = names_of_files(present.ids, np.unique(rows))
+    called = [files.get(row, f"image {present.ids[row]}") for row in indices]
     save(file, plots.reconstruction_figure(originals, copies, errors, called, **look))
     return Reconstructed(file, ids, errors.tolist(), epoch)
 

@@ -28,6 +28,7 @@ from aeclust.show.style import (
     new_figure,
     shortened,
     text_width,
+    told_apart,
 )
 
 # inches: air between columns, kinds and images, height of a title, of a name and of a confidence
@@ -107,7 +108,7 @@ def gallery_figure(
     confidence : ndarray of shape (n,)
         By row, printed below the doubtful ones.
     called : mapping of int to str, optional
-        By row, the names of the images, which stand below them without their middles.
+        By row, the names of the images, which stand below them without what they have in common.
     shape : tuple of float, optional
         Height and width that decide the room of all images, as for :func:`gallery_count`; their
         medians, if None.
@@ -121,6 +122,8 @@ def gallery_figure(
     if shape is None:
         shape = tuple(np.median([image.shape[:2] for image in images.values()], axis=0))
     plan = _plan(len(picks), *shape, named=bool(called))
+    called = called or {}
+    short = dict(zip(called, told_apart([*called.values()], plan.cell, FINE), strict=True))
     bottoms = [0.0] * plan.columns
     corners: list[tuple[float, float]] = []  # the upper left one of each block
     for i, pick in enumerate(picks):
@@ -140,7 +143,7 @@ def gallery_figure(
             for kind, rows in enumerate(pick.kinds.values()):
                 corner = (x + kind * plan.kind, y + 2 * _HEAD)
                 for i, row in enumerate(rows.tolist()):
-                    texts = [called[row] if called else "", f"{confidence[row]:.2f}" * (kind == 1)]
+                    texts = [short.get(row, ""), f"{confidence[row]:.2f}" * (kind == 1)]
                     _draw(axes, images[row], texts, plan, i, *corner)
         axes.set(xlim=(0, PAGE), ylim=(height, 0))
         axes.set_aspect("equal", anchor="N")
@@ -185,4 +188,4 @@ def _draw(
         if text:
             look: Any = {"fontsize": size, "color": shade, "ha": "center", "va": "top"}
             place = (centre, upper + plan.tall + 0.02 + down)
-            axes.text(*place, shortened(text, plan.cell, size), **look)
+            axes.text(*place, text, **look)

@@ -26,7 +26,7 @@ _LONGEST, _TALL = 1.3, 0.16  # inches of a name on the map
 _PAD = 0.035  # inches around it
 _CELLS = 48  # places a side where a name may stand
 _DENSE = 0.4  # of the largest density, where a name is wanted
-_FEW = 6  # groups without a name that are called more than a number on the map
+_FEW = 6  # groups, of which those without a name are called more than a number on the map
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ def map_figure(
 def _legend_plan(panel: Panel, inches: float) -> tuple[list[str], int]:
     """The labels of a panel's legend and the number of columns that fits."""
     counts = [f" ({int((panel.groups == value).sum()):,})" for value in panel.values]
-    room = inches - style.text_width(max(counts, key=len), SMALL) - 0.3  # for marker and gaps
+    room = inches / (1 + (len(counts) > _FEW)) - style.text_width(max(counts, key=len), SMALL)
+    room -= 0.33  # for marker and gaps
     names = [style.shortened(panel.called(value), room, SMALL) for value in panel.values]
     labels = [name + count for name, count in zip(names, counts, strict=True)]
     if panel.wrong is not None and panel.wrong.any():

@@ -6,7 +6,7 @@ Figures are as wide as a column or a page of a paper, on white, with text that c
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal
@@ -157,9 +157,26 @@ def shortened(text: str, inches: float, size: float, *, bold: bool = False) -> s
     return f"{text[: most - most // 2]}…{text[len(text) - most // 2 :]}"
 
 
+def told_apart(texts: Sequence[str], inches: float, size: float) -> list[str]:
+    """Texts that fit a width: what all of them share goes first, so that they still differ."""
+    if len(texts) > 1 and any(text_width(text, size) > inches for text in texts):
+        start, end = (_shared(each) for each in (texts, [text[::-1] for text in texts]))
+        inside = [text[start : max(start, len(text) - end)] for text in texts]
+        head = texts[0][: min(start, 3)]
+        texts = [f"{head}…{part}" if start > len(head) else head + part for part in inside]
+    return [shortened(text, inches, size).replace("……", "…") for text in texts]
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """With how many characters all texts begin."""
+    columns = enumerate(zip(*texts, strict=False))
+    return next((i for i, each in columns if len({*each}) > 1), min(map(len, texts)))
+
+
 def fitted(text: str, inches: float, size: float, lines: int = 2, *, bold: bool = False) -> str:
     """Text in at most so many lines of a width; the middle of the last one goes first."""
-    rows, text = [], shortened(text, 2 * lines * inches, size, bold=bold)
+    rows: list[str] = []
+    text = shortened(text, 2 * lines * inches, size, bold=bold)
     while len(rows) < lines - 1 and text_width(text, size, bold=bold) > inches:
         cut = max(1, int((_widths(text, size, bold) <= inches).sum()))
         cut = max(text.rfind(" ", 0, cut + 1), 0) or cut  # a word that is too long is cut
@@ -171,7 +188,7 @@ def fitted(text: str, inches: float, size: float, lines: int = 2, *, bold: bool 
 def tidy(axes: Axes) -> None:
     """Axes of curves: open above and on the right, with a grid that stays behind."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y")
+    axes.grid(visible=True, axis="y")
     axes.tick_params(which="both", width=0.6, length=2.5)
 
 

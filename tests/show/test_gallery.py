@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aeclust.show.gallery import gallery_count, gallery_figure
 from aeclust.show.palette import colour, marker
 from aeclust.show.picks import Picks
+from aeclust.show.style import text_width, told_apart
 
 
 def hang(
@@ -76,18 +77,19 @@ def test_a_gallery_says_names_sizes_and_confidences() -> None:
     assert looks == [(colour(0), marker(0)), (colour(1), marker(1))]
 
 
-def test_names_stand_below_the_images_of_files_without_their_middles() -> None:
-    called = {0: "a.jpg", 1: "IMG_20240817_183512_burst.jpeg", 2: "c.jpg"}
+def test_names_stand_below_the_images_of_files_without_what_they_share() -> None:
+    called = {i: f"IMG_20240817_{i:05d}_burst.jpeg" for i in (35, 7, 12)}
+    called = dict(enumerate(called.values()))
     figure, _ = hang(["one"], (1, 1, 1), shape=(12, 8, 3), called=called)
     (axes,) = figure.axes
     texts = {text.get_text(): text.get_position() for text in axes.texts}
-    short = next(text for text in texts if text.startswith("IMG"))
-    assert short.endswith(".jpeg")
-    assert "…" in short
-    for image, name in zip(axes.images, ("a.jpg", short, "c.jpg"), strict=True):
+    for image, name in zip(axes.images, ("IMG…35", "IMG…07", "IMG…12"), strict=True):
         left, right, bottom, _ = image.get_extent()
         assert texts[name] == pytest.approx(((left + right) / 2, bottom + 0.02))
-    assert texts["0.50"][1] > texts[short][1] + 0.1  # the confidence below the name
+    assert texts["0.50"][1] > texts["IMG…07"][1] + 0.1  # the confidence below the name
+    assert told_apart(["a.jpg", "b.jpg"], 1.0, 6) == ["a.jpg", "b.jpg"]  # that fit
+    for long in (["x" * 90], ["a/" + "b" * 90 + ".jpg", "c.png"]):
+        assert all(0 < text_width(text, 6) <= 0.5 for text in told_apart(long, 0.5, 6))
 
 
 def test_rows_are_even_where_images_are_not() -> None:
