@@ -34,7 +34,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from measures import right_of
@@ -45,6 +44,8 @@ from sets import SETS, Set
 
 from aeclust.clusters.scores import score
 from aeclust.errors import InputError
+from aeclust.show.palette import colour, marker
+from aeclust.show.style import COLUMN, LINES, encoded, new_figure, tidy
 
 COMPARED = (
     "hybrid",
@@ -162,18 +163,21 @@ def reliability(
 
 def draw_reliability(found: list[Row], file: Path) -> None:
     """Accuracy against confidence of the default recipe: a line for every set, mean of its rows."""
-    figure, axes = plt.subplots(figsize=(3.6, 3.4), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfectly calibrated")
-    markers = iter("osD^v<>PX*")
-    for data in SETS:
-        own = [r for r in found if (r["data"], r["method"]) == (data, "hybrid")]
-        tenths = [r["tenths"] for r in own if "tenths" in r]
-        if tenths:
-            sure, right = np.mean(tenths, axis=0).T
-            axes.plot(sure, right, marker=next(markers), markersize=4, label=data)
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.01), ylim=(0, 1.01))
-    axes.legend(fontsize="x-small", loc="lower right")
-    figure.savefig(file, dpi=200)
+    with new_figure(COLUMN, 3.1) as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=LINES, linewidth=1, label="perfectly calibrated")
+        for data in SETS:
+            own = [r for r in found if (r["data"], r["method"]) == (data, "hybrid")]
+            tenths = [r["tenths"] for r in own if "tenths" in r]
+            if tenths:
+                sure, right = np.mean(tenths, axis=0).T
+                group = len(axes.lines) - 1
+                look: Any = {"color": colour(group), "marker": marker(group), "markersize": 4}
+                axes.plot(sure, right, label=data, linewidth=1.2, **look)
+        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.01), ylim=(0, 1.01))
+        axes.legend(loc="lower right", frameon=False)
+        tidy(axes)
+        file.write_bytes(encoded(figure, "png"))
 
 
 def read() -> list[Row]:

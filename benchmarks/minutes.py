@@ -32,8 +32,8 @@ from aeclust.network.pace import Paces
 from aeclust.network.parallel import Team
 from aeclust.recipe import DEFAULT_RECIPE, Recipe, named
 from aeclust.recipe.budget import Pace, affordable, ladder
-from aeclust.show.palette import COLOURS, marker
-from aeclust.show.style import encoded, new_figure
+from aeclust.show.palette import colour, marker
+from aeclust.show.style import COLUMN, encoded, new_figure, tidy
 
 SIZES = ("channels", "extra_layers", "crops", "view_scale", "crop_scale")
 CHOSEN = ("landscape-known", "animals", "cifar10")
@@ -151,15 +151,16 @@ def table(rows: list[Row]) -> str:
 
 def draw(rows: list[Row], file: Path) -> None:
     """Accuracy and what a probe knows against minutes: two lines for every set, means of seeds."""
-    with new_figure(3.6, 2.6) as figure:
+    with new_figure(COLUMN, 2.6) as figure:
         axes = figure.add_subplot()
+        tidy(axes)
         for data in SETS:
             own = [row for row in rows if row["data"] == data]
             minutes = sorted({row["minutes_asked"] for row in own})
             if not minutes:
                 continue
             group = len(axes.lines) // 2
-            look: Any = {"color": COLOURS[group], "marker": marker(group)}
+            look: Any = {"color": colour(group), "marker": marker(group)}
             ends = []
             for column, style in (("outcome", "-"), ("probe", ":")):
                 means = [
@@ -176,7 +177,7 @@ def draw(rows: list[Row], file: Path) -> None:
                 textcoords="offset points",
                 ha="right" if ends_last else "left",
                 va="center",
-                color=COLOURS[group],
+                color=colour(group),
             )
         axes.set_xscale("log")
         axes.set(
