@@ -140,12 +140,15 @@ def _by_themselves(
 
 def title_of(shown: Clustered, labels: NDArray[np.int64] | None = None) -> str:
     """What stands above a picture of images, or of those with some of the labels."""
+    every = len(shown.prediction.labels)
     labels = shown.prediction.labels if labels is None else labels
-    parts = [f"{_count(len(in_use(labels)), 'cluster')}"]
+    some = f"{len(labels):,} of {_count(every, 'image')}"
+    images = _count(every, "image") if len(labels) == every else some
+    parts = [_count(len(in_use(labels)), "cluster")]
     if outliers := outlier_count(labels):
         parts.append(_count(outliers, "outlier"))
     ways = [*filter(None, (shown.way, shown.added))]
-    return ", ".join([f"{_count(len(labels), 'image')} in {' and '.join(parts)}", *ways])
+    return ", ".join([f"{images} in {' and '.join(parts)}", *ways])
 
 
 def _count(n: int, what: str) -> str:

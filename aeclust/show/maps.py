@@ -191,8 +191,11 @@ def _draw_thumbnail(
     shape = np.array([image.shape[1], image.shape[0]])
     sides = shape * (room / shape).min()
     x, y = (centre - (sides + edge) / 2).tolist()
-    look: Any = {"facecolor": framed, "lw": 1.0 if wrong else 0, "edgecolor": INK, "zorder": 2}
-    axes.add_patch(Rectangle((x, y), *(sides + edge).tolist(), **look))
+    high, wide = (sides + edge).tolist()[::-1]
+    axes.add_patch(Rectangle((x, y), wide, high, facecolor=framed, lw=0, zorder=2))
+    if wrong:  # the ring of the legend, in a corner
+        ring: Any = {"ms": 4.5, "mew": 0.8, "mec": INK, "mfc": "white", "zorder": 4}
+        axes.plot(x + wide, y + high, "o", **ring)
     style.draw_image(axes, image, (float(centre[0]), float(centre[1])), *room.tolist())
 
 

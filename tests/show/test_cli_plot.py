@@ -94,6 +94,7 @@ def test_labels_may_be_words_of_a_few_images(
     Path("known.csv").write_text(f"id,label\n{lines}")
     assert "accuracy 1.0000" in cli("plot", "--labels", "known.csv", "--thumbnails").out
     by_label = drawn["panels"][1]
+    assert drawn["title"] == "4 of 60 images in 2 clusters"
     assert by_label.names == {0: "land", 1: r"sea\tside"}
     assert np.array_equal(by_label.groups, words != "land")
     embedding = artifacts.read(full_run.labels_file).arrays["embedding"]

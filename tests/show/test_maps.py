@@ -17,8 +17,7 @@ from aeclust.show.style import INK, PAGE, encoded
 
 
 def png(figure: Figure) -> bytes:
-    figure.dpi = 60
-    return encoded(figure, "png")
+    return encoded(figure, "png", dpi=60)
 
 
 def legend_looks(axes: Axes) -> dict[str, tuple[str, Any]]:
@@ -194,7 +193,7 @@ def test_legend_stays_inside_the_figure_and_off_data_and_note(groups: int) -> No
     points = np.random.default_rng(6).normal(size=(240, 2))
     panels = [Panel("p", np.arange(240) % groups, {0: "long name " * 20}), two_panels(240)[1][1]]
     figure = map_figure(points, panels, title="Title", note="note")
-    encoded(figure, "png")
+    figure.draw_without_rendering()
     note = next(text for text in figure.texts if text.get_text() == "note").get_window_extent()
     for axes in figure.axes:
         legend = axes.get_legend()
@@ -246,7 +245,11 @@ def test_thumbnails_lie_around_their_points_in_frames_of_their_groups() -> None:
             assert frame.get_y() + frame.get_height() < axes.get_ylim()[1]
             dots = max(part.get_zorder() for part in axes.collections)
             assert dots < frame.get_zorder() < drawn.get_zorder()
-    assert [frame.get_linewidth() for frame in figure.axes[0].patches] == [1, 0]  # the wrong one
+    (ring,) = figure.axes[0].lines  # in the corner of the wrong one
+    assert to_hex(ring.get_markeredgecolor()) == INK.lower()
+    frame = figure.axes[0].patches[0].get_bbox()  # type: ignore[attr-defined]
+    assert (ring.get_xdata(), ring.get_ydata()) == ([frame.x1], [frame.y1])
+    assert len(figure.axes[1].lines) == 0
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (256, 8, 3), (8, 256, 1)])
