@@ -100,16 +100,13 @@ def curve_answer(made: CurveFiles, *, streamed: bool) -> Answer:
     table = None if streamed else str(made.table)
     files = f"{made.picture} and {table}" if table else str(made.picture)
     return Answer(
-        f"{curve_text(made.curve, made.validated)}\n{files}",
+        f"{curve_text(made.curve)}\n{files}",
         {"picture": str(made.picture), "table": table, **asdict(made.curve)},
     )
 
 
-def curve_text(curve: Curve, validated: int) -> str:
-    """A row for every checkpoint, rank correlations with accuracy, and its largest fall.
-
-    `validated` is the number of images that accuracies are of.
-    """
+def curve_text(curve: Curve) -> str:
+    """A row for every checkpoint, rank correlations with accuracy, and its largest fall."""
     lines = ["epoch   error  accuracy  view_neighbours"]
     for point in curve.points:
         accuracy = "" if point.accuracy is None else f"{point.accuracy:.3f}"
@@ -133,10 +130,9 @@ def curve_text(curve: Curve, validated: int) -> str:
             f" from epoch {curve.fall[0]} to {curve.fall[1]}"
         )
         mean = sum(point.accuracy or 0.0 for point in curve.points) / len(curve.points)
-        error = (mean * (1 - mean) / validated) ** 0.5
-        lines.append(
-            f"one standard error of an accuracy on {validated} images: {100 * error:.1f} points"
-        )
+        n = curve.validated
+        error = (mean * (1 - mean) / n) ** 0.5
+        lines.append(f"one standard error of an accuracy on {n} images: {100 * error:.1f} points")
     return "\n".join(lines)
 
 

@@ -130,12 +130,11 @@ def _present(context: Context, manifest: Manifest, source: Source | None) -> Pre
 
 @dataclass(frozen=True)
 class CurveFiles:
-    """The measured curve, where it was drawn and tabled, and of how many validation images."""
+    """The measured curve, and where it was drawn and tabled."""
 
     curve: Curve
     picture: Path
     table: Path
-    validated: int
 
 
 def checkpoint_curve(
@@ -173,16 +172,16 @@ def checkpoint_curve(
         context.log("no validation labels: accuracy is left out (see --val-images, --val-labels)")
     seed = manifest.seed if seed is None else seed
     curve = current_curve(context, manifest, seed=seed, validation=validation)
-    validated, note = 0, ""
+    note = ""
     if validation is not None:
-        validated, alone = len(validation.classes), manifest.recipe.transductive
+        alone = manifest.recipe.transductive
         way = "clustered by themselves" if alone else "labelled by the run's clusters"
-        note = f"Accuracy of {validated:,} images, {way}; band: one standard error. "
+        note = f"Accuracy of {curve.validated:,} images, {way}; band: one standard error. "
     note += _WATCH
     disk.write_bytes(table, _curve_csv(curve))
     title = f"{len(curve.points):,} checkpoints of a training on {manifest.shape[0]:,} images"
     save(file, plots.curve_figure(curve, title=title, note=note))
-    return CurveFiles(curve, file, table, validated)
+    return CurveFiles(curve, file, table)
 
 
 def _check_table(file: Path) -> None:

@@ -21,7 +21,7 @@ from aeclust.show.palette import colour, marker
 from aeclust.show.style import BIG, COLUMN, GRID, INK, NORMAL, PAGE, SMALL, FloatArray
 
 _ACROSS = (22, 16)  # thumbnails beside one another in a map alone, and in one of two
-_LEAST_SIDE = 0.55  # of the longer side of a map
+_LEAST = np.array([0.8, 0.55])  # width and height of a map, of its longer side
 _LONGEST, _TALL = 1.3, 0.16  # inches of a name on the map
 _PAD = 0.035  # inches around it
 _CELLS = 48  # places a side where a name may stand
@@ -172,7 +172,7 @@ def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     largest, away = float(half.max()), float(np.abs(centre).max())
     if largest <= 1e-9 * away:  # all points coincide
         largest = max(1.0, away)
-    half = 1.06 * np.maximum(half, _LEAST_SIDE * largest)
+    half = 1.06 * np.maximum(half, _LEAST * largest)
     return centre - half, centre + half
 
 

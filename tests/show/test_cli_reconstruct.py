@@ -69,7 +69,7 @@ def test_order_and_repeats_are_kept_and_the_figure_gets_what_inference_gives(
     for given, expected in zip(drawn[:3], wanted, strict=True):
         assert np.array_equal(given, expected)
     assert np.allclose(drawn[0], pixels / 255, atol=1e-6)
-    assert drawn[3] == [str(row) for row in rows]
+    assert drawn[3] == [f"image {row}" for row in rows]
     assert answer["mse"] == drawn[2].tolist()
 
 
