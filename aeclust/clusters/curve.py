@@ -80,7 +80,7 @@ def standard_errors(accuracies: Array, images: int) -> Array:
     >>> standard_errors(np.array([0.5, 0.9, 1.0]), 25)
     array([0.1 , 0.06, 0.  ])
     """
-    return np.sqrt(accuracies * (1 - accuracies) / images)
+    return np.asarray(np.sqrt(accuracies * (1 - accuracies) / images))
 
 
 def rank_correlation(x: Array, y: Array) -> float | None:
