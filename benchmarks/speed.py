@@ -9,6 +9,7 @@ one run, measured one after the other. Nothing else may run meanwhile.
 
 ``matmul``    matrix products of 2048 x 2048, float32 and bfloat16: the roof of the other parts
 ``step``      a training step of the default recipe: where its time goes, and its share of the roof
+``patches``   what a step of ``deep`` in bfloat16 gains by convolving small maps by patches
 ``embed``     latents of the trained images, and the share of the roof
 ``loop``      an epoch of the same network on the same images, against a plain PyTorch loop with a
               DataLoader and a chain of transforms for each image
@@ -48,7 +49,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aeclust.clusters.reduction import reduce
 from aeclust.clusters.scores import score
 from aeclust.estimator import AutoencoderClusterer
-from aeclust.network import inference
+from aeclust.network import convolution, inference
 from aeclust.network.batches import generator, to_input
 from aeclust.network.losses import objective
 from aeclust.network.model import Autoencoder, build
@@ -137,6 +138,26 @@ def step() -> Row:
         "share_of_bfloat16": round(rate / roof(torch.bfloat16), 3),
         "share_of_whole_step": round(work / whole / roof(torch.bfloat16), 3),
     }
+
+
+def patches() -> Row:
+    def quickest(width: int) -> float:
+        """Of 10 steps of 64 images, where maps up to so wide become patches."""
+        ends: list[float] = []
+        kept = convolution._PATCHED, convolution._PATCHED_TRANSPOSED
+        convolution._PATCHED, convolution._PATCHED_TRANSPOSED = min(width, 4), min(width, 2)
+        recipe = named("deep").override({"epochs": 1, "precision": "bfloat16"})
+        try:
+            train(
+                landscape()[:640], recipe, seed=0, device=torch.device("cpu"),
+                observe=lambda moment: ends.append(time.perf_counter()),
+            )  # fmt: skip
+        finally:
+            convolution._PATCHED, convolution._PATCHED_TRANSPOSED = kept
+        return float(np.diff(ends).min())
+
+    plain, patched = (1000 * min(quickest(width) for _ in range(2)) for width in (0, 4))
+    return {"plain_ms": plain, "patches_ms": patched, "share": patched / plain}
 
 
 def embed() -> Row:
@@ -324,6 +345,7 @@ def accuracy() -> Row:
 PARTS: dict[str, Callable[[], Row]] = {
     "matmul": matmul,
     "step": step,
+    "patches": patches,
     "embed": embed,
     "loop": loop,
     "chain": chain,
