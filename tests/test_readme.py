@@ -90,7 +90,8 @@ def test_readme_shows_what_is_in_the_clusters(newcomer: Newcomer) -> None:
 
 def test_tutorial_draws_its_pictures(newcomer: Newcomer) -> None:
     run = newcomer.folder / "aeclust-run"
-    for name in ("gallery", "reconstruction", "embedding-thumbnails", "checkpoint-curve"):
+    names = ["gallery", "reconstruction", "checkpoint-curve"]
+    for name in (*names, "embedding-thumbnails", "embedding-labels"):
         with Image.open(run / f"{name}.png") as picture:
             assert picture.width > 900
             assert np.asarray(picture.convert("L")).std() > 10, f"{name} is nearly blank"
