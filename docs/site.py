@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parent.parent
 HOME = "index.md"
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")  # up to the file's name
+CODE = re.compile(r"`[^`\n]+`")
 ROLE = re.compile(r":(?:(?:class|func|meth|attr|data):`~?(?:[\w.]+\.)?|mod:`)([\w.]+`)")
 
 
@@ -59,7 +60,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         path = posixpath.normpath(posixpath.join(folder, link[2]))
         return link[1] + posixpath.relpath(in_site(path), here)
 
-    return LINK.sub(changed, markdown)
+    # a table here needs no backslash before the pipes of its code
+    return CODE.sub(lambda code: code[0].replace("\\|", "|"), LINK.sub(changed, markdown))
 
 
 class Docstrings(griffe.Extension):
