@@ -105,10 +105,8 @@ def gather(context: Context) -> Report:
     picked = picks.pick(labels, confidence, latents, count=count, seed=seed)
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
-    judged = verdict(
-        context.folder, labelled, clustered.names, labels=labels, confidence=confidence
-    )
-    unfinished = context.folder.unfinished(manifest)
+    folder = context.folder
+    judged = verdict(folder, labelled, clustered.names, labels=labels, confidence=confidence)
     made = Report(
         data=called(manifest.source),
         shape=(len(labels), *manifest.shape[1:]),
@@ -119,7 +117,7 @@ def gather(context: Context) -> Report:
         verdict=judged.sentence,
         steps=_steps(context, manifest, labelled, prediction, judged),
         members=details.get("members", {}),
-        warnings=[*filter(None, [unfinished]), *details.get("warnings", [])],
+        warnings=[*filter(None, [folder.unfinished(manifest)]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
         points=points[some],
         mapped=_shown(context, manifest, prediction, some, thumbnails.largest_tile(len(some))),
@@ -129,7 +127,7 @@ def gather(context: Context) -> Report:
         reconstructed=None
         if network is None
         else _reconstructed(context, manifest, prediction, network, shown, latents),
-        losses=[(int(line["epoch"]), float(line["loss"])) for line in context.folder.metrics()],
+        losses=[(int(line["epoch"]), float(line["loss"])) for line in folder.metrics()],
         curve=kept_curve(context, manifest),
         names=clustered.names,
         remarks=[*filter(None, [clustered.added])],
@@ -145,7 +143,7 @@ def gather(context: Context) -> Report:
         },
         versions=labelled.versions,
         commands=commands(manifest, recipe, labelled.seed, details),
-        flag=context.folder.flag,
+        flag=folder.flag,
     )
     return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
 

@@ -20,6 +20,7 @@ from aeclust.show.report import Editing, Reconstructed, Report, Shown
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\"\u202e"
 EVIL_SEEN = "</script><img src=x onerror=alert(1)>\\u2028&'\"\\u202e"
+SHAPES = [(107, 160, 3), (160, 90, 3), (8, 8, 3), (160, 160, 1), (12, 160, 1), (40, 30, 3)]
 VOID = {"meta", "img", "input", "path", "rect", "circle", "link", "br"}
 
 
@@ -144,3 +145,12 @@ def tiles(sheets: dict[str, Any], count: int) -> list[NDArray[np.uint8]]:
         height, width = sizes[i] if len(sizes) > 1 else sizes[0]
         found.append(pictures[sheet][y : y + height, x : x + width])
     return found
+
+
+def flat(shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
+    """Images of these shapes, each of a colour of its own."""
+    shades = np.random.default_rng(1).integers(0, 256, (len(shapes), 3), np.uint8)
+    return [
+        np.broadcast_to(shade[: shape[2]], shape)
+        for shape, shade in zip(shapes, shades, strict=True)
+    ]
