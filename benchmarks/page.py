@@ -23,7 +23,9 @@ FRAMES = 120
 POINTS = "JSON.parse(document.getElementById('points').textContent).x.length"
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-HERE = "const map = document.getElementById('canvas'), box = map.getBoundingClientRect();"
+HERE = """const map = document.getElementById('canvas');
+map.scrollIntoView({ behavior: "instant", block: "center" });
+const box = map.getBoundingClientRect();"""
 # what is done in each frame i of FRAMES
 ACTS = {
     "point": """map.dispatchEvent(new PointerEvent("pointermove", {
