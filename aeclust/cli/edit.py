@@ -13,8 +13,8 @@ from aeclust.errors import InputError
 edit = verbs(
     CORRECT,
     "edit",
-    "Correct the clusters by hand (edits.json): merge, split, move, drop. Every later command"
-    " follows; labels.h5 stays as it is.",
+    "Correct the clusters by hand (edits.json): merge, split, move, drop. Later commands"
+    " use the corrections; labels.h5 stays as it is.",
 )
 
 _CALLED = "its number, or its name"

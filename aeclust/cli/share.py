@@ -77,7 +77,7 @@ def export(
     ] = False,
     common: options.Common,
 ) -> None:
-    """Take clusters, latents or the network elsewhere; what DEST ends in decides.
+    """Write images by cluster, a table of labels, or the network; the ending of DEST decides.
 
     aeclust export sorted
     aeclust export clusters.csv --without-duplicates
