@@ -79,8 +79,8 @@ def cluster(
     model, labels = _fit(np.asarray(points[rows], np.float64), k, clusterer, number)
     if m < n:
         labels = _extend(model, labels, points, rows, k)
-        by = "the fitted model" if hasattr(model, "predict") else "the vote of neighbours"
-        note(f"{m:,} random images decide the clusters; the other {n - m:,} follow them by {by}")
+        by = "the fitted model" if hasattr(model, "predict") else "their nearest neighbours"
+        note(f"{m:,} random images decide the clusters; the other {n - m:,} follow {by}")
     return numbers_by_size(labels, k)[labels]
 
 

@@ -75,6 +75,6 @@ def cluster_dense(
         strengths = votes
         note(
             f"{len(rows):,} random images decide the clusters; the other {n - len(rows):,} follow"
-            " them by the vote of neighbours"
+            " their nearest neighbours"
         )
     return renumbered(labels, numbers_by_size(labels, k)), strengths

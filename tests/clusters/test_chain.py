@@ -262,7 +262,7 @@ def test_a_chain_of_many_points_lists_what_stood_in(monkeypatch: pytest.MonkeyPa
     assert result.labels.tolist() == numbered_by_size(truth)
     assert result.substitutions == (
         "kernel PCA of 240 images is approximated by Nystroem with 90 landmarks",
-        "80 random images decide the clusters; the other 160 follow them by the vote of neighbours",
+        "80 random images decide the clusters; the other 160 follow their nearest neighbours",
     )
     limit_references(monkeypatch, 90)
     result = cluster_latents(points, recipe_of(k=3, reduction="pca:4"), seed=0)

@@ -211,8 +211,8 @@ def test_a_clustering_of_many_points_is_that_of_some(
     labels = cluster(points, 3, clusterer, seed=0, note=notes.append)
     assert labels.dtype == np.int64
     assert labels.tolist() == exact.tolist() == numbered_by_size(truth)
-    by = {"spectral": "the vote of neighbours", "agglomerative": "the vote of neighbours"}
+    by = dict.fromkeys(("spectral", "agglomerative"), "their nearest neighbours")
     assert notes == [
-        "90 random images decide the clusters; the other 150 follow them by"
+        "90 random images decide the clusters; the other 150 follow"
         f" {by.get(clusterer, 'the fitted model')}"
     ]

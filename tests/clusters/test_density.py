@@ -58,7 +58,7 @@ def test_of_many_points_some_are_clustered_and_vote(monkeypatch: pytest.MonkeyPa
     assert labels.tolist() == numbered_by_size(groups)
     assert (strengths > 0).all()
     assert notes == [
-        "150 random images decide the clusters; the other 150 follow them by the vote of neighbours"
+        "150 random images decide the clusters; the other 150 follow their nearest neighbours"
     ]
 
 

@@ -162,7 +162,7 @@ def test_what_stood_in_for_what_is_printed_and_recorded(
     lines = labels_of(full_run).details["substitutions"]
     assert len(lines) == 2
     assert "approximated by Nystroem with 40 landmarks" in lines[0]
-    assert lines[1].startswith("50 random images decide the clusters; the other 10 follow them by")
+    assert lines[1].startswith("50 random images decide the clusters; the other 10 follow ")
     assert result.err.splitlines()[2:4] == lines
     shown = json.loads(cli("info", full_run.labels_file, "--json").out)
     assert shown["details"]["substitutions"] == lines
