@@ -619,7 +619,7 @@ def test_a_reader_leaves_alone_what_was_taken_in_meanwhile(
     result = cli("predict", "--run", place.run)  # whose labels are of before
     check_error(result.error, what="the run has changed meanwhile")
     assert "(up to date, nothing to do)" in cli("update", "--run", place.run).out
-    assert cli("predict", "--run", place.run).err.endswith(" labels should hold.\n")
+    assert cli("predict", "--run", place.run).err == ""
 
 
 def test_a_copied_project_looks_at_its_own_images(
