@@ -101,7 +101,7 @@ def browser(folder: Path, *, width: int = 1200, height: int = 900) -> Iterator[B
     flags += ["--no-first-run", "--disable-background-networking", "--remote-debugging-pipe"]
     flags += [f"--user-data-dir={folder}", f"--window-size={width},{height}"]
     if width >= 600:  # a mouse, which hovers
-        kinds = ("primaryHoverType=2", "availableHoverTypes=2")
+        kinds: tuple[str, ...] = ("primaryHoverType=2", "availableHoverTypes=2")
         kinds += ("primaryPointerType=4", "availablePointerTypes=4")
         flags.append(f"--blink-settings={','.join(kinds)}")
     # it reads from 3 and writes to 4

@@ -176,6 +176,7 @@ def test_what_to_do_next_is_said_of_this_run(cli: Cli, two_phase_run: RunFolder)
     assert "aeclust edit apply --run 'my run' edits.json" in lines
     assert "aeclust checkpoint-curve --run 'my run'" in lines
     (asks,) = [step for step in judged.steps if step.images is not None]
+    assert asks.images is not None
     asked = json.loads(cli(*shlex.split(asks.command)[1:], "--json").out)
     assert [str(name) for name in asked["ids"]] == list(asks.images.ids)
 
