@@ -78,7 +78,8 @@ function makeSelection(editable) {
   }
 
   for (const strip of strips) {
-    const titles = [strip.closest(".cluster")?.querySelector("[data-title]"), strip.previousElementSibling];
+    const kind = strip.closest(".steps li")?.querySelector("h3") ?? strip.previousElementSibling;
+    const titles = [strip.closest(".cluster")?.querySelector("[data-title]"), kind];
     strip.setAttribute("role", "listbox");
     if (editable) strip.setAttribute("aria-multiselectable", "true");
     strip.setAttribute("aria-label", titles.map((each) => each?.textContent).filter(Boolean).join(", "));
