@@ -476,7 +476,8 @@ def test_torchrun_trains_and_embeds_by_the_word_of_one(
     process = torchrun(tmp_path, "train", data.images, *TINY, "--run", "two")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert re.fullmatch(r"two: hybrid, 4 epochs, loss \d\.\d{4}, 5 checkpoints\n", out)
+    line = r"two: trained by recipe hybrid for 4 epochs, last loss \d\.\d{4}; 5 checkpoints\n"
+    assert re.fullmatch(line, out)
     assert err.count("images, 8 x 8 RGB, uint8") == 1
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), rtol=1e-4)
     process = torchrun(tmp_path, "embed", "--run", "two")
