@@ -132,6 +132,7 @@ _DETAILS = {
     "epoch": "count",
     "image_channels": "count",
     "checkpoint": "count?",
+    "validated": "count",
     "run": "text",
     "former": "text",
     "listing": "text",

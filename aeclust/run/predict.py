@@ -125,11 +125,9 @@ def predict(
     names = _names(context, manifest, labels, val_images, val_labels)
     if invert:
         names[used] = names[used[::-1]]
-    raw = label_images(context, manifest, labels, source)
-    named = dataclasses.replace(raw, labels=renumbered(raw.labels, names))
-    named = named.confident(min_confidence)
-    log_verdict(context, labels, named, {})
-    return named
+    raw = label_images(context, manifest, labels, source).confident(min_confidence)
+    log_verdict(context, labels, raw, {})  # of clusters, by the numbers that all else calls them
+    return dataclasses.replace(raw, labels=renumbered(raw.labels, names))
 
 
 def log_verdict(

@@ -14,6 +14,8 @@ from aeclust.clusters.doubts import little_better_than_guessing
 from aeclust.clusters.numbers import in_use
 from aeclust.errors import printable
 from aeclust.recipe import AUTO_K, HDBSCAN
+from aeclust.run.edits.file import read_edits
+from aeclust.run.edits.kinds import Split
 from aeclust.run.folder import RunFolder
 from aeclust.run.freshness import recipe_of
 
@@ -83,7 +85,7 @@ def verdict(
     confidence = made.arrays["confidence"] if confidence is None else confidence
     inside, used = labels >= 0, in_use(labels)
     if len(used) < 2:
-        return _nothing_to_compare(folder, made, len(used), int(inside.sum()))
+        return _nothing_to_compare(folder, made, inside)
     sure = np.asarray(confidence, np.float64)
     mean = float(sure[inside].mean())
     checked = made.details.get("agreement") is not None  # by several clusterings
@@ -92,7 +94,10 @@ def verdict(
     count = min(MOST_TO_CHECK, expected)
     poor = checked and little_better_than_guessing(mean, len(used))
     if checked:
-        sentence = _promise(mean, at_best=made.details.get("view_agreement") is None)
+        split = _split_by_hand(folder, made)
+        at_best = split or made.details.get("view_agreement") is None
+        sentence = _promise(mean, at_best=at_best)
+        sentence += ", and nothing checks how clusters were split by hand" if split else ""
     else:
         method = recipe_of(made).clusterer
         sentence = f"Only one method ({method}) made these clusters, so how many labels hold is"
@@ -102,10 +107,20 @@ def verdict(
     return Verdict(f"{sentence}.", mean if checked else None, weak, count, steps)
 
 
-def _nothing_to_compare(folder: RunFolder, made: Artifact, k: int, n: int) -> Verdict:
+def _split_by_hand(folder: RunFolder, made: Artifact) -> bool:
+    """Whether parts of a cluster have the confidence that the whole had."""
+    edits = read_edits(folder) if made.details.get("edits") else None
+    return edits is not None and any(isinstance(e, Split) and not e.off for e in edits.edits)
+
+
+def _nothing_to_compare(folder: RunFolder, made: Artifact, inside: NDArray[np.bool_]) -> Verdict:
     """The verdict on one cluster, or none."""
-    sentence = f"All {n:,} images are in one cluster: nothing is separated."
-    if not k:
+    n, count = len(inside), int(inside.sum())
+    if count == n:
+        sentence = f"All {n:,} images are in one cluster: nothing is separated."
+    elif count:
+        sentence = f"{count:,} of {n:,} images are in one cluster, and the others in none."
+    else:
         sentence = "No image is in a cluster."
     other = " --clusterer consensus" * (recipe_of(made).clusterer == HDBSCAN)
     step = Step("ask for more clusters", folder.command(f"cluster -k 2{other}"))
@@ -156,13 +171,13 @@ def _steps(
 ) -> tuple[Step, ...]:
     steps = []
     recipe = recipe_of(made)
-    if poor and recipe.k != AUTO_K:
+    if poor and recipe.k != AUTO_K and not made.details.get("known"):
         steps.append(Step("try another number of clusters", folder.command("cluster -k auto")))
     if unnamed:
         some = " ".join(f"{j}=..." for j in unnamed[:_MOST_NAMES])
         steps.append(Step("name the clusters", folder.command(f"name {some}")))
     if count:
-        what = f"check these {count} images" if count > 1 else "check this image"
+        what = f"check {count} images" if count > 1 else "check an image"
         steps.append(Step(what, folder.command(f"ask -n {count}")))
     steps.append(Step("export", folder.command("export labels.csv")))
     return tuple(steps)

@@ -227,6 +227,7 @@ HOSTILE: dict[str, tuple[Build, str]] = {
             ("agreement", '"x"'), ("agreement", "1.01"), ("view_agreement", "-0.5"),
             ("view_agreement", "true"), ("members", "[]"), ("members", '{"a": 2}'),
             ("k", "-1"), ("k", "2.0"), ("epoch", '"3"'), ("image_channels", "null"),
+            ("validated", '"many"'), ("validated", "-5"),
             ("checkpoint", "[]"), ("run", "1"), ("listing", "{}"), ("warnings", '"none"'),
             ("substitutions", "[1]"), ("known", "7"), ("known", '{"labels": -1}'),
             ("known", '{"names": {"x": "cat"}}'), ("known", '{"names": {"0": 1}}'),

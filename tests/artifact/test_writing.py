@@ -346,6 +346,7 @@ def test_nan_and_infinity_are_not_written(kind: str, tmp_path: Path) -> None:
     [
         ({"seed": -1}, "seed -1 is not in 0 to 2^32 - 1"),
         ({"details": {"k": True}}, "'details' has an impossible 'k'"),
+        ({"details": {"validated": -5}}, "'details' has an impossible 'validated'"),
         ({"details": {"long": "x" * 64_000}}, "the header is too large or nests too deep"),
         (
             {"details": {"deep": json.loads("[" * 40 + "]" * 40)}},

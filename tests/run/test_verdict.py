@@ -10,6 +10,8 @@ import pytest
 
 from aeclust.artifact import Artifact
 from aeclust.recipe import named
+from aeclust.run.edits.file import write_edits
+from aeclust.run.edits.kinds import Edits, Split
 from aeclust.run.folder import RunFolder
 from aeclust.run.verdict import Step, Verdict, verdict
 
@@ -41,7 +43,7 @@ def test_verdict_counts_labels_and_names_the_weak_clusters() -> None:
     assert (seen.look_first, seen.to_check) == ((1, 2), 2)
     assert seen.steps == (
         Step("name the clusters", "aeclust name --run r 1=... 3=..."),
-        Step("check these 2 images", "aeclust ask --run r -n 2"),
+        Step("check 2 images", "aeclust ask --run r -n 2"),
         Step("export", "aeclust export --run r labels.csv"),
     )
 
@@ -70,13 +72,31 @@ def test_verdict_claims_no_more_than_was_checked() -> None:
     assert _judged(*pair).to_check == 0  # a fifth of a label
     assert _judged([0, 1, -1], [1, 1, 0]).share == 1  # an image in no cluster has no label
     few = _judged([0, 1] * 9, [0.6] * 18)  # guessing gives a half
+    steered = _judged([0, 1] * 9, [0.6] * 18, known={"labels": 4})  # whose labels would be lost
+    assert steered.steps == few.steps[1:]
     assert few.steps[0] == Step("try another number of clusters", "aeclust cluster --run r -k auto")
+
+
+def test_verdict_does_not_vouch_for_clusters_that_were_split_by_hand(tmp_path: Path) -> None:
+    folder, parts = RunFolder(tmp_path), {0: (0,), 2: (1,)}
+    arrays = {"labels": np.array([0, 2, 1]), "confidence": np.full(3, 0.9, np.float32)}
+    details = {"agreement": 0.9, "view_agreement": 0.9, "edits": 1}
+    made = Artifact("labels", arrays, named("hybrid").to_json(), 0, {}, details)
+    for off, start in (("", "At best about 9 of 10"), ("cluster 0 is gone", "About 9 of 10")):
+        write_edits(
+            folder, Edits("a" * 64, (Split(off=off, cluster=0, parts=parts),), {0: (0,)}, "b" * 64)
+        )
+        sentence = verdict(folder, made, {}).sentence
+        assert sentence.startswith(f"{start} labels should hold")
+        assert ("split by hand" in sentence) == (not off)
 
 
 def test_verdict_on_one_cluster_or_none() -> None:
     merged = _judged([0, 0], [1, 1], edits=1)
     assert merged.sentence == "All 2 images are in one cluster: nothing is separated."
     assert merged.steps == (Step("take the last edit back", "aeclust edit undo --run r"),)
+    some = _judged([0, 0, -1], [1, 1, 0], edits=1)
+    assert some.sentence == "2 of 3 images are in one cluster, and the others in none."
     none = _judged([-1], [0], clusterer="hdbscan")
     assert none.sentence == "No image is in a cluster."
     assert [each.command for each in none.steps] == [

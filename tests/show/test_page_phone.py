@@ -67,7 +67,7 @@ def test_twenty_clusters_are_less_than_ten_screens_of_a_phone(
         made.gallery.confidence[few], made.gallery.pictures[few],
     )  # fmt: skip
     first = Step("name the clusters", "aeclust name --run 'a b' 0=... 1=... 2=...")
-    steps = [first, Step("check these 30 images", "aeclust ask --run 'a b' -n 30", checked), first]
+    steps = [first, Step("check 30 images", "aeclust ask --run 'a b' -n 30", checked), first]
     (tmp_path / "many.html").write_text(page(dataclasses.replace(made, steps=steps)), "utf-8")
     opened.open(tmp_path / "many.html")
     tall, wide = opened.value(
