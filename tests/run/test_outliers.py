@@ -47,7 +47,7 @@ def test_tables_and_scores_know_outliers_and_gaps(cli: Cli, gaps: RunFolder, dat
     assert answer["outliers"] == OUT
 
     result = cli("name", "0=sea", "2=land")
-    assert [line.split()[0] for line in result.out.splitlines()[1:]] == ["0", "2", "5"]
+    assert [line.split()[0] for line in result.out.splitlines()[1:]] == ["0", "2", "-1"]
     assert cli("name", "1=hill").error is not None
     named = rows(cli("predict", "--names").out)
     assert [cell for _, cell in named[:OUT]] == ["-1"] * OUT

@@ -292,7 +292,9 @@ def test_damaged_metrics_can_be_deleted_as_they_say(cli: Cli, interrupted: RunFo
     assert cli("train", "--resume").code == 0
     assert metrics_of(interrupted.path, "epoch") == [[e] for e in range(before + 1, 12)]
     file.unlink()
-    assert cli("train", "--resume").out == "aeclust-run: baseline, 11 epochs, 12 checkpoints\n"
+    assert cli("train", "--resume").out == (
+        "aeclust-run: trained by recipe baseline for 11 epochs; 12 checkpoints\n"
+    )
     assert cli("report").code == 0
 
 
