@@ -274,9 +274,8 @@ class AutoencoderClusterer(
         check_is_fitted(self)
         pixels = self._pixels(X, least=2)
         rows = references(len(pixels), seed=_SCORE_SEED, limit=SAMPLE, purpose="indicators")
-        pixels = pixels[rows]
-        views = inference.embed_views(self.network_, pixels, seed=_SCORE_SEED)
-        return shared_neighbours(self._embed(pixels), views)
+        views = inference.embed_views(self.network_, pixels[rows], seed=_SCORE_SEED)
+        return shared_neighbours(self._embed(pixels[rows]), views)
 
     def save(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model as a run folder, for :meth:`load` and for the commands.
@@ -287,8 +286,7 @@ class AutoencoderClusterer(
         Parameters
         ----------
         folder : path
-        overwrite : bool
-            Replace the run that may be there.
+        overwrite : bool, replaces the run that may be there
 
         Raises
         ------
@@ -353,9 +351,8 @@ class AutoencoderClusterer(
         """Take over what a model holds, with remarks on the images and the known labels."""
         labels = model.labels
         self._model, self._remarks = model, remarks
-        self.names_ = {
-            int(j): name for j, name in labels.details.get("known", {}).get("names", {}).items()
-        }
+        names = labels.details.get("known", {}).get("names", {})
+        self.names_ = {int(j): name for j, name in names.items()}
         self.network_: Any = model.network
         self.recipe_ = Recipe.from_json(labels.recipe)
         self.labels_ = np.array(labels.arrays["labels"])
@@ -378,7 +375,7 @@ class AutoencoderClusterer(
         """Images (n, h, w, c), or vectors, as the stages take them; with `reset`, the first."""
         rules = {"dtype": "numeric", "ensure_all_finite": False, "ensure_min_samples": least}
         if self.recipe == models.FEATURES:
-            settings = ("image_shape", "value_range", "epochs", "minutes")
+            settings = "image_shape", "value_range", "epochs", "minutes"
             models.refuse_of_images({name: getattr(self, name) for name in settings})
             with at("X"):
                 return from_features(validate_data(self, X, reset=reset, **rules))
@@ -390,12 +387,9 @@ class AutoencoderClusterer(
             rules |= {"allow_nd": True, "ensure_2d": False, "input_name": "X"}
             layout, images = None, check_array(X, estimator=self, **rules)
             if images.ndim == 2:
-                raise InputError(
-                    f"has shape {images.shape}",
-                    where="X",
-                    expected="(n, h, w), (n, h, w, c) or (n, c, h, w)",
-                    mend="reshape it, state the image_shape of its rows, or recipe='features'",
-                )
+                mend = "reshape it, state the image_shape of its rows, or recipe='features'"
+                shapes = "(n, h, w), (n, h, w, c) or (n, c, h, w)"
+                raise InputError(f"has shape {images.shape}", where="X", expected=shapes, mend=mend)
         stated = models.stated_range(self.value_range)
         with at("X"):
             pixels = from_array(images, layout=layout, range=stated, log=log)

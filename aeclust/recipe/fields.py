@@ -379,12 +379,7 @@ def _number(value: str | int, kind: type[int] | type[float]) -> object:
         return value
 
 
-_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    float: "a finite number",
-    bool: "true or false",
-}
+_WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false"}
 
 
 def _check_type(name: str, value: object) -> None:
