@@ -51,7 +51,7 @@ SHORT = [*RECIPE, "--epochs", "2", "--batch-size", "32"]
 # what is said of clusters of make_images
 BY_COLOUR = (
     "mean colour and brightness alone predict 100% of each cluster: "
-    "the clusters may follow colour, not content; a few known labels (aeclust ask) can steer them"
+    "the clusters may follow colour, not content; a few known labels can steer them"
 )
 BACK = (
     "latents.h5 is out of date (after epoch 2 the network learnt 2 clusters, and another number is"

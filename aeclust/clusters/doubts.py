@@ -62,8 +62,8 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     outside = outlier_count(clustering.labels) / len(inside)
     if outside > MANY_OUTLIERS:
         sentences.append(
-            f"{outside:.0%} of the images are in no cluster: lower --min-cluster-size, or choose"
-            " another --clusterer"
+            f"{outside:.0%} of the images are in no cluster: lower min_cluster_size, or choose"
+            " another clusterer"
         )
     sizes = np.bincount(clustering.labels[inside])
     # known labels may leave a number to no cluster
@@ -80,7 +80,7 @@ def doubts(clustering: Clustering, colours: Array | None = None, *, seed: int) -
     if share is not None and share >= BY_COLOUR:
         sentences.append(
             f"mean colour and brightness alone predict {share:.0%} of each cluster: the clusters"
-            " may follow colour, not content; a few known labels (aeclust ask) can steer them"
+            " may follow colour, not content; a few known labels can steer them"
         )
     return sentences
 

@@ -68,7 +68,7 @@ VIEWS = (
 UNSURE = "only {} of the labels should hold, where guessing gets 50% right: the images may not fall"
 UNSURE += " into 2 groups; try another number of clusters"
 COLOUR = "mean colour and brightness alone predict {} of each cluster: the clusters may follow"
-COLOUR += " colour, not content; a few known labels (aeclust ask) can steer them"
+COLOUR += " colour, not content; a few known labels can steer them"
 
 
 # -- sentences ---------------------------------------------------------------------------------
