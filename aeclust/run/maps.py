@@ -21,7 +21,7 @@ from aeclust.run import embedding
 from aeclust.run.clustered import Clustered, clustered, title_of
 from aeclust.run.context import Context
 from aeclust.run.figures import picture_name, save, with_ending
-from aeclust.run.pictures import others_at, pictures_of
+from aeclust.run.pictures import others_than, pictures_of
 from aeclust.run.previews import typical_shape
 from aeclust.show import maps
 from aeclust.show.picks import mosaic
@@ -72,7 +72,7 @@ def plot(
     if truth is None and source is not None and source.location == manifest.val_images:
         truth = manifest.val_labels
     parts = ["thumbnails"] * thumbnails + ["labels"] * (truth is not None)
-    name = picture_name("embedding", *parts, others=others_at(manifest, source))
+    name = picture_name("embedding", *parts, others=others_than(context.folder, manifest, source))
     file = with_ending(context.folder.path / name, output)
     shown = clustered(context, manifest, source, seed, seen=thumbnails)
     points = embedding.in_two_dimensions(context, manifest, shown, seed)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
+import dataclasses
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ from aeclust.run.clustered import clustered, latents_of, title_of
 from aeclust.run.context import Context
 from aeclust.run.curve import current_curve, load_validation
 from aeclust.run.figures import picture_name, save, with_ending
+from aeclust.run.folder import RunFolder
 from aeclust.run.images import as_in_run, check_alike, describe_images, other_images
 from aeclust.run.latents import load_network
 from aeclust.run.manifest import Manifest
@@ -92,7 +96,7 @@ def reconstruct(
         If there is no image of such a number, or `output` ends in no format of pictures.
     """
     manifest = context.folder.manifest()
-    name = picture_name("reconstruction", others=others_at(manifest, source))
+    name = picture_name("reconstruction", others=others_than(context.folder, manifest, source))
     file = with_ending(context.folder.path / name, output)
     manifest.check_network()
     present = _present(context, manifest, source)
@@ -260,7 +264,7 @@ def gallery(
     Shown
     """
     manifest = context.folder.manifest()
-    name = picture_name("gallery", others=others_at(manifest, source))
+    name = picture_name("gallery", others=others_than(context.folder, manifest, source))
     file = with_ending(context.folder.path / name, output)
     images = clustered(context, manifest, source, seed, seen=True)
     prediction, names = images.prediction, images.titles
@@ -302,11 +306,15 @@ def names_of_files(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, str]
     return dict(zip(rows.tolist(), names if len({*names}) == len(names) else paths, strict=True))
 
 
-def others_at(manifest: Manifest, source: Source | None) -> str:
-    """Where images are that are not the run's; empty if they are."""
+def others_than(folder: RunFolder, manifest: Manifest, source: Source | None) -> Source | None:
+    """Images that are not the run's, as seen from the folder that holds the run; else None."""
     if source is None or as_in_run(manifest, source) == manifest.source:
-        return ""
-    return source.location
+        return None
+    place, mark, key = source.location.partition("::")
+    if os.path.isabs(place):
+        with contextlib.suppress(ValueError):  # on another drive
+            place = os.path.relpath(place, os.path.dirname(os.path.abspath(folder.path)))
+    return dataclasses.replace(source, location=place + mark + key)
 
 
 def pictures_of(

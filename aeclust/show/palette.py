@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from aeclust.clusters.numbers import OUTLIER
 
-# The first six of Okabe and Ito and two dark ones, apart for the colour-blind too; then, one after
-# the other, what is farthest from all before it in OKLab, as seen with and without red, green or
-# blue. None is near white, black, or the grey of outliers.
+# The first six of Okabe and Ito and two dark ones, apart for the colour-blind too; the others are
+# far from one another in OKLab, as seen with and without red, green or blue. None is near white,
+# black, or the grey of outliers. From the eleventh on, the order keeps those that share a marker
+# apart in lightness.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6B1030", "#3A2AA0"),
-    *("#3E570F", "#AB247E", "#40D872", "#906CF0", "#846661", "#B01003", "#2F3E52", "#EF89FE"),
-    *("#7B32AE", "#9B9648", "#EF9CAC", "#6889C6", "#7B3C62", "#6CB88C", "#5151CF", "#CF3452"),
+    *("#3E570F", "#AB247E", "#EF89FE", "#7B3C62", "#906CF0", "#B01003", "#EF9CAC", "#6889C6"),
+    *("#40D872", "#7B32AE", "#CF3452", "#5151CF", "#6CB88C", "#9B9648", "#846661", "#2F3E52"),
 )
 # The same for a ground near black: what would drown in it is lighter.
 ON_DARK = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B04A62", "#C6BFFF"),
-    *("#55702A", "#B42E85", "#40D872", "#906CF0", "#846661", "#C32C1D", "#D5DDE8", "#EF89FE"),
-    *("#8B44C0", "#9B9648", "#EF9CAC", "#6889C6", "#925178", "#6CB88C", "#5C5BE0", "#E8566F"),
+    *("#55702A", "#B42E85", "#EF89FE", "#925178", "#906CF0", "#C32C1D", "#EF9CAC", "#6889C6"),
+    *("#40D872", "#8B44C0", "#E8566F", "#5C5BE0", "#6CB88C", "#9B9648", "#846661", "#D5DDE8"),
 )
 # As matplotlib calls them. For a grey print: groups differ in shape, and those of one shape, 7
 # apart, in lightness.

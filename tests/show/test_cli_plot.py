@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from support import RECIPE, Cli, Data, files_of
 
 from aeclust import artifact as artifacts
 from aeclust.clusters import reduction
+from aeclust.images import Source
 from aeclust.network import inference
+from aeclust.run.figures import picture_name
 from aeclust.run.folder import RunFolder
 from aeclust.show import maps
 
@@ -277,15 +282,15 @@ def test_thumbnails_of_other_images_are_theirs(
 def test_each_kind_of_picture_has_a_file_of_its_own(
     cli: Cli, full_run: RunFolder, data: Data
 ) -> None:
-    val = Path(data.val_images).stem
+    shutil.copy(data.val_images, "valX.npy")
     names = {
         (): "embedding.png",
         ("--labels", data.labels): "embedding-labels.png",
         ("--thumbnails",): "embedding-thumbnails.png",
         ("--gallery",): "gallery.png",
-        (data.val_images,): f"embedding-{val}.png",
-        (data.val_images, "--labels", data.val_labels): f"embedding-labels-{val}.png",
-        (data.val_images, "--gallery"): f"gallery-{val}.png",
+        ("valX.npy",): "embedding-of-valX.png",
+        ("valX.npy", "--labels", data.val_labels): "embedding-labels-of-valX.png",
+        ("valX.npy", "--gallery"): "gallery-of-valX.png",
     }
     made: dict[str, bytes] = {}
     for arguments, name in names.items():
@@ -293,8 +298,44 @@ def test_each_kind_of_picture_has_a_file_of_its_own(
         for other, content in made.items():
             assert (full_run.path / other).read_bytes() == content
         made[name] = (full_run.path / name).read_bytes()
-    out = cli("reconstruct", data.val_images, "--idx", 0).out
-    assert out.startswith(f"aeclust-run/reconstruction-{val}.png")
+    out = cli("reconstruct", "valX.npy", "--idx", 0).out
+    assert out.startswith("aeclust-run/reconstruction-of-valX.png")
+
+
+_KINDS = [["embedding", *parts] for parts in ([], ["labels"], ["thumbnails"])]
+_KINDS += [["embedding", "thumbnails", "labels"], ["gallery"], ["reconstruction"]]
+_PLACES = (
+    *("labels.npy", "thumbnails.npy", "a/val.npy", "b/val.npy", "val.npy", "val.npz", "val", "VAL"),
+    *("x.npz::train", "x.npz::val", "x.npz", "photos.2023", "photos.2024", "照片.npy", "사진", "*"),
+    *("of-val.npy", "labels-of-val.npy", "demo:scenes", "demo-scenes.npy", "scenes.npy", "../*"),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_KINDS),
+            st.none() | st.builds(Source, location=st.sampled_from(_PLACES) | st.text(min_size=1)),
+        ),
+        min_size=2,
+        max_size=8,
+        unique_by=lambda each: ("-".join(each[0]), each[1] and each[1].location),
+    )
+)
+def test_other_kinds_and_sources_have_other_names(
+    pictures: list[tuple[list[str], Source | None]],
+) -> None:
+    names = [picture_name(*kind, others=others) for kind, others in pictures]
+    assert len({*names}) == len(names)
+    assert all(name == Path(name).name and len(name.encode()) < 255 for name in names)
+
+
+def test_a_name_keeps_what_can_be_read_of_its_source() -> None:
+    names = [picture_name("gallery", others=Source(location=each)) for each in _PLACES]
+    for start in ("val", "x-train", "x-val", "photos.2023", "照片", "사진", "demo-scenes"):
+        assert any(name.startswith(f"gallery-of-{start}") for name in names)
+    whole = Source(location="photos"), Source(location="photos", files=("a", "b"))
+    assert len({picture_name("gallery", others=each) for each in whole}) == 2
 
 
 def test_clusters_keep_their_looks_and_what_they_do_not_match_is_wrong(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
@@ -22,10 +24,14 @@ def oklab(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(100 * np.cbrt(cones) @ np.transpose(mix))
 
 
+def linear_rgb(colours: tuple[str, ...]) -> NDArray[np.float64]:
+    parts = np.array([to_rgb(each) for each in colours])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
 def nearest(colours: tuple[str, ...], eyes: list[list[float]] | None = None) -> float:
     """The distance of the two most alike."""
-    parts = np.array([to_rgb(each) for each in colours])
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    linear = linear_rgb(colours)
     seen = oklab(linear if eyes is None else linear @ np.transpose(eyes))
     apart = np.sqrt(np.square(seen[:, None] - seen).sum(-1))
     return float(apart[np.triu_indices(len(colours), 1)].min())
@@ -37,6 +43,14 @@ def test_twenty_clusters_have_twenty_colours_and_eight_also_for_the_colour_blind
     assert nearest((*COLOURS, *OUTLIER_COLOURS[:1], "#FFFFFF", "#000000")) > 7
     assert nearest(ON_DARK) > 6
     assert all(nearest(COLOURS[:8], eyes) > 7 for eyes in (WITHOUT_RED, WITHOUT_GREEN))
+
+
+def test_groups_of_one_marker_differ_in_grey() -> None:
+    lightness = 116 * np.cbrt(linear_rgb(COLOURS) @ [0.2126, 0.7152, 0.0722]) - 16
+    for most, apart in ((14, 14), (24, 10)):
+        for one, other in itertools.combinations(range(most), 2):
+            if marker(one) == marker(other):
+                assert abs(lightness[one] - lightness[other]) > apart
 
 
 def test_a_cluster_looks_alike_wherever_it_is_shown() -> None:

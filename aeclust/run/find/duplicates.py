@@ -80,7 +80,7 @@ def duplicates(context: Context, *, output: Path | None = None) -> Duplicates:
     title = f"{count:,} of {len(of.ids):,} images are copies"
     note = "A line joins each group of look-alikes"
     if len(lots) < len(result):
-        note += f", of which {len(lots)} of {len(result):,} are shown"
+        note += f", {len(lots)} of {len(result):,} groups are shown"
     note += ". Alike: how closely an image follows the most similar one, 1 at most."
     return Duplicates(
         len(of.ids),
