@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,6 +19,7 @@ from aeclust import disk
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
 from aeclust.run.manifest import Manifest, found_again, to_text, with_near
 
+DEFAULT_RUN = "aeclust-run"  # where a run lies, if nobody says
 _MAX_BYTES = 1 << 28  # millions of known labels
 # What is written under the lock alone.
 _FILES = re.compile(
@@ -67,6 +70,17 @@ class RunFolder:
         'aeclust find duplicates --run other'
         """
         return f"aeclust {_NAME.sub(lambda name: name[0] + self.flag, words, count=1)}"
+
+    def as_seen_beside(self) -> RunFolder:
+        """The same folder, for commands that are run in the folder that holds it.
+
+        >>> RunFolder(Path("/some/where/other")).as_seen_beside().command("update")
+        'aeclust update --run other'
+        """
+        beside = copy.copy(self)
+        name = os.path.basename(os.path.abspath(self.path))
+        beside.flag = "" if name == DEFAULT_RUN else f" --run {shlex.quote(name)}"
+        return beside
 
     def check_foreign(self, file: Path) -> None:
         """Refuse to write what somebody asked for over what the run keeps.

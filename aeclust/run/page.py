@@ -105,7 +105,8 @@ def gather(context: Context) -> Report:
     picked = picks.pick(labels, confidence, latents, count=count, seed=seed)
     shown = pages.shown(picked)
     rows = picks.rows_of(shown)
-    folder = context.folder
+    folder = context.folder.as_seen_beside()  # wherever it lies, the page is the same
+    beside = dataclasses.replace(context, folder=folder)
     judged = verdict(folder, labelled, clustered.names, labels=labels, confidence=confidence)
     made = Report(
         data=called(manifest.source),
@@ -115,7 +116,7 @@ def gather(context: Context) -> Report:
         agreement=details.get("agreement"),
         view_agreement=details.get("view_agreement"),
         verdict=judged.sentence,
-        steps=_steps(context, manifest, labelled, prediction, judged),
+        steps=_steps(beside, manifest, labelled, prediction, judged),
         members=details.get("members", {}),
         warnings=[*filter(None, [folder.unfinished(manifest)]), *details.get("warnings", [])],
         substitutions=details.get("substitutions", []),
@@ -133,7 +134,7 @@ def gather(context: Context) -> Report:
         remarks=[*filter(None, [clustered.added])],
         sections=[
             *choice.sections(context, manifest, labelled, clustered, latents, picked),
-            *_found(Found(context, manifest, labelled, clustered)),
+            *_found(Found(beside, manifest, labelled, clustered)),
         ],
         digests={
             "data": manifest.data_digest,
@@ -145,7 +146,7 @@ def gather(context: Context) -> Report:
         commands=commands(manifest, recipe, labelled.seed, details),
         flag=folder.flag,
     )
-    return dataclasses.replace(made, editing=_editing(context, made.rows, latents, labelled))
+    return dataclasses.replace(made, editing=_editing(beside, made.rows, latents, labelled))
 
 
 def _steps(

@@ -181,7 +181,8 @@ def checkpoint_curve(
         alone = manifest.recipe.transductive
         way = "clustered by themselves" if alone else "labelled by the run's clusters"
         note = f"Accuracy of {curve.validated:,} images, {way}; band: one standard error. "
-    note += _WATCH
+    if manifest.recipe.contrast:  # of others it says little
+        note += _WATCH
     disk.write_bytes(table, _curve_csv(curve))
     title = f"{len(curve.points):,} checkpoints of a training on {manifest.shape[0]:,} images"
     save(file, plots.curve_figure(curve, title=title, note=note))

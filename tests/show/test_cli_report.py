@@ -104,14 +104,17 @@ def test_the_ending_is_looked_at_before_any_work(cli: Cli) -> None:
 
 
 def test_a_run_elsewhere_gives_the_same_bytes_and_tells_no_path(
-    cli: Cli, full_run: RunFolder, tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, full_run: RunFolder, tmp_path: Path, data: Data
 ) -> None:
     cli("report")
-    shutil.copytree(full_run.path, tmp_path / "moved" / "run")
-    monkeypatch.setenv("AECLUST_RUN", "moved/run")  # or the commands on it would say where it is
-    cli("report", "-o", "moved.html")
-    text = (full_run.path / "report.html").read_text()
-    assert Path("moved.html").read_text() == text
+    shutil.copytree(full_run.path, tmp_path / "moved" / "aeclust-run")
+    for run in ("moved/aeclust-run", tmp_path / "moved" / "aeclust-run"):
+        assert cli("report", "--run", run, "-o", "moved.html").code == 0
+        assert Path("moved.html").read_bytes() == (full_run.path / "report.html").read_bytes()
+    shutil.copytree(full_run.path, tmp_path / "moved" / "other")
+    assert cli("report", "--run", tmp_path / "moved" / "other", "-o", "other.html").code == 0
+    text = Path("other.html").read_text()
+    assert "aeclust checkpoint-curve --run other" in text
     assert str(tmp_path) not in text
     assert str(data.images.parent) not in text
 
@@ -181,9 +184,7 @@ def test_what_to_do_next_is_said_of_this_run(cli: Cli, two_phase_run: RunFolder)
     assert [str(name) for name in asked["ids"]] == list(asks.images.ids)
 
 
-def test_its_commands_make_the_run_again(
-    cli: Cli, data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_commands_make_the_run_again(cli: Cli, data: Data) -> None:
     """Every kind of flag: of train, of embed and of cluster, and both seeds."""
     shutil.copy(data.images, "images.npy")
     for command in (
@@ -202,10 +203,10 @@ def test_its_commands_make_the_run_again(
         "aeclust cluster -k 3 --reduction none --seed 5",
         "aeclust report",
     ]
-    monkeypatch.setenv("AECLUST_RUN", "again")
+    again = "again/aeclust-run"
     for line in commands:
-        assert cli(*shlex.split(line)[1:]).code == 0
-    assert Path("again/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
+        assert cli(*shlex.split(line)[1:], "--run", again).code == 0
+    assert Path(f"{again}/report.html").read_bytes() == Path("aeclust-run/report.html").read_bytes()
 
 
 def test_folders_are_called_by_their_name(cli: Cli, full_run: RunFolder) -> None:

@@ -102,14 +102,17 @@ def test_each_cell_that_has_points_gives_one_of_them() -> None:
 
 
 @given(st.integers(1, 300), st.floats(0.01, 3), st.floats(0.01, 3), st.integers(0, 1000))
-def test_cells_do_not_overlap_and_leave_no_point_out(
+def test_cells_do_not_overlap_have_one_point_each_and_leave_none_out(
     n: int, width: float, height: float, seed: int
 ) -> None:
     points = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
     box = np.array([width, height])
     rows, centres = mosaic(points, box, seed=seed)
+    again, _ = mosaic(points, box, seed=seed)
     assert rows.dtype == np.int64
-    assert np.all(np.diff(rows) > 0)
+    assert rows.tolist() == again.tolist()
+    assert len(rows) == len(centres) <= n
+    assert np.all(np.diff(rows) > 0)  # none twice
     apart = np.abs(centres[:, np.newaxis] - centres) / box
     assert (apart.max(axis=2) + 2 * np.eye(len(rows))).min() > 1 - 1e-5
     near = np.abs(points[:, np.newaxis] - centres) / box

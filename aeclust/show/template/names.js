@@ -24,7 +24,8 @@ function makeNames(data, look) {
     Object.assign(pen, { lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink });
     for (const { cluster, point } of some) {
       const title = look.title(cluster).replace(some.length > 12 ? /^cluster |^\d+: / : /^\d+: /, "");
-      const text = title.length > most ? `${title.slice(0, most / 2 - 1)}…${title.slice(-most / 2)}` : title;
+      const letters = [...title], part = (...ends) => letters.slice(...ends).join("");
+      const text = letters.length > most ? `${part(0, most / 2 - 1)}…${part(-most / 2)}` : title;
       const half = pen.measureText(text).width / 2 + 3, y = down[point];
       const x = Math.max(half, Math.min(wide - half, across[point]));  // whole, also at an edge
       if (taken.some(([left, right, at]) => x + half > left && x - half < right && Math.abs(y - at) < 16)) continue;
