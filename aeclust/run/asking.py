@@ -240,7 +240,10 @@ def _draw(
     ]
     pictures = pictures_of(context, manifest, present, rows[:_MOST_DRAWN])
     title = f"{len(rows):,} image{'s' * (len(rows) != 1)} to label"
-    note = f"Write the labels into {file.name}. Below each image: its cluster, with the confidence."
+    note = (
+        f"Write the labels into {file.name}. Below each image: its cluster, with the confidence. "
+    )
+    note += "A sure one is typical of its cluster: its label names the cluster."
     lot = Lot(pictures, names, remarks, clusters=clusters)
     figure = lots_figure([lot], title=title, note=note)
     save(sheet, figure)

@@ -157,7 +157,8 @@ def _note(choice: Choice) -> str:
         )
     if choice.tree.merges:
         parts.append(
-            "The tree merges the nearest clusters first, from right to left. A dotted line cuts it"
-            " into the number of clusters above that line; a wide gap there speaks for the number."
+            "The tree merges the nearest clusters first, from right to left. Each thin"
+            " vertical line stands for the number of clusters above it: the wider the gap around"
+            " the line, the better that number suits."
         )
     return " ".join(parts)

@@ -26,7 +26,7 @@ from aeclust.run.previews import typical_shape
 from aeclust.show import maps
 from aeclust.show.picks import mosaic
 
-_WRONG = "Ringed: of another class than its cluster matches"
+_WRONG = "Ringed: in the wrong cluster"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,7 +113,7 @@ def gather(context: Context) -> Report:
         shape=(len(labels), *manifest.shape[1:]),
         recipe=recipe,
         seed=seed,
-        agreement=details.get("agreement"),
+        agreement=_agreement(details),
         view_agreement=details.get("view_agreement"),
         verdict=judged.sentence,
         steps=_steps(beside, manifest, labelled, prediction, judged),
@@ -147,6 +147,15 @@ def gather(context: Context) -> Report:
         flag=folder.flag,
     )
     return dataclasses.replace(made, editing=_editing(beside, made.rows, latents, labelled))
+
+
+def _agreement(details: Mapping[str, Any]) -> float | None:
+    """The mean of the members that kept all clusters.
+
+    Labels from before 0.2.0 may tell another one, of members that were measured otherwise.
+    """
+    kept = [share for share in details.get("members", {}).values() if share > 0]
+    return float(np.mean(kept)) if kept else details.get("agreement")
 
 
 def _steps(

@@ -41,11 +41,11 @@ from aeclust.show.picks import pick, rows_of
 GALLERY_CLUSTERS = 48
 _GALLERY_NOTE = (
     "Typical: nearest to the middle of the cluster, of its more confident half. "
-    "Doubtful: of least confidence, which stands below each."
+    "Least sure: of lowest confidence, which stands below each."
 )
 _ERROR_NOTE = (
-    "Error: mean square of the differences between pixels, which go from -1 to 1. "
-    "The network is that after epoch {}."
+    "By the network after epoch {}, which sees the originals as they are here. "
+    "Error: mean squared difference of pixels in [-1, 1]."
 )
 _WATCH = "view_neighbours needs no labels: it is the number to watch."
 _CURVE_COLUMNS = ("epoch", "mse", "validation_accuracy")

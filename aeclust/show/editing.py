@@ -19,7 +19,7 @@ from aeclust.show.report import Editing, Report
 # characters for ids as they are shown, and for those that had to be shown otherwise than they are
 _SHOWN_IDS, _EXACT_IDS = 1_000_000, 400_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
-_WHOLE, _END = 9, 6  # characters that fit below a small picture, and that remain of the end of more
+_WHOLE, _END = 9, 8  # characters that fit below a small picture, and that remain of the end of more
 _GRID = 10_000  # steps from one side of the map to the other
 
 
@@ -35,7 +35,7 @@ def ends(text: str) -> tuple[str, str]:
     """A text in two parts, of which the first is cut where there is no room for both.
 
     >>> ends("IMG_20210403_0412.jpg"), ends("red.jpg")
-    (('IMG_20210403_04', '12.jpg'), ('red.jpg', ''))
+    (('IMG_20210403_', '0412.jpg'), ('red.jpg', ''))
     """
     at = len(text) if len(text) <= _WHOLE else len(text) - _END
     return text[:at], text[at:]

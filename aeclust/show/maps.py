@@ -25,8 +25,9 @@ _LEAST = np.array([0.8, 0.55])  # width and height of a map, of its longer side
 _LONGEST, _TALL = 1.3, 0.16  # inches of a name on the map
 _PAD = 0.035  # inches around it
 _CELLS = 48  # places a side where a name may stand
+# cells that points are smeared over: more among thumbnails, whose names stand well inside a group
+_NARROW, _WIDE = 2.5, 6.0
 _DENSE = 0.4  # of the largest density, where a name is wanted
-_LEGEND: dict[str, Any] = {"handlelength": 1}
 _FEW = 6  # groups, of which those without a name are called more than a number on the map
 
 
@@ -124,7 +125,7 @@ def map_figure(
     size = BIG if width == PAGE and len(panels) == 1 else SMALL  # of names on the map
     scale = (high - low) / each  # units in an inch: of the width, as of the height
     legends = [_legend_plan(panel, each) for panel in panels]
-    below = max(_legend_height(*each) for each in zip(panels, legends, strict=True))
+    below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.06
     above = 0.22 if any(panel.title for panel in panels) else 0.04
     height = each * float((high[1] - low[1]) / (high[0] - low[0])) + below + above
     with style.new_figure(width, height, title, note, below) as figure:
@@ -142,8 +143,9 @@ def map_figure(
                 wrong = panel.wrong is not None and bool(panel.wrong[row])
                 framed, _ = panel.look(int(panel.groups[row]))
                 _draw_thumbnail(axes, image, centre, box, framed, wrong=wrong)
-            _name(axes, points, panel, (low, high), float(scale[0]), size)
-            look = _LEGEND | {"ncols": columns}
+            cells = _WIDE if images else _NARROW
+            _name(axes, points, panel, (low, high), float(scale[0]), size, cells)
+            look: Any = {"ncols": columns, "handlelength": 1}
             style.legend(axes, _handles(panel), labels, "upper center", (0.5, 0), **look)
     return figure
 
@@ -164,16 +166,6 @@ def _legend_plan(panel: Panel, inches: float) -> tuple[list[str], int]:
         if sum(float(wide[end : end + rows].max()) for end in ends) <= inches:
             return labels, len(ends)
     return labels, 1
-
-
-def _legend_height(panel: Panel, plan: tuple[list[str], int]) -> float:
-    """Inches below the map that its legend takes; measured where letters may be higher."""
-    labels, columns = plan
-    high = 0.15 * ceil(len(labels) / columns) + 0.06
-    if all(label.replace("…", "").isascii() for label in labels):
-        return high
-    measured = style.legend_height(_handles(panel), labels, **_LEGEND, ncols=columns)
-    return max(high, measured + 0.02)
 
 
 def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -262,11 +254,12 @@ def _name(
     limits: tuple[FloatArray, ...],
     unit: float,
     size: float,
+    cells: float,
 ) -> None:
     """Write what each group is called where it is densest, the larger ones first, none on another.
 
-    `unit` is an inch, `size` in points. A name that has no room is replaced by the number alone, as
-    near as may be.
+    `unit` is an inch, `size` in points; density is smeared over so many `cells`. A name that has no
+    room is replaced by the number alone, as near as may be.
     """
     taken: list[tuple[FloatArray, FloatArray]] = []
     sizes = {value: int((panel.groups == value).sum()) for value in panel.values}
@@ -279,7 +272,7 @@ def _name(
             number = number.partition(":")[0]
         if whole in (f"cluster {number}", f"class {number}") and len(sizes) > _FEW:
             whole = number
-        dense, every = _densest(points[panel.groups == value], limits)
+        dense, every = _densest(points[panel.groups == value], limits, cells)
         for text, places in ((whole, dense), (number, every)):
             text = style.shortened(text, _LONGEST * size / SMALL, size)
             wide, tall = style.text_width(text, size) / 2 + _PAD, _TALL * size / SMALL / 2
@@ -291,14 +284,16 @@ def _name(
                 break
 
 
-def _densest(points: FloatArray, limits: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray]:
+def _densest(
+    points: FloatArray, limits: tuple[FloatArray, ...], smear: float
+) -> tuple[FloatArray, FloatArray]:
     """Centres of the cells where points are dense, the densest first, and those of all cells."""
     from scipy.ndimage import gaussian_filter  # loading it takes a moment
 
     low, high = limits
     edges = [np.linspace(low[axis], high[axis], _CELLS + 1) for axis in (0, 1)]
     counts = np.histogram2d(points[:, 0], points[:, 1], bins=edges)[0]
-    density = gaussian_filter(counts, 2.5).ravel()
+    density = gaussian_filter(counts, smear, mode="constant").ravel()
     density[counts.ravel() == 0] = 0
     cells = np.stack(np.divmod(np.arange(_CELLS**2), _CELLS), axis=1)
     away = np.square(cells - cells[density.argmax()]).sum(axis=1)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aeclust import seeds
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
+from aeclust.recipe import AUTO_K, Recipe
 from aeclust.show import editing, plots, style, thumbnails
 from aeclust.show.editing import as_json, shortened
 from aeclust.show.palette import (
@@ -34,7 +35,7 @@ from aeclust.show.report import Reconstructed, Report, Section, Shown, Step
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LIMIT = 5_000_000  # bytes of a page: what mail takes as an attachment
+LIMIT = 4_940_000  # bytes of a page, printed as 4.9 MB: what mail takes as an attachment
 MOST_POINTS = 10_000
 MOST_CLUSTERS = 60  # with a line and a gallery of their own, the largest ones
 MOST_RECONSTRUCTIONS = 12
@@ -89,7 +90,7 @@ def page(report: Report) -> str:
         "sections": _sections(report.sections, where),
         "reconstructions": _reconstructions(report.reconstructed),
         "charts": _charts(report),
-        "recipe": {name: _word(value) for name, value in report.recipe.to_json().items()},
+        "recipe": _recipe(report.recipe),
     }
     template = templates.get_template("page.html")
     points = editing.images(report, order, *_looks(groups))
@@ -255,9 +256,12 @@ def _charts(report: Report) -> list[_Chart]:
     charts = []
     if report.losses:
         figure = plots.loss_figure(report.losses, breaks=report.recipe.epochs)
-        words = _words("loss", *zip(*report.losses, strict=True), form="{:.4g}")
+        words = _words("loss", *zip(*report.losses, strict=True), form="{:#.4g}")
         if report.losses[-1][0] > report.recipe.epochs:
-            words += f"; the second phase, from epoch {report.recipe.epochs + 1}, has other terms"
+            words += (
+                f"; from epoch {report.recipe.epochs + 1} on the network learns the clusters too,"
+            )
+            words += " and losses from there on cannot be compared with those before"
         charts.append(_Chart("Loss", _svg(figure), words))
     if report.curve is not None:
         points, shares = report.curve.points, plots.curve_shares(report.curve)
@@ -274,6 +278,18 @@ def _words(name: str, epochs: Sequence[int], values: Sequence[float], *, form: s
     if len(epochs) > 1:
         words += f", {form.format(values[-1])} after epoch {epochs[-1]}"
     return words
+
+
+def _recipe(recipe: Recipe) -> dict[str, str]:
+    """What applies of a recipe, in words: what is empty, 0 or false switches something off."""
+    fields = recipe.to_json()
+    applies = {name: _word(value) for name, value in fields.items() if value}
+    if recipe.k == AUTO_K:
+        applies["k"] = "auto"
+    if recipe.label_epochs and recipe.epochs:
+        applies["epochs"] = f"{recipe.epochs}, then {recipe.label_epochs} that learn the clusters"
+        del applies["label_epochs"]
+    return applies
 
 
 def _word(value: object) -> str:

@@ -42,8 +42,8 @@ class Picks:
 
     @property
     def kinds(self) -> dict[str, NDArray[np.int64]]:
-        """The rows by their kind."""
-        return {"typical": self.typical, "doubtful": self.doubtful, "random": self.random}
+        """The rows by what their kind is called: the least sure need not be in doubt."""
+        return {"typical": self.typical, "least sure": self.doubtful, "random": self.random}
 
 
 def pick(

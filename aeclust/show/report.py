@@ -130,8 +130,8 @@ class Report:
     recipe : Recipe
         That of the labels.
     agreement, view_agreement : float or None
-        Shares of the labels that the members give too, on average, and that random views of the
-        images keep; in [0, 1].
+        Shares of the labels that the members that kept all clusters give too, on average, and that
+        random views of the images keep; in [0, 1].
     verdict : str
         What a person should know of the clusters, in a sentence.
     steps : sequence of Step

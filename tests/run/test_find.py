@@ -88,7 +88,7 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
 
     (section,) = gather(context).sections
     assert section.title == "Duplicates and outliers"
-    assert section.note.startswith("2 images are the same as others, or nearly so:")
+    assert section.note.startswith("2 images are equal to others, or nearly so.")
     assert [list(images.ids) for _, images in section.rows] == [
         ["03.png", "03-half.png"], ["05-again.png", "05.png"], ["11.png"],
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def make_report(
         agreement=0.875, view_agreement=0.625,
         verdict="About 9 of 10 labels should hold.", steps=[],
         members={"kmeans in 10 dimensions": 0.75}, warnings=[], substitutions=[],
-        points=points[some], mapped=shown(some, 32), note="t-SNE of the latents", picks=picks,
+        points=points[some], mapped=shown(some, 32), note="Alike (t-SNE)", picks=picks,
         gallery=shown(rows, 64), reconstructed=reconstructed, losses=[(1, 4.0), (2, 3.0)],
         curve=None, names={}, digests={"data": "d" * 64}, versions={"torch": "2.9"},
         commands=["aeclust train photos --recipe hybrid", "aeclust report"],

@@ -87,7 +87,7 @@ def test_the_default_recipe_has_its_picture_drawn(cli: Cli, two_phase_run: RunFo
     points = artifacts.read(two_phase_run.embedding_file).arrays["embedding"]
     spread = np.ptp(points, axis=0)
     assert max(page.points["x"]) == round(10_000 * float(spread[0] / spread.max()))
-    assert "Labels that each member of the consensus gives too" in page.text
+    assert "Labels that each other way gives too" in page.text
 
 
 def test_json_has_the_file_and_its_size(cli: Cli, full_run: RunFolder) -> None:

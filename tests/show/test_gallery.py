@@ -64,7 +64,7 @@ def test_a_gallery_says_names_sizes_and_confidences() -> None:
     (axes,) = figure.axes
     texts = {text.get_text(): text.get_position() for text in axes.texts}
     assert list(texts) == [
-        "typical", "doubtful", "random",
+        "typical", "least sure", "random",
         "two", "7 images, confidence 0.65", "0.50", "alone", "1 image, confidence 0.65", "0.51",
     ]  # fmt: skip
     assert [text.get_text() for text in axes.texts].count("0.50") == 2  # 0.502 and 0.503

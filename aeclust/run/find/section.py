@@ -43,18 +43,22 @@ def copies_and_outliers(of: Found, shown: Callable[[NDArray[np.int64]], Shown]) 
     every = of.context.folder.command("find duplicates")
     note = []
     if count:
-        note = [f"{_are(count)} the same as others{', or nearly so' * near}: {every} has them all."]
+        whole = len(groups) <= _GROUPS and all(len(rows) <= _OF_A_GROUP for rows in groups)
+        more = "" if whole else f": {every} has them all"
+        note = [f"{_are(count)} equal to others{', or nearly so' * near}{more}."]
     if comparable and not near:
         note.append(
-            f"Of more than {NEAR:,} images, nearly the same ones are found by {every} alone."
+            f"With more than {NEAR:,} images, only equal ones are looked for here: {every} finds"
+            " nearly equal ones too."
         )
     every = of.context.folder.command("find outliers")
     if len(far):
-        note.append(f"{_are(len(far))} unlike all others: {every} has them all.")
+        more = f": {every} has them all" if len(far) > _OUTLIERS else ""
+        note.append(f"{_are(len(far))} unlike all others{more}.")
     if not everywhere:
-        note.append(f"Of so many images, {every} finds those that are unlike all others.")
+        note.append(f"With so many images, {every} finds those that are unlike all others.")
     rows = [
-        (f"copies {i}", shown(group[:_OF_A_GROUP])) for i, group in enumerate(groups[:_GROUPS], 1)
+        (f"group {i}", shown(group[:_OF_A_GROUP])) for i, group in enumerate(groups[:_GROUPS], 1)
     ]
     rows += [("outliers", shown(far[:_OUTLIERS]))] * (len(far) > 0)
     return [Section("Duplicates and outliers", " ".join(note), rows=rows)]

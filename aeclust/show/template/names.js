@@ -21,18 +21,28 @@ function makeNames(data, look) {
   function draw(pen, some, across, down, [ink, paper]) {
     const taken = [], wide = pen.canvas.clientWidth, most = wide < 500 ? 12 : 20;
     Object.assign(pen, { font: "600 14px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
-    Object.assign(pen, { lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink });
     for (const { cluster, point } of some) {
       const title = look.title(cluster).replace(some.length > 12 ? /^cluster |^\d+: / : /^\d+: /, "");
       const letters = [...title], part = (...ends) => letters.slice(...ends).join("");
       const text = letters.length > most ? `${part(0, most / 2 - 1)}…${part(-most / 2)}` : title;
-      const half = pen.measureText(text).width / 2 + 3, y = down[point];
+      const half = pen.measureText(text).width / 2 + 6, y = down[point];
       const x = Math.max(half, Math.min(wide - half, across[point]));  // whole, also at an edge
-      if (taken.some(([left, right, at]) => x + half > left && x - half < right && Math.abs(y - at) < 16)) continue;
+      if (taken.some(([left, right, at]) => x + half > left && x - half < right && Math.abs(y - at) < 24)) continue;
       taken.push([x - half, x + half, y]);
-      pen.strokeText(text, x, y);
-      pen.fillText(text, x, y);
+      plate(pen, text, [x - half, y - 11, 2 * half, 22], look.of(cluster), [ink, paper]);
     }
+  }
+
+  // A name that can be read whatever points lie below it, framed in the colour of its cluster.
+  function plate(pen, text, box, each, [ink, paper]) {
+    const [x, y, wide, tall] = box;
+    pen.beginPath();
+    pen.roundRect(...box, 5);
+    Object.assign(pen, { globalAlpha: 0.9, fillStyle: paper });
+    pen.fill();
+    Object.assign(pen, { globalAlpha: 1, lineWidth: 1.5, strokeStyle: getComputedStyle(each.mark).color, fillStyle: ink });
+    pen.stroke();
+    pen.fillText(text, x + wide / 2, y + tall / 2 + 1);
   }
 
   return { spots, draw };
