@@ -1,6 +1,6 @@
 """The report's observations as measurements.
 
-    python benchmarks/report_questions.py            # about twenty minutes on two cores
+    python benchmarks/report_questions.py            # about forty minutes of one core
     python benchmarks/report_questions.py --table    # the table of the rows measured so far
 
 Each row trains one variant on one set and measures twelve checkpoints: reconstruction error over
@@ -143,9 +143,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: the ends of each curve, its best, and the three rank correlations."""
     head = (
         "data | variant | MSE first > last | train accuracy first > last (best) |"
-        " validation first > last (best) | rho MSE, train | rho MSE, val | rho train, val | minutes"
+        " validation first > last (best) | rho MSE, train | rho MSE, val | rho train, val"
     )
-    lines = [f"| {head} |", "|" + " --- |" * 9]
+    lines = [f"| {head} |", "|" + " --- |" * 8]
     for row in rows:
         mse, train, val = (np.array([p[c] for p in row["points"]]) for c in ("mse", "train", "val"))
         pairs = ((mse, train), (mse, val), (train, val))
@@ -156,7 +156,6 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{mse[0]:.3f} > {mse[-1]:.4f}",
             *(f"{a[0]:.3f} > {a[-1]:.3f} ({a.max():.3f})" for a in (train, val)),
             *("undefined" if r is None else f"{r:+.2f}" for r in rho),
-            f"{row['minutes']:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -28,6 +28,7 @@ _CELLS = 48  # places a side where a name may stand
 # cells that points are smeared over: more among thumbnails, whose names stand well inside a group
 _NARROW, _WIDE = 2.5, 6.0
 _DENSE = 0.4  # of the largest density, where a name is wanted
+_LEGEND: dict[str, Any] = {"handlelength": 1}
 _FEW = 6  # groups, of which those without a name are called more than a number on the map
 
 
@@ -125,7 +126,7 @@ def map_figure(
     size = BIG if width == PAGE and len(panels) == 1 else SMALL  # of names on the map
     scale = (high - low) / each  # units in an inch: of the width, as of the height
     legends = [_legend_plan(panel, each) for panel in panels]
-    below = 0.15 * max(ceil(len(labels) / columns) for labels, columns in legends) + 0.06
+    below = max(_legend_height(*each) for each in zip(panels, legends, strict=True))
     above = 0.22 if any(panel.title for panel in panels) else 0.04
     height = each * float((high[1] - low[1]) / (high[0] - low[0])) + below + above
     with style.new_figure(width, height, title, note, below) as figure:
@@ -145,7 +146,7 @@ def map_figure(
                 _draw_thumbnail(axes, image, centre, box, framed, wrong=wrong)
             cells = _WIDE if images else _NARROW
             _name(axes, points, panel, (low, high), float(scale[0]), size, cells)
-            look: Any = {"ncols": columns, "handlelength": 1}
+            look = _LEGEND | {"ncols": columns}
             style.legend(axes, _handles(panel), labels, "upper center", (0.5, 0), **look)
     return figure
 
@@ -166,6 +167,16 @@ def _legend_plan(panel: Panel, inches: float) -> tuple[list[str], int]:
         if sum(float(wide[end : end + rows].max()) for end in ends) <= inches:
             return labels, len(ends)
     return labels, 1
+
+
+def _legend_height(panel: Panel, plan: tuple[list[str], int]) -> float:
+    """Inches below the map that its legend takes; measured where letters may be higher."""
+    labels, columns = plan
+    high = 0.15 * ceil(len(labels) / columns) + 0.06
+    if all(label.replace("…", "").isascii() for label in labels):
+        return high
+    measured = style.legend_height(_handles(panel), labels, **_LEGEND, ncols=columns)
+    return max(high, measured + 0.02)
 
 
 def _limits(points: FloatArray) -> tuple[FloatArray, FloatArray]:

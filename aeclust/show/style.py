@@ -14,6 +14,7 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -113,6 +114,18 @@ def legend(
     drawn.set_in_layout(loc == "lower left")  # for the one below, the figure keeps room free
     for text, label in zip(drawn.get_texts(), labels, strict=True):
         text.set_text(label)
+
+
+def legend_height(handles: list[Line2D], labels: list[str], **options: Any) -> float:
+    """Inches that a legend is high: scripts differ."""
+    with _settings():
+        figure = Figure((1, 1), dpi=100)
+        axes = figure.add_subplot()
+        legend(axes, handles, labels, "upper center", (0.5, 0), **options)
+        drawn = axes.get_legend()
+        assert drawn is not None
+        canvas: Any = FigureCanvasAgg(figure)
+        return float(drawn.get_window_extent(canvas.get_renderer()).height) / 100
 
 
 @cache

@@ -18,7 +18,7 @@ from support import RECIPE, TWO_PHASES, Cli, Data, Result, files_of, run_quietly
 
 RUN = Path("aeclust-run")
 ALWAYS = {  # what is written whenever it is asked for
-    *("embedding.png", "embedding-val.png", "report.html", "names.json"),
+    *("embedding.png", "embedding-of-val.png", "report.html", "names.json"),
     *("checkpoint-curve.png", "checkpoint-curve.csv", "reconstruction.png"),
 }
 
@@ -78,7 +78,7 @@ USES = {  # commands that take the labels as they are, and what each writes in a
     "predict": "",
     "predict {val}": "",
     "plot": "embedding.png",
-    "plot {val} --seed 1": "embedding-val.png",
+    "plot {val} --seed 1": "embedding-of-val.png",
     "report": "report.html",
     "name": "",
     "export out.csv": "",
@@ -149,10 +149,10 @@ ROWS = [
     Row("two", "cluster -k 3; cluster", BOTH, 4, 4, "anew"),
     *(Row("two", f"cluster -k 3; {u}", w, 2, 2, k=3)
       for u, w in QUICK.items()),
-    Row("two", "cluster -k 3; plot {val}", "embedding-val.png", 2, 2, k=3),
+    Row("two", "cluster -k 3; plot {val}", "embedding-of-val.png", 2, 2, k=3),
     Row("two", "cluster -k 3; embed", "latents.h5=", 4, 2, "anew", k=3, stale="labels.h5"),
     Row("two", "cluster -k 3; embed; predict", "latents.h5", 2, 2, "anew back", k=3),
-    Row("two", "cluster -k 3; embed; plot {val}", "latents.h5 embedding-val.png", 2, 2,
+    Row("two", "cluster -k 3; embed; plot {val}", "latents.h5 embedding-of-val.png", 2, 2,
         "anew back", k=3),
     Row("two", "cluster -k 3; rm latents.h5; predict", "latents.h5", 2, 2, "missing", k=3),
     Row("two", "cluster -k 3; rm labels.h5; predict", BOTH, 4, 4, "missing anew"),
@@ -302,10 +302,11 @@ def full(
 @pytest.fixture
 def perform(cli: Cli, data: Data, full: Path, swapped: Path) -> Callable[[str], Result | None]:
     """Do one step; the answer, if it is a command."""
+    shutil.copy(data.val_images, "val.npy")
     values: dict[str, Sequence[object]] = {
         "{images}": ["images.npy"],
         "{other}": [data.other],
-        "{val}": [data.val_images],
+        "{val}": ["val.npy"],
     }
     values |= {"{val_labels}": [data.val_labels], "{recipe}": RECIPE, "{two}": TWO_PHASES}
 

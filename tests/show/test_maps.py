@@ -188,10 +188,11 @@ def test_points_shrink_as_their_number_grows() -> None:
     assert areas[1] > areas[2] > areas[3] > areas[4] >= 0.8
 
 
-@pytest.mark.parametrize("groups", [2, 24])
-def test_legend_stays_inside_the_figure_and_off_data_and_note(groups: int) -> None:
+@pytest.mark.parametrize(("groups", "others"), [(2, ""), (24, ""), (31, "ស្រី Ấĝ̣ {} a long name")])
+def test_legend_stays_inside_the_figure_and_off_data_and_note(groups: int, others: str) -> None:
     points = np.random.default_rng(6).normal(size=(240, 2))
-    panels = [Panel("p", np.arange(240) % groups, {0: "long name " * 20}), two_panels(240)[1][1]]
+    names = {i: others.format(i) for i in range(groups) if others} | {0: "long name " * 20}
+    panels = [Panel("p", np.arange(240) % groups, names), two_panels(240)[1][1]]
     figure = map_figure(points, panels, title="Title", note="note")
     figure.draw_without_rendering()
     note = next(text for text in figure.texts if text.get_text() == "note").get_window_extent()
