@@ -27,6 +27,7 @@ from aeclust.run.context import Context
 from aeclust.run.curve import checkpoint_curve
 from aeclust.run.folder import RunFolder
 from aeclust.run.latents import load_network
+from aeclust.show import plots
 
 INDICATORS = ["rank", "view_neighbours", "view_clusters"]
 INDICATORS += ["information", "half_agreement", "separation"]
@@ -264,6 +265,23 @@ def test_what_was_measured_is_kept_and_gives_the_same_table_and_picture(
     after = files_of(run.path)
     assert {name: after[name][0] for name in after} == {name: before[name][0] for name in before}
     assert after["curve.h5"] == before["curve.h5"]
+
+
+@pytest.mark.parametrize(("made", "says"), [("run", False), ("two_phase_run", True)])
+def test_the_number_to_watch_is_named_where_views_are_learnt_from(
+    cli: Cli, made: str, says: bool, monkeypatch: pytest.MonkeyPatch, request: Any
+) -> None:
+    request.getfixturevalue(made)
+    notes: list[str] = []
+    draw = plots.curve_figure
+
+    def spy(curve: Curve, **options: Any) -> Any:
+        notes.append(options["note"])
+        return draw(curve, **options)
+
+    monkeypatch.setattr(plots, "curve_figure", spy)
+    assert cli("checkpoint-curve").code == 0
+    assert ["the number to watch" in note for note in notes] == [says]
 
 
 def test_other_labels_or_another_seed_are_measured_anew(
