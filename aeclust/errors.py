@@ -62,7 +62,8 @@ class AeclustError(Exception):
         expected, mend = (name_settings(text, setting) for text in (self.expected, self.mend))
         parts = [self.what, f"expected {expected}" if expected else "", mend]
         line = "; ".join(filter(None, parts))
-        return printable(f"{where}: {line}" if where else line)
+        colon = "" if line.startswith("is ") else ":"
+        return printable(f"{where}{colon} {line}" if where else line)
 
 
 class InputError(AeclustError):
@@ -159,6 +160,20 @@ def reason(error: BaseException) -> str:
     """How what a library says of a failure begins, or its kind if it says nothing."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0][:_LONGEST_REASON]
+
+
+def unreadable(
+    error: BaseException, *, where: str = "", expected: str = "", mend: str = ""
+) -> InputError:
+    """What to say of a file that cannot be read; of one that is not there, only that.
+
+    >>> str(unreadable(FileNotFoundError(2, "No such file"), where="known.csv", mend="check it"))
+    'known.csv: there is no such file; check it'
+    """
+    if isinstance(error, FileNotFoundError):
+        return InputError("there is no such file", where=where, mend=mend)
+    what = f"cannot be read ({reason(error)})"
+    return InputError(what, where=where, expected=expected, mend=mend)
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

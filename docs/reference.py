@@ -18,7 +18,7 @@ docs/reference.py > docs/cli.md` writes this page.
 labels), but not in `train`, whose images later commands must find again. `-o -` writes to standard
 output. `aeclust --install-completion` has bash, zsh or fish complete commands, flags and values.
 
-Common flags, which the sections only name:
+Common flags:
 """
 COMMON = ("--run", "--json", "-q, --quiet", "--help", "--device", "--threads")
 

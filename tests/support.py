@@ -54,8 +54,8 @@ BY_COLOUR = (
     "the clusters may follow colour, not content; a few known labels can steer them"
 )
 BACK = (
-    "latents.h5 is out of date (after epoch 2 the network learnt 2 clusters, and another number is"
-    " wanted): embedding the images again"
+    "latents.h5 is out of date (3 clusters need the network after epoch 2, before it learnt 2"
+    " clusters): embedding the images again"
 )
 
 

@@ -29,13 +29,13 @@ FEW = settings(max_examples=50, deadline=None)
     ("parts", "line"),
     [
         ({}, "is wrong"),
-        ({"where": "a.npy"}, "a.npy: is wrong"),
+        ({"where": "a.npy"}, "a.npy is wrong"),
         ({"expected": "uint8"}, "is wrong; expected uint8"),
         ({"mend": "convert it"}, "is wrong; convert it"),
         ({"expected": "uint8", "mend": "convert it"}, "is wrong; expected uint8; convert it"),
         (
             {"where": "a.npy", "expected": "uint8", "mend": "convert it"},
-            "a.npy: is wrong; expected uint8; convert it",
+            "a.npy is wrong; expected uint8; convert it",
         ),
     ],
 )
@@ -75,7 +75,7 @@ def test_every_kind_has_its_exit_code(kind: type[AeclustError], code: int) -> No
     error = kind("is wrong", where="here")
     assert isinstance(error, AeclustError)
     assert error.exit_code == code
-    assert str(error) == "here: is wrong"
+    assert str(error) == "here is wrong"
 
 
 def test_an_interrupt_remembers_its_signal() -> None:

@@ -650,19 +650,17 @@ def test_a_wrong_field_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "No such file or directory"),
         (b"k 3", "Expected '=' after a key in a key/value pair (at line 1, column 3)"),
         (b"#" * (2**20 + 1), "larger than 1 MB"),
         (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
     ],
-    ids=["missing", "not TOML", "huge", "not UTF-8"],
+    ids=["not TOML", "huge", "not UTF-8"],
 )
-def test_a_config_file_that_cannot_be_read(
-    content: bytes | None, problem: str, tmp_path: Path
-) -> None:
+def test_a_config_file_that_cannot_be_read(content: bytes, problem: str, tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    if content is not None:
-        file.write_bytes(content)
+    with refused(what="there is no such file", where=str(file), mend="check the path"):
+        read_toml(file)
+    file.write_bytes(content)
     with refused(
         what=f"cannot be read ({problem})", where=str(file),
         expected="TOML with one recipe field a line", mend="correct it",

@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5o, h5t, h5z
 
 from aeclust.artifact.schema import Array, ContentError, is_plain
-from aeclust.errors import AeclustError, InputError, near_file, reason
+from aeclust.errors import AeclustError, InputError, near_file, reason, unreadable
 
 _MAX_OBJECTS = 4_096
 _MAX_DEPTH = 8
@@ -57,7 +57,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     except OSError as error:
         denied = isinstance(error, PermissionError)
         mend = near_file(path, "check its permissions" if denied else "check the path")
-        raise InputError(f"cannot be read ({reason(error)})", mend=mend) from error
+        raise unreadable(error, mend=mend) from error
 
 
 def contents(path: Path, *, mapped: bool) -> tuple[io.BytesIO | mmap.mmap, memoryview]:

@@ -89,8 +89,8 @@ def export_answer(exported: Exported) -> Answer:
 def reconstruction_answer(drawn: Reconstructed) -> Answer:
     """Mean error of the reconstructions."""
     return Answer(
-        f"{drawn.file}: {len(drawn.ids)} images above their reconstructions after epoch"
-        f" {drawn.epoch}; mean squared error {sum(drawn.errors) / len(drawn.errors):.4f}",
+        f"{drawn.file}: {len(drawn.ids)} images above their reconstructions by the network"
+        f" after epoch {drawn.epoch}; mean squared error {sum(drawn.errors) / len(drawn.errors):.4f}",
         {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
     )
 
@@ -132,7 +132,7 @@ def curve_text(curve: Curve) -> str:
         mean = sum(point.accuracy or 0.0 for point in curve.points) / len(curve.points)
         n = curve.validated
         error = (mean * (1 - mean) / n) ** 0.5
-        lines.append(f"one standard error of an accuracy on {n} images: {100 * error:.1f} points")
+        lines.append(f"one standard error of an accuracy on {n:,} images: {100 * error:.1f} points")
     return "\n".join(lines)
 
 
@@ -244,22 +244,20 @@ def health_answer(health: Health) -> Answer:
         return "" if count is None else f", {count / 1e9:.1f} GB"
 
     versions = [f"{name} {version}" for name, version in health.versions.items()]
-    terminals = [name for name, is_terminal in health.terminals.items() if is_terminal]
     state = {"none": "not there yet", "run": "holds a run"}.get(health.run_state, health.run_state)
     lines = [
         f"versions   {', '.join(versions[:5])}",
         f"           {', '.join(versions[5:])}",
         f"system     {health.system}",
         *(f"device     {each.kind}: {each.name}{size(each.memory)}" for each in health.devices),
-        f"computing  --device auto takes {health.auto}, in {health.precision};"
-        f" {health.threads} of {health.cores} cores",
+        f"computing  on {health.auto}, with {health.threads} of {health.cores} cores; numbers of"
+        f" training: {health.precision}",
         f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
         f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
         f" {size(health.disk_free)[2:]} free",
-        f"terminals  {', '.join(terminals) or 'none'}",
         *(
-            f"extra      {extra.name}: {extra.adds or 'optional'};"
-            + (" installed" if extra.there else f" {to_install(extra.name)}")
+            f"extra      {extra.name}{f' ({extra.adds})' if extra.adds else ''}: "
+            + ("installed" if extra.there else f"not installed; {to_install(extra.name)}")
             for extra in health.extras
         ),
         *(f"problem    {problem}" for problem in health.problems),

@@ -18,7 +18,8 @@ _MARK = "*"
 _STABLE, _UNSURE, _DOUBTFUL = 0.75, 0.6, 0.5  # Hennig's limits of a mean Jaccard index
 _MOST_RUNS = 10  # whose indices stand in a triangle
 _LEGEND = (
-    "stability: how far the same cluster comes again in the others, from 0 to 1; least: at worst",
+    "stability: how far the same cluster comes again in the others, from 0 to 1",
+    "least: its stability in the one that agrees worst",
     "together: the largest share of its images that is in one cluster of another",
 )
 
@@ -30,12 +31,12 @@ def evaluated_answer(result: Evaluated) -> Answer:
         lines.append(
             "1 image whose label was known before is left out; --with-known scores it too"
             if result.left_out == 1
-            else f"{result.left_out} images whose labels were known before are left out;"
+            else f"{result.left_out:,} images whose labels were known before are left out;"
             " --with-known scores them too"
         )
     if result.labelled + result.left_out < result.images:
         lines.append(
-            f"{result.labelled} of {result.images} images have a true label and are scored"
+            f"{result.labelled:,} of {result.images:,} images have a true label and are scored"
         )
     lines.append(scores_text(result.scores, names=result.names, as_written=result.as_written))
     if result.renamed:
@@ -68,9 +69,9 @@ def compared_answer(compared: Compared) -> Answer:
     result, ids = compared.result, compared.ids
     first, stay = compared.labels[0], int((result.kept == 1).sum())
     sizes = [int((first == j).sum()) for j in result.numbers.tolist()]
-    lines = [f"{len(compared.places)} clusterings of {len(ids)} images"]
+    lines = [f"{len(compared.places)} clusterings of {len(ids):,} images"]
     beside = [
-        f"{count} other image{'s' * (count != 1)} of {printable(place)}"
+        f"{count:,} other image{'s' * (count != 1)} of {printable(place)}"
         for place, count in zip(compared.places, compared.left_out, strict=True)
         if count
     ]
@@ -97,7 +98,7 @@ def compared_answer(compared: Compared) -> Answer:
         row["together"] = round(together, 6)
         clusters.append(row)
     lines += ["", *_LEGEND, "", *_index_lines(compared), ""]
-    lines.append(f"{stay} of {len(ids)} images stay in their cluster of {compared.places[0]}")
+    lines.append(f"{stay:,} of {len(ids):,} images stay in their cluster of {compared.places[0]}")
     order = [i for i in np.argsort(result.kept, kind="stable")[:10].tolist() if result.kept[i] < 1]
     shares = [(ids[i].item(), round(float(result.kept[i]), 6)) for i in order]
     if shares:

@@ -107,7 +107,7 @@ def names_answer(named: Named) -> Answer:
     names = [cluster.name or "" for cluster in named.clusters]
     wide = max(4, *map(len, names)) if by_labels and names else 0
     lines = [
-        f"cluster   images  confidence  {'name':{wide}s}" + "  agree     most others" * by_labels
+        f"cluster   images  confidence  {'name':{wide}s}" + "  agree     next label" * by_labels
     ]
     for cluster, name in zip(named.clusters, names, strict=True):
         line = (
@@ -127,7 +127,7 @@ def names_answer(named: Named) -> Answer:
             lines.append(f"known labels of {what}, which name no cluster: {count}")
     if named.known is not None and named.agree is not None:
         share = named.agree / named.known
-        lines.append(f"{named.agree} of {named.known} known labels agree ({share:.1%})")
+        lines.append(f"{named.agree:,} of {named.known:,} known labels agree ({share:.1%})")
     if named.added:
         lines.append(named.added)
     return Answer("\n".join(lines), renamed(asdict(named), added="by_hand"))

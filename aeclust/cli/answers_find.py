@@ -24,12 +24,18 @@ def similar_answer(similar: Similar) -> Answer:
 def outliers_answer(outliers: Outliers) -> Answer:
     """A line for each image that stands alone."""
     rows = [(f"{each.factor:.3f}", each.id, each.cluster) for each in outliers.outliers]
+    title, *lines = _table(("factor", "id", "cluster"), rows).split("\n")
+    if outliers.far < len(lines):
+        lines.insert(outliers.far, f"{outliers.bound:>10.3f}  -- the limit: these are not far --")
     far = (
-        f"{outliers.far:,} of {outliers.images:,} images stand far from all others (factor above"
-        f" {outliers.bound:.3f}; 1 is usual)"
+        f"{outliers.far:,} of {outliers.images:,} images {_stand(outliers.far)} far from all others"
+        f" (factor above {outliers.bound:.3f}; 1 is usual)"
     )
-    lines = [_table(("factor", "id", "cluster"), rows), far, *filter(None, [outliers.file])]
-    return Answer("\n".join(lines), asdict(outliers))
+    return Answer("\n".join([title, *lines, far, *filter(None, [outliers.file])]), asdict(outliers))
+
+
+def _stand(count: int) -> str:
+    return "stands" if count == 1 else "stand"
 
 
 def duplicates_answer(duplicates: Duplicates) -> Answer:
@@ -37,15 +43,17 @@ def duplicates_answer(duplicates: Duplicates) -> Answer:
     lines = []
     for group in duplicates.groups:
         copies = (
-            f"{copy.id} ({f'alike {copy.alike:.2f}' if copy.same_as is None else 'the same'})"
+            f"{copy.id} ({f'nearly equal, {copy.alike:.2f}' if copy.same_as is None else 'equal'})"
             for copy in group.copies
         )
-        lines.append(printable(f"{group.keep}: {', '.join(copies)}"))
+        lines.append(printable(f"keep {group.keep}: {', '.join(copies)}"))
     n = len(duplicates.groups)
     near = "" if duplicates.near is None else f", {duplicates.near:,} nearly equal"
     lines.append(
         f"{n:,} group{'s' * (n != 1)} of look-alikes in {duplicates.images:,} images:"
         f" {duplicates.exact:,} equal to another one{near}"
+        if n
+        else f"no look-alikes among {duplicates.images:,} images"
     )
     return Answer("\n".join([*lines, *filter(None, [duplicates.file])]), asdict(duplicates))
 

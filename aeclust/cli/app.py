@@ -40,7 +40,7 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> Any:
         """As typer's, with --help among the flags of output."""
-        params = _without_types(super().get_params(ctx))
+        params = _tidied(super().get_params(ctx))
         next(param for param in params if param.name == "help").rich_help_panel = OUTPUT
         return params
 
@@ -50,7 +50,7 @@ class Verbs(TyperGroup):
 
     def get_params(self, ctx: Any) -> Any:
         """As typer's."""
-        return _without_types(super().get_params(ctx))
+        return _tidied(super().get_params(ctx))
 
 
 class Commands(Verbs):
@@ -63,11 +63,19 @@ class Commands(Verbs):
         return sorted(names, key=lambda n: COMMAND_PANELS.index(commands[n].rich_help_panel))
 
 
-def _without_types(params: list[Any]) -> list[Any]:
-    """Flags without a value show no type."""
+def _tidied(params: list[Any]) -> list[Any]:
+    """Flags without a value and arguments show no type, defaults in words no second brackets."""
+
+    def shown(text: str) -> Callable[..., str]:
+        return lambda **_: text
+
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = " "
+        if param.param_type_name == "argument":
+            param.display_type_rich = shown("")
+        if isinstance(param.show_default, str):
+            param._get_default_string = shown(param.show_default)
     return params
 
 

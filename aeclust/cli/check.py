@@ -19,9 +19,9 @@ def evaluate(
     *,
     predicted: Annotated[
         str,
-        options.labels_argument("Labels to score: a run for its current ones,"),
+        options.labels_argument("PREDICTED", "Labels to score: a run for its current ones,"),
     ],
-    truth: Annotated[str, options.labels_argument("True labels:")],
+    truth: Annotated[str, options.labels_argument("TRUTH", "True labels:")],
     known: Annotated[
         list[str] | None,
         options.known_option("Known labels that steered PREDICTED: their images are not scored."),

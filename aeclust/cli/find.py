@@ -49,7 +49,7 @@ def similar(
 
 @command(LOOK, of=find)
 def duplicates(*, output: options.Output = None, common: options.Common) -> None:
-    """List groups of look-alikes: copies, resized, cropped, recoloured, mirrored (duplicates.png).
+    """List groups of look-alikes: equal, resized, cropped, recoloured, mirrored (duplicates.png).
 
     aeclust find duplicates
     aeclust find duplicates -o copies.pdf

@@ -198,10 +198,10 @@ EditsFile = Annotated[
 ]
 
 
-def labels_argument(text: str) -> Any:
+def labels_argument(metavar: str, text: str) -> Any:
     """The same as an argument."""
     kinds = f".csv, .h5, .npy, .npz, {_CLASSES}, or - for standard input"
-    return typer.Argument(help=f"{text} {kinds}.", **_LABELS)
+    return typer.Argument(metavar=metavar, help=f"{text} {kinds}.", **_LABELS)
 
 
 def picture(text: str) -> Any:
@@ -256,7 +256,9 @@ def features_at(location: str | None) -> Source | None:
 class Images:
     """Images other than the run's."""
 
-    data: list[str] | None = _data(f"{DATA}; - reads an array from standard input.", "the run's")
+    data: list[str] | None = _data(
+        f"{DATA}; - reads an array from standard input.", "the run's images"
+    )
     layout: Literal["nhw", "nhwc", "nchw"] | None = _image(
         "Axes of an array, if ambiguous: n images, h height, w width, c channels."
     )

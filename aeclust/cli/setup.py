@@ -52,8 +52,15 @@ def surroundings(
     leads = place is None or place.rank == 0
     terminal = Terminal(quiet=common.quiet or not leads, epochs=epochs)
 
+    busy: list[str] = []  # said once training is about to begin
+
     def log(line: str) -> None:
         terminal.log(streams.with_names(line))
+
+    def expect(epochs: int) -> None:
+        terminal.expect(epochs)
+        while busy:
+            log(busy.pop(0))
 
     with ExitStack() as stack:
         stack.callback(terminal.close)
@@ -65,7 +72,7 @@ def surroundings(
         if threads is None:
             threads = None if begins or wished() else _recorded(folder)
             if epochs and place is None and choose_device(common.device).type == "cpu":
-                threads = suitable(log, threads)
+                threads = suitable(busy.append, threads)
         stack.enter_context(on_threads(threads))
         if place is not None:
             signals.rest("interrupted while it waited for other processes; nothing was changed")
@@ -78,7 +85,7 @@ def surroundings(
             assemble=assemble,
             log=log,
             observe=terminal.observe,
-            expect=terminal.expect,
+            expect=expect,
             progress=terminal.progress,
             signal=signals.noted,
             rest=signals.rest,

@@ -69,7 +69,7 @@ def export(
         options.flag(
             "--without-duplicates",
             OUTPUT,
-            "Leave out copies, as aeclust find duplicates lists them.",
+            "Of each group of look-alikes keep one image.",
         ),
     ] = False,
     force: Annotated[

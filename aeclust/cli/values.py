@@ -39,9 +39,7 @@ def parse_indices(text: str) -> list[int]:
     """``"1,2,3"`` as numbers."""
     items = [item.strip() for item in text.split(",")]
     if not all(item.isascii() and item.isdigit() and len(item) < 16 for item in items):
-        raise InputError(
-            f"reads {text!r}", where="`idx`", expected="row numbers, as 1,2,3", mend="correct it"
-        )
+        raise InputError(f"reads {text!r}", where="`idx`", expected="row numbers, as 1,2,3")
     return [int(item) for item in items]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from aeclust.cli.app import KNOWN, OUTPUT, WORK, command
 from aeclust.cli.terminal import deferred_signals
 from aeclust.cli.training import Asked, Training
 from aeclust.errors import InputError
+from aeclust.network.place import by_torchrun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +59,12 @@ def train(
     if training.write_config and (asked.budget is None or (resume and begun is not None)):
         setup.reply(answers.recipe_answer(asked.shown(asked.recipe)), common.as_json)
         return
+    if images.data is not None and begun is None:
+        from aeclust.images import check_location
+
+        check_location(asked.source.location)
+    if not (resume or continue_ or force or training.write_config or by_torchrun(os.environ)):
+        folder.refuse_run()  # before the libraries of training are loaded
     kept = training.kept(asked.recipe, begun)
     with (
         deferred_signals() as signals,

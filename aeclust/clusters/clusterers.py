@@ -93,7 +93,7 @@ def check_count(n: int, k: int, different: int | None = None, what: str = "point
     """
     if k > n:
         raise InputError(
-            f"{n} images cannot form {k} clusters", expected=f"at most {n}", mend="lower `k`"
+            f"{n:,} images cannot form {k} clusters", expected=f"at most {n}", mend="lower `k`"
         )
     if different is not None and different < k:
         raise InputError(

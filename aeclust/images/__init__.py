@@ -28,7 +28,7 @@ from aeclust.images.pixels import (
 )
 from aeclust.images.ranges import bounds
 from aeclust.images.reading import LeftOut
-from aeclust.images.source import Images, Source, load, of_files
+from aeclust.images.source import Images, Source, check_location, load, of_files
 
 __all__ = [
     "FITS",
@@ -39,6 +39,7 @@ __all__ = [
     "blocks",
     "bounds",
     "check_enough",
+    "check_location",
     "fingerprints",
     "from_array",
     "from_features",

@@ -31,6 +31,14 @@ _STANDS_FOR = {b"version https://git-lfs": _LFS, b"<!doctype html": _HTML, b"<ht
 # -- files -------------------------------------------------------------------------------------
 
 
+def check_there(path: str) -> None:
+    """Refuse the path of nothing."""
+    if not os.path.exists(path):
+        mend = near_file(path, "check the path")
+        what = "there is no such file or folder"
+        raise InputError(what, where=path, expected=_SOURCES, mend=mend)
+
+
 def read_array(
     path: str, key: str | None, axes: tuple[int, ...] = (3, 4), usual: Sequence[str] = ()
 ) -> tuple[str, NDArray[Any]]:
@@ -60,9 +68,7 @@ def read_array(
     known = kind_of(path)
     kind = known or ending
     with at(path):
-        if not os.path.exists(path):
-            mend = near_file(path, "check the path")
-            raise InputError("there is no such file or folder", expected=_SOURCES, mend=mend)
+        check_there(path)
         if not os.path.isfile(path):  # a FIFO or a device would hang or never end
             raise InputError("is not a regular file", expected="an array in a file")
         if not known:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aeclust.disk import read_start
-from aeclust.errors import InputError, did_you_mean, reason
+from aeclust.errors import InputError, did_you_mean, reason, unreadable
 from aeclust.images.listing import Listing, check_utf8, mark_of
 from aeclust.images.tables import as_text, csv_rows
 
@@ -67,8 +67,7 @@ def _text(path: Path) -> str:
         if len(data) > _MAX_BYTES:
             raise InputError(f"has more than {_MAX_BYTES} bytes", expected="a list of paths")
     except OSError as error:
-        what = f"cannot be read ({reason(error)})"
-        raise InputError(what, expected="a list of paths in UTF-8") from error
+        raise unreadable(error, expected="a list of paths in UTF-8") from error
     return as_text(data)
 
 

@@ -85,13 +85,13 @@ def check_enough(images: NDArray[Any], k: int) -> None:
     n, mend = len(images), "add images or lower `k`"
     if n < k:
         expected = f"at least {k} images"
-        raise InputError(f"{n} images cannot form {k} clusters", expected=expected, mend=mend)
+        raise InputError(f"{n:,} images cannot form {k} clusters", expected=expected, mend=mend)
     different = _count_different(images, max(2, k))
     if n > 1 and different == 1:
         mend = "check how they were made"
-        raise InputError(f"all {n} images are the same", expected="images that differ", mend=mend)
+        raise InputError(f"all {n:,} images are the same", expected="images that differ", mend=mend)
     if different < k:
-        what = f"only {different} of {n} images are different, too few for {k} clusters"
+        what = f"only {different:,} of {n:,} images are different, too few for {k} clusters"
         raise InputError(what, expected=f"at least {k} different ones", mend=mend)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeclust import memory
-from aeclust.errors import InputError, printable, reason
+from aeclust.errors import InputError, printable, reason, unreadable
 from aeclust.images.decoding import How, Picture, decode
 from aeclust.images.depth import Depth, OutOfRangeError, check, remarks
 from aeclust.images.gate import KINDS, NoImageError, OtherKindError, promises
@@ -225,6 +225,9 @@ def no_images(listing: Listing, left_out: Sequence[LeftOut]) -> InputError:
 def _undecodable(place: str, error: Exception) -> InputError:
     if isinstance(error, OutOfRangeError):
         return InputError(error.what, where=place, expected=error.expected, mend=error.mend)
+    if isinstance(error, FileNotFoundError):
+        mend = "check the path, or leave such files out with `skip_bad`"
+        return unreadable(error, where=place, mend=mend)
     mend, what = "remove it", f"cannot be read ({reason(error)})"
     if isinstance(error, NoImageError):
         mend, what = error.mend or mend, str(error)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aeclust.errors import InputError, at, did_you_mean
 from aeclust.images import demo
-from aeclust.images.arrays import from_array, read_array, refuse_key
+from aeclust.images.arrays import check_there, from_array, read_array, refuse_key
 from aeclust.images.decoding import FITS, Fit, How, preview_side
 from aeclust.images.features import read_features
 from aeclust.images.files import look
@@ -132,10 +132,10 @@ class Images:
         """One line: number, size, colour and dtype."""
         if self.pixels.ndim == 2:
             n, d = self.pixels.shape
-            return f"{n} vectors of {d} values, {self.pixels.dtype}"
+            return f"{n:,} vectors of {d} values, {self.pixels.dtype}"
         n, h, w, c = self.pixels.shape
         colour = "grey" if c == 1 else "RGB"
-        return f"{n} images, {h} x {w} {colour}, {self.pixels.dtype}"
+        return f"{n:,} images, {h} x {w} {colour}, {self.pixels.dtype}"
 
     def digest(self) -> str:
         """SHA-256 over shape, dtype, ids and pixels, in hexadecimal: the identity of the data."""
@@ -262,6 +262,14 @@ def of_files(
         remarks=decoded.remarks,
         previews=tuple(decoded.previews) if preview else (),
     )
+
+
+def check_location(location: str) -> None:
+    """Refuse, before any work, where no images can be."""
+    if location.startswith("demo:"):
+        demo_name(location)
+    else:
+        check_there(location.partition("::")[0])
 
 
 def demo_name(location: str) -> str:

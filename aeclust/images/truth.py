@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
-from aeclust.errors import InputError, at, near_file, reason
+from aeclust.errors import InputError, at, near_file, unreadable
 from aeclust.images import demo
 from aeclust.images.arrays import kind_of, npz_keys, read_array
 from aeclust.images.columns import (
@@ -112,7 +112,7 @@ class Labels:
         with at(self.location):
             if self.ids is None:
                 if len(self.values) != len(ids):
-                    what = f"holds {len(self.values)} labels for {len(ids)} images"
+                    what = f"holds {len(self.values):,} labels for {len(ids):,} images"
                     mend = f"give the labels of these images, or {_CSV}"
                     raise InputError(what, expected="one label for each image", mend=mend)
                 return np.arange(len(ids)), self.values
@@ -286,8 +286,8 @@ def _reading(path: str, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError, csv.Error) as error:
-        what, mend = f"cannot be read ({reason(error)})", near_file(path, "check the path")
-        raise InputError(what, where=path, expected=expected, mend=mend) from error
+        mend = near_file(path, "check the path")
+        raise unreadable(error, where=path, expected=expected, mend=mend) from error
 
 
 def _read_csv(path: str, *, texts: bool) -> Labels:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from aeclust.errors import InputError, near_file, reason
+from aeclust.errors import near_file, unreadable
 from aeclust.recipe.bounds import AUTO_K
 from aeclust.recipe.fields import ANNOTATIONS, FIELDS, Recipe, choices
 
@@ -19,11 +19,13 @@ def read_toml(file: Path) -> dict[str, Any]:
             raise OSError("larger than 1 MB")
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"cannot be read ({reason(error)})",
+        raise unreadable(
+            error,
             where=str(file),
             expected="TOML with one recipe field a line",
-            mend=near_file(file, "correct it"),
+            mend=near_file(
+                file, "check the path" if isinstance(error, FileNotFoundError) else "correct it"
+            ),
         ) from error
 
 

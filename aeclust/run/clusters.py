@@ -27,7 +27,7 @@ from aeclust.run.context import Context
 from aeclust.run.edits.applied import carry_edits, corrected
 from aeclust.run.edits.file import read_edits
 from aeclust.run.edits.kinds import corrected_by
-from aeclust.run.freshness import Request, last_request, recipe_of, stale_labels
+from aeclust.run.freshness import Request, last_request, log_dropped, recipe_of, stale_labels
 from aeclust.run.images import common_rows
 from aeclust.run.kept_names import going_on, keep_names
 from aeclust.run.known import Steering
@@ -84,6 +84,7 @@ def cluster(
         seed=manifest.seed if seed is None else seed,
         steering=steering,
     )
+    log_dropped(context, manifest, request, {**(overrides or {}), "seed": seed})
     made = _labels(context, manifest, request, force=force)
     log_epoch(context, made.artifact)
     if made.fresh:

@@ -23,8 +23,8 @@ _ADDS = {
     "heic": "reads photographs as telephones keep them",
     "safetensors": "writes weights that other tools load, and reads features",
     "onnx": "writes networks that run without PyTorch, and takes encoders of others",
-    "pretrained": "takes images to features with EfficientNet-Lite0",
-    "timm": "takes images to features with any network of timm",
+    "pretrained": "an encoder for photographs in colour, EfficientNet-Lite0",
+    "timm": "takes any network of timm as encoder",
 }
 
 

@@ -97,6 +97,11 @@ def evaluate(
     for remark in (*ours.remarks, *classes_of.remarks):
         context.log(remark)
     rows, classes = truth.pair(ours, classes_of, gone=gone, former=former)
+    if len(ours) != len(classes_of) and _by_rows(ours) and _by_rows(classes_of):
+        context.log(
+            f"the ids are row numbers, of {len(ours):,} images and {len(classes_of):,} true labels:"
+            " make sure that both are of the same images in the same order"
+        )
     if not len(rows):
         raise InputError("no image that is there has a true label", where=true, expected="some")
     out = _known(ours, known, gone, former)[rows] & (not with_known)
@@ -127,6 +132,12 @@ def evaluate(
             result, plot, title=f"{len(classes):,} images of {_short(predicted)}, by {_short(true)}"
         )
     return result
+
+
+def _by_rows(labels: Labels) -> bool:
+    """Whether labels are of images that have no more than row numbers, from 0 on."""
+    rows = np.arange(len(labels)).astype(np.str_)
+    return labels.ids is None or np.array_equal(labels.ids.astype(np.str_), rows)
 
 
 def _labels_at(context: Context, place: str) -> tuple[Labels, Present | None, str]:

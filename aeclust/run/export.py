@@ -114,7 +114,7 @@ def export(
     columns = _columns(images, names)
     if ending:
         disk.write_bytes(place, _table(context, images, columns, ending))
-        return Exported(destination, ending[1:], f"{len(images.ids)} images{left_out}")
+        return Exported(destination, ending[1:], f"{len(images.ids):,} images{left_out}")
     content = _folder(context, manifest, images, columns, names, place, link=link, force=force)
     return Exported(destination, "folder", f"{content}{left_out}")
 
@@ -281,7 +281,7 @@ def _folder(
         name_of = columns.get("names", np.full(n, ""))
         table = _csv(columns, name=name_of, file=np.array(files, dtype=np.str_))
         _write(draft / TABLE, table)
-    return f"{n} images in {len(folders)} folders"
+    return f"{n:,} images in {len(folders)} folders"
 
 
 def _folder_name(cluster: int, name: str) -> PurePath:

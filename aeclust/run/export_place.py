@@ -23,8 +23,8 @@ def check_free(place: Path, *, folder: bool, force: bool) -> None:
     if not os.path.lexists(place):
         return
     if not force:
-        mend = "choose another, or replace it with `force`"
-        raise InputError("is there already", expected="a new name", mend=mend)
+        mend = "choose another name, or replace it with `force`"
+        raise InputError("is there already", mend=mend)
     if not folder:
         return  # what stands there is a file: `disk.output_file` refuses the rest
     is_folder = place.is_dir() and not place.is_symlink()

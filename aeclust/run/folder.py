@@ -145,6 +145,29 @@ class RunFolder:
             f" with {self.command('train --resume')}"
         )
 
+    def refuse_run(self) -> None:
+        """Refuse to begin a run where there is one; what can be done depends on how far it is."""
+        if not self.exists():
+            return
+        what, go_on = "a run is here already", "train it further with `continue`, "
+        with contextlib.suppress(AeclustError):  # of a damaged one nothing is known
+            manifest = self.manifest()
+            last, wanted = max(self.checkpoints(), default=0), manifest.recipe.total_epochs
+            if manifest.vectors:
+                go_on = ""
+            elif (process := self.worker()) not in (None, os.getpid()):
+                what, go_on = f"process {process} works on a run here", "wait for it, "
+            elif last < wanted:
+                done = f"after epoch {last} of {wanted}" if last else "in its first epoch"
+                what = f"a run is here already, interrupted {done}"
+                go_on = "go on with `resume`, "
+        raise InputError(
+            what,
+            where=str(self.path),
+            expected="an empty or new folder",
+            mend=f"{go_on}replace it with `force`, or change `run`",
+        )
+
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
         return self.manifest_file.exists() or self.next_file.exists()

@@ -7,7 +7,9 @@ it was made for equals what is asked for now; or else it is made anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aeclust import artifact
 from aeclust.artifact import Artifact
@@ -17,6 +19,9 @@ from aeclust.run.folder import RunFolder
 from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
 from aeclust.run.steering import steering_of
+
+if TYPE_CHECKING:
+    from aeclust.run.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +144,52 @@ def stale_latents(
 def stale_labels(folder: RunFolder, manifest: Manifest, labels: Artifact, request: Request) -> str:
     """Why labels are not what is asked for, without reading the latents; empty if they are."""
     if (recipe_of(labels), labels.seed) != (request.recipe, request.seed):
-        return "made with other flags"
+        changed = differing(labels, request)
+        return f"made with {' '.join(f'{each.flag} {each.made}' for each in changed)}"
     steering = steering_of(labels)
     if steering != request.steering:
         how = "with other" if steering and request.steering else "with" if steering else "without"
         return f"made {how} known labels"
     return stale_ancestry(folder, manifest, labels, epoch_for(folder, manifest, request))
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A setting of labels that is not the one asked for: its flag and both values."""
+
+    name: str
+    made: object
+    wanted: object
+
+    @property
+    def flag(self) -> str:
+        """As the command line calls it."""
+        return "-k" if self.name == "k" else f"--{self.name.replace('_', '-')}"
+
+
+def differing(labels: Artifact, request: Request) -> list[Differing]:
+    """The settings in which labels are not what is asked for."""
+    made = recipe_of(labels).to_json() | {"seed": labels.seed}
+    wanted = request.recipe.to_json() | {"seed": request.seed}
+    return [Differing(n, made.get(n), wanted[n]) for n in wanted if made.get(n) != wanted[n]]
+
+
+def log_dropped(
+    context: Context, manifest: Manifest, request: Request, stated: Mapping[str, object]
+) -> None:
+    """Log which settings of the labels that are there do not hold any more, unless `stated`."""
+    with suppress(InputError):  # whoever needs the labels says that they are damaged
+        labels = artifact.read(context.folder.labels_file, "labels")
+        if labels.details.get("run") != manifest.identity:
+            return
+        dropped = [each for each in differing(labels, request) if stated.get(each.name) is None]
+        if dropped:
+            flags = " and ".join(each.flag for each in dropped)
+            now = " and ".join(str(each.wanted) for each in dropped)
+            before = " ".join(f"{each.flag} {each.made}" for each in dropped)
+            context.log(
+                f"without {flags}: {now}, as in training; the labels with {before} are replaced"
+            )
 
 
 def stale_ancestry(folder: RunFolder, manifest: Manifest, made: Artifact, epoch: int) -> str:

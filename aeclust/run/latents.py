@@ -17,7 +17,7 @@ from aeclust.artifact import Artifact
 from aeclust.clusters.neighbours import copies
 from aeclust.errors import InputError, at
 from aeclust.images import Images, Source, blocks, fingerprints, mean_colours
-from aeclust.recipe import Recipe
+from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.context import Context
 from aeclust.run.encoders import run_features, sight
 from aeclust.run.freshness import Request, check_checkpoint, epoch_for, stale_latents
@@ -145,9 +145,10 @@ def _stale(context: Context, manifest: Manifest, latents: Artifact, request: Req
         return reason
     back = latents.details.get("epoch") != epoch < context.folder.last_checkpoint()
     if reason and back and request.checkpoint is None:
+        k = request.recipe.k
         reason = (
-            f"after epoch {epoch} the network learnt {manifest.recipe.k} clusters, and another"
-            " number is wanted"
+            f"{'-k auto needs' if k == AUTO_K else f'{k} clusters need'} the network after epoch"
+            f" {epoch}, before it learnt {manifest.recipe.k} clusters"
         )
     return reason
 

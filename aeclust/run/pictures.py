@@ -104,7 +104,7 @@ def reconstruct(
     bad = next((i for i in indices if not 0 <= i < n), None)
     if bad is not None:
         what, expected = f"there is no image {bad}", f"numbers from 0 to {n - 1}"
-        raise InputError(what, where="`idx`", expected=expected, mend="correct it")
+        raise InputError(what, where="`idx`", expected=expected)
     epoch = context.folder.last_checkpoint() if checkpoint is None else checkpoint
     network, _ = load_network(context, manifest, epoch)
     rows = np.array(indices, np.int64)

@@ -139,7 +139,7 @@ def log_verdict(
             context.folder, made, names, labels=shown.labels, confidence=shown.confidence
         )
         if judged.share is not None:
-            context.log(judged.sentence)
+            context.log(f"{len(shown.ids):,} images labelled. {judged.sentence}")
 
 
 def log_added(context: Context, labels: Artifact) -> None:

@@ -107,8 +107,8 @@ def train(
     context.rest(_UNCHANGED)
     folder, team = context.folder, context.team
     former = folder.manifest() if (resume or learn_on) and folder.exists() else None
-    if team.leads and folder.exists() and not (resume or learn_on or force):
-        raise _run_is_here(folder)
+    if team.leads and not (resume or learn_on or force):
+        folder.refuse_run()
     given = begin(context, former, source, recipe, encoder_file, learn_on=learn_on)
     former, images, source = given.former, given.images, given.source
     recipe, encoder_file = given.recipe, given.encoder_file
@@ -232,7 +232,7 @@ def _prepare(
                 # the same steps again give the same checkpoints, so those stay
                 context.log(f"{folder.path}: no state was saved yet, starting from the first step")
         elif not (force or learn_on):
-            raise _run_is_here(folder)
+            folder.refuse_run()
     elif folder.checkpoints() and not force:
         raise InputError(
             "there are checkpoints here, but no run.json",
@@ -281,16 +281,6 @@ def _finished(context: Context, manifest: Manifest) -> bool:
         folder.write_manifest(moved)
     context.log(f"{folder.path}: finished already, nothing to do")
     return True
-
-
-def _run_is_here(folder: RunFolder) -> InputError:
-    return InputError(
-        "a run is here already",
-        where=str(folder.path),
-        expected="an empty or new folder",
-        mend="continue an interrupted one with `resume`, learn on from a finished one with"
-        " `continue`, replace it with `force`, or change `run`",
-    )
 
 
 def _train_and_save(context: Context, images: Images, manifest: Manifest, start: _Start) -> None:

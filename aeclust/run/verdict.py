@@ -22,7 +22,7 @@ from aeclust.run.freshness import recipe_of
 WEAKER = 0.05  # a cluster's mean confidence, than that of all images
 MOST_TO_CHECK = 30  # images, which take a person some minutes
 _MOST_CLUSTERS = 3
-_MOST_NAMES = 3
+_MOST_NAMES = 10
 _LONGEST_NAME = 24
 
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = refusal(tmp_path / "none.h5")
-    check_error(missing, what="cannot be read (No such file or directory)", mend="check the path")
+    check_error(missing, what="there is no such file", mend="check the path")
     check_error(refusal(tmp_path), what="is not a regular file", expected="an HDF5 file")
     write(tmp_path / "a.h5", artifact())
     denied = raising(PermissionError(errno.EACCES, "Permission denied"))

@@ -22,7 +22,7 @@ from support import Cli, Data, one_error
 from aeclust.cli import main
 from aeclust.run.folder import RunFolder
 
-TERMINAL = "standard input: is a terminal; expected a stream of images or labels; for example"
+TERMINAL = "standard input is a terminal; expected a stream of images or labels; for example"
 
 
 class Answer(NamedTuple):
@@ -129,11 +129,11 @@ def test_labels_from_a_stream_are_those_of_the_file(
         (
             ["predict", "-"],
             b"",
-            "standard input: is empty; expected the bytes of a .npy, .npz or .h5 file; save the",
+            "standard input is empty; expected the bytes of a .npy, .npz or .h5 file; save the",
         ),
-        (["predict", "-"], b"id,label\n", "standard input: is of an unknown kind; expected the b"),
+        (["predict", "-"], b"id,label\n", "standard input is of an unknown kind; expected the b"),
         (["predict", "-"], b"\x93NUMPY\x01", "standard input: cannot be read ("),
-        (["evaluate", "-", "{labels}"], b"", "standard input: is empty; expected the header id,l"),
+        (["evaluate", "-", "{labels}"], b"", "standard input is empty; expected the header id,l"),
         (["evaluate", "-", "{labels}"], b"id,label\n0,\n", "standard input, row 2: reads '0,'"),
     ],
 )
@@ -216,7 +216,7 @@ def test_bytes_never_go_to_a_terminal(full_run: RunFolder, pipe: Pipe, command: 
     assert (answer.code, answer.out) == (2, b"")
     ending = ".h5" if command in ("embed", "cluster") else ".png"
     assert answer.err == (
-        f"error: -o -: is a terminal; expected a pipe or a file for bytes; add > FILE{ending}\n"
+        f"error: -o - is a terminal; expected a pipe or a file for bytes; add > FILE{ending}\n"
     )
 
 
@@ -229,7 +229,7 @@ def test_closed_streams_are_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert one_error(cli("predict", "-")) == (
-        "standard input: is closed; expected a stream of images or labels; "
+        "standard input is closed; expected a stream of images or labels; "
         "for example aeclust predict - < images.npy"
     )
     with monkeypatch.context() as patch:

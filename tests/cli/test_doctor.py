@@ -130,9 +130,9 @@ def test_extras_are_those_that_the_package_offers(
     assert (tsne["name"], tsne["there"]) == ("tsne", False)
     assert (onnx["name"], onnx["there"]) == ("onnx", True)
     text = cli("doctor").out
-    assert "extra      tsne: draws 5,000 to 100,000 points by t-SNE several times faster" in text
-    assert "faster; pip install 'aeclust-needs-this>=1'\n" in text
-    assert "run without PyTorch, and takes encoders of others; installed" in text
+    assert "extra      tsne (draws 5,000 to 100,000 points by t-SNE several times faster): " in text
+    assert "faster): not installed; pip install 'aeclust-needs-this>=1'\n" in text
+    assert "run without PyTorch, and takes encoders of others): installed\n" in text
 
 
 def test_threads_asked_for_are_threads_used(cli: Cli) -> None:

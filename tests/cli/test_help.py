@@ -89,9 +89,10 @@ def test_help_groups_flags_and_shows_defaults(cli: Cli, monkeypatch: pytest.Monk
         "Arguments", "Training", "Clustering", "Known labels", "Images", "Output", "Computing",
     ]  # fmt: skip
     assert out.index("aeclust train photos/") < out.index("Training")
-    for default in ("(demo:scenes)", "(hybrid)", "(the recipe's)", "aeclust-run", "auto", "(0)"):
+    for default in ("demo:scenes", "hybrid", "the recipe's", "aeclust-run", "auto", "0"):
         assert f"[default: {default}]" in out
     assert "<bool>" not in out
+    assert "<list" not in out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts no time of children")
@@ -156,7 +157,7 @@ def test_the_page_of_commands_is_current() -> None:
         ("plot --clusters 3", "it is a flag of aeclust train, aeclust cluster"),
         ("plot --latent-dim 3", "--set latent_size=N is a flag of aeclust train"),
         ("--gpu train", "flags stand behind the command: aeclust train --device cuda"),
-        ("evaluate a.csv", "Missing argument 'truth'; see aeclust evaluate --help"),
+        ("evaluate a.csv", "Missing argument 'TRUTH'; see aeclust evaluate --help"),
         ("train --recipe hybird", "deep, hybrid, pretrained; did you mean hybrid?"),
         ("train --set epoch=3", "did you mean epochs?"),
         ("train --set clusterer=kmean", "hdbscan; did you mean kmeans?"),
@@ -164,9 +165,12 @@ def test_the_page_of_commands_is_current() -> None:
         ("train --set reduction=kcpa:20", "kpca, tsne; did you mean kpca:20?"),
         ("train demo:scene", "or demo:digits; did you mean demo:scenes?"),
         ("train imagse.npy", "did you mean {cwd}/images.npy?"),
-        ("train --config rum.toml", "one recipe field a line; did you mean run.toml?"),
-        ("evaluate nown.csv images.npy", "a CSV of id,label; did you mean known.csv?"),
-        ("info label.h5", "(No such file or directory); did you mean labels.h5?"),
+        ("train --config rum.toml", "there is no such file; did you mean run.toml?"),
+        (
+            "evaluate nown.csv images.npy",
+            "nown.csv: there is no such file; did you mean known.csv?",
+        ),
+        ("info label.h5", "there is no such file; did you mean labels.h5?"),
         ("train nowhere/x.npy", "or demo:scenes; check the path"),
     ],
 )

@@ -304,7 +304,7 @@ def test_what_standard_output_appends_to_is_spared(cli: Cli, full_run: RunFolder
             check=False,
         )
     assert (done.returncode, Path("all.csv").read_text()) == (2, "precious\n")
-    assert done.stderr.startswith("error: /dev/stdout: is a device, a pipe or an open file; ")
+    assert done.stderr.startswith("error: /dev/stdout is a device, a pipe or an open file; ")
 
 
 def test_a_folder_in_the_place_of_the_output_is_refused(cli: Cli, full_run: RunFolder) -> None:

@@ -96,7 +96,7 @@ def test_a_missing_file_among_several_is_named(cli: Cli, photos: list[str]) -> N
     assert cli("train", *photos, *SHORT).code == 0
     assert cli("cluster").code == 0
     result = cli("predict", photos[0], "photos/gone.png")
-    assert one_error(result).startswith(f"{Path.cwd()}/photos/gone.png: cannot be read (No such")
+    assert one_error(result).startswith(f"{Path.cwd()}/photos/gone.png: there is no such file;")
     result = cli("predict", photos[0], "photos/gone.png", "--skip-bad")
     assert list(labels(result.out)) == ["00.png"]
     assert "left out gone.png: No such file or directory" in result.err

@@ -389,7 +389,6 @@ def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load(str(latin))
     (tmp_path / "over.csv").write_text(f"id,label\n{'x' * 200_000},1\n")
     for name, why in {
-        "no-such-file": "No such file or directory",
         "folder": "not a regular file of at most 1073741824 bytes",
         "over": "field larger than field limit (131072)",
     }.items():
@@ -397,6 +396,8 @@ def test_unreadable_csvs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         what, expected = f"cannot be read ({why})", "a CSV of id,label"
         with refused(what=what, expected=expected, mend="check the path", where=file):
             load(file)
+    with refused(what="there is no such file", mend="check the path"):
+        load(str(tmp_path / "no-such-file.csv"))
     monkeypatch.setattr(truth, "_MAX_BYTES", 10)
     with refused(what="cannot be read (not a regular file of at most 10 bytes)"):
         load(csv_file(tmp_path, "id,label\n0,1\n"))

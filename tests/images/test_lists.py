@@ -110,9 +110,9 @@ def test_a_missing_file_names_its_line(name: str, text: str, line: int, tmp_path
     pictures(PNGS)(tmp_path)
     (tmp_path / name).write_text(text)
     with refused(
-        what="cannot be read (No such file or directory)",
+        what="there is no such file",
         where=f"{tmp_path}/{name}, line {line} (in/gone)",
-        mend="remove it, or leave such files out with `skip_bad`",
+        mend="check the path, or leave such files out with `skip_bad`",
     ):
         shades(tmp_path / name)
     images = load(Source(location=f"{tmp_path}/{name}", skip_bad=True))

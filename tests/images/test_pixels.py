@@ -179,14 +179,14 @@ def test_images_of_more_than_8_bits_keep_their_own_fingerprints() -> None:
 def test_images_that_are_too_few_or_too_alike_are_refused(marked: bool) -> None:
     pixels = np.zeros((5_000, 4, 4, 1), np.uint8)
     images = fingerprints(pixels) if marked else pixels
-    same = "all 5000 images are the same"
+    same = "all 5,000 images are the same"
     with refused(what=same, expected="images that differ", mend="check how they were made"):
         check_enough(images, 2)
     pixels[3], pixels[4_999, 0, 0] = 7, 9  # the last is of the second block
     images = fingerprints(pixels) if marked else pixels
     check_enough(images, 3)
     mend = "add images or lower `k`"
-    what = "only 3 of 5000 images are different, too few for 4 clusters"
+    what = "only 3 of 5,000 images are different, too few for 4 clusters"
     with refused(what=what, expected="at least 4 different ones", mend=mend):
         check_enough(images, 4)
     check_enough(images[:1], 1)

@@ -266,7 +266,7 @@ def test_another_k_takes_the_latents_of_the_first_phase(
     assert err.splitlines()[:4] == [
         BACK,
         f"{data.images}: 60 images, 8 x 8 RGB, uint8",
-        "labels.h5 is out of date (made with other flags): clustering again",
+        "labels.h5 is out of date (made with -k 2): clustering again",
         "clustering 60 images into 3 clusters",
     ]
     latents, labels = latents_of(two_phase_run), labels_of(two_phase_run)

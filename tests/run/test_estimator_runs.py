@@ -86,7 +86,7 @@ def test_commands_work_on_a_saved_model(
     predicted = [int(line.split(",")[1]) for line in out.splitlines()[1:]]
     assert predicted == fitted.predict(others).tolist()
     rows = "".join(f"{i},{j}\n" for i, j in enumerate(fitted.labels_))
-    answer = f"{GONE}About 98 of 100 labels should hold.\n"
+    answer = f"{GONE}{len(fitted.labels_)} images labelled. About 98 of 100 labels should hold.\n"
     assert cli("predict") == (0, f"id,label\n{rows}", answer)
     assert cli("embed", data.val_images, "-o", "other.h5", "-q").code == 0
     made = artifact.read(Path("other.h5")).arrays["latents"]

@@ -74,7 +74,7 @@ def test_copies_are_listed_drawn_and_left_out_of_exports(cli: Cli, context: Cont
         assert sheet.width == pytest.approx(7 * 300, rel=0.02)
 
     text = cli("find", "duplicates", "-o", "copies.svg").out
-    assert "05-again.png: 05.png (the same)\n" in text
+    assert "keep 05-again.png: 05.png (equal)\n" in text
     assert " of look-alikes in 32 images: 1 equal to another one, 1 nearly equal\n" in text
     result = cli("export", "sorted", "--without-duplicates")
     assert result.out == "sorted: 30 images in 2 folders; 2 duplicates left out\n"
@@ -193,8 +193,7 @@ def test_of_vectors_alone_equal_ones_are_found_and_nothing_is_drawn(
 
 def test_what_is_meant_is_never_guessed(cli: Cli, context: Context) -> None:
     with refused(
-        what="no image of the run and no file is called so",
-        where="7.png",
+        what="no image of the run and no file is called '7.png'",
         mend="did you mean 27.png?",
     ):
         similar(context, "7.png")

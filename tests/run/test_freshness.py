@@ -27,7 +27,7 @@ SAYS = {
     "fresh": "nothing to do",
     "missing": " missing: ",
     "anew": " is out of date",
-    "back": ", and another number is wanted",
+    "back": ", before it learnt ",
     "pinned": ", as embed --checkpoint asked",
     "stopped": "training stopped early",
     "gone": " is gone; labels made before are used as they are",

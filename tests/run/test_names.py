@@ -176,7 +176,7 @@ def test_names_that_few_images_decide_are_said(cli: Cli) -> None:
         "warning: no name for cluster 3, where no image is known: label some of them\n"
     )
     lines = result.out.splitlines()
-    assert lines[0] == "cluster   images  confidence  name    agree     most others"
+    assert lines[0] == "cluster   images  confidence  name    agree     next label"
     assert [line[30:].split() for line in lines[1:5]] == [
         ["barn", "5", "of", "8", "church", "3"], ["church", "4", "of", "8", "barn", "4"],
         ["house", "8", "of", "8"], ["none"],
@@ -339,7 +339,7 @@ def test_wrong_names_are_refused(
         ("99,sea", "known.csv", "id '99' is not among the images"),
         ("0,", "known.csv, row 2", "reads '0,'"),
         ("0,a\x07", "known.csv", r"the name is 'a\x07'"),
-        (None, "known.csv", "cannot be read (No such file or directory)"),
+        (None, "known.csv", "there is no such file"),
     ],
 )
 def test_wrong_known_labels_are_refused(
@@ -394,9 +394,9 @@ def test_damaged_names_stop_what_uses_them_and_are_cleared_away(
 ) -> None:
     full_run.names_file.write_text("{")
     for command in (["name"], ["name", "0=a"], ["plot"], ["predict", "--names"]):
-        assert one_error(cli(*command)).startswith("aeclust-run/names.json: is damaged (")
+        assert one_error(cli(*command)).startswith("aeclust-run/names.json is damaged (")
     result = cli("info")
-    assert (result.code, result.err.count("names.json: is damaged (")) == (2, 1)
+    assert (result.code, result.err.count("names.json is damaged (")) == (2, 1)
     assert full_run.names_file.read_text() == "{"
     assert cli("name", "--clear").code == 0
     assert names_of(cli) == [None, None]

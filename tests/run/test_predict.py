@@ -291,7 +291,7 @@ def test_skip_bad_lists_what_it_left_out(cli: Cli, full_run: RunFolder, data: Da
         Image.fromarray(image).save(f"photos/{i}.png")
     Path("photos/1.png").write_bytes(b"no image")
     text = one_error(cli("predict", "photos"))
-    assert text.startswith(f"{Path.cwd()}/photos/1.png: is text, not an image")
+    assert text.startswith(f"{Path.cwd()}/photos/1.png is text, not an image")
     result = cli("predict", "photos", "--skip-bad")
     assert [row[0] for row in rows(result.out)] == ["0.png", "2.png"]
     assert "left out 1.png: is text, not an image" in result.err

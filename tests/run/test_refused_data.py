@@ -98,7 +98,7 @@ OTHERS = [
             "plot {bad}/grey.npy --gallery",
         )
     ),
-    ("plot --labels nowhere.csv", "nowhere.csv: cannot be read (No such file or directory)", ""),
+    ("plot --labels nowhere.csv", "nowhere.csv: there is no such file", ""),
     ("plot --labels aeclust-run/latents.h5", "this is a latents file", "expected a labels file"),
     ("plot --labels {bad}/columns.csv", "columns.csv, row 3: reads '1,0,0'", ""),
     ("plot --labels {bad}/strangers.csv", "id '99' is not among the images", "expected ids of the"),

@@ -320,7 +320,7 @@ def test_a_sheet_shows_what_is_asked_for(full_run: RunFolder, cli: Cli) -> None:
     assert (full_run.path / "ask.png").read_bytes().startswith(b"\x89PNG")
     Path("mine.png").write_bytes(b"a picture")
     refused = one_error(cli("ask", "-o", "mine.csv"))
-    assert "mine.png: is there already, and is no sheet of aeclust" in refused
+    assert "mine.png is there already, and is no sheet of aeclust" in refused
     assert not Path("mine.csv").exists()
 
 

@@ -299,7 +299,7 @@ def test_no_other_number_of_checkpoints_is_kept(cli: Cli, data: Data, keep: str)
     assert result.code == 2
     expected = "1 to 1000 checkpoints, last or all"
     check_error(result.error, where="`keep_checkpoints`", expected=expected)
-    assert result.err.startswith("error: --keep-checkpoints: is ")
+    assert result.err.startswith("error: --keep-checkpoints is ")
     assert os.listdir() == []
 
 

@@ -72,10 +72,8 @@ def merge(context: Context, clusters: Sequence[str]) -> Edited:
     with editing(context) as session:
         numbers = [session.cluster(text) for text in clusters]
         if len({*numbers}) < max(2, len(numbers)):
-            what = "there is one cluster" if len(numbers) < 2 else "a cluster is named twice"
-            raise InputError(
-                what, where="CLUSTER", expected="two or more different ones", mend="correct it"
-            )
+            what = "one cluster" if len(numbers) < 2 else "the same cluster twice"
+            raise InputError(f"{what} cannot be merged", mend="name two clusters or more to merge")
         session.apply(Merge(tuple(numbers)))
         others = " and ".join(map(str, numbers[1:]))
         return session.save(f"merged {others} into cluster {numbers[0]}")

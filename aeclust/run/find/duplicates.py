@@ -77,11 +77,11 @@ def duplicates(context: Context, *, output: Path | None = None) -> Duplicates:
     if of.seen:
         shown = room_for([len(rows) for _, rows in grouped])
         lots = [lot_of(of, *each) for each in grouped[:shown]]
-    title = f"{count:,} of {len(of.ids):,} images are copies"
+    title = f"{count:,} of {len(of.ids):,} images are equal or nearly equal to one to keep"
     note = "A line joins each group of look-alikes"
     if len(lots) < len(result):
         note += f", {len(lots)} of {len(result):,} groups are shown"
-    note += ". Alike: how closely an image follows the most similar one, 1 at most."
+    note += ". The number: how closely an image follows the most similar one, 1 at most."
     return Duplicates(
         len(of.ids),
         exact,
@@ -101,7 +101,7 @@ def groups_of(of: Found, *, near: bool) -> list[tuple[Group, NDArray[np.int64]]]
             of.latents,
             of.squares,
             seed=of.manifest.seed,
-            progress=lambda done, total: of.context.progress("comparing", done, total),
+            progress=lambda done, total: of.context.progress("comparing pairs", done, total),
         )
     best = np.zeros(n)
     for pairs in (alike, equal):
@@ -163,7 +163,8 @@ def _size(listing: Listing, name: str) -> tuple[int, int]:
 def lot_of(of: Found, group: Group, rows: NDArray[np.int64]) -> Lot:
     """A group as it is drawn."""
     said = [
-        f"alike {copy.alike:.2f}" if copy.same_as is None else "the same" for copy in group.copies
+        f"nearly equal, {copy.alike:.2f}" if copy.same_as is None else "equal"
+        for copy in group.copies
     ]
     names = of.ids[rows].astype(np.str_).tolist()
     return Lot(list(of.pictures(rows)), names, ["to keep", *said])

@@ -147,10 +147,9 @@ def _row(of: Found, image: str) -> int:
     if not len(rows):
         names = ids[:_MOST_NAMES].astype(np.str_).tolist()
         raise InputError(
-            "no image of the run and no file is called so",
-            where=image,
+            f"no image of the run and no file is called {image!r}",
             expected="an id as aeclust predict prints it, or a file with one image",
-            mend=did_you_mean(image, names) or near_file(path),
+            mend=(did_you_mean(image, names) if ids.dtype.kind == "U" else "") or near_file(path),
         )
     if there and not _is_its_file(of, image):
         raise InputError(
