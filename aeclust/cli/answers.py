@@ -88,9 +88,10 @@ def export_answer(exported: Exported) -> Answer:
 
 def reconstruction_answer(drawn: Reconstructed) -> Answer:
     """Mean error of the reconstructions."""
+    error = sum(drawn.errors) / len(drawn.errors)
     return Answer(
         f"{drawn.file}: {len(drawn.ids)} images above their reconstructions by the network"
-        f" after epoch {drawn.epoch}; mean squared error {sum(drawn.errors) / len(drawn.errors):.4f}",
+        f" after epoch {drawn.epoch}; mean squared error {error:.4f}",
         {"file": str(drawn.file), "epoch": drawn.epoch, "ids": drawn.ids, "mse": drawn.errors},
     )
 
@@ -250,8 +251,8 @@ def health_answer(health: Health) -> Answer:
         f"           {', '.join(versions[5:])}",
         f"system     {health.system}",
         *(f"device     {each.kind}: {each.name}{size(each.memory)}" for each in health.devices),
-        f"computing  on {health.auto}, with {health.threads} of {health.cores} cores; numbers of"
-        f" training: {health.precision}",
+        f"computing  on {health.auto}, with {health.threads} of {health.cores} cores; number format"
+        f" of training: {health.precision}",
         f"memory     {'unknown' if health.memory is None else size(health.memory)[2:]}",
         f"run        {health.run}: {state}, {'writable' if health.writable else 'NOT writable'},"
         f" {size(health.disk_free)[2:]} free",

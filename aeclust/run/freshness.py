@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aeclust import artifact
 from aeclust.artifact import Artifact
 from aeclust.errors import InputError, at, listed
-from aeclust.recipe import Recipe
+from aeclust.recipe import AUTO_K, Recipe
 from aeclust.run.folder import RunFolder
 from aeclust.run.known import Steering
 from aeclust.run.manifest import Manifest
@@ -158,8 +158,8 @@ class Differing:
     """A setting of labels that is not the one asked for: its flag and both values."""
 
     name: str
-    made: object
-    wanted: object
+    made: str
+    wanted: str
 
     @property
     def flag(self) -> str:
@@ -171,7 +171,15 @@ def differing(labels: Artifact, request: Request) -> list[Differing]:
     """The settings in which labels are not what is asked for."""
     made = recipe_of(labels).to_json() | {"seed": labels.seed}
     wanted = request.recipe.to_json() | {"seed": request.seed}
-    return [Differing(n, made.get(n), wanted[n]) for n in wanted if made.get(n) != wanted[n]]
+    names = [name for name in wanted if made.get(name) != wanted[name]]
+    return [Differing(n, _as_given(n, made.get(n)), _as_given(n, wanted[n])) for n in names]
+
+
+def _as_given(name: str, value: object) -> str:
+    """A setting as the command line takes it."""
+    if name == "k" and value == AUTO_K:
+        return "auto"
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def log_dropped(
@@ -185,7 +193,7 @@ def log_dropped(
         dropped = [each for each in differing(labels, request) if stated.get(each.name) is None]
         if dropped:
             flags = " and ".join(each.flag for each in dropped)
-            now = " and ".join(str(each.wanted) for each in dropped)
+            now = " and ".join(each.wanted for each in dropped)
             before = " ".join(f"{each.flag} {each.made}" for each in dropped)
             context.log(
                 f"without {flags}: {now}, as in training; the labels with {before} are replaced"

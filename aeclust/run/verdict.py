@@ -175,7 +175,10 @@ def _steps(
         steps.append(Step("try another number of clusters", folder.command("cluster -k auto")))
     if unnamed:
         some = " ".join(f"{j}=..." for j in unnamed[:_MOST_NAMES])
-        steps.append(Step("name the clusters", folder.command(f"name {some}")))
+        what = "name the clusters"
+        if len(unnamed) > _MOST_NAMES:
+            what = f"name the first {_MOST_NAMES} clusters"
+        steps.append(Step(what, folder.command(f"name {some}")))
     if count:
         what = f"check {count} images" if count > 1 else "check an image"
         steps.append(Step(what, folder.command(f"ask -n {count}")))
