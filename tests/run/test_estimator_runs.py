@@ -98,7 +98,8 @@ def test_commands_work_on_a_saved_model(
     assert json.loads(result.out)["trained"] is False
     after = files_of(saved.path)
     assert {name for name in after if after[name] != before.get(name)} == {"run.json"}
-    verdict = f"{len(fitted.labels_)} images labelled. About 98 of 100 labels should hold.\n"  # and nothing of images that were moved
+    # and nothing of images that were moved
+    verdict = f"{len(fitted.labels_)} images labelled. About 98 of 100 labels should hold.\n"
     assert cli("predict") == (0, f"id,label\n{rows}", verdict)
     assert cli("cluster", "--clusterer", "kmeans", "--reduction", "pca:2", "-q").code == 0
 
