@@ -122,8 +122,7 @@ def legend_height(handles: list[Line2D], labels: list[str], **options: Any) -> f
         figure = Figure((1, 1), dpi=100)
         axes = figure.add_subplot()
         legend(axes, handles, labels, "upper center", (0.5, 0), **options)
-        drawn = axes.get_legend()
-        assert drawn is not None
+        drawn: Any = axes.get_legend()
         canvas: Any = FigureCanvasAgg(figure)
         return float(drawn.get_window_extent(canvas.get_renderer()).height) / 100
 
