@@ -56,7 +56,7 @@ def test_the_page_shows_what_the_run_holds(cli: Cli, full_run: RunFolder, data: 
     assert f"labels SHA-256{labels.digest}" in page.text
     assert "mean colour and brightness alone predict 100% of each cluster" in page.text
     losses = [json.loads(line)["loss"] for line in full_run.metrics_file.read_text().splitlines()]
-    assert f"loss {losses[0]:.4g} after epoch 1, {losses[-1]:.4g} after epoch 11" in page.text
+    assert f"loss {losses[0]:#.4g} after epoch 1, {losses[-1]:#.4g} after epoch 11" in page.text
     assert "run aeclust checkpoint-curve to add it" in page.text
 
 
