@@ -114,7 +114,7 @@ def embed(context: Context, *, checkpoint: int | None = None, force: bool = Fals
         latents = artifact.read(folder.latents_file, "latents", mapped=True)
         reason = _stale(context, manifest, latents, request)
         if not reason and latents.details.get("checkpoint") != checkpoint:
-            reason = "made with other flags"
+            reason = "made with another --checkpoint"
         if not reason:
             present_images(context, manifest)
             return Made(latents, fresh=True)

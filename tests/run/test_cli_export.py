@@ -181,8 +181,8 @@ def test_progress_counts_every_image(
 def test_force_replaces_what_an_export_made_and_nothing_else(cli: Cli, full_run: RunFolder) -> None:
     cli("export", "sorted")
     place, before = f"{Path.cwd()}/sorted", files_of(Path("sorted"))
-    mend = "choose another, or replace it with `force`"
-    what, expected = "is there already", "a new name"
+    mend = "choose another name, or replace it with `force`"
+    what, expected = "is there already", ""
     refuse(cli, "export", "sorted", what=what, where=place, expected=expected, mend=mend)
     cli("name", "0=sea")
     Path("sorted/.DS_Store").write_bytes(b"x")  # as file managers leave it
