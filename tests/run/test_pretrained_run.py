@@ -98,7 +98,7 @@ def test_what_a_run_has_says_which_encoder_made_it(frozen_place: Path) -> None:
         ("checkpoint-curve", "aeclust-run/checkpoint-curve.png and aeclust-run/checkpoint-curve"),
         ("plot", "aeclust-run/embedding.png"),
         ("plot --gallery", "aeclust-run/gallery.png"),
-        ("plot others.npy", "aeclust-run/embedding-others.png"),
+        ("plot others.npy", "aeclust-run/embedding-of-others.png"),
         ("report", "aeclust-run/report.html"),
         ("name 0=blue", "blue"),
         ("export sorted/", "sorted"),

@@ -154,7 +154,7 @@ def look(file: Path) -> None:
     try:
         artifacts.read(file)
     except InputError as error:
-        if "No such file" not in str(error):
+        if "no such file" not in str(error):
             raise
 
 

@@ -36,7 +36,7 @@ def test_the_picture_and_the_line(cli: Cli, run: RunFolder, data: Data) -> None:
     mean = np.mean(errors_of(run, np.load(data.images)[[1, 2, 3, 6, 7, 9]], 11))
     assert out == (
         f"aeclust-run/reconstruction.png: 6 images above their"
-        f" reconstructions after epoch 11; mean squared error {mean:.4f}\n"
+        f" reconstructions by the network after epoch 11; mean squared error {mean:.4f}\n"
     )
     with Image.open(run.path / "reconstruction.png") as picture:
         assert picture.format == "PNG"
