@@ -162,6 +162,14 @@ def reason(error: BaseException) -> str:
     return str(text).splitlines()[0][:_LONGEST_REASON]
 
 
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters that can be seen; the middle goes first, as ids end in a name."""
+    if len(text) > 2 * limit:  # what goes in any case is not looked at
+        text = text[:limit] + text[-limit:]
+    text, tail = printable(text), limit // 2
+    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
+
+
 def unreadable(
     error: BaseException, *, where: str = "", expected: str = "", mend: str = ""
 ) -> InputError:

@@ -15,6 +15,7 @@ from aeclust.cli.app import CLUSTERING, COMPUTING, IMAGES, KNOWN, OPTION, OUTPUT
 from aeclust.cli.values import absolute, together
 from aeclust.disk import output_file
 from aeclust.errors import InputError
+from aeclust.run import DEFAULT_RUN as _RUN
 
 if TYPE_CHECKING:
     from aeclust.images import Source
@@ -23,7 +24,7 @@ DATA = (
     "Images: files, a folder, a .zip, a .csv or .txt of paths; an array (.npy, .npz, .h5); or"
     " demo:scenes, demo:scenes-val, demo:digits"
 )
-DEFAULT_RUN = Path("aeclust-run")
+DEFAULT_RUN = Path(_RUN)
 _MAY_BE_CSV = {"labels", "val_labels", "predicted", "truth", "known", "edits", "runs"}
 
 

@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from aeclust import disk
 from aeclust.errors import AeclustError, BusyError, InputError, WriteError, at, reason
+from aeclust.run import DEFAULT_RUN
 from aeclust.run.manifest import Manifest, found_again, to_text, with_near
 
-DEFAULT_RUN = "aeclust-run"  # where a run lies, if nobody says
 _MAX_BYTES = 1 << 28  # millions of known labels
 # What is written under the lock alone.
 _FILES = re.compile(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aeclust.artifact import Artifact
 from aeclust.clusters.doubts import little_better_than_guessing
 from aeclust.clusters.numbers import in_use
-from aeclust.errors import printable
+from aeclust.errors import shortened
 from aeclust.recipe import AUTO_K, HDBSCAN
 from aeclust.run.edits.file import read_edits
 from aeclust.run.edits.kinds import Split
@@ -154,16 +154,12 @@ def _promise(share: float, *, at_best: bool) -> str:
 
 def _called(clusters: tuple[int, ...], names: Mapping[int, str]) -> str:
     """Clusters by number and name: ``clusters 2 (sea), 5 and 4``."""
-    texts = [f"{j} ({_short(names[j])})" if names.get(j) else str(j) for j in clusters]
+    texts = [
+        f"{j} ({shortened(names[j], _LONGEST_NAME)})" if names.get(j) else str(j) for j in clusters
+    ]
     if len(texts) == 1:
         return f"cluster {texts[0]}"
     return f"clusters {', '.join(texts[:-1])} and {texts[-1]}"
-
-
-def _short(name: str) -> str:
-    """A name without its middle, if it is long."""
-    half = _LONGEST_NAME // 2
-    return printable(name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}")
 
 
 def _steps(

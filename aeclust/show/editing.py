@@ -12,7 +12,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
-from aeclust.errors import printable
+from aeclust.errors import shortened
 from aeclust.show.palette import COLOURS, MARKERS, OUTLIER_SHAPE, SHAPES
 from aeclust.show.report import Editing, Report
 
@@ -21,14 +21,6 @@ _SHOWN_IDS, _EXACT_IDS = 1_000_000, 400_000
 _ID_LENGTHS = (200, 100, 50, 25, 12)
 _WHOLE, _END = 9, 8  # characters that fit below a small picture, and that remain of the end of more
 _GRID = 10_000  # steps from one side of the map to the other
-
-
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters that can be seen; the middle goes first, as ids end in a name."""
-    if len(text) > 2 * limit:  # what goes in any case is not looked at
-        text = text[:limit] + text[-limit:]
-    text, tail = printable(text), limit // 2
-    return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
 def ends(text: str) -> tuple[str, str]:

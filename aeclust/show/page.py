@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from aeclust import seeds
 from aeclust.clusters.numbers import OUTLIER, OUTLIERS
+from aeclust.errors import shortened
 from aeclust.recipe import AUTO_K, Recipe
 from aeclust.show import editing, plots, style, thumbnails
-from aeclust.show.editing import as_json, shortened
+from aeclust.show.editing import as_json
 from aeclust.show.palette import (
     COLOURS,
     ON_DARK,

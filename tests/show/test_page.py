@@ -17,10 +17,9 @@ from reports import EVIL, EVIL_SEEN, SHAPES, Parsed, decoded, flat, make_report,
 from aeclust import recipe as recipes
 from aeclust.clusters.curve import Point, summarise
 from aeclust.clusters.indicators import Indicators
-from aeclust.errors import printable
+from aeclust.errors import printable, shortened
 from aeclust.show import page as pages
 from aeclust.show import palette
-from aeclust.show.editing import shortened
 from aeclust.show.page import page
 from aeclust.show.report import Section, Shown, Step
 
